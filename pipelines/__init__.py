@@ -1,0 +1,1 @@
+"""The experiment: expert, recording, cloning, comparison."""
