@@ -1,0 +1,50 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export OMP_NUM_THREADS := 1
+export DVC_NO_ANALYTICS := 1
+
+help:  ## say what each target does
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+venv: $(READY)  ## prepare .venv from the pinned constraints
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,play,interop,dev]'
+	@touch $@
+
+repro: $(READY)  ## run the whole experiment: expert, dataset, cloning, comparison, report
+	$(BIN)/python -m pipelines.repro
+
+study: $(READY)  ## the sweep over demonstrations and the transfer setting, on top of repro
+	$(BIN)/python -m pipelines.repro study
+
+test: $(READY)  ## lint, types and every test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -p no:cacheprovider
+
+quick: $(READY)  ## the tests that take a minute or two
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not torture"
+
+torture: $(READY)  ## the long fault-injection sweeps
+	TORTURE=10 $(BIN)/python -m pytest -q -m "slow or torture" tests
+
+bench: $(READY)  ## measure the store beside its peers; writes benchmarks/out
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(BIN)/python -m benchmarks
+
+format: $(READY)  ## format and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## remove what the tools left; keeps .venv and data
+	rm -rf .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info
+	find trajstore pipelines tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+.PHONY: help venv repro study test quick torture bench format clean

@@ -1,0 +1,83 @@
+"""A learner's state, written whole, so that an interrupted training goes on where it was."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+
+from pipelines.ppo import GuardedPPO
+from trajstore.errors import CorruptionError
+from trajstore.files import whole_directory
+
+TENSORS = "learner.safetensors"
+RECORD = "learner.json"
+
+
+def _tensors(model: GuardedPPO) -> dict[str, torch.Tensor]:
+    tensors = {f"policy/{name}": value for name, value in model.policy.state_dict().items()}
+    for index, state in model.policy.optimizer.state_dict()["state"].items():
+        tensors.update({f"adam/{index}/{name}": value for name, value in state.items()})
+    return {name: tensor.contiguous().clone() for name, tensor in sorted(tensors.items())}
+
+
+def save_checkpoint(model: GuardedPPO, folder: Path, record: dict[str, Any]) -> Path:
+    """Write the policy, Adam's moments and ``record`` as ``folder/<steps>``; drop older ones."""
+    payload = safetensors.torch.save(_tensors(model))
+    target = folder / f"{model.num_timesteps:010d}"
+    document = {
+        "steps": model.num_timesteps,
+        "updates": model._n_updates,
+        "sha256": hashlib.sha256(payload).hexdigest(),
+        **record,
+    }
+    older = checkpoints(folder)
+    with whole_directory(target) as partial:
+        (partial / TENSORS).write_bytes(payload)
+        (partial / RECORD).write_text(json.dumps(document, sort_keys=True), encoding="utf-8")
+    for path in older:
+        for name in (RECORD, TENSORS):
+            (path / name).unlink()
+        path.rmdir()
+    return target
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints in a folder, oldest first."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.name.isdigit())
+
+
+def load_checkpoint(model: GuardedPPO, source: Path) -> dict[str, Any]:
+    """Put a learner into the state that was saved; return the record.
+
+    Raises:
+        CorruptionError: the tensors are not those that were saved.
+    """
+    record: dict[str, Any] = json.loads((source / RECORD).read_text(encoding="utf-8"))
+    payload = (source / TENSORS).read_bytes()
+    got = hashlib.sha256(payload).hexdigest()
+    if got != record["sha256"]:
+        raise CorruptionError(
+            f"{source / TENSORS}: expected sha256 {record['sha256']}, got {got}; "
+            "delete the checkpoint and train again"
+        )
+    tensors = safetensors.torch.load(payload)
+    prefix = "policy/"
+    model.policy.load_state_dict(
+        {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    )
+    adam = model.policy.optimizer.state_dict()
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for name, tensor in tensors.items():
+        kind, _, rest = name.partition("/")
+        if kind == "adam":
+            index, _, key = rest.partition("/")
+            state.setdefault(int(index), {})[key] = tensor
+    model.policy.optimizer.load_state_dict({**adam, "state": state})
+    model.num_timesteps = int(record["steps"])
+    model._n_updates = int(record["updates"])
+    return record

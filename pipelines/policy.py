@@ -1,0 +1,188 @@
+"""PPO policies as safetensors and JSON: built, saved whole, loaded without running code."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+
+from pipelines.actor import Actor
+from pipelines.contract import Contract
+from trajstore.errors import CorruptionError, NotFoundError
+from trajstore.files import whole_directory
+
+TENSORS = "model.safetensors"
+RECORD = "policy.json"
+FORMAT_VERSION = 1
+
+
+class Standardise(BaseFeaturesExtractor):
+    """``(observation - mean) * scale``, with constants that belong to the policy."""
+
+    def __init__(self, observation_space: gym.spaces.Box) -> None:
+        super().__init__(observation_space, int(np.prod(observation_space.shape)))
+        size = self.features_dim
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("scale", torch.ones(size))
+
+    def forward(self, observations: torch.Tensor) -> torch.Tensor:
+        """Features ``[B, D]`` of observations ``[B, D]``."""
+        return (observations.flatten(1) - self.mean) * self.scale
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """Two tanh networks, one for the action and one for the value.
+
+    Attributes:
+        observations: size ``D`` of an observation.
+        actions: size ``A`` of an action, each component in [-1, 1].
+        hidden: units of each hidden layer, the same for both networks.
+    """
+
+    observations: int
+    actions: int
+    hidden: tuple[int, ...]
+
+    def spaces(self) -> tuple[gym.spaces.Box, gym.spaces.Box]:
+        """The observation space and the action space."""
+        return (
+            gym.spaces.Box(-np.inf, np.inf, (self.observations,), np.float32),
+            gym.spaces.Box(-1.0, 1.0, (self.actions,), np.float32),
+        )
+
+    def policy_kwargs(self, *, log_std: float) -> dict[str, Any]:
+        """What Stable-Baselines3 needs to build this policy."""
+        return {
+            "net_arch": {"pi": list(self.hidden), "vf": list(self.hidden)},
+            "activation_fn": torch.nn.Tanh,
+            "features_extractor_class": Standardise,
+            "log_std_init": log_std,
+        }
+
+
+def build_policy(architecture: Architecture, *, log_std: float = 0.0) -> ActorCriticPolicy:
+    """A fresh policy, initialised from torch's generator."""
+    observation_space, action_space = architecture.spaces()
+    return ActorCriticPolicy(
+        observation_space,
+        action_space,
+        lambda _: 0.0,
+        **architecture.policy_kwargs(log_std=log_std),
+    )
+
+
+def set_standardisation(
+    policy: ActorCriticPolicy, *, mean: NDArray[np.float32], std: NDArray[np.float32]
+) -> None:
+    """Standardise observations by ``mean`` and ``std``, both ``[D]``; still features stay as is."""
+    extractor = policy.features_extractor
+    still = std < 1e-3
+    extractor.mean.copy_(torch.as_tensor(np.where(still, 0.0, mean), dtype=torch.float32))
+    extractor.scale.copy_(torch.as_tensor(np.where(still, 1.0, 1.0 / np.maximum(std, 1e-3))))
+
+
+def actor_of(policy: ActorCriticPolicy) -> Actor:
+    """The deterministic part of a policy, as plain arrays."""
+    linear = [m for m in policy.mlp_extractor.policy_net if isinstance(m, torch.nn.Linear)]
+    layers = tuple(
+        (
+            np.ascontiguousarray(module.weight.detach().numpy().T.copy()),
+            module.bias.detach().numpy().copy(),
+        )
+        for module in [*linear, policy.action_net]
+    )
+    extractor = policy.features_extractor
+    size = layers[-1][1].shape[0]
+    return Actor(
+        extractor.mean.numpy().copy(),
+        extractor.scale.numpy().copy(),
+        layers,
+        np.full(size, -1.0, np.float32),
+        np.full(size, 1.0, np.float32),
+    )
+
+
+def save_policy(
+    policy: ActorCriticPolicy,
+    target: Path,
+    *,
+    architecture: Architecture,
+    contract: Contract,
+    record: Mapping[str, Any] | None = None,
+) -> str:
+    """Write a policy's folder, whole or not at all; return the digest of its tensors."""
+    payload = safetensors.torch.save(
+        {name: tensor.contiguous() for name, tensor in sorted(policy.state_dict().items())}
+    )
+    digest = hashlib.sha256(payload).hexdigest()
+    document = {
+        "format_version": FORMAT_VERSION,
+        "architecture": {
+            "observations": architecture.observations,
+            "actions": architecture.actions,
+            "hidden": list(architecture.hidden),
+            "activation": "tanh",
+        },
+        "contract": contract.to_json(),
+        "contract_digest": contract.digest,
+        "tensors_sha256": digest,
+        **(record or {}),
+    }
+    with whole_directory(target) as folder:
+        (folder / TENSORS).write_bytes(payload)
+        text = json.dumps(document, indent=1, sort_keys=True, allow_nan=False)
+        (folder / RECORD).write_text(text + "\n", encoding="utf-8")
+    return digest
+
+
+@dataclass(frozen=True, slots=True)
+class SavedPolicy:
+    """A policy read back, with what its record says."""
+
+    policy: ActorCriticPolicy
+    architecture: Architecture
+    contract: Contract
+    record: Mapping[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the tensors, in hex."""
+        return str(self.record["tensors_sha256"])
+
+
+def load_policy(source: Path) -> SavedPolicy:
+    """Read a policy's folder; the tensors' digest is compared before they are parsed.
+
+    Raises:
+        NotFoundError: there is no policy at ``source``.
+        CorruptionError: the record or the tensors are not those that were saved.
+    """
+    try:
+        record = json.loads((source / RECORD).read_text(encoding="utf-8"))
+        payload = (source / TENSORS).read_bytes()
+    except FileNotFoundError as error:
+        raise NotFoundError(f"{source}: expected a policy, got none; run the stage") from error
+    except ValueError as error:
+        raise CorruptionError(f"{source / RECORD}: expected JSON, got {error}") from error
+    got = hashlib.sha256(payload).hexdigest()
+    if got != record.get("tensors_sha256"):
+        raise CorruptionError(
+            f"{source / TENSORS}: expected sha256 {record.get('tensors_sha256')}, got {got}; "
+            "restore the file or train again"
+        )
+    shape = record["architecture"]
+    architecture = Architecture(shape["observations"], shape["actions"], tuple(shape["hidden"]))
+    policy = build_policy(architecture)
+    policy.load_state_dict(safetensors.torch.load(payload), strict=True)
+    policy.set_training_mode(False)
+    return SavedPolicy(policy, architecture, Contract.from_json(record["contract"]), record)

@@ -1,0 +1,177 @@
+"""The one training loop: every arm of the comparison, and the expert, go through it."""
+
+import csv
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3.common.callbacks import CallbackList
+from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.utils import set_random_seed
+from stable_baselines3.common.vec_env import VecEnv
+
+from pipelines.actor import Actor
+from pipelines.checkpoint import checkpoints, load_checkpoint, save_checkpoint
+from pipelines.policy import SavedPolicy, actor_of
+from pipelines.ppo import DemonstrationBatches, GuardedPPO, Guards, PpoParams, make_ppo
+
+Evaluate = Callable[[Actor], dict[str, Any]]
+"""Plays the fixed evaluation episodes; returns an evaluation without its ``steps``."""
+Stop = Callable[[Sequence[Mapping[str, Any]]], str | None]
+"""Given the evaluations so far, why to stop now, or ``None``."""
+Progress = Callable[[int, Mapping[str, Any]], None]
+"""Told the online steps done and the newest evaluation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How long to train and how often to look.
+
+    Attributes:
+        steps: online environment steps, rounded up to whole rollouts.
+        evaluate_every: online steps between two evaluations.
+    """
+
+    steps: int
+    evaluate_every: int
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """One training with one seed.
+
+    Attributes:
+        make_env: builds the vectorised environment from a seed.
+        evaluate: plays the fixed evaluation episodes.
+        params: of the update.
+        budget: online steps and evaluations.
+        seed: of everything random in this run.
+        start: policy to continue from; ``None`` trains from scratch.
+        guards: what protects the start.
+        demonstrations: batches for the guard that keeps fitting them.
+        stop: decides after each evaluation whether to go on.
+        progress: is told after each evaluation.
+    """
+
+    make_env: Callable[[int], VecEnv]
+    evaluate: Evaluate
+    params: PpoParams
+    budget: Budget
+    seed: int
+    start: SavedPolicy | None = None
+    guards: Guards | None = None
+    demonstrations: DemonstrationBatches | None = None
+    stop: Stop = lambda _: None
+    progress: Progress = lambda _steps, _row: None
+
+
+def run_training(training: Training, folder: Path) -> GuardedPPO:
+    """Train to the end of the budget, or until ``stop``; resume if ``folder`` has a checkpoint.
+
+    Writes ``evaluations.jsonl`` (a line an evaluation, the start included), ``losses.csv`` and
+    the newest checkpoint. Between two evaluations everything random is drawn from the seed and
+    the step count, so that a resumed run equals an uninterrupted one bit for bit.
+    """
+    torch.set_num_threads(1)
+    env = training.make_env(training.seed)
+    model = _learner(training, env)
+    rows, losses = _restore(model, folder)
+    if not rows:
+        rows = [_evaluation(training, model)]
+    _save(model, folder, rows, losses)
+    while model.num_timesteps < training.budget.steps and training.stop(rows) is None:
+        _advance(training, model, losses)
+        rows.append(_evaluation(training, model))
+        _save(model, folder, rows, losses)
+    env.close()
+    return model
+
+
+def _learner(training: Training, env: VecEnv) -> GuardedPPO:
+    model = make_ppo(
+        env,
+        training.params,
+        seed=training.seed,
+        total_steps=training.budget.steps,
+        guards=training.guards,
+    )
+    model.set_logger(Logger(folder=None, output_formats=[]))
+    model.last_losses = {}
+    if training.start is not None:
+        model.policy.load_state_dict(training.start.policy.state_dict())
+        model.reference = training.start.policy
+        model.demonstrations = training.demonstrations
+        if training.guards is not None:
+            with torch.no_grad():
+                model.policy.log_std.fill_(training.guards.log_std)
+    return model
+
+
+def _restore(
+    model: GuardedPPO, folder: Path
+) -> tuple[list[dict[str, Any]], list[dict[str, float]]]:
+    found = checkpoints(folder / "checkpoint")
+    if not found:
+        return [], []
+    record = load_checkpoint(model, found[-1])
+    return record["evaluations"], record["losses"]
+
+
+def _segment_seed(seed: int, steps: int) -> int:
+    return int(np.random.SeedSequence([seed, steps]).generate_state(1)[0])
+
+
+def _advance(training: Training, model: GuardedPPO, losses: list[dict[str, float]]) -> None:
+    seed = _segment_seed(training.seed, model.num_timesteps)
+    set_random_seed(seed)
+    env = model.env
+    if env is None:
+        raise RuntimeError("the learner lost its environment")
+    env.seed(seed)
+    model._last_obs = env.reset()
+    model._last_episode_starts = np.ones(env.num_envs, bool)
+    callback = CallbackList([])
+    callback.init_callback(model)
+    goal = min(model.num_timesteps + training.budget.evaluate_every, training.budget.steps)
+    while model.num_timesteps < goal:
+        model.collect_rollouts(env, callback, model.rollout_buffer, model.n_steps)
+        done = min(1.0, model.num_timesteps / training.budget.steps)
+        model._current_progress_remaining = 1.0 - done
+        model.train()
+        losses.append({"steps": model.num_timesteps, **model.last_losses})
+
+
+def _evaluation(training: Training, model: GuardedPPO) -> dict[str, Any]:
+    row = {"steps": model.num_timesteps, **training.evaluate(actor_of(model.policy))}
+    training.progress(model.num_timesteps, row)
+    return row
+
+
+def _save(
+    model: GuardedPPO,
+    folder: Path,
+    rows: list[dict[str, Any]],
+    losses: list[dict[str, float]],
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    save_checkpoint(model, folder / "checkpoint", {"evaluations": rows, "losses": losses})
+    text = "".join(json.dumps(row, sort_keys=True, allow_nan=False) + "\n" for row in rows)
+    (folder / "evaluations.jsonl").write_text(text, encoding="utf-8")
+    names = sorted({name for row in losses for name in row})
+    with (folder / "losses.csv").open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, ["steps", *(n for n in names if n != "steps")])
+        writer.writeheader()
+        writer.writerows(losses)
+
+
+def settings(training: Training) -> dict[str, Any]:
+    """A training's numbers, for the run's record."""
+    return {
+        "ppo": asdict(training.params),
+        "budget": asdict(training.budget),
+        "guards": asdict(training.guards) if training.guards else None,
+    }
