@@ -1,0 +1,1 @@
+"""The social-navigation world: its physics, scenarios, environments and scripted robots."""
