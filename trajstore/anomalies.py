@@ -11,11 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from trajstore.episode import Episode
+from trajstore.schema import limits
 
 Rows = np.ndarray
 
 FROZEN_STEPS = 20
 SATURATED_STEPS = 30
+SATURATED_SLACK = 1e-6
 REPEATED_STATES = 5
 STUCK_STEPS = 50
 STUCK_METRES = 0.05
@@ -63,20 +65,20 @@ def frozen_actions(episode: Episode, *, least: int = FROZEN_STEPS) -> Iterator[A
         for first, last in runs(same, least - 1):
             steps = last - first + 2
             share = min(1.0, 0.3 + 0.7 * steps / len(episode))
-            yield Anomaly("frozen_actions", first, last + 1, f"same action for {steps} steps", share)
+            yield Anomaly(
+                "frozen_actions", first, last + 1, f"same action for {steps} steps", share
+            )
 
 
 def saturated_actions(episode: Episode, *, least: int = SATURATED_STEPS) -> Iterator[Anomaly]:
     """Runs of at least ``least`` steps with every component of the action at its limit."""
     if "action" not in episode.arrays:
         return
-    field = episode.schema.field("action")
-    if field.low is None or field.high is None or episode["action"].dtype.kind != "f":
+    field, actions = episode.schema.field("action"), episode["action"]
+    if actions.dtype.kind != "f" or field.low is None or field.high is None:
         return
-    actions = episode["action"]
-    low, high = np.asarray(field.low, actions.dtype), np.asarray(field.high, actions.dtype)
-    slack = 1e-6 * (high - low)
-    at_limit = (actions <= low + slack) | (actions >= high - slack)
+    low, high = limits(field)
+    at_limit = (actions <= low + SATURATED_SLACK) | (actions >= high - SATURATED_SLACK)
     for first, last in runs(_all_of_row(at_limit), least):
         steps = last - first + 1
         message = f"every component of the action at its limit for {steps} steps"
@@ -97,7 +99,7 @@ def observation_jumps(episode: Episode, *, threshold: float = JUMP_SCORE) -> Ite
         if len(change) < 8 or not used.any():
             continue
         size = np.nan_to_num(change[:, used] / typical[used]).mean(axis=1)
-        scores = _robust_scores(size, floor=0.1 * float(np.median(size)) + 1e-12)
+        scores = _robust_scores(size, floor=0.1 * _median(size) + 1e-12)
         for step in np.flatnonzero(scores > threshold).tolist():
             message = f"observation changes {scores[step]:.0f} robust deviations over one step"
             yield Anomaly("observation_jumps", step, step, message, 0.5)
@@ -111,19 +113,20 @@ def repeated_observations(episode: Episode, *, least: int = REPEATED_STATES) -> 
     same = np.all([_same_as_before(episode[name]) for name in names], axis=0)
     for first, last in runs(same, least - 1):
         states = last - first + 2
-        last_step = min(last, len(episode) - 1)
         message = f"{states} identical observations in a row"
-        yield Anomaly("repeated_observations", first, last_step, message, 0.8)
+        yield Anomaly("repeated_observations", first, last, message, 0.8)
 
 
 def reward_spikes(episode: Episode, *, threshold: float = SPIKE_SCORE) -> Iterator[Anomaly]:
-    """Rewards far from the median of the episode; the last step, which often pays out, is exempt."""
+    """Rewards far from the episode's median; the last step, which often pays out, is exempt."""
     if "reward" not in episode.arrays or len(episode) < 8:
         return
     rewards = episode["reward"][:-1].astype(np.float64)
     scores = _robust_scores(rewards, floor=0.25 * float(rewards.std()) + 1e-9)
     for step in np.flatnonzero(np.abs(scores) > threshold).tolist():
-        message = f"reward {rewards[step]:.4g}, {scores[step]:.0f} robust deviations from the median"
+        message = (
+            f"reward {rewards[step]:.4g}, {scores[step]:.0f} robust deviations from the median"
+        )
         yield Anomaly("reward_spikes", step, step, message, 0.5)
 
 
@@ -260,7 +263,7 @@ def _floats(episode: Episode, stem: str) -> list[Rows]:
 
 
 def _all_of_row(mask: Rows) -> Rows:
-    return mask if mask.ndim == 1 else mask.reshape(len(mask), -1).all(axis=1)
+    return mask if mask.ndim == 1 else mask.all(axis=tuple(range(1, mask.ndim)))
 
 
 def _same_as_before(rows: Rows) -> Rows:
@@ -273,7 +276,13 @@ def _thinned(rows: Rows) -> Rows:
 
 
 def _robust_scores(values: Rows, *, floor: float) -> Rows:
-    distance = values - np.median(values)
-    deviation = 1.4826 * float(np.median(np.abs(distance)))
+    distance = values - _median(values)
+    deviation = 1.4826 * _median(np.abs(distance))
     scores: Rows = distance / max(deviation, floor)
     return scores
+
+
+def _median(values: Rows) -> float:
+    """The upper of the two middle values: a tenth of the time that `numpy.median` takes."""
+    middle = len(values) // 2
+    return float(np.partition(values, middle)[middle])
