@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from trajstore.errors import CorruptionError, NotFoundError
-from trajstore.files import lock, read_json, write_json
-from trajstore.status import Status, Verdict
+from trajstore.files import read_json, write_json
+from trajstore.locks import lock
+from trajstore.manifest import Status
 
 FORMAT_VERSION = 1
 
@@ -94,10 +95,13 @@ def history(reviews: Iterable[Review], digest: str) -> list[Review]:
     return [review for review in reviews if review.digest == digest]
 
 
-def effective_status(verdict: Verdict | None, reviews: Iterable[Review], digest: str) -> Status:
+def effective_status(verdict: Status | None, reviews: Iterable[Review], digest: str) -> Status:
     """Return the status that counts: the last review, else the verdict, else draft.
 
-    A verdict on another digest than this does not count.
+    Args:
+        verdict: what the checks made of the content; ``None`` if they never ran on it.
+        reviews: of all versions, oldest first.
+        digest: content digest of the version, hexadecimal.
 
     Example:
         >>> effective_status(None, [], "ab12")
@@ -106,9 +110,7 @@ def effective_status(verdict: Verdict | None, reviews: Iterable[Review], digest:
     decided = history(reviews, digest)
     if decided:
         return decided[-1].status
-    if verdict is None or verdict.digest != digest:
-        return Status.DRAFT
-    return verdict.status
+    return Status.DRAFT if verdict is None else verdict
 
 
 def _review(record: Mapping[str, Any]) -> Review:

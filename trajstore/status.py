@@ -1,28 +1,20 @@
 """The verdict on a version: what the checks made of it, in a file beside it.
 
-The file of ``v4`` is ``v4.status.json``; the sealed folder itself is never edited. The verdict names
-the content digest that it judges, so that it cannot be taken for one on other data.
+The file of ``v4`` is ``v4.status.json``; the sealed folder itself is never edited. The verdict
+names the content digest that it judges, so that it cannot be taken for one on other data.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from trajstore.errors import CorruptionError, NotFoundError
 from trajstore.files import read_json, write_json
 from trajstore.findings import Finding, Severity
+from trajstore.manifest import Status
 
 FORMAT_VERSION = 1
-
-
-class Status(StrEnum):
-    """Whether a version may be trained from."""
-
-    DRAFT = "draft"
-    VALIDATED = "validated"
-    QUARANTINED = "quarantined"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +34,10 @@ class Verdict:
     findings: tuple[Finding, ...] = ()
     history: tuple[Mapping[str, str], ...] = ()
     contract: Mapping[str, object] | None = None
+
+    def on(self, digest: str) -> Status | None:
+        """Return the status if this verdict is about that content digest, else ``None``."""
+        return self.status if self.digest == digest else None
 
     def to_json(self) -> dict[str, object]:
         """Return the verdict as it stands in its file."""
