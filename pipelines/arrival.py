@@ -1,4 +1,4 @@
-"""When a run first meets a target, and the ratio of two arms' times: censoring stated, never hidden.
+"""When a run first meets a target, and the ratio of two arms' times; censoring is stated.
 
 ``docs/statistics.md`` defines the words; the ratio itself is ``stats.paired_ratio``.
 """

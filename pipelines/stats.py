@@ -164,7 +164,7 @@ def paired_ratio(
     top, bottom = _checked(numerator, "ratio"), _checked(denominator, "ratio")
     if top.shape != bottom.shape:
         raise ValueError(f"ratio: expected pairs, got {len(top)} and {len(bottom)} values")
-    if min(top.min(), bottom.min()) < 0.0 or bottom.sum() == 0.0:
+    if min(top.min(), bottom.min()) < 0.0 or not bottom.sum() > 0.0:
         raise ValueError("ratio: expected non-negative values and a denominator above zero")
     counts = resampled(len(top), rng=rng, resamples=resamples, strata=strata)
     above, below = counts @ top, counts @ bottom
