@@ -1,1 +1,93 @@
-"""A versioned store of expert trajectories."""
+"""A versioned store of expert trajectories.
+
+The names below are all that a user needs; they are loaded on first use, so that importing the
+package costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from loguru import logger
+
+if TYPE_CHECKING:
+    from trajstore.dataset import Dataset
+    from trajstore.episode import Episode
+    from trajstore.errors import (
+        ArchiveError,
+        CorruptionError,
+        FormatError,
+        JournalError,
+        LockedError,
+        NameRefusedError,
+        NotFoundError,
+        QuotaExceededError,
+        ReplayError,
+        SchemaError,
+        SealedError,
+        StatusError,
+        StorageError,
+        TrajStoreError,
+    )
+    from trajstore.fields import Axis, FieldSpec
+    from trajstore.findings import Finding, Severity
+    from trajstore.manifest import Manifest, Status
+    from trajstore.recorder import Recorder
+    from trajstore.schema import EpisodeSchema
+    from trajstore.store import Store
+    from trajstore.writer import write_dataset
+
+__all__ = [
+    "ArchiveError",
+    "Axis",
+    "CorruptionError",
+    "Dataset",
+    "Episode",
+    "EpisodeSchema",
+    "FieldSpec",
+    "Finding",
+    "FormatError",
+    "JournalError",
+    "LockedError",
+    "Manifest",
+    "NameRefusedError",
+    "NotFoundError",
+    "QuotaExceededError",
+    "Recorder",
+    "ReplayError",
+    "SchemaError",
+    "SealedError",
+    "Severity",
+    "Status",
+    "StatusError",
+    "StorageError",
+    "Store",
+    "TrajStoreError",
+    "write_dataset",
+]
+
+_HOMES = {
+    "Axis": "fields",
+    "Dataset": "dataset",
+    "Episode": "episode",
+    "EpisodeSchema": "schema",
+    "FieldSpec": "fields",
+    "Finding": "findings",
+    "Manifest": "manifest",
+    "Recorder": "recorder",
+    "Severity": "findings",
+    "Status": "manifest",
+    "Store": "store",
+    "write_dataset": "writer",
+}
+
+logger.disable("trajstore")
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'trajstore' has no attribute {name!r}")
+    return getattr(import_module(f"trajstore.{_HOMES.get(name, 'errors')}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

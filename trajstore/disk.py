@@ -1,0 +1,174 @@
+"""The system calls that change a disk, and a file that is durable once closed.
+
+Every durable write of the package goes through `OPS`, so that a test can put a fault at any of
+them.
+"""
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from trajstore.errors import StorageError
+
+_BUFFER_BYTES = 2**20
+_REMEDIES = {
+    errno.ENOSPC: "free some space and try again",
+    errno.EDQUOT: "free some space under your disk quota and try again",
+    errno.EIO: "check the disk, then try again",
+    errno.EROFS: "mount the file system writable, or choose another folder",
+    errno.EACCES: "change the permissions, or choose another folder",
+    errno.EPERM: "change the permissions, or choose another folder",
+    errno.EMFILE: "raise the limit of open files (ulimit -n) and try again",
+    errno.ENFILE: "close other programs' files and try again",
+    errno.EFBIG: "raise the limit of file sizes (ulimit -f), or choose another file system",
+}
+
+
+class Operations:
+    """The system calls that change a disk, one method each."""
+
+    def open(self, path: Path, flags: int) -> int:
+        """Open without following a link; new files are readable by all."""
+        return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+
+    def write(self, descriptor: int, data: bytes | bytearray | memoryview, offset: int) -> int:
+        """Write at an offset; returns how many bytes were taken."""
+        return os.pwrite(descriptor, data, offset)
+
+    def fsync(self, descriptor: int) -> None:
+        """Make a file or folder durable, its size and times included."""
+        os.fsync(descriptor)
+
+    def fdatasync(self, descriptor: int) -> None:
+        """Make a file's content durable, and its size if that changed."""
+        os.fdatasync(descriptor)
+
+    def truncate(self, descriptor: int, size: int) -> None:
+        """Cut a file, or extend it by zeros."""
+        os.ftruncate(descriptor, size)
+
+    def allocate(self, descriptor: int, offset: int, size: int) -> None:
+        """Reserve blocks; the file reads as zeros there."""
+        os.posix_fallocate(descriptor, offset, size)
+
+    def mkdir(self, path: Path) -> None:
+        """Make one folder."""
+        path.mkdir()
+
+    def rename(self, source: Path, target: Path) -> None:
+        """Rename in one step; an existing file is replaced, a folder with content is not."""
+        source.rename(target)
+
+    def unlink(self, path: Path) -> None:
+        """Remove a file or a link."""
+        path.unlink()
+
+    def rmdir(self, path: Path) -> None:
+        """Remove an empty folder."""
+        path.rmdir()
+
+
+OPS = Operations()
+"""What all durable writes go through."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """What is known of a sealed file: its size in bytes and its SHA-256, hexadecimal."""
+
+    size: int
+    sha256: str
+
+    def to_json(self) -> dict[str, object]:
+        """A mapping of plain values."""
+        return {"sha256": self.sha256, "size": self.size}
+
+
+@contextmanager
+def storing(where: Path | str) -> Iterator[None]:
+    """Turn a refusal of the operating system into a named error.
+
+    Raises:
+        StorageError: naming the place, what happened, and what to do.
+    """
+    try:
+        yield
+    except OSError as error:
+        code = errno.errorcode.get(error.errno or 0, "unknown")
+        remedy = _REMEDIES.get(error.errno or 0, "see the error above")
+        raise StorageError(
+            f"{where}: expected the disk to take it, got {error.strerror} ({code}); {remedy}"
+        ) from error
+
+
+class DurableFile:
+    """A new file, digested while it is written, durable once `close` has returned.
+
+    Raises:
+        OSError: as the system calls give it; callers stand inside `storing`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = OPS.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        self._sha = hashlib.sha256()
+        self._pending = bytearray()
+        self._flushed = 0
+        self.size = 0
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Append bytes."""
+        self._pending += data
+        self.size += len(data)
+        if len(self._pending) >= _BUFFER_BYTES:
+            self._flush()
+
+    def close(self) -> FileRecord:
+        """Make the file durable and say what it holds."""
+        try:
+            self._flush()
+            OPS.fsync(self._descriptor)
+        finally:
+            self.abandon()
+        return FileRecord(self.size, self._sha.hexdigest())
+
+    def abandon(self) -> None:
+        """Release the descriptor; what was written is worth nothing."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _flush(self) -> None:
+        self._sha.update(self._pending)
+        write_at(self._descriptor, self._pending, self._flushed)
+        self._flushed = self.size
+        self._pending = bytearray()
+
+
+def write_at(descriptor: int, data: bytes | bytearray | memoryview, offset: int) -> None:
+    """Write all of the data at an offset."""
+    view = memoryview(data)
+    while view:
+        taken = OPS.write(descriptor, view, offset)
+        view, offset = view[taken:], offset + taken
+
+
+def sync_directory(path: Path) -> None:
+    """Make the entries of a folder durable."""
+    _sync(path, os.O_DIRECTORY)
+
+
+def sync_file(path: Path) -> None:
+    """Make the content of a file durable."""
+    _sync(path, 0)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = OPS.open(path, os.O_RDONLY | flags)
+    try:
+        OPS.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,38 @@
+"""What a check found: the record that verification, validation and playback share."""
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How much a finding weighs."""
+
+    BLOCKING = "blocking"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a check found, with the first place where it shows.
+
+    Attributes:
+        severity: a blocking finding makes a version unfit for training.
+        check: name of the check that found it.
+        message: one sentence in the form of our errors.
+        episode: index of the first episode concerned, if there is one.
+        step: first step of that episode concerned, if there is one.
+        file: path relative to the version's folder, if a file is concerned.
+    """
+
+    severity: Severity
+    check: str
+    message: str
+    episode: int | None = None
+    step: int | None = None
+    file: str | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """A mapping of plain values, without the places that do not apply."""
+        record = asdict(self) | {"severity": self.severity.value}
+        return {key: value for key, value in record.items() if value is not None}
