@@ -1,0 +1,310 @@
+"""Read one sealed version: episodes, columns, random steps and windows."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from trajstore.cache import CachedRows
+from trajstore.episode import Episode
+from trajstore.errors import CorruptionError, NotFoundError
+from trajstore.layout import INDEX, arrays_of
+from trajstore.manifest import Manifest
+from trajstore.mapped import MappedRows
+from trajstore.reading import Columns, Fields, Rows, RowSet, as_text
+from trajstore.sampling import Batch, Batches, Position, Steps, window_steps
+from trajstore.schema import Axis, EpisodeSchema, FieldSpec
+from trajstore.shards import ShardedRows
+from trajstore.stored import StoredArray
+
+Table = dict[str, np.ndarray]
+"""One row an episode; columns by name."""
+Where = Callable[[Table], np.ndarray] | np.ndarray
+"""Which episodes to draw from: ``bool[N]``, or what computes it from the table of episodes."""
+
+
+class Dataset:
+    """One sealed version, read where it lies.
+
+    Opening reads the manifest. A file is looked at when something in it is first asked for:
+    its presence, size and checksum are compared then, and what does not match is an error,
+    never data. Memory does not grow with the dataset.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest, *, cache: Path | None = None) -> None:
+        """Use ``Dataset.open``."""
+        self.path = path
+        self.manifest = manifest
+        self._cache = cache
+        self._fields = Fields(self._opened)
+
+    @classmethod
+    def open(
+        cls, path: str | os.PathLike[str], *, cache: str | os.PathLike[str] | None = None
+    ) -> "Dataset":
+        """Open the version in a folder.
+
+        Args:
+            path: of the version.
+            cache: folder in which decoded rows of wide fields (images, grids) are kept, so
+                that random access to them runs at the speed of narrow fields; it takes as
+                many bytes as the rows and may be deleted at any time.
+
+        Raises:
+            NotFoundError: if there is no version.
+            FormatError: if it is of a newer format.
+            CorruptionError: if its manifest is not what was sealed.
+        """
+        folder = Path(path)
+        return cls(folder, Manifest.read(folder), cache=None if cache is None else Path(cache))
+
+    def __reduce__(self) -> tuple[Callable[[Path], "Dataset"], tuple[Path]]:
+        return partial(Dataset.open, cache=self._cache), (self.path,)
+
+    def __repr__(self) -> str:
+        return f"Dataset({str(self.path)!r}: {len(self):,} episodes, {self.steps:,} steps)"
+
+    def __len__(self) -> int:
+        return self.manifest.episodes
+
+    @property
+    def schema(self) -> EpisodeSchema:
+        """The fields of every episode."""
+        return self.manifest.schema
+
+    @property
+    def steps(self) -> int:
+        """Of all episodes together."""
+        return self.manifest.steps
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """``int64[N]``, the steps of each episode.
+
+        Raises:
+            CorruptionError: if they do not add up to the manifest's.
+        """
+        lengths = self._index("length")
+        if np.any(lengths < 1) or int(lengths.sum()) != self.steps:
+            raise CorruptionError(
+                f"{self.path}: expected episodes of {self.steps:,} steps together, got lengths "
+                "that add up to another number"
+            )
+        return lengths
+
+    @cached_property
+    def episodes(self) -> Table:
+        """One row an episode: its fields, ``length`` (steps), ``anomaly`` (score), ``digest``.
+
+        Texts come as text, digests as hexadecimal text; the arrays are shared and read-only.
+        """
+        table = {spec.name: self.column(spec.name) for spec in self.schema.on(Axis.EPISODE)}
+        table["length"] = self.lengths
+        table["anomaly"] = self._index("anomaly")
+        table["digest"] = np.array([row.tobytes().hex() for row in self._index("digest")])
+        return table
+
+    def column(self, name: str) -> np.ndarray:
+        """All rows of a field, episodes end to end; text as text; read-only.
+
+        Raises:
+            SchemaError: if there is no such field.
+        """
+        spec = self.schema.field(name)
+        rows = self._fields[name].span(0, self._row_count(spec))
+        return self._words(spec, rows)
+
+    def __getitem__(self, index: int) -> Episode:
+        """The episode of that index; negative ones count from the end."""
+        count = len(self)
+        if not -count <= index < count:
+            raise IndexError(f"episode {index}: expected 0 to {count - 1}")
+        index = int(index) % count
+        first = int(self._starts[index])
+        stop = first + int(self.lengths[index])
+        spans = {
+            Axis.STATE: (first + index, stop + index + 1),
+            Axis.STEP: (first, stop),
+            Axis.EPISODE: (index, index + 1),
+        }
+        arrays = {}
+        for spec in self.schema.fields:
+            values = self._fields[spec.name].span(*spans[spec.axis])
+            if spec.axis is Axis.EPISODE:
+                values = self._words(spec, values).reshape(spec.shape)
+            arrays[spec.name] = values
+        return _sealed(self.schema, arrays)
+
+    def __iter__(self) -> Iterator[Episode]:
+        return (self[index] for index in range(len(self)))
+
+    def sample(
+        self,
+        n: int,
+        *,
+        rng: np.random.Generator,
+        fields: Sequence[str] | None = None,
+        where: Where | None = None,
+    ) -> Batch:
+        """Draw steps, uniformly and with replacement.
+
+        Args:
+            n: how many.
+            rng: source of the draw.
+            fields: columns of the result. ``None`` stands for every field of the step axis,
+                ``[n, ...]``, and every state field twice: under its name the state before the
+                step, under ``next_`` and its name the one after it.
+            where: episodes to draw from.
+
+        Returns:
+            The columns, and ``episode`` and ``step``, ``int64[n]``.
+
+        Raises:
+            SchemaError: if a field is unknown.
+            NotFoundError: if ``where`` leaves no episode.
+        """
+        steps = self._steps_of(where)
+        items = rng.integers(steps.count, size=n)
+        return self._batch(Columns(self.schema, fields), *steps.locate(items))
+
+    def batches(
+        self,
+        size: int,
+        *,
+        rng: np.random.Generator | None = None,
+        window: int | None = None,
+        where: Where | None = None,
+        fields: Sequence[str] | None = None,
+        resume: Mapping[str, Any] | None = None,
+    ) -> Batches:
+        """Go once through all steps in a shuffled order, each step once.
+
+        Args:
+            size: steps or windows a batch.
+            rng: draws the order; ``resume`` brings its own.
+            window: steps of a window; then an item is a window that begins at a step and stays
+                in its episode, columns are ``[size, window, ...]``, and ``mask`` is false where
+                the window reaches past the episode's end (its last step is repeated there).
+            where: episodes to take part.
+            fields: columns, as in ``sample``.
+            resume: a ``state()`` of such an iterator, to go on from there.
+
+        Raises:
+            SchemaError: if a field is unknown.
+            NotFoundError: if ``where`` leaves no episode.
+            ValueError: if neither ``rng`` nor ``resume`` is given, a size is not positive, or
+                ``resume`` is the state of another pass.
+        """
+        if size < 1 or (window is not None and window < 1):
+            raise ValueError(
+                f"batches: expected a size and a window of 1 or more, got {size}, {window}"
+            )
+        if rng is None and resume is None:
+            raise ValueError("batches: expected a generator rng, or a state to resume from")
+        steps = self._steps_of(where)
+        seed = 0 if rng is None else int(rng.integers(2**62))
+        position = Position(seed, 0, size, steps.count, window, self.manifest.content_digest)
+        if resume is not None:
+            position = position.resumed(resume)
+        columns = Columns(self.schema, fields)
+        return Batches(partial(self._items, columns, steps, window), position)
+
+    def _items(
+        self, columns: Columns, steps: Steps, window: int | None, items: np.ndarray
+    ) -> Batch:
+        episode, step = steps.locate(items)
+        if window is None:
+            return self._batch(columns, episode, step)
+        within, mask = window_steps(step, self.lengths[episode], window)
+        batch = self._batch(columns, episode[:, None], within)
+        return {**batch, "episode": episode, "step": step, "mask": mask}
+
+    def _batch(self, columns: Columns, episode: np.ndarray, step: np.ndarray) -> Batch:
+        step_rows = self._starts[episode] + step
+        batch = columns.fill(self._fields, step_rows, step_rows + episode)
+        if columns.episodes:
+            chosen = RowSet(episode.reshape(len(episode)))
+            for name in columns.episodes:
+                batch[name] = self._words(self.schema.field(name), chosen.of(self._fields[name]))
+        batch["episode"], batch["step"] = episode, step
+        return batch
+
+    def _steps_of(self, where: Where | None) -> Steps:
+        if where is None:
+            return self._all_steps
+        chosen = np.asarray(where(self.episodes) if callable(where) else where)
+        if chosen.dtype != np.bool_ or chosen.shape != (len(self),):
+            raise ValueError(
+                f"where: expected bool[{len(self)}], got {chosen.dtype} of shape {chosen.shape}"
+            )
+        if not chosen.any():
+            raise NotFoundError(
+                f"{self.path}: expected episodes to draw from, got none left by where"
+            )
+        return Steps(self.lengths, chosen)
+
+    @cached_property
+    def _all_steps(self) -> Steps:
+        return Steps(self.lengths)
+
+    @cached_property
+    def _starts(self) -> np.ndarray:
+        starts: np.ndarray = np.cumsum(self.lengths) - self.lengths
+        return starts
+
+    def _index(self, name: str) -> np.ndarray:
+        return self._fields[INDEX[name].name].span(0, len(self))
+
+    def _words(self, spec: FieldSpec, rows: np.ndarray) -> np.ndarray:
+        if not spec.is_text:
+            return rows
+        return as_text(
+            rows, self.manifest.vocabularies.get(spec.name, ()), f"{self.path}: {spec.name}"
+        )
+
+    def _row_count(self, spec: FieldSpec) -> int:
+        extra = {Axis.STATE: len(self) + self.steps, Axis.STEP: self.steps, Axis.EPISODE: len(self)}
+        return extra[spec.axis]
+
+    @cached_property
+    def _arrays(self) -> list[Mapping[str, Any]]:
+        return [arrays_of(self.schema, part) for part in self.manifest.parts]
+
+    def _opened(self, name: str) -> Rows:
+        arrays = [self._stored(specs[name]) for specs in self._arrays]
+        if arrays[0].block_rows is None:
+            return MappedRows(arrays)
+        if self._cache is None:
+            return ShardedRows(arrays)
+        return CachedRows(arrays, folder=self._cache / self.manifest.content_digest / name)
+
+    def _stored(self, spec: Any) -> StoredArray:  # noqa: ANN401 - layout's
+        folder = self.path
+        for segment in spec.path.split("/"):
+            folder = folder / segment
+            if folder.is_symlink():
+                raise CorruptionError(f"{folder}: expected a folder, got a symbolic link")
+        files = []
+        for number in range(spec.file_count):
+            key = spec.file_path(number)
+            record = self.manifest.files.get(key)
+            if record is None:
+                raise CorruptionError(f"{self.path / key}: expected in the manifest, got no entry")
+            files.append((self.path / key, record.size))
+        field = spec.field
+        block_rows = spec.chunk_rows if spec.shard_rows else None
+        return StoredArray(
+            spec.rows, field.shape, field.numpy_dtype, spec.file_rows, block_rows, tuple(files)
+        )
+
+
+def _sealed(schema: EpisodeSchema, arrays: dict[str, np.ndarray]) -> Episode:
+    """An episode from arrays that were checked when they were recorded, and are unchanged."""
+    episode = object.__new__(Episode)
+    object.__setattr__(episode, "schema", schema)
+    object.__setattr__(episode, "arrays", MappingProxyType(arrays))
+    return episode

@@ -1,0 +1,34 @@
+"""One array of a sealed part, as far as a reader must know it."""
+
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class StoredArray:
+    """Rows of a field, divided into files.
+
+    Attributes:
+        rows: how many there are.
+        shape: of one row.
+        dtype: of the values, little endian.
+        file_rows: rows of one file; the last file is as long as the others.
+        block_rows: rows that are compressed together; ``None`` where rows lie as they are.
+        files: path and recorded size in bytes of each file, in order.
+    """
+
+    rows: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    file_rows: int
+    block_rows: int | None
+    files: tuple[tuple[Path, int], ...]
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row."""
+        return prod(self.shape) * self.dtype.itemsize
