@@ -18,6 +18,7 @@ RECORD = "learner.json"
 
 def _tensors(model: GuardedPPO) -> dict[str, torch.Tensor]:
     tensors = {f"policy/{name}": value for name, value in model.policy.state_dict().items()}
+    tensors.update({f"best/{name}": value for name, value in model.best.items()})
     for index, state in model.policy.optimizer.state_dict()["state"].items():
         tensors.update({f"adam/{index}/{name}": value for name, value in state.items()})
     return {name: tensor.contiguous().clone() for name, tensor in sorted(tensors.items())}
@@ -51,6 +52,10 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.name.isdigit())
 
 
+def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
 def load_checkpoint(model: GuardedPPO, source: Path) -> dict[str, Any]:
     """Put a learner into the state that was saved; return the record.
 
@@ -66,10 +71,8 @@ def load_checkpoint(model: GuardedPPO, source: Path) -> dict[str, Any]:
             "delete the checkpoint and train again"
         )
     tensors = safetensors.torch.load(payload)
-    prefix = "policy/"
-    model.policy.load_state_dict(
-        {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-    )
+    model.policy.load_state_dict(_under("policy/", tensors))
+    model.best = _under("best/", tensors)
     adam = model.policy.optimizer.state_dict()
     state: dict[int, dict[str, torch.Tensor]] = {}
     for name, tensor in tensors.items():

@@ -155,6 +155,11 @@ class SavedPolicy:
     record: Mapping[str, Any]
 
     @property
+    def actor(self) -> Actor:
+        """The deterministic part, as plain arrays."""
+        return actor_of(self.policy)
+
+    @property
     def digest(self) -> str:
         """SHA-256 of the tensors, in hex."""
         return str(self.record["tensors_sha256"])

@@ -88,6 +88,10 @@ class GuardedPPO(PPO):
     reference: ActorCriticPolicy | None = None
     demonstrations: DemonstrationBatches | None = None
     last_losses: dict[str, float]
+    best: dict[str, torch.Tensor]
+
+    def _update_info_buffer(self, infos: Any, dones: Any = None) -> None:  # noqa: ANN401
+        """Nothing: fixed evaluation episodes say how the policy does, not training's own."""
 
     def train(self) -> None:
         """One update over the rollout buffer."""
@@ -187,5 +191,7 @@ def make_ppo(
         verbose=0,
     )
     model.guards = guards
+    model.last_losses = {}
+    model.best = {}
     model._total_timesteps = total_steps
     return model

@@ -21,6 +21,8 @@ from pipelines.ppo import DemonstrationBatches, GuardedPPO, Guards, PpoParams, m
 
 Evaluate = Callable[[Actor], dict[str, Any]]
 """Plays the fixed evaluation episodes; returns an evaluation without its ``steps``."""
+Score = Callable[[Mapping[str, Any]], float]
+"""How good an evaluation is; the policy of the best one is kept."""
 Stop = Callable[[Sequence[Mapping[str, Any]]], str | None]
 """Given the evaluations so far, why to stop now, or ``None``."""
 Progress = Callable[[int, Mapping[str, Any]], None]
@@ -53,6 +55,7 @@ class Training:
         start: policy to continue from; ``None`` trains from scratch.
         guards: what protects the start.
         demonstrations: batches for the guard that keeps fitting them.
+        score: of an evaluation, by which the best policy is kept.
         stop: decides after each evaluation whether to go on.
         progress: is told after each evaluation.
     """
@@ -65,6 +68,7 @@ class Training:
     start: SavedPolicy | None = None
     guards: Guards | None = None
     demonstrations: DemonstrationBatches | None = None
+    score: Score = lambda row: float(row["success"] - row["collision"])
     stop: Stop = lambda _: None
     progress: Progress = lambda _steps, _row: None
 
@@ -82,10 +86,12 @@ def run_training(training: Training, folder: Path) -> GuardedPPO:
     rows, losses = _restore(model, folder)
     if not rows:
         rows = [_evaluation(training, model)]
+        _keep_best(training, model, rows)
     _save(model, folder, rows, losses)
     while model.num_timesteps < training.budget.steps and training.stop(rows) is None:
         _advance(training, model, losses)
         rows.append(_evaluation(training, model))
+        _keep_best(training, model, rows)
         _save(model, folder, rows, losses)
     env.close()
     return model
@@ -100,7 +106,6 @@ def _learner(training: Training, env: VecEnv) -> GuardedPPO:
         guards=training.guards,
     )
     model.set_logger(Logger(folder=None, output_formats=[]))
-    model.last_losses = {}
     if training.start is not None:
         model.policy.load_state_dict(training.start.policy.state_dict())
         model.reference = training.start.policy
@@ -149,6 +154,11 @@ def _evaluation(training: Training, model: GuardedPPO) -> dict[str, Any]:
     row = {"steps": model.num_timesteps, **training.evaluate(actor_of(model.policy))}
     training.progress(model.num_timesteps, row)
     return row
+
+
+def _keep_best(training: Training, model: GuardedPPO, rows: list[dict[str, Any]]) -> None:
+    if training.score(rows[-1]) >= max(map(training.score, rows)):
+        model.best = {name: value.clone() for name, value in model.policy.state_dict().items()}
 
 
 def _save(

@@ -1,0 +1,65 @@
+"""The fixed episodes that every policy is judged on, and what they add up to."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pipelines.actor import Actor
+from pipelines.env.config import EnvConfig
+from pipelines.env.rollout import Row, rollout
+
+EVALUATION_SEEDS = 1_000_000
+"""Seeds of evaluation episodes start here; the first ones choose, the later ones judge."""
+COLLECTION_SEEDS = 2_000_000
+"""Seeds of recorded episodes start here."""
+TRAINING_SEEDS = 10_000_000
+"""Seeds of training episodes start here."""
+
+
+def episode_list(
+    scenarios: Sequence[str], *, each: int, first_seed: int
+) -> list[tuple[str, int]]:
+    """``each`` episodes of every scenario, as (scenario, seed); every seed is used once.
+
+    Example:
+        >>> episode_list(["a", "b"], each=2, first_seed=10)
+        [('a', 10), ('b', 11), ('a', 12), ('b', 13)]
+    """
+    count = len(scenarios)
+    return [
+        (scenario, first_seed + turn * count + index)
+        for turn in range(each)
+        for index, scenario in enumerate(scenarios)
+    ]
+
+
+def summary(outcomes: Sequence[Row]) -> dict[str, Any]:
+    """One evaluation: shares of success and collision, mean return, and both by scenario."""
+    groups: dict[str, list[Row]] = defaultdict(list)
+    for outcome in outcomes:
+        groups[outcome.scenario].append(outcome)
+    return {
+        "episodes": len(outcomes),
+        **_shares(outcomes),
+        "return": round(float(np.mean([o.total_reward for o in outcomes])), 6),
+        "by_scenario": {
+            name: {"episodes": len(group), **_shares(group)}
+            for name, group in sorted(groups.items())
+        },
+    }
+
+
+def _shares(outcomes: Sequence[Row]) -> dict[str, float]:
+    return {
+        "success": float(np.mean([o.success for o in outcomes])),
+        "collision": float(np.mean([o.collision for o in outcomes])),
+    }
+
+
+def evaluate(
+    actor: Actor, episodes: Sequence[tuple[str, int]], config: EnvConfig
+) -> dict[str, Any]:
+    """Play a fixed list of episodes to their ends and sum them up."""
+    return summary(rollout(actor, episodes, config))

@@ -1,0 +1,124 @@
+"""Stage: train the expert with several seeds and promote it only on evidence."""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from loguru import logger
+
+from pipelines.contract import contract_of
+from pipelines.env.config import ENV_VERSION
+from pipelines.env.make import make_vec_env
+from pipelines.env.scenarios import names
+from pipelines.env.schema import episode_schema
+from pipelines.evaluation import EVALUATION_SEEDS, episode_list, evaluate
+from pipelines.fanout import run_tasks
+from pipelines.params import read_section
+from pipelines.policy import Architecture, build_policy, load_policy, save_policy
+from pipelines.progress import note, watch
+from pipelines.promotion import decide, diagnose, has_converged
+from pipelines.settings import EnvParams, ExpertParams
+from pipelines.training import Training, run_training, settings
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One seed's training."""
+
+    params: ExpertParams
+    env: EnvParams
+    seed: int
+    folder: Path
+
+
+def train_seed(task: Task) -> dict[str, Any]:
+    """Train one seed, keep its best policy, judge it on episodes that chose nothing."""
+    params, config = task.params, task.env.config()
+    scenarios = task.env.scenarios or names()
+    run = f"expert/seed_{task.seed}"
+    choosing = episode_list(scenarios, each=params.select_each, first_seed=EVALUATION_SEEDS)
+    training = Training(
+        make_env=lambda seed: make_vec_env(config, num_envs=params.ppo.num_envs, seed=seed),
+        evaluate=lambda actor: evaluate(actor, choosing, config),
+        params=params.ppo,
+        budget=params.budget,
+        seed=task.seed,
+        stop=partial(has_converged, convergence=params.convergence),
+        progress=lambda steps, row: note(run, steps, row),
+    )
+    model = run_training(training, task.folder)
+    architecture = Architecture(
+        model.observation_space.shape[0],  # type: ignore[index]
+        model.action_space.shape[0],  # type: ignore[index]
+        params.ppo.hidden,
+    )
+    policy = build_policy(architecture)
+    policy.load_state_dict(model.best)
+    contract = contract_of(episode_schema(config), environment=ENV_VERSION)
+    target = task.folder / "policy"
+    if not target.exists():
+        save_policy(
+            policy,
+            target,
+            architecture=architecture,
+            contract=contract,
+            record={"seed": task.seed, "settings": settings(training)},
+        )
+    saved = load_policy(target)
+    judging = judging_episodes(params, scenarios)
+    row = evaluate(saved.actor, judging, config)
+    return {"seed": task.seed, "steps": model.num_timesteps, "policy": saved.digest, **row}
+
+
+def judging_episodes(params: ExpertParams, scenarios: Sequence[str]) -> list[tuple[str, int]]:
+    """The held-out episodes of the gate: none of them chose a policy."""
+    first = EVALUATION_SEEDS + params.select_each * len(scenarios)
+    return episode_list(scenarios, each=params.judge_each, first_seed=first)
+
+
+def run(params: ExpertParams, env: EnvParams, out: Path) -> Mapping[str, Any]:
+    """Train every seed, decide, and write the manifest; the decision is in its ``state``."""
+    tasks = [Task(params, env, seed, out / f"seed_{seed}") for seed in params.seeds]
+    totals = {f"expert/seed_{seed}": params.budget.steps for seed in params.seeds}
+    with watch(totals):
+        rows = run_tasks(train_seed, tasks, engine=params.engine)
+    decision = decide(rows, gate=params.gate)
+    manifest = {
+        "id": f"expert-{rows[decision.best]['policy'][:12]}",
+        "state": "approved" if decision.promoted else "draft",
+        "promotable": decision.promoted,
+        "reasons": list(decision.reasons),
+        "best_seed": rows[decision.best]["seed"],
+        "best": f"seed_{rows[decision.best]['seed']}/policy",
+        "seeds": rows,
+        "pooled": decision.pooled,
+        "environment": ENV_VERSION,
+        "diagnosis": [] if decision.promoted else diagnose(rows),
+    }
+    text = json.dumps(manifest, indent=1, sort_keys=True, allow_nan=False)
+    (out / "manifest.json").write_text(text + "\n", encoding="utf-8")
+    return manifest
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage; exit status 1 when no expert is promoted."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    parser.add_argument("--out", type=Path, default=Path("data/models/expert"))
+    arguments = parser.parse_args(argv)
+    params = read_section(arguments.params, "expert", ExpertParams)
+    env = read_section(arguments.params, "env", EnvParams)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    manifest = run(params, env, arguments.out)
+    for line in [*manifest["reasons"], *manifest["diagnosis"]]:
+        logger.info(line)
+    return 0 if manifest["promotable"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

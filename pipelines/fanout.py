@@ -1,0 +1,51 @@
+"""Independent tasks side by side: one interface, an existing engine behind it."""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import joblib
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+Engine = Callable[[Callable[[Task], Result], Sequence[Task], int], list[Result]]
+"""Applies a function to each task with so many workers; results in the order of the tasks."""
+
+
+def one_after_another(
+    function: Callable[[Task], Result], tasks: Sequence[Task], workers: int
+) -> list[Result]:
+    """In this process; what the other engines are compared with."""
+    del workers
+    return [function(task) for task in tasks]
+
+
+def processes(
+    function: Callable[[Task], Result], tasks: Sequence[Task], workers: int
+) -> list[Result]:
+    """In worker processes of this machine (joblib's loky), one thread each."""
+    with joblib.parallel_config("loky", n_jobs=workers, inner_max_num_threads=1):
+        return list(joblib.Parallel()(joblib.delayed(function)(task) for task in tasks))
+
+
+ENGINES: dict[str, Engine] = {"processes": processes, "sequential": one_after_another}  # type: ignore[type-arg]
+"""Every engine by name; what a task computes does not depend on which one runs it."""
+
+
+def run_tasks(
+    function: Callable[[Task], Result], tasks: Sequence[Task], *, engine: str = "processes"
+) -> list[Result]:
+    """Apply ``function`` to each task; results come in the order of the tasks.
+
+    The environment variable ``TRAJSTORE_WORKERS`` bounds the workers, by default one a core.
+
+    Raises:
+        ValueError: there is no such engine.
+    """
+    if engine not in ENGINES:
+        raise ValueError(f"engine: expected one of {sorted(ENGINES)}, got {engine!r}")
+    cores = len(os.sched_getaffinity(0))
+    workers = max(1, min(len(tasks), int(os.environ.get("TRAJSTORE_WORKERS", cores))))
+    if workers == 1:
+        return one_after_another(function, tasks, 1)
+    return list(ENGINES[engine](function, tasks, workers))

@@ -1,0 +1,185 @@
+"""Stage: clone the expert's episodes into fresh policies, one a seed."""
+
+import argparse
+import csv
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from loguru import logger
+from numpy.typing import NDArray
+from stable_baselines3.common.utils import set_random_seed
+
+from pipelines.cloning import Demonstrations, clone, discounted_returns, teach_critic
+from pipelines.contract import check_contract, contract_of
+from pipelines.env.config import ENV_VERSION
+from pipelines.env.schema import episode_schema
+from pipelines.fanout import run_tasks
+from pipelines.params import read_section
+from pipelines.policy import Architecture, build_policy, save_policy, set_standardisation
+from pipelines.runlog import RunRecord, RunStatus, write_run
+from pipelines.settings import EnvParams, FinetuneParams, PretrainParams
+from trajstore.dataset import Dataset
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One clone."""
+
+    params: PretrainParams
+    online: FinetuneParams
+    env: EnvParams
+    dataset: Path
+    seed: int
+    shuffled: bool
+    folder: Path
+
+
+def chosen_episodes(dataset: Dataset, *, count: int, turn: int) -> NDArray[np.bool_]:
+    """Which episodes the clone number ``turn`` learns from, ``[N]``.
+
+    Neighbouring episodes are of different scenarios, so that a run of them covers the scenarios
+    evenly; each clone takes the run after the one before.
+    """
+    chosen = np.zeros(len(dataset), bool)
+    if count == 0 or count >= len(dataset):
+        chosen[:] = True
+    else:
+        chosen[(turn * count + np.arange(count)) % len(dataset)] = True
+    return chosen
+
+
+def demonstrations(dataset: Dataset, chosen: NDArray[np.bool_], *, gamma: float) -> Demonstrations:
+    """Observations, actions and discounted returns of the chosen episodes, in memory."""
+    rows = np.repeat(chosen, dataset.lengths)
+    lengths = dataset.lengths[chosen]
+    starts = np.cumsum(dataset.lengths + 1) - (dataset.lengths + 1)
+    before = np.ones(dataset.steps + len(dataset), bool)
+    before[starts + dataset.lengths] = False
+    return Demonstrations(
+        np.ascontiguousarray(dataset.column("observation")[before][rows]),
+        np.ascontiguousarray(dataset.column("action")[rows]),
+        discounted_returns(
+            dataset.column("reward")[rows],
+            dataset.column("terminated")[rows],
+            lengths,
+            gamma=gamma,
+        ),
+    )
+
+
+def shuffled_actions(demos: Demonstrations, *, seed: int) -> Demonstrations:
+    """The same demonstrations with actions and returns of other steps: nothing to learn."""
+    order = np.random.default_rng(seed).permutation(len(demos.action))
+    return Demonstrations(demos.observation, demos.action[order], demos.returns[order])
+
+
+def train_clone(task: Task) -> None:
+    """Clone one policy, teach its critic, and leave a run folder."""
+    torch.set_num_threads(1)
+    set_random_seed(task.seed)
+    rng = np.random.default_rng(task.seed)
+    dataset = Dataset.open(task.dataset)
+    contract = contract_of(episode_schema(task.env.config()), environment=ENV_VERSION)
+    recorded = dataset.manifest.provenance["environment"]
+    theirs = contract_of(dataset.schema, environment=str(recorded["version"]))
+    check_contract(contract, theirs, where=f"dataset {task.dataset}")
+    turn = task.params.seeds.index(task.seed)
+    chosen = chosen_episodes(dataset, count=task.params.episodes, turn=turn)
+    demos = demonstrations(dataset, chosen, gamma=task.online.ppo.gamma)
+    if task.shuffled:
+        demos = shuffled_actions(demos, seed=task.seed)
+    architecture = Architecture(
+        demos.observation.shape[1], demos.action.shape[1], task.online.ppo.hidden
+    )
+    policy = build_policy(architecture, log_std=task.online.ppo.log_std)
+    set_standardisation(
+        policy, mean=demos.observation.mean(0), std=demos.observation.std(0)
+    )
+    draw = _shuffled_passes(demos, task.params.batch, rng)
+    curve = clone(policy, draw, params=task.params, updates=_updates(demos, task.params), rng=rng)
+    critic = teach_critic(
+        policy, demos, epochs=task.params.critic_epochs, batch=task.params.batch, rng=rng
+    )
+    task.folder.mkdir(parents=True, exist_ok=True)
+    _write_curve(task.folder / "losses.csv", curve)
+    save_policy(
+        policy,
+        task.folder / "policy",
+        architecture=architecture,
+        contract=contract,
+        record={"seed": task.seed, "dataset": dataset.manifest.content_digest},
+    )
+    write_run(
+        task.folder,
+        RunRecord(
+            arm="control_clone" if task.shuffled else "clone",
+            seed=task.seed,
+            status=RunStatus.COMPLETED,
+            steps=0,
+            inputs={"dataset": dataset.manifest.content_digest},
+            parameters=asdict(task.params) | {"chosen": int(chosen.sum())},
+            notes=[f"critic loss {critic[0]:.4f} -> {critic[-1]:.4f}"] if critic else [],
+        ),
+    )
+
+
+def _updates(demos: Demonstrations, params: PretrainParams) -> int:
+    return params.epochs * (len(demos.action) // params.batch)
+
+
+def _shuffled_passes(  # the batches are copies, so that nothing holds the whole order
+    demos: Demonstrations, batch: int, rng: np.random.Generator
+) -> "type[Iterator[tuple[Floats, Floats]]]":
+    def draw() -> Iterator[tuple[Floats, Floats]]:
+        order = rng.permutation(len(demos.action))
+        for first in range(0, len(order) - batch + 1, batch):
+            rows = order[first : first + batch]
+            yield demos.observation[rows], demos.action[rows]
+
+    return draw  # type: ignore[return-value]
+
+
+def _write_curve(path: Path, curve: Sequence[dict[str, float]]) -> None:
+    names = list(dict.fromkeys(name for row in curve for name in row))
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, names or ["update"])
+        writer.writeheader()
+        writer.writerows(curve)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    parser.add_argument("--dataset", type=Path, default=Path("data/current/expert"))
+    parser.add_argument("--out", type=Path, default=Path("data/runs/clone"))
+    parser.add_argument("--shuffle-actions", action="store_true", help="the negative control")
+    arguments = parser.parse_args(argv)
+    params = read_section(arguments.params, "pretrain", PretrainParams)
+    online = read_section(arguments.params, "finetune", FinetuneParams)
+    env = read_section(arguments.params, "env", EnvParams)
+    tasks = [
+        Task(
+            params,
+            online,
+            env,
+            arguments.dataset,
+            seed,
+            arguments.shuffle_actions,
+            arguments.out / f"seed_{seed}",
+        )
+        for seed in params.seeds
+    ]
+    run_tasks(train_clone, tasks, engine=online.engine)
+    logger.info("{} clones in {}", len(tasks), arguments.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""When a training may stop, and whether its policy is an expert: numbers in, verdict out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines.settings import Convergence, Gate
+
+Row = Mapping[str, Any]
+
+
+def has_converged(rows: Sequence[Row], *, convergence: Convergence) -> str | None:
+    """Why to stop now, or ``None``; ``rows`` are the evaluations so far, oldest first."""
+    tail = rows[-convergence.hold :]
+    if len(tail) == convergence.hold and all(
+        row["success"] >= convergence.success and row["collision"] <= convergence.collision
+        for row in tail
+    ):
+        return f"converged: the criteria held for {convergence.hold} evaluations"
+    window = convergence.plateau_window
+    if window and len(rows) > window:
+        scores = [row["success"] - row["collision"] for row in rows]
+        if max(scores[-window:]) <= max(scores[:-window]):
+            return f"plateau: no better score in {window} evaluations"
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether the expert is promoted, why, and which seed is the best."""
+
+    promoted: bool
+    reasons: tuple[str, ...]
+    best: int
+    pooled: Mapping[str, float]
+
+
+def decide(rows: Sequence[Row], *, gate: Gate) -> Decision:
+    """Hold every seed, and all of them together, against the gate."""
+    reasons = []
+    if len(rows) < gate.seeds:
+        reasons.append(f"seeds: expected at least {gate.seeds}, got {len(rows)}")
+    total = sum(row["episodes"] for row in rows)
+    pooled = {
+        key: sum(row[key] * row["episodes"] for row in rows) / total
+        for key in ("success", "collision")
+    }
+    named = [(f"seed {row['seed']}", row) for row in rows]
+    for name, row in [*named, ("pooled", {**pooled, "episodes": total})]:
+        if row["episodes"] < gate.episodes:
+            reasons.append(
+                f"{name}: expected at least {gate.episodes} episodes, got {row['episodes']}"
+            )
+        if row["success"] < gate.success:
+            reasons.append(
+                f"{name}: expected success >= {gate.success}, got {row['success']:.3f}"
+            )
+        if row["collision"] > gate.collision:
+            reasons.append(
+                f"{name}: expected collisions <= {gate.collision}, got {row['collision']:.3f}"
+            )
+    best = max(range(len(rows)), key=lambda i: rows[i]["success"] - rows[i]["collision"])
+    return Decision(not reasons, tuple(reasons), best, {**pooled, "episodes": total})
+
+
+def diagnose(rows: Sequence[Row], *, worst: int = 5) -> list[str]:
+    """Sentences that say where the seeds fail, how, and what to try."""
+    scenarios = sorted({name for row in rows for name in row["by_scenario"]})
+    failures = []
+    for name in scenarios:
+        parts = [row["by_scenario"][name] for row in rows]
+        success = sum(part["success"] for part in parts) / len(parts)
+        collision = sum(part["collision"] for part in parts) / len(parts)
+        failures.append((success, collision, name))
+    lines = []
+    for success, collision, name in sorted(failures)[:worst]:
+        timeout = max(0.0, 1.0 - success - collision)
+        how = "mostly by collision" if collision >= timeout else "mostly by running out of time"
+        lines.append(
+            f"{name}: success {success:.2f}, collisions {collision:.2f}, "
+            f"out of time {timeout:.2f}; fails {how}"
+        )
+    collisions = sum(part[1] for part in failures)
+    timeouts = sum(max(0.0, 1.0 - part[0] - part[1]) for part in failures)
+    if collisions >= timeouts:
+        lines.append("try more expert.budget.steps, or a heavier env.reward.collision")
+    else:
+        lines.append("try more expert.budget.steps, or a longer env.horizon")
+    return lines

@@ -1,0 +1,157 @@
+"""Records of the sections of ``params.yaml``, one a stage."""
+
+from dataclasses import dataclass
+
+from pipelines.env.config import EnvConfig, RewardWeights
+from pipelines.ppo import Guards, PpoParams
+from pipelines.training import Budget
+
+
+@dataclass(frozen=True, slots=True)
+class EnvParams:
+    """The world of every stage.
+
+    Attributes:
+        horizon: steps after which an episode is truncated.
+        goal_radius: metres.
+        scenarios: ``family/density`` names; empty means all.
+        reward: its weights.
+    """
+
+    horizon: int
+    goal_radius: float
+    scenarios: tuple[str, ...]
+    reward: RewardWeights
+
+    def config(self) -> EnvConfig:
+        """As the environment takes it."""
+        return EnvConfig(
+            scenarios=self.scenarios,
+            horizon=self.horizon,
+            goal_radius=self.goal_radius,
+            reward=self.reward,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What an expert must show on held-out episodes, each seed alone and all together.
+
+    Attributes:
+        success: least share of episodes that end at the goal.
+        collision: largest share of episodes with a collision.
+        seeds: least number of trained seeds.
+        episodes: least number of evaluation episodes a seed.
+    """
+
+    success: float
+    collision: float
+    seeds: int
+    episodes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Convergence:
+    """When the expert's training may end before its budget.
+
+    Attributes:
+        success: reached ...
+        collision: ... and not exceeded ...
+        hold: ... at so many evaluations in a row.
+        plateau_window: or: no better score in so many evaluations; 0 never.
+    """
+
+    success: float
+    collision: float
+    hold: int
+    plateau_window: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertParams:
+    """Training and promotion of the expert.
+
+    Attributes:
+        seeds: one training each.
+        ppo: settings of the update.
+        budget: online steps and how often to evaluate.
+        select_each: episodes a scenario that choose the best policy of a run.
+        judge_each: other episodes a scenario, which the gate looks at.
+        convergence: when to stop early.
+        gate: what promotion takes.
+        engine: what runs the seeds side by side.
+    """
+
+    seeds: tuple[int, ...]
+    ppo: PpoParams
+    budget: Budget
+    select_each: int
+    judge_each: int
+    convergence: Convergence
+    gate: Gate
+    engine: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordParams:
+    """Recording of the expert's episodes.
+
+    Attributes:
+        each: episodes a scenario.
+        shards: parts that the episodes are split into for the workers.
+        quota_bytes: largest size of a dataset version.
+        engine: what runs the shards side by side.
+    """
+
+    each: int
+    shards: int
+    quota_bytes: int
+    engine: str
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainParams:
+    """Behavioural cloning, and the critic's first lesson.
+
+    Attributes:
+        seeds: one clone each, matched to the seeds of fine-tuning.
+        episodes: so many of the dataset, evenly over scenarios; 0 means all.
+        epochs: passes over the demonstrations.
+        batch: transitions a gradient step.
+        learning_rate: of Adam at the first step; falls along a cosine.
+        l2_weight: of the policy's weights.
+        critic_epochs: passes of the critic over the discounted returns.
+    """
+
+    seeds: tuple[int, ...]
+    episodes: int
+    epochs: int
+    batch: int
+    learning_rate: float
+    l2_weight: float
+    critic_epochs: int
+
+
+@dataclass(frozen=True, slots=True)
+class FinetuneParams:
+    """Online training of every arm of the comparison.
+
+    Attributes:
+        seeds: matched over the arms.
+        ppo: settings of the update, the same for every arm.
+        baseline: budget from scratch.
+        finetune: budget from the clone.
+        guards: what protects a clone; a start from scratch has none.
+        evaluate_each: episodes a scenario at every evaluation.
+        final_each: episodes a scenario at the last one, with every metric.
+        engine: what runs the seeds side by side.
+    """
+
+    seeds: tuple[int, ...]
+    ppo: PpoParams
+    baseline: Budget
+    finetune: Budget
+    guards: Guards
+    evaluate_each: int
+    final_each: int
+    engine: str
