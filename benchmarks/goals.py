@@ -1,0 +1,83 @@
+"""The figures that the store has to reach, each a ratio within one run or a bare figure."""
+
+from benchmarks.report import Goal, Results, figures, ratios
+
+_STORE = "trajstore"
+_LIMIT = "memmap"
+
+
+def _ratio(dataset: str, key: str, other: str, text: str, bound: float) -> Goal:
+    def measured(results: Results) -> float | None:
+        value = ratios(results, dataset, key, (_STORE, other))
+        return None if value is None else value.middle
+
+    return Goal(f"{dataset}: {text}", measured, bound)
+
+
+def _most(dataset: str, key: str, other: str, text: str, bound: float) -> Goal:
+    goal = _ratio(dataset, key, other, text, bound)
+    return Goal(goal.text, goal.measured, bound, at_least=False)
+
+
+def _figure(dataset: str, key: str, text: str, bound: float) -> Goal:
+    def measured(results: Results) -> float | None:
+        value = figures(results, dataset, _STORE, key)
+        return None if value is None else value.middle
+
+    return Goal(f"{dataset}: {text}", measured, bound, at_least=False)
+
+
+def _extra(key: str, bound: float, *, at_least: bool) -> Goal:
+    def measured(results: Results) -> float | None:
+        value = results.get("extra", {}).get(key)
+        return float(value) if isinstance(value, (int, float)) else None
+
+    return Goal(key, measured, bound, at_least)
+
+
+def _cached(key: str, text: str, bound: float) -> Goal:
+    def measured(results: Results) -> float | None:
+        value = ratios(results, "B", key, ("trajstore_cached", _LIMIT))
+        return None if value is None else value.middle
+
+    return Goal(f"B: {text}", measured, bound)
+
+
+GOALS = (
+    _ratio("A", "transitions", _LIMIT, "random steps / limit", 0.45),
+    _ratio("A", "transitions", "lance", "random steps / Lance", 25),
+    _ratio("A", "transitions", "minari", "random steps / Minari", 700),
+    _ratio("A", "windows", _LIMIT, "windows / limit", 0.3),
+    _ratio("A", "windows", "lance", "windows / Lance", 12),
+    _ratio("A", "sequential", _LIMIT, "sequential / limit", 0.7),
+    _most("A", "episode_ms", _LIMIT, "time of an episode / limit", 2),
+    _ratio("A", "write_mb_s", _LIMIT, "write / limit", 0.7),
+    _ratio("A", "write_mb_s", "minari", "write / Minari", 3),
+    _figure("A", "size_ratio", "size / raw", 1.03),
+    _figure("A", "open_s", "open, s", 0.02),
+    _figure("A", "sample_memory_mb", "memory while sampling, MB", 64),
+    _figure("A", "first_batch_s", "import, open, first batch, s", 0.15),
+    _figure("A", "files", "files", 100),
+    _ratio("B", "transitions", "lance", "random steps / Lance", 2.5),
+    _cached("transitions", "random steps with the decoded cache / limit", 0.4),
+    _ratio("B", "windows", "lance", "windows / Lance", 2.5),
+    _ratio("B", "sequential", "lance", "sequential / Lance", 1.5),
+    _ratio("B", "sequential", "zarr", "sequential / textbook Zarr", 5),
+    _most("B", "episode_ms", "lance", "time of an episode / Lance", 0.4),
+    _ratio("B", "write_mb_s", "lance", "write / Lance", 1.2),
+    _most("B", "size_mb", "lance", "size / Lance", 0.10),
+    _figure("B", "size_ratio", "size / raw", 0.10),
+    _figure("B", "open_s", "open, s", 0.08),
+    _figure("B", "sample_memory_mb", "memory while sampling, MB", 64),
+    _figure("B", "first_batch_s", "import, open, first batch, s", 0.25),
+    _figure("B", "files", "files", 160),
+    _extra("A: record, episode by episode, steps/s", 50_000, at_least=True),
+    _extra("B: record, episode by episode, steps/s", 20_000, at_least=True),
+    _extra("A: verify, MB/s", 1_000, at_least=True),
+    _extra("B: verify, MB/s of raw rows", 1_000, at_least=True),
+    _extra("open at 10 million steps, ms", 20, at_least=False),
+    _extra("B under a limit of 300 MB: own memory, MB", 300, at_least=False),
+    _extra("A: loader's share of a cloning update", 0.15, at_least=False),
+    _extra("A: archived size / raw", 0.65, at_least=False),
+    _extra("B: archived size / raw", 0.065, at_least=False),
+)

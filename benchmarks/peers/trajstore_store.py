@@ -1,0 +1,57 @@
+"""This project's store: checked episodes, chunks with checksums, a manifest, one rename."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.data import Source
+from benchmarks.peers import Batch
+from trajstore.dataset import Dataset
+
+_FIELDS = ("observation", "action", "reward", "terminated", "truncated", "grid")
+
+
+def write(path: Path, source: Source) -> None:
+    from trajstore.episode import Episode
+    from trajstore.fields import Axis, FieldSpec
+    from trajstore.schema import EpisodeSchema
+    from trajstore.writer import write_dataset
+
+    schema = EpisodeSchema(
+        tuple(
+            FieldSpec(name, Axis.STEP, rows.shape[1:], rows.dtype.name)
+            for name, rows in source.fields.items()
+        )
+    )
+    episodes = [Episode(schema, arrays) for arrays in source.episodes()]
+    write_dataset(path, episodes, schema=schema, provenance={"source": source.name})
+
+
+class StoreReader:
+    def __init__(self, path: Path, cache: Path | None = None) -> None:
+        self.data = Dataset.open(path, cache=cache)
+        self.names = tuple(name for name in _FIELDS if name in self.data.schema.names)
+        self._passes: dict[tuple[int, int], Iterator[Batch]] = {}
+
+    def transitions(self, rng: np.random.Generator, size: int) -> Batch:
+        return self.data.sample(size, rng=rng)
+
+    def windows(self, rng: np.random.Generator, size: int, length: int) -> Batch:
+        """The next batch of a shuffled pass; a new pass when one is done."""
+        batch = next(self._passes.get((size, length), iter(())), None)
+        if batch is None or len(batch["mask"]) < size:
+            self._passes[size, length] = self.data.batches(size, rng=rng, window=length)
+            batch = next(self._passes[size, length])
+        return batch
+
+    def episode(self, index: int) -> Batch:
+        return dict(self.data[index].arrays)
+
+    def sequential(self) -> Iterator[Batch]:
+        for episode in self.data:
+            yield dict(episode.arrays)
+
+
+def open_store(path: Path) -> StoreReader:
+    return StoreReader(path)

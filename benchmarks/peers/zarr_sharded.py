@@ -1,0 +1,63 @@
+"""Zarr 3 by the book: an array a field, chunks of 256 rows, shards of 16,384, default codec."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import zarr
+
+from benchmarks.data import Source
+from benchmarks.peers import Batch
+from benchmarks.peers.drawing import Rows, split_blocks
+
+_CHUNK = 256
+_SHARD = 16_384
+
+
+def write(path: Path, source: Source) -> None:
+    root = zarr.create_group(path)
+    lengths = root.create_array("lengths", shape=source.lengths.shape, dtype="int64")
+    lengths[:] = source.lengths
+    for name, rows in source.fields.items():
+        target = root.create_array(
+            name,
+            shape=rows.shape,
+            dtype=rows.dtype,
+            chunks=(_CHUNK, *rows.shape[1:]),
+            shards=(_SHARD, *rows.shape[1:]),
+        )
+        for start in range(0, len(rows), _SHARD):
+            target[start : start + _SHARD] = rows[start : start + _SHARD]
+
+
+class ShardedReader:
+    def __init__(self, path: Path) -> None:
+        root = zarr.open_group(path, mode="r")
+        self.rows = Rows(np.asarray(root["lengths"][:]))
+        self.fields = {name: rows for name, rows in root.arrays() if name != "lengths"}
+
+    def transitions(self, rng: np.random.Generator, size: int) -> Batch:
+        flat = self.rows.draw(rng, size)
+        return {name: rows.oindex[flat] for name, rows in self.fields.items()}
+
+    def windows(self, rng: np.random.Generator, size: int, length: int) -> Batch:
+        first = self.rows.draw_windows(rng, size, length)
+        flat = (first[:, None] + np.arange(length)).ravel()
+        return {
+            name: rows.oindex[flat].reshape(size, length, *rows.shape[1:])
+            for name, rows in self.fields.items()
+        }
+
+    def episode(self, index: int) -> Batch:
+        span = slice(int(self.rows.starts[index]), int(self.rows.ends[index]))
+        return {name: rows[span] for name, rows in self.fields.items()}
+
+    def sequential(self) -> Iterator[Batch]:
+        return split_blocks(self.rows, self._slice)
+
+    def _slice(self, first: int, last: int) -> Batch:
+        return {name: rows[first:last] for name, rows in self.fields.items()}
+
+
+def open_store(path: Path) -> ShardedReader:
+    return ShardedReader(path)

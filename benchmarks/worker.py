@@ -1,0 +1,167 @@
+"""One measurement of one peer in a process of its own: a task comes in, facts go out."""
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.check import compare_values
+from benchmarks.data import load
+from benchmarks.memory import anonymous_bytes, anonymous_peak, evict, size_and_files, sync
+from benchmarks.peers import PEERS, Batch, Reader, load_adapter
+
+BATCH = 256
+WINDOWS = 64
+WINDOW = 16
+_COLD_BATCHES = 4
+
+Facts = dict[str, float | str]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What to measure; ``seconds`` a rate, ``answer`` the file for the facts."""
+
+    action: str
+    peer: str
+    source: str
+    store: str
+    answer: str
+    seed: int = 0
+    seconds: float = 1.0
+
+    def rng(self) -> np.random.Generator:
+        return np.random.default_rng(self.seed)
+
+
+def measure_write(task: Task) -> Facts:
+    """Seconds of the peer's own call, and until its bytes lie on the disk."""
+    source, path = load(Path(task.source)), Path(task.store)
+    shutil.rmtree(path, ignore_errors=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for rows in source.fields.values():
+        _touch({"": rows})
+    adapter = load_adapter(PEERS[task.peer])
+    with anonymous_peak() as peak:
+        start = time.perf_counter()
+        adapter.write(path, source)
+        returned = time.perf_counter() - start
+        sync(path)
+        durable = time.perf_counter() - start
+    size, files = size_and_files(path)
+    return {
+        "write_call_s": returned,
+        "write_s": durable,
+        "write_memory_mb": peak[0] / 1e6,
+        "size_mb": size / 1e6,
+        "files": files,
+    }
+
+
+def _touch(block: Batch) -> int:
+    """Read one byte of every page, so that a memory map is really read."""
+    total = 0
+    for values in block.values():
+        total += int(values.reshape(-1).view(np.uint8)[::4096].sum(dtype=np.int64))
+    return total
+
+
+def _repeat(act: Callable[[], object], seconds: float, *, at_least: int = 2) -> float:
+    """Calls a second over about ``seconds`` (one call before to warm up)."""
+    act()
+    calls, start = 0, time.perf_counter()
+    while True:
+        act()
+        calls += 1
+        elapsed = time.perf_counter() - start
+        if elapsed >= seconds and calls >= at_least:
+            return calls / elapsed
+
+
+def _sequential(reader: Reader, step_bytes: float, seconds: float) -> float:
+    """MB/s (of raw rows) of whole passes, or of a part of one that takes too long."""
+    size, start = 0.0, time.perf_counter()
+    while True:
+        for block in reader.sequential():
+            _touch(block)
+            size += step_bytes * len(block["action"])
+            if time.perf_counter() - start > 6 * seconds:
+                break
+        elapsed = time.perf_counter() - start
+        if elapsed > seconds:
+            return size / 1e6 / elapsed
+
+
+def measure_read(task: Task) -> Facts:
+    """Everything a training run asks of an open store, file cache warm."""
+    path, seconds, source = Path(task.store), task.seconds, load(Path(task.source))
+    rng, count = task.rng(), len(source.lengths)
+    bare = anonymous_bytes()
+    start = time.perf_counter()
+    adapter = load_adapter(PEERS[task.peer])
+    imported = time.perf_counter()
+    reader = adapter.open_store(path)
+    opened = time.perf_counter()
+    reader.transitions(rng, BATCH)
+    first = time.perf_counter()
+    facts: Facts = {
+        "import_s": imported - start,
+        "open_s": opened - imported,
+        "first_batch_s": first - start,
+        "loaded_batch_s": first - imported,
+    }
+    with anonymous_peak() as sampling:
+        rate = _repeat(lambda: reader.transitions(rng, BATCH), seconds)
+        facts["transitions"] = BATCH * rate
+        rate = _repeat(lambda: reader.windows(rng, WINDOWS, WINDOW), seconds)
+        facts["windows"] = WINDOWS * WINDOW * rate
+    rate = _repeat(lambda: _touch(reader.episode(int(rng.integers(count)))), seconds / 2)
+    facts["episode_ms"] = 1e3 / rate
+    with anonymous_peak() as passing:
+        facts["sequential"] = _sequential(reader, source.raw_bytes / source.steps, seconds)
+    facts["sample_memory_mb"] = (sampling[0] - bare) / 1e6
+    facts["sequential_memory_mb"] = (passing[0] - bare) / 1e6
+    return facts
+
+
+def measure_cold(task: Task) -> Facts:
+    """First batch and first batches after the files left the kernel's cache."""
+    path, rng = Path(task.store), task.rng()
+    adapter = load_adapter(PEERS[task.peer])
+    evict(path)
+    start = time.perf_counter()
+    reader = adapter.open_store(path)
+    reader.transitions(rng, BATCH)
+    first = time.perf_counter() - start
+    for _ in range(_COLD_BATCHES - 1):
+        reader.transitions(rng, BATCH)
+    rate = _COLD_BATCHES * BATCH / (time.perf_counter() - start)
+    return {"cold_first_batch_s": first, "cold_transitions": rate}
+
+
+def measure_values(task: Task) -> Facts:
+    adapter = load_adapter(PEERS[task.peer])
+    reader = adapter.open_store(Path(task.store))
+    return {"values": compare_values(reader, load(Path(task.source)))}
+
+
+ACTIONS: dict[str, Callable[[Task], Facts]] = {
+    "write": measure_write,
+    "read": measure_read,
+    "cold": measure_cold,
+    "values": measure_values,
+}
+
+
+def main() -> None:
+    task = Task(**json.loads(sys.stdin.read()))
+    Path(task.answer).write_text(json.dumps(ACTIONS[task.action](task)))
+
+
+if __name__ == "__main__":
+    main()
