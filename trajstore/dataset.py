@@ -4,22 +4,17 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from trajstore.cache import CachedRows
+from trajstore.assembly import Assembly
 from trajstore.episode import Episode
-from trajstore.errors import CorruptionError, NotFoundError
-from trajstore.layout import INDEX, arrays_of
+from trajstore.errors import NotFoundError
 from trajstore.manifest import Manifest
-from trajstore.mapped import MappedRows
-from trajstore.reading import Columns, Fields, Rows, RowSet, as_text
+from trajstore.reading import Columns, RowSet
 from trajstore.sampling import Batch, Batches, Position, Steps, window_steps
-from trajstore.schema import Axis, EpisodeSchema, FieldSpec
-from trajstore.shards import ShardedRows
-from trajstore.stored import StoredArray
+from trajstore.schema import Axis, EpisodeSchema
 
 Table = dict[str, np.ndarray]
 """One row an episode; columns by name."""
@@ -40,7 +35,7 @@ class Dataset:
         self.path = path
         self.manifest = manifest
         self._cache = cache
-        self._fields = Fields(self._opened)
+        self._assembly = Assembly(path, manifest, cache=cache)
 
     @classmethod
     def open(
@@ -81,20 +76,14 @@ class Dataset:
         """Of all episodes together."""
         return self.manifest.steps
 
-    @cached_property
+    @property
     def lengths(self) -> np.ndarray:
         """``int64[N]``, the steps of each episode.
 
         Raises:
             CorruptionError: if they do not add up to the manifest's.
         """
-        lengths = self._index("length")
-        if np.any(lengths < 1) or int(lengths.sum()) != self.steps:
-            raise CorruptionError(
-                f"{self.path}: expected episodes of {self.steps:,} steps together, got lengths "
-                "that add up to another number"
-            )
-        return lengths
+        return self._assembly.lengths
 
     @cached_property
     def episodes(self) -> Table:
@@ -104,8 +93,9 @@ class Dataset:
         """
         table = {spec.name: self.column(spec.name) for spec in self.schema.on(Axis.EPISODE)}
         table["length"] = self.lengths
-        table["anomaly"] = self._index("anomaly")
-        table["digest"] = np.array([row.tobytes().hex() for row in self._index("digest")])
+        table["anomaly"] = self._assembly.index("anomaly")
+        digests = self._assembly.index("digest")
+        table["digest"] = np.array([row.tobytes().hex() for row in digests])
         return table
 
     def column(self, name: str) -> np.ndarray:
@@ -114,30 +104,14 @@ class Dataset:
         Raises:
             SchemaError: if there is no such field.
         """
-        spec = self.schema.field(name)
-        rows = self._fields[name].span(0, self._row_count(spec))
-        return self._words(spec, rows)
+        return self._assembly.column(name)
 
     def __getitem__(self, index: int) -> Episode:
         """The episode of that index; negative ones count from the end."""
         count = len(self)
         if not -count <= index < count:
             raise IndexError(f"episode {index}: expected 0 to {count - 1}")
-        index = int(index) % count
-        first = int(self._starts[index])
-        stop = first + int(self.lengths[index])
-        spans = {
-            Axis.STATE: (first + index, stop + index + 1),
-            Axis.STEP: (first, stop),
-            Axis.EPISODE: (index, index + 1),
-        }
-        arrays = {}
-        for spec in self.schema.fields:
-            values = self._fields[spec.name].span(*spans[spec.axis])
-            if spec.axis is Axis.EPISODE:
-                values = self._words(spec, values).reshape(spec.shape)
-            arrays[spec.name] = values
-        return _sealed(self.schema, arrays)
+        return self._assembly.episode(int(index) % count)
 
     def __iter__(self) -> Iterator[Episode]:
         return (self[index] for index in range(len(self)))
@@ -224,12 +198,14 @@ class Dataset:
         return {**batch, "episode": episode, "step": step, "mask": mask}
 
     def _batch(self, columns: Columns, episode: np.ndarray, step: np.ndarray) -> Batch:
-        step_rows = self._starts[episode] + step
-        batch = columns.fill(self._fields, step_rows, step_rows + episode)
+        step_rows = self._assembly.starts[episode] + step
+        fields = self._assembly.fields
+        batch = columns.fill(fields, step_rows, step_rows + episode)
         if columns.episodes:
             chosen = RowSet(episode.reshape(len(episode)))
             for name in columns.episodes:
-                batch[name] = self._words(self.schema.field(name), chosen.of(self._fields[name]))
+                codes = chosen.of(fields[name])
+                batch[name] = self._assembly.words(self.schema.field(name), codes)
         batch["episode"], batch["step"] = episode, step
         return batch
 
@@ -250,61 +226,3 @@ class Dataset:
     @cached_property
     def _all_steps(self) -> Steps:
         return Steps(self.lengths)
-
-    @cached_property
-    def _starts(self) -> np.ndarray:
-        starts: np.ndarray = np.cumsum(self.lengths) - self.lengths
-        return starts
-
-    def _index(self, name: str) -> np.ndarray:
-        return self._fields[INDEX[name].name].span(0, len(self))
-
-    def _words(self, spec: FieldSpec, rows: np.ndarray) -> np.ndarray:
-        if not spec.is_text:
-            return rows
-        return as_text(
-            rows, self.manifest.vocabularies.get(spec.name, ()), f"{self.path}: {spec.name}"
-        )
-
-    def _row_count(self, spec: FieldSpec) -> int:
-        extra = {Axis.STATE: len(self) + self.steps, Axis.STEP: self.steps, Axis.EPISODE: len(self)}
-        return extra[spec.axis]
-
-    @cached_property
-    def _arrays(self) -> list[Mapping[str, Any]]:
-        return [arrays_of(self.schema, part) for part in self.manifest.parts]
-
-    def _opened(self, name: str) -> Rows:
-        arrays = [self._stored(specs[name]) for specs in self._arrays]
-        if arrays[0].block_rows is None:
-            return MappedRows(arrays)
-        if self._cache is None:
-            return ShardedRows(arrays)
-        return CachedRows(arrays, folder=self._cache / self.manifest.content_digest / name)
-
-    def _stored(self, spec: Any) -> StoredArray:  # noqa: ANN401 - layout's
-        folder = self.path
-        for segment in spec.path.split("/"):
-            folder = folder / segment
-            if folder.is_symlink():
-                raise CorruptionError(f"{folder}: expected a folder, got a symbolic link")
-        files = []
-        for number in range(spec.file_count):
-            key = spec.file_path(number)
-            record = self.manifest.files.get(key)
-            if record is None:
-                raise CorruptionError(f"{self.path / key}: expected in the manifest, got no entry")
-            files.append((self.path / key, record.size))
-        field = spec.field
-        block_rows = spec.chunk_rows if spec.shard_rows else None
-        return StoredArray(
-            spec.rows, field.shape, field.numpy_dtype, spec.file_rows, block_rows, tuple(files)
-        )
-
-
-def _sealed(schema: EpisodeSchema, arrays: dict[str, np.ndarray]) -> Episode:
-    """An episode from arrays that were checked when they were recorded, and are unchanged."""
-    episode = object.__new__(Episode)
-    object.__setattr__(episode, "schema", schema)
-    object.__setattr__(episode, "arrays", MappingProxyType(arrays))
-    return episode

@@ -122,11 +122,25 @@ class _Shard:
         blocks = array.file_rows // (array.block_rows or 1)
         self._starts, self._stops = _index(self._data, self._path, blocks)
         rows = min(array.rows - number * array.file_rows, array.file_rows)
-        used = -(-rows // (array.block_rows or 1))
-        _check_sizes(self._data, self._starts[:used], _block_bytes(array), self._path)
+        self._used = -(-rows // (array.block_rows or 1))
+        _check_sizes(self._data, self._starts[: self._used], _block_bytes(array), self._path)
 
     def decode(self, block: int, out: np.ndarray) -> None:
         """Check and decode a block into ``out``."""
+        data = self._checked(block)
+        try:
+            decompress(data, out)
+        except (RuntimeError, ValueError) as error:
+            raise CorruptionError(
+                f"{self._path}: block {block}: expected data compressed with zstd, got {error}"
+            ) from None
+
+    def check(self) -> None:
+        """Compare the checksums of all blocks."""
+        for block in range(self._used):
+            self._checked(block)
+
+    def _checked(self, block: int) -> np.ndarray:
         start, stop = self._starts[block], self._stops[block]
         data = self._data[start : stop - CRC_BYTES]
         stored = int.from_bytes(self._data[stop - CRC_BYTES : stop].tobytes(), "little")
@@ -135,12 +149,7 @@ class _Shard:
                 f"{self._path}: block {block}: expected bytes with crc32c {stored:#010x}, "
                 "got others; get the version anew from its remote"
             )
-        try:
-            decompress(data, out)
-        except (RuntimeError, ValueError) as error:
-            raise CorruptionError(
-                f"{self._path}: block {block}: expected data compressed with zstd, got {error}"
-            ) from None
+        return data
 
 
 def _block_bytes(array: StoredArray) -> int:
@@ -206,3 +215,12 @@ def frame_sizes(headers: np.ndarray) -> np.ndarray:
     digits[np.arange(8) >= width[:, None]] = 0
     sizes = digits @ (np.int64(1) << np.arange(0, 64, 8)) + np.where(width == 2, 256, 0)
     return np.where((magic == _MAGIC) & (width > 0), sizes, -1)
+
+
+def check_shard(array: StoredArray, number: int) -> None:
+    """Compare the checksums of a shard file: of its index and of every block of rows.
+
+    Raises:
+        CorruptionError: for the first that differs.
+    """
+    _Shard(array, number).check()

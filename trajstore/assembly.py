@@ -1,0 +1,92 @@
+"""Episodes put together from the rows of a sealed version's fields."""
+
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+
+from trajstore.episode import Episode
+from trajstore.errors import CorruptionError
+from trajstore.fields import Axis, FieldSpec
+from trajstore.layout import INDEX
+from trajstore.manifest import Manifest
+from trajstore.opening import Opener
+from trajstore.reading import Fields, as_text
+
+
+class Assembly:
+    """Where each episode of a version lies, and its values."""
+
+    def __init__(self, path: Path, manifest: Manifest, *, cache: Path | None = None) -> None:
+        """Read nothing yet; the arguments are those of ``Opener``."""
+        self.path = path
+        self.manifest = manifest
+        self.fields = Fields(Opener(path, manifest, cache=cache))
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """``int64[N]``, the steps of each episode.
+
+        Raises:
+            CorruptionError: if they do not add up to the manifest's.
+        """
+        lengths = self.index("length")
+        if np.any(lengths < 1) or int(lengths.sum()) != self.manifest.steps:
+            raise CorruptionError(
+                f"{self.path}: expected episodes of {self.manifest.steps:,} steps together, "
+                f"got lengths that add up to {int(lengths.sum()):,}"
+            )
+        return lengths
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """``int64[N]``, row of each episode's first step on the step axis."""
+        starts: np.ndarray = np.cumsum(self.lengths) - self.lengths
+        return starts
+
+    def index(self, name: str) -> np.ndarray:
+        """One of the arrays that every version has, a row an episode."""
+        return self.fields[INDEX[name].name].span(0, self.manifest.episodes)
+
+    def column(self, name: str) -> np.ndarray:
+        """All rows of a field, episodes end to end.
+
+        Raises:
+            SchemaError: if there is no such field.
+        """
+        spec = self.manifest.schema.field(name)
+        episodes, steps = self.manifest.episodes, self.manifest.steps
+        rows = {Axis.STATE: episodes + steps, Axis.STEP: steps, Axis.EPISODE: episodes}
+        return self.words(spec, self.fields[name].span(0, rows[spec.axis]))
+
+    def words(self, spec: FieldSpec, rows: np.ndarray) -> np.ndarray:
+        """The rows as they are, or the words that they stand for in a text field."""
+        if not spec.is_text:
+            return rows
+        words = self.manifest.vocabularies.get(spec.name, ())
+        return as_text(rows, words, f"{self.path}: field {spec.name!r}")
+
+    def arrays(self, index: int) -> dict[str, np.ndarray]:
+        """The values of one episode by field."""
+        first = int(self.starts[index])
+        stop = first + int(self.lengths[index])
+        spans = {
+            Axis.STATE: (first + index, stop + index + 1),
+            Axis.STEP: (first, stop),
+            Axis.EPISODE: (index, index + 1),
+        }
+        arrays = {}
+        for spec in self.manifest.schema.fields:
+            values = self.fields[spec.name].span(*spans[spec.axis])
+            if spec.axis is Axis.EPISODE:
+                values = self.words(spec, values).reshape(spec.shape)
+            arrays[spec.name] = values
+        return arrays
+
+    def episode(self, index: int) -> Episode:
+        """One episode; its arrays were checked when they were recorded, and are unchanged."""
+        episode = object.__new__(Episode)
+        object.__setattr__(episode, "schema", self.manifest.schema)
+        object.__setattr__(episode, "arrays", MappingProxyType(self.arrays(index)))
+        return episode
