@@ -1,0 +1,229 @@
+"""Stage: compare groups of finished runs on matched seeds and write the report."""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from loguru import logger
+
+from pipelines.arrival import Target
+from pipelines.comparison.arms import Arm, Expert, check_pair, family, load_arm, load_expert
+from pipelines.comparison.facts import Inputs, arm_facts, digests_of, matched, notes_on
+from pipelines.comparison.goals import goals, headline
+from pipelines.comparison.performance import (
+    area,
+    better_than_teacher,
+    contrast,
+    curves,
+    final,
+    metric_summaries,
+    no_dip,
+)
+from pipelines.comparison.ratios import (
+    Draws,
+    answer,
+    costs,
+    over_demonstrations,
+    over_targets,
+    questions,
+)
+from pipelines.comparison.scenarios import held_out, scenario_table
+from pipelines.params import read_section
+from pipelines.report.page import write_report
+from pipelines.runlog import RunError, check
+from trajstore.errors import TrajStoreError
+from trajstore.files import read_json
+
+ARMS: dict[str, str] = {
+    "baseline": "data/runs/baseline",
+    "finetune": "data/runs/finetune",
+    "control": "data/runs/control",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CompareParams:
+    """What is compared, and by which yardsticks; all fixed before the runs.
+
+    Attributes:
+        target_success: success of the gate.
+        target_collision: collisions of the gate.
+        targets: successes at which the curve of the ratio is drawn, beside the expert's own.
+        hold: evaluations in a row for which a target must hold.
+        resamples: bootstrap draws of every interval.
+        seed: of the draws.
+        held_out: families that were in no training; their episodes are reported apart.
+        few: arm that ``ratio.few`` is about.
+        arms: folder of each arm by name; an arm whose folder is absent was not run.
+        expert: folder with the expert's ``episodes.jsonl``, its ``manifest.json``, or both.
+        dataset: version folder that the clone was trained on; its manifest has the steps.
+    """
+
+    target_success: float = 0.9
+    target_collision: float = 0.05
+    targets: tuple[float, ...] = (0.8, 0.825, 0.85, 0.875, 0.9, 0.925, 0.95)
+    hold: int = 2
+    resamples: int = 10_000
+    seed: int = 0
+    held_out: tuple[str, ...] = ()
+    few: str = "few_10"
+    arms: Mapping[str, str] = field(default_factory=lambda: dict(ARMS))
+    expert: str = "data/models/expert"
+    dataset: str = "data/current/expert"
+
+    @property
+    def gate(self) -> Target:
+        """The target that the expert had to meet too."""
+        return Target(self.target_success, self.target_collision)
+
+
+def load(params: CompareParams) -> Inputs:
+    """Read every arm whose folder exists, the expert and the dataset's manifest.
+
+    Raises:
+        RunError: an arm is unfinished, or ``baseline`` or ``finetune`` is missing.
+    """
+    arms = {
+        name: load_arm(name, Path(folder))
+        for name, folder in params.arms.items()
+        if Path(folder).is_dir()
+    }
+    for name in ("baseline", "finetune"):
+        if name not in arms:
+            raise RunError(
+                f"arm {name}: expected runs in {params.arms.get(name)}, got none; train it first"
+            )
+    expert = Path(params.expert) if params.expert else None
+    manifest = Path(params.dataset, "manifest.json") if params.dataset else None
+    return Inputs(
+        arms,
+        load_expert(expert, leave_out=params.held_out) if expert and expert.is_dir() else None,
+        read_json(manifest) if manifest and manifest.is_file() else None,
+    )
+
+
+def compare(params: CompareParams, inputs: Inputs) -> dict[str, Any]:
+    """Every number of the comparison, as ``comparison.schema.json`` describes them."""
+    arms, expert = inputs.arms, inputs.expert
+    finetune, baseline = arms["finetune"], arms["baseline"]
+    check_pair(finetune, baseline, where="comparison")
+    draws = Draws(params.seed, params.resamples)
+    hold, gate = params.hold, params.gate
+    size, steps = (
+        (int(inputs.dataset["episodes"]), int(inputs.dataset["steps"]))
+        if inputs.dataset
+        else (None, None)
+    )
+    scenarios = _counted(arms, params.held_out)
+    report: dict[str, Any] = {
+        "version": 1,
+        "settings": json.loads(json.dumps(asdict(params))),
+        "arms": {name: arm_facts(arm) for name, arm in arms.items()},
+        "matched": matched(finetune, baseline, gate, hold),
+        "ratio": {
+            question.name: answer(question, arms, hold=hold, draws=draws)
+            for question in questions(gate, expert, few=params.few)
+        },
+        "over_targets": over_targets(
+            arms, ("finetune", "control"), _targets(params, expert), hold=hold, draws=draws
+        ),
+        "demonstrations": over_demonstrations(arms, gate, full=size, hold=hold, draws=draws),
+        "final": final(arms, scenarios, draws),
+        "contrast": contrast(finetune, baseline, scenarios["finetune"], draws),
+        "area": area(arms, draws),
+        "no_dip": no_dip(finetune),
+        "better_than_teacher": better_than_teacher(finetune, expert, scenarios["finetune"], draws)
+        if expert
+        else {"reason": "no expert was given"},
+        "scenarios": scenario_table(arms, expert, params.held_out, draws),
+        "held_out": held_out(arms, params.held_out, draws),
+        "costs": costs(
+            arms,
+            gate,
+            {"collection": steps, "expert": expert.steps if expert else None},
+            hold=hold,
+            draws=draws,
+        ),
+        "curves": curves(arms, draws),
+        "metrics": metric_summaries(arms, draws),
+        "inputs": digests_of(inputs),
+    }
+    report["notes"] = notes_on(report)
+    report["goals"] = goals(report)
+    report["headline"] = headline(report)
+    return report
+
+
+def run(params: CompareParams, out: Path) -> dict[str, Any]:
+    """Compare, and write ``comparison.json``, the page, the summary, metrics and plots.
+
+    Raises:
+        RunError: runs are missing, unfinished or cannot be paired.
+    """
+    report = compare(params, load(params))
+    check(report, "comparison", where="comparison")
+    write_report(report, out)
+    return report
+
+
+def _targets(params: CompareParams, expert: Expert | None) -> list[Target]:
+    successes = sorted({*params.targets, *((expert.success,) if expert else ())})
+    return [
+        Target(success, limit) for limit in (1.0, params.target_collision) for success in successes
+    ]
+
+
+def _counted(arms: Mapping[str, Arm], families: Sequence[str]) -> dict[str, list[str]]:
+    """The scenarios that count towards an arm's final rates: all but the held-out families."""
+    return {
+        name: sorted({key[0] for key in arm.listed() if family(key[0]) not in families})
+        for name, arm in arms.items()
+    }
+
+
+def arguments_of(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.compare",
+        description=__doc__,
+        epilog="any two groups: python -m pipelines.compare --baseline A --pretrained B --out DIR",
+    )
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    parser.add_argument("--out", type=Path, default=Path("data/reports"))
+    parser.add_argument("--baseline", help="folder of runs; compares two groups, no params.yaml")
+    parser.add_argument("--pretrained", help="folder of runs that go with --baseline")
+    parser.add_argument("--control", help="folder of a third group")
+    parser.add_argument("--expert", default="", help="folder of the expert, with two groups")
+    parser.add_argument("--dataset", default="", help="version folder, with two groups")
+    arguments = parser.parse_args(argv)
+    if bool(arguments.baseline) != bool(arguments.pretrained):
+        parser.error("--baseline and --pretrained go together")
+    return arguments
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage; exit status 1 when the runs cannot be compared."""
+    arguments = arguments_of(argv)
+    try:
+        if arguments.baseline:
+            arms = {"baseline": arguments.baseline, "finetune": arguments.pretrained}
+            arms |= {"control": arguments.control} if arguments.control else {}
+            params = CompareParams(arms=arms, expert=arguments.expert, dataset=arguments.dataset)
+        else:
+            params = read_section(arguments.params, "compare", CompareParams)
+        report = run(params, arguments.out)
+    except TrajStoreError as error:
+        logger.error("{}", error)
+        return 1
+    for sentence in report["headline"]:
+        print(sentence)
+    print(arguments.out / "report.html")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Groups of finished runs against each other: pure functions from logs to numbers."""

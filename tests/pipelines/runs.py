@@ -1,0 +1,223 @@
+"""Finished runs as a training leaves them, made from curves and a seed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.runlog import (
+    RunRecord,
+    RunStatus,
+    write_episodes,
+    write_evaluations,
+    write_run,
+)
+from trajstore.files import write_json
+
+FAMILIES = (
+    "frontal_approach",
+    "pedestrian_obstruction",
+    "robot_overtaking",
+    "intersection_no_gesture",
+    "blind_corner",
+    "narrow_doorway",
+    "parallel_traffic",
+    "perpendicular_traffic",
+    "circular_crossing",
+    "crowd_navigation",
+)
+SCENARIOS = tuple(f"{name}/{level}" for name in FAMILIES for level in ("low", "medium", "high"))
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Success rises from ``start`` to ``end`` with a time constant; the rest are collisions.
+
+    Attributes:
+        start: success before the first online step.
+        end: success in the limit.
+        scale: steps in which the gap to the limit falls to 37 %.
+        timeouts: share of the failures that are no collision.
+    """
+
+    start: float
+    end: float
+    scale: float
+    timeouts: float = 0.2
+
+    def success(self, steps: float) -> float:
+        return self.end - (self.end - self.start) * float(np.exp(-steps / self.scale))
+
+
+BASELINE = Curve(0.02, 0.965, 55_000)
+FINETUNE = Curve(0.93, 0.985, 30_000)
+CONTROL = Curve(0.05, 0.96, 58_000)
+
+
+def outcome(curve: Curve, steps: float, shift: float, rng: np.random.Generator) -> str:
+    draw, success = rng.random(), min(max(curve.success(steps) + shift, 0.0), 1.0)
+    if draw < success:
+        return "goal"
+    if draw < success + (1.0 - success) * curve.timeouts:
+        return "timeout"
+    return "collision_pedestrian" if rng.random() < 0.9 else "collision_wall"
+
+
+def episode_row(scenario: str, seed: int, ended: str, steps: int = 120) -> dict[str, Any]:
+    success, collision = ended == "goal", ended.startswith("collision")
+    metrics = {
+        "success": float(success),
+        "collision": float(collision),
+        "collision_pedestrian": float(ended == "collision_pedestrian"),
+        "collision_wall": float(ended == "collision_wall"),
+        "time_to_goal": steps * 0.1 if success else None,
+        "path_efficiency": 0.9 if success else None,
+        "near_misses": float(seed % 7),
+        "comfort_exposure": 0.01 * (seed % 5),
+        "jerk": 1.0 + 0.1 * (seed % 3),
+        "min_clearance": 0.4,
+        "snqi": 0.1,
+    }
+    return {
+        "version": 1,
+        "scenario": scenario,
+        "seed": seed,
+        "outcome": ended,
+        "success": success,
+        "collision": collision,
+        "return": 10.0 if success else -5.0,
+        "steps": steps,
+        "metrics": metrics,
+    }
+
+
+def hardness(scenario: str) -> float:
+    """How much success a scenario takes away; they add up to nearly nothing."""
+    index = SCENARIOS.index(scenario) if scenario in SCENARIOS else 0
+    return 0.02 - 0.02 * (index % 3)
+
+
+def evaluation(
+    curve: Curve, steps: int, scenarios: Sequence[str], rng: np.random.Generator, each: int = 10
+) -> dict[str, Any]:
+    by_scenario = {}
+    for name in scenarios:
+        ends = [outcome(curve, steps, hardness(name), rng) for _ in range(each)]
+        by_scenario[name] = {
+            "success": float(np.mean([end == "goal" for end in ends])),
+            "collision": float(np.mean([end.startswith("collision") for end in ends])),
+            "episodes": each,
+        }
+    shares = {
+        rate: float(np.mean([part[rate] for part in by_scenario.values()]))
+        for rate in ("success", "collision")
+    }
+    return {
+        "steps": steps,
+        "episodes": each * len(scenarios),
+        **shares,
+        "return": 12.0 * shares["success"] - 3.0,
+        "by_scenario": by_scenario,
+    }
+
+
+def write_seed(
+    folder: Path,
+    curve: Curve,
+    *,
+    arm: str,
+    seed: int,
+    grid: Sequence[int],
+    scenarios: Sequence[str] = SCENARIOS,
+    held_out: Sequence[str] = (),
+    each: int = 10,
+) -> Path:
+    """One completed run ``seed_<seed>`` below ``folder``."""
+    rng = np.random.default_rng([seed, *arm.encode()])
+    target = folder / f"seed_{seed}"
+    write_run(
+        target,
+        RunRecord(
+            arm=arm,
+            seed=seed,
+            status=RunStatus.COMPLETED,
+            steps=int(grid[-1]),
+            inputs={"dataset": "d" * 64},
+            parameters={"ppo": {"learning_rate": 1e-3}},
+        ),
+    )
+    slow = Curve(curve.start, curve.end, curve.scale * (0.8 + 0.1 * (seed % 5)), curve.timeouts)
+    write_evaluations(target, [evaluation(slow, s, scenarios, rng, each) for s in grid])
+    write_episodes(target, final_rows(slow, grid[-1], [*scenarios, *held_out], rng, each))
+    return target
+
+
+def final_rows(
+    curve: Curve, steps: int, scenarios: Sequence[str], rng: np.random.Generator, each: int = 10
+) -> list[dict[str, Any]]:
+    return [
+        episode_row(name, 1_000_000 + turn * len(scenarios) + i, end, 90 + int(rng.integers(60)))
+        for turn in range(each)
+        for i, name in enumerate(scenarios)
+        for end in [outcome(curve, steps, hardness(name), rng)]
+    ]
+
+
+def write_arm(
+    folder: Path, curve: Curve, *, arm: str, seeds: Sequence[int], **options: Any
+) -> Path:
+    """One completed run a seed."""
+    for seed in seeds:
+        write_seed(folder, curve, arm=arm, seed=seed, **options)
+    return folder
+
+
+def write_expert(
+    folder: Path,
+    *,
+    scenarios: Sequence[str] = SCENARIOS,
+    success: float = 0.96,
+    each: int = 10,
+    steps: int = 2_000_000,
+) -> Path:
+    """An expert with its promotion manifest and its episodes."""
+    rng = np.random.default_rng(5)
+    level = Curve(success, success, 1.0)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_episodes(folder, final_rows(level, 0, scenarios, rng, each))
+    seeds = [{"seed": s, "steps": steps, "success": success, "collision": 0.03} for s in range(3)]
+    write_json(folder / "manifest.json", {"seeds": seeds, "best_seed": 1})
+    return folder
+
+
+def write_dataset_manifest(folder: Path, *, episodes: int = 200, steps: int = 24_000) -> Path:
+    """The two numbers of a dataset's manifest that a comparison reads, and its digest."""
+    folder.mkdir(parents=True, exist_ok=True)
+    manifest: Mapping[str, Any] = {
+        "episodes": episodes,
+        "steps": steps,
+        "content_digest": "c" * 64,
+    }
+    write_json(folder / "manifest.json", manifest)
+    return folder
+
+
+def write_study(root: Path, *, seeds: Sequence[int] = range(5), budget: int = 400_000) -> Path:
+    """Every arm of the experiment, the expert and the dataset's manifest."""
+    grid = list(range(0, budget + 1, 8_192))
+    short = list(range(0, 120_001, 8_192))
+    transfer = [name for name in SCENARIOS if name.endswith("high")]
+    every = {"seeds": seeds, "held_out": ["robot_crowding/medium"]}
+    write_arm(root / "baseline", BASELINE, arm="baseline", grid=grid, **every)
+    write_arm(root / "finetune", FINETUNE, arm="finetune", grid=short, **every)
+    write_arm(root / "control", CONTROL, arm="control", grid=grid, **every)
+    for count, start in ((5, 0.66), (10, 0.76), (50, 0.88)):
+        curve = Curve(start, 0.975, 50_000)
+        write_arm(root / f"few_{count}", curve, arm=f"few_{count}", grid=grid, **every)
+    for arm, curve in (("transfer_baseline", BASELINE), ("transfer", Curve(0.8, 0.97, 30_000))):
+        write_arm(root / arm, curve, arm=arm, seeds=seeds, grid=grid, scenarios=transfer)
+    write_expert(root / "expert", scenarios=[*SCENARIOS, "robot_crowding/medium"])
+    write_dataset_manifest(root / "dataset")
+    return root
