@@ -19,6 +19,7 @@ __all__ = [
     "DurableFile",
     "FileRecord",
     "canonical_json",
+    "check_new",
     "copy_file",
     "digest",
     "make_directories",
@@ -83,8 +84,7 @@ def whole_directory(target: Path) -> Iterator[Path]:
         StorageError: if the operating system refuses; the target is then absent, unless only
             the last sync failed, in which case it may be there, whole.
     """
-    if os.path.lexists(target):
-        raise SealedError(f"{target}: expected a new version, got one that is sealed")
+    check_new(target)
     partial = target.with_name(f".{target.name}.sealing")
     with storing(target):
         make_directories(target.parent)
@@ -98,6 +98,16 @@ def whole_directory(target: Path) -> Iterator[Path]:
             _discard(partial, error)
             raise
         sync_directory(target.parent)
+
+
+def check_new(target: Path) -> None:
+    """Refuse a target that exists.
+
+    Raises:
+        SealedError: if it does.
+    """
+    if os.path.lexists(target):
+        raise SealedError(f"{target}: expected a new version, got one that is sealed")
 
 
 def _discard(partial: Path, error: BaseException) -> None:

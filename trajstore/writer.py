@@ -5,23 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from trajstore import anomalies
-from trajstore.chunks import RowWriter, row_writer
 from trajstore.episode import Episode
-from trajstore.errors import JournalError, SchemaError
-from trajstore.fields import Axis, FieldSpec
-from trajstore.files import FileRecord, make_directories, storing, whole_directory, write_file
-from trajstore.layout import arrays_of, groups_of, metadata_files, projected_bytes
-from trajstore.manifest import MANIFEST, Manifest, content_digest
+from trajstore.errors import JournalError
+from trajstore.files import check_new, storing, whole_directory, write_file
+from trajstore.layout import projected_bytes
+from trajstore.manifest import MANIFEST, Manifest
 from trajstore.part import Part
 from trajstore.quota import DEFAULT_QUOTA_BYTES, check_quota
 from trajstore.schema import EpisodeSchema
-from trajstore.statistics import Statistics
+from trajstore.sealing import VersionWriter, open_base
+from trajstore.spool import spooled
 
 BATCH_BYTES = 4 * 2**20
-SCENARIO = "scenario"
 
 
 def write_dataset(
@@ -48,56 +43,73 @@ def write_dataset(
         QuotaExceededError: if the version would be larger; nothing was written.
         StorageError: if the operating system refuses.
     """
-    known = episodes if isinstance(episodes, Sequence) else list(episodes)
     target = Path(target)
-    part = Part("", len(known), sum(len(episode) for episode in known))
-    check_not_empty(target, part)
-    check_quota(target, needed=projected_bytes(schema, part), quota_bytes=quota_bytes)
-    with whole_directory(target) as folder:
-        return fill(folder, known, Contents(schema, part, provenance))
+    check_new(target)
+    if isinstance(episodes, Sequence):
+        steps = sum(len(episode) for episode in episodes)
+        plan = Plan(schema, len(episodes), steps, provenance, quota_bytes)
+        return seal_version(target, episodes, plan)
+    with spooled(target, episodes, schema=schema, quota_bytes=quota_bytes) as spool:
+        plan = Plan(schema, spool.episodes, spool.steps, provenance, quota_bytes, spool.size)
+        return seal_version(target, spool, plan)
 
 
 @dataclass(frozen=True, slots=True)
-class Contents:
-    """What is to be written: one part of episodes.
+class Plan:
+    """What is to be sealed.
 
     Attributes:
-        schema: the fields.
-        part: where, and how many episodes and steps will come.
+        schema: the fields of every episode.
+        episodes: how many will come.
+        steps: sum of their lengths.
         provenance: of the version.
+        quota_bytes: most that the version and what is held beside it may take on disk.
+        held_bytes: of the journals that the episodes come from; they stay until it is sealed.
+        extends: folder of the version whose episodes come first; its files are copied as they are.
     """
 
     schema: EpisodeSchema
-    part: Part
+    episodes: int
+    steps: int
     provenance: Mapping[str, Any]
+    quota_bytes: int = DEFAULT_QUOTA_BYTES
+    held_bytes: int = 0
+    extends: Path | None = None
 
 
-def check_not_empty(target: Path, part: Part) -> None:
-    """Refuse to seal nothing.
-
-    Raises:
-        JournalError: if the part has no episode.
-    """
-    if not part.episodes:
-        raise JournalError(f"version {target.name}: expected at least one episode, got none")
-
-
-def fill(folder: Path, episodes: Iterable[Episode], contents: Contents) -> Manifest:
-    """Write all files of a version into an empty folder, the manifest last.
+def seal_version(target: Path, episodes: Iterable[Episode], plan: Plan) -> Manifest:
+    """Write episodes into a new version; it is there whole, or not at all.
 
     Raises:
-        SchemaError: if an episode has another schema, or their number is not what was said.
+        SealedError: if the target exists.
+        SchemaError: if an episode has another schema, or they are not as many as planned.
+        JournalError: if there is no episode.
+        CorruptionError: if the version that is extended is damaged.
+        QuotaExceededError: if the version would be larger than its quota.
         StorageError: if the operating system refuses.
     """
-    with storing(folder):
-        writer = _VersionWriter(folder, contents)
+    if not plan.episodes:
+        raise JournalError(f"version {target.name}: expected at least one episode, got none")
+    base = None if plan.extends is None else open_base(plan.extends, plan.schema)
+    part = Part(f"parts/{len(base.parts)}" if base else "", plan.episodes, plan.steps)
+    held = plan.held_bytes + (base.size_bytes if base else 0)
+    needed = held + projected_bytes(plan.schema, part)
+    check_quota(target, needed=needed, quota_bytes=plan.quota_bytes)
+    with whole_directory(target) as folder, storing(target):
+        writer = VersionWriter(folder, plan.schema, part)
         try:
+            if base and plan.extends:
+                writer.take_over(plan.extends, base)
+            writer.begin()
             for batch in _batches(episodes):
                 writer.append(batch)
-            manifest = writer.close()
+            manifest = writer.close(plan.provenance)
         finally:
             writer.abandon()
-        write_file(folder / MANIFEST, manifest.to_bytes())
+        content = manifest.to_bytes()
+        needed = plan.held_bytes + manifest.size_bytes + len(content)
+        check_quota(target, needed=needed, quota_bytes=plan.quota_bytes)
+        write_file(folder / MANIFEST, content)
     return manifest
 
 
@@ -113,96 +125,3 @@ def _batches(episodes: Iterable[Episode]) -> Iterator[list[Episode]]:
             batch, size = [], 0
     if batch:
         yield batch
-
-
-class _VersionWriter:
-    """Everything that grows while the episodes of a part pass by."""
-
-    def __init__(self, folder: Path, contents: Contents) -> None:
-        self._folder, self._contents = folder, contents
-        self._statistics = Statistics(contents.schema)
-        self._words: dict[str, dict[str, int]] = {
-            field.name: {} for field in contents.schema.fields if field.is_text
-        }
-        self._scenarios: dict[str, int] = {}
-        self._anomalies: dict[int, tuple[dict[str, object], ...]] = {}
-        self._digests: list[bytes] = []
-        self._steps = 0
-        self.files: dict[str, FileRecord] = {}
-        self._make_folders()
-        self._writers: dict[str, RowWriter] = {
-            name: row_writer(folder, spec)
-            for name, spec in arrays_of(contents.schema, contents.part).items()
-        }
-
-    def append(self, batch: Sequence[Episode]) -> None:
-        """Take the next episodes."""
-        for episode in batch:
-            if episode.schema != self._contents.schema:
-                raise SchemaError("episode: expected the schema of its dataset, got another one")
-        for field in self._contents.schema.fields:
-            rows = self._rows(field, batch)
-            self._statistics.add(field.name, rows)
-            self._writers[field.name].append(rows)
-        found = [anomalies.find(episode) for episode in batch]
-        scores = [anomalies.score(one) for one in found]
-        for index, one in enumerate(found, start=len(self._digests)):
-            if one:
-                self._anomalies[index] = tuple(anomaly.to_json() for anomaly in one)
-        lengths = [len(episode) for episode in batch]
-        digests = [bytes.fromhex(episode.digest) for episode in batch]
-        self._writers["index/length"].append(np.array(lengths, "<i8"))
-        self._writers["index/anomaly"].append(np.array(scores, "<f4"))
-        self._writers["index/digest"].append(
-            np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
-        )
-        self._digests += digests
-        self._steps += sum(lengths)
-
-    def close(self) -> Manifest:
-        """Finish all arrays; returns the manifest that describes them."""
-        contents = self._contents
-        got = Part(contents.part.path, len(self._digests), self._steps)
-        if got != contents.part:
-            raise SchemaError(f"episodes: expected {contents.part}, got {got}")
-        for writer in self._writers.values():
-            self.files |= writer.close()
-        return Manifest(
-            schema=contents.schema,
-            content_digest=content_digest(contents.schema, self._digests),
-            parts=(contents.part,),
-            files=self.files,
-            vocabularies={name: tuple(words) for name, words in self._words.items()},
-            statistics=self._statistics.to_json(),
-            scenario_counts=dict(self._scenarios),
-            provenance=dict(contents.provenance),
-            anomalies=self._anomalies,
-        )
-
-    def abandon(self) -> None:
-        """Release all open files."""
-        for writer in self._writers.values():
-            writer.abandon()
-
-    def _make_folders(self) -> None:
-        contents = self._contents
-        arrays = [spec.path for spec in arrays_of(contents.schema, contents.part).values()]
-        for path in sorted({*groups_of(contents.schema, contents.part), *arrays}):
-            make_directories(self._folder / path)
-        for path, content in metadata_files(contents.schema, contents.part):
-            self.files[path] = write_file(self._folder / path, content)
-
-    def _rows(self, field: FieldSpec, batch: Sequence[Episode]) -> np.ndarray:
-        arrays = [episode.arrays[field.name] for episode in batch]
-        if field.is_text:
-            return self._codes(field.name, [str(array[()]) for array in arrays])
-        joined = np.stack(arrays) if field.axis is Axis.EPISODE else np.concatenate(arrays)
-        return joined.astype(field.numpy_dtype, copy=False)
-
-    def _codes(self, name: str, texts: Sequence[str]) -> np.ndarray:
-        words = self._words[name]
-        for text in texts:
-            words.setdefault(text, len(words))
-            if name == SCENARIO:
-                self._scenarios[text] = self._scenarios.get(text, 0) + 1
-        return np.array([words[text] for text in texts], "<i4")

@@ -1,0 +1,225 @@
+"""Record episodes one by one into a version; each is durable once ``add`` has returned.
+
+Leaving the recorder seals the version. An error or a kill leaves the recording beside it, and the
+next recorder on the same target goes on after the last durable episode.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from trajstore import disk
+from trajstore.episode import Episode
+from trajstore.errors import JournalError, NotFoundError, SealedError
+from trajstore.files import canonical_json, make_directories, remove_tree, storing, sync_directory
+from trajstore.locks import lock
+from trajstore.manifest import MANIFEST, Manifest, content_digest
+from trajstore.quota import DEFAULT_QUOTA_BYTES
+from trajstore.recording import Recording, check_schema, open_recording
+from trajstore.schema import EpisodeSchema
+from trajstore.sealing import read_digests
+from trajstore.segment import Segment
+from trajstore.writer import Plan, seal_version
+
+MAIN = "main"
+
+
+class Recorder:
+    """Records a version: ``with Recorder(...) as recorder: recorder.add(episode)``.
+
+    Leaving the block seals the version from all segments. When the block ends with an error,
+    nothing is sealed and the recording stays.
+
+    Args:
+        target: folder of the version; must not exist.
+        schema: the fields of every episode.
+        provenance: plain JSON values; no times, so that the same recipe gives the same bytes.
+        quota_bytes: most that the journals and the version may take on disk together.
+        extends: folder of a version whose episodes come first.
+
+    Raises:
+        SealedError: on entering, if the target exists.
+        LockedError: on entering, if another process records it; the message names that one.
+        SchemaError: on entering, if an unfinished recording there has another schema.
+        JournalError: on entering, if it extends another version, or is damaged; on leaving, if
+            there is no episode.
+        QuotaExceededError: on leaving, if the version came out larger than foreseen.
+        StorageError: if the operating system refuses; durable episodes stay in the recording.
+    """
+
+    def __init__(
+        self,
+        target: Path,
+        *,
+        schema: EpisodeSchema,
+        provenance: Mapping[str, Any],
+        quota_bytes: int = DEFAULT_QUOTA_BYTES,
+        extends: Path | None = None,
+    ) -> None:
+        canonical_json(dict(provenance))
+        base = None if extends is None else Path(extends).absolute()
+        self._recording = Recording(Path(target), schema, provenance, quota_bytes, base)
+        self._stack = ExitStack()
+        self.manifest: Manifest | None = None
+
+    def __enter__(self) -> Self:
+        recording = self._recording
+        with ExitStack() as stack:
+            stack.enter_context(_recorder_lock(recording.target))
+            _check_target(recording)
+            recording.begin()
+            self._segment = Segment(recording.target, MAIN, schema=recording.schema)
+            stack.enter_context(self._segment)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._stack:
+            self._segment.__exit__()
+            if error is None:
+                self.manifest = _seal(self._recording)
+
+    @property
+    def episodes(self) -> int:
+        """Number of durable episodes, those of earlier runs included, other segments not."""
+        return self._segment.episodes
+
+    @property
+    def orders(self) -> frozenset[int]:
+        """The places of the durable episodes, those of other segments not included."""
+        return self._segment.orders
+
+    def add(self, episode: Episode, *, order: int | None = None) -> None:
+        """Record an episode; it is durable when this returns.
+
+        Args:
+            episode: of the recording's schema.
+            order: its place among all episodes; after the last one unless told.
+
+        Raises:
+            SchemaError: if it has another schema.
+            JournalError: if the place is taken.
+            QuotaExceededError: if there would be no room to seal it too; nothing was written.
+            StorageError: if the operating system refuses; earlier episodes are safe.
+        """
+        place = 1 + max(self._segment.orders, default=-1) if order is None else order
+        self._segment.add(episode, order=place)
+
+
+def seal_recording(target: Path) -> Manifest:
+    """Seal an unfinished recording with the episodes that it has.
+
+    Raises:
+        NotFoundError: if there is none.
+        SealedError: if the target exists.
+        LockedError: if it is still being recorded.
+        JournalError: if it has no episode, or is damaged.
+        StorageError: if the operating system refuses.
+    """
+    target = Path(target)
+    recording = open_recording(target)
+    with _recorder_lock(target):
+        _check_target(recording)
+        return _seal(recording)
+
+
+def discard_recording(target: Path) -> None:
+    """Remove an unfinished recording and the episodes in it.
+
+    Raises:
+        NotFoundError: if there is none.
+        LockedError: if it is still being recorded.
+        StorageError: if the operating system refuses.
+    """
+    recording = open_recording(Path(target))
+    with _recorder_lock(recording.target), _sealing_lock(recording):
+        _drop(recording)
+
+
+@contextmanager
+def _recorder_lock(target: Path) -> Iterator[None]:
+    with storing(target):
+        make_directories(target.parent)
+    path = target.with_name(f".{target.name}.lock")
+    with lock(path, purpose=f"recording {target.name}"):
+        yield
+
+
+@contextmanager
+def _sealing_lock(recording: Recording) -> Iterator[None]:
+    with lock(recording.segments_lock, purpose=f"sealing {recording.target.name}"):
+        yield
+
+
+def _check_target(wanted: Recording) -> None:
+    """Refuse a target that is sealed, or an unfinished recording that is another one."""
+    try:
+        found = open_recording(wanted.target)
+    except NotFoundError:
+        found = None
+    if os.path.lexists(wanted.target):
+        if found is not None and is_sealed(found):
+            _drop(found)
+        raise SealedError(f"{wanted.target}: expected a new version, got one that is sealed")
+    if found is None:
+        return
+    check_schema(found, wanted.schema)
+    if found.extends != wanted.extends:
+        raise JournalError(
+            f"recording {wanted.target.name}: expected to extend {found.extends}, as it was begun, "
+            f"got {wanted.extends}; seal or discard that recording first"
+        )
+
+
+def is_sealed(recording: Recording) -> bool:
+    """Whether the target exists and holds exactly the episodes of the recording.
+
+    Raises:
+        JournalError: if a journal is damaged.
+        CorruptionError: if the target or the version it extends is damaged.
+    """
+    if not (recording.target / MANIFEST).exists():
+        return False
+    digests = [frame.digest for _, frame in recording.frames()]
+    if recording.extends is not None:
+        base = Manifest.read(recording.extends)
+        digests = read_digests(recording.extends, base) + digests
+    sealed = Manifest.read(recording.target).content_digest
+    return sealed == content_digest(recording.schema, digests)
+
+
+def _seal(recording: Recording) -> Manifest:
+    with _sealing_lock(recording):
+        frames = [frame for _, frame in recording.frames()]
+        if not frames:
+            _drop(recording)
+        plan = Plan(
+            recording.schema,
+            len(frames),
+            sum(frame.steps for frame in frames),
+            recording.provenance,
+            recording.quota_bytes,
+            recording.journal_bytes,
+            recording.extends,
+        )
+        manifest = seal_version(recording.target, recording.episodes(), plan)
+        _drop(recording)
+    return manifest
+
+
+def _drop(recording: Recording) -> None:
+    """Remove a recording so that a crash leaves it whole, or gone but for litter."""
+    done = recording.folder.with_suffix(".dropped")
+    with storing(recording.folder):
+        remove_tree(done)
+        disk.OPS.rename(recording.folder, done)
+        sync_directory(done.parent)
+        remove_tree(done)

@@ -1,0 +1,157 @@
+"""An unfinished recording: what it was begun with, and its journals.
+
+It is a folder beside the version to be, named ``.<version>.recording``.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+from trajstore.episode import Episode
+from trajstore.errors import CorruptionError, JournalError, NotFoundError, SchemaError
+from trajstore.files import make_directories, read_json, storing, write_json
+from trajstore.journal import Frame, read_episodes, scan
+from trajstore.names import check_name
+from trajstore.quota import DEFAULT_QUOTA_BYTES
+from trajstore.schema import EpisodeSchema
+
+RECORD = "recording.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What a recording was begun with.
+
+    Attributes:
+        target: folder of the version to be.
+        schema: of every episode.
+        provenance: of the version.
+        quota_bytes: most that journals and version together may take on disk.
+        extends: folder of the version that is continued, if any.
+    """
+
+    target: Path
+    schema: EpisodeSchema
+    provenance: Mapping[str, Any]
+    quota_bytes: int = DEFAULT_QUOTA_BYTES
+    extends: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the journals lie."""
+        return recording_folder(self.target)
+
+    @property
+    def segments_lock(self) -> Path:
+        """The lock that workers share, and that sealing needs for itself."""
+        return self.folder / "segments.lock"
+
+    @property
+    def journal_bytes(self) -> int:
+        """Size of all journals, bytes."""
+        return sum(path.stat().st_size for path in self.journals().values())
+
+    def journal(self, segment: str) -> Path:
+        """Where the journal of a segment lies.
+
+        Raises:
+            NameRefusedError: if the segment's name is none.
+        """
+        return self.folder / f"journal-{check_name(segment)}.log"
+
+    def begin(self) -> None:
+        """Make the folder, and note durably what the recording was begun with.
+
+        Raises:
+            StorageError: if the operating system refuses.
+        """
+        record = {
+            "extends": None if self.extends is None else str(self.extends),
+            "provenance": dict(self.provenance),
+            "quota_bytes": self.quota_bytes,
+            "schema": self.schema.to_json(),
+        }
+        with storing(self.folder):
+            make_directories(self.folder)
+        write_json(self.folder / RECORD, record)
+
+    def journals(self) -> dict[str, Path]:
+        """The journal of each segment, by name."""
+        paths = sorted(self.folder.glob("journal-*.log"))
+        return {path.stem.removeprefix("journal-"): path for path in paths}
+
+    def frames(self) -> list[tuple[Path, Frame]]:
+        """All durable episodes in their order, each with its journal.
+
+        Raises:
+            JournalError: if a journal is damaged, or two episodes have one place.
+        """
+        found = [
+            (path, frame)
+            for path in self.journals().values()
+            for frame in scan(path, self.schema).frames
+        ]
+        found.sort(key=lambda item: item[1].order)
+        for (one, before), (other, after) in pairwise(found):
+            if before.order == after.order:
+                raise JournalError(
+                    f"recording {self.target.name}: expected one episode of order {after.order}, "
+                    f"got two, in {one.name} and {other.name}; discard one of the journals"
+                )
+        return found
+
+    def episodes(self) -> Iterator[Episode]:
+        """All durable episodes in their order, one in memory at a time."""
+        for path, items in groupby(self.frames(), key=itemgetter(0)):
+            yield from read_episodes(path, self.schema, [frame for _, frame in items])
+
+
+def recording_folder(target: Path) -> Path:
+    """Where the recording of a version to be lies."""
+    return target.with_name(f".{target.name}.recording")
+
+
+def open_recording(target: Path) -> Recording:
+    """What an unfinished recording was begun with.
+
+    Raises:
+        NotFoundError: if there is none.
+        CorruptionError: if its record is damaged.
+    """
+    target = Path(target)
+    path = recording_folder(target) / RECORD
+    if not path.exists():
+        raise NotFoundError(f"{target}: expected an unfinished recording, got none")
+    record = read_json(path)
+    try:
+        return Recording(
+            target,
+            EpisodeSchema.from_json(record["schema"]),
+            dict(record["provenance"]),
+            int(record["quota_bytes"]),
+            None if record["extends"] is None else Path(record["extends"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise CorruptionError(f"{path}: expected the record of a recording, {error!r}") from error
+
+
+def recordings(folder: Path) -> list[Recording]:
+    """The unfinished recordings of versions in a folder, by name."""
+    names = sorted(path.parent.name for path in folder.glob(f".*.recording/{RECORD}"))
+    return [open_recording(folder / name[1:].removesuffix(".recording")) for name in names]
+
+
+def check_schema(recording: Recording, schema: EpisodeSchema) -> None:
+    """Refuse to go on with other fields.
+
+    Raises:
+        SchemaError: if the schemas differ.
+    """
+    if recording.schema != schema:
+        raise SchemaError(
+            f"recording {recording.target.name}: expected the schema it was begun with, got "
+            "another one; seal or discard that recording first"
+        )

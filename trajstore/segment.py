@@ -1,0 +1,111 @@
+"""One worker's share of a recording."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
+
+from loguru import logger
+
+from trajstore.episode import Episode
+from trajstore.errors import JournalError, SchemaError
+from trajstore.journal import Journal, frame_bytes
+from trajstore.layout import metadata_files
+from trajstore.locks import lock
+from trajstore.manifest import Manifest
+from trajstore.part import Part
+from trajstore.quota import check_quota
+from trajstore.recording import Recording, check_schema, open_recording
+from trajstore.schema import EpisodeSchema
+
+SEALED_SHARE = 1.02
+"""Most that a version takes on disk, in terms of the journals that it is made from."""
+
+
+class Segment:
+    """One worker's journal of a recording that a `Recorder` has begun.
+
+    Several processes may hold one each. Which episode comes first is said by ``order``, so that
+    the version does not depend on how many workers there were.
+
+    Example::
+
+        with Segment(target, "worker-3", schema=schema) as segment:
+            segment.add(episode, order=17)
+
+    Raises:
+        NotFoundError: on entering, if no recording was begun.
+        SchemaError: on entering, if it was begun with another schema.
+        LockedError: on entering, if another process holds this segment, or is sealing.
+    """
+
+    def __init__(self, target: Path, name: str, *, schema: EpisodeSchema) -> None:
+        self._target, self._name, self._schema = Path(target), name, schema
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        recording = open_recording(self._target)
+        check_schema(recording, self._schema)
+        path = recording.journal(self._name)
+        purpose = f"recording {self._target.name}"
+        with ExitStack() as stack:
+            stack.enter_context(lock(recording.segments_lock, purpose=purpose, shared=True))
+            stack.enter_context(lock(path.with_suffix(".lock"), purpose=purpose))
+            self._journal = Journal(path, self._schema)
+            stack.callback(self._journal.close)
+            self._stack = stack.pop_all()
+        if self._journal.torn:
+            logger.warning(
+                "{}: dropped an unfinished episode of {} bytes", path, self._journal.torn
+            )
+        self._recording = recording
+        self._fixed = _fixed_bytes(recording)
+        self._orders = {frame.order for frame in self._journal.frames}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def episodes(self) -> int:
+        """Number of durable episodes in this segment, those of earlier runs included."""
+        return len(self._orders)
+
+    @property
+    def orders(self) -> frozenset[int]:
+        """The places of the durable episodes in this segment."""
+        return frozenset(self._orders)
+
+    def add(self, episode: Episode, *, order: int) -> None:
+        """Record an episode; it is durable when this returns.
+
+        Args:
+            episode: of the recording's schema.
+            order: its place among all episodes of all segments; gaps are allowed.
+
+        Raises:
+            SchemaError: if it has another schema.
+            JournalError: if this segment has an episode in that place.
+            QuotaExceededError: if there would be no room to seal it too; nothing was written.
+            StorageError: if the operating system refuses; earlier episodes are safe.
+        """
+        if episode.schema != self._schema:
+            raise SchemaError("episode: expected the schema of its dataset, got another one")
+        if order in self._orders or not 0 <= order < 2**63:
+            raise JournalError(
+                f"recording {self._target.name}: expected a place from 0 on that is free, "
+                f"got {order}"
+            )
+        journals = self._recording.journal_bytes + frame_bytes(episode)
+        needed = self._fixed + int(journals * (1 + SEALED_SHARE))
+        check_quota(self._target, needed=needed, quota_bytes=self._recording.quota_bytes)
+        self._journal.append(episode, order=order)
+        self._orders.add(order)
+
+
+def _fixed_bytes(recording: Recording) -> int:
+    """What a version takes on disk beside its rows, about, bytes."""
+    metadata = metadata_files(recording.schema, Part("", 1, 1))
+    size = 2 * sum(len(content) for _, content in metadata)
+    if recording.extends is None:
+        return size
+    return size + Manifest.read(recording.extends).size_bytes
