@@ -85,6 +85,21 @@ def write_results(out: Path, results: dict[str, Any]) -> None:
     draw(results, out / "results.png")
 
 
+def _plan(chosen: dict[str, Any]) -> Plan:
+    names = tuple(name.strip() for name in chosen["peers"].split(",") if name.strip())
+    unknown = [name for name in names if name not in PEERS]
+    if unknown:
+        raise click.BadParameter(f"expected some of {', '.join(PEERS)}, got {unknown[0]}")
+    quick = chosen["quick"]
+    return Plan(
+        out=chosen["out"].resolve(),
+        peers=names,
+        repeats=chosen["repeats"] or (1 if quick else 3),
+        seconds=chosen["seconds"] or (0.2 if quick else 1.0),
+        episodes=QUICK_EPISODES if quick else EPISODES,
+    )
+
+
 @click.command()
 @click.option("--dataset", type=click.Choice(["A", "B", "all"]), default="all", show_default=True)
 @click.option("--peers", default=",".join(PEERS), help="Names with commas between; all by default.")
@@ -93,15 +108,7 @@ def write_results(out: Path, results: dict[str, Any]) -> None:
 @click.option("--seconds", type=float, help="To measure a rate; 1 by default.")
 @click.option("--extras/--no-extras", default=True, help="Measure the store by itself, too.")
 @click.option("--out", type=click.Path(path_type=Path), default=OUT, help="Folder of the results.")
-def main(
-    dataset: str,
-    peers: str,
-    quick: bool,
-    repeats: int | None,
-    seconds: float | None,
-    extras: bool,
-    out: Path,
-) -> None:
+def main(**chosen: Any) -> None:
     """Measure the store beside its peers: one process a measurement, one thread a process.
 
     \b
@@ -109,22 +116,12 @@ def main(
       python -m benchmarks --quick
       python -m benchmarks --dataset B --peers memmap,trajstore,lance --repeats 5
     """
-    names = tuple(name.strip() for name in peers.split(",") if name.strip())
-    unknown = [name for name in names if name not in PEERS]
-    if unknown:
-        raise click.BadParameter(f"expected some of {', '.join(PEERS)}, got {unknown[0]}")
-    plan = Plan(
-        out=out.resolve(),
-        peers=names,
-        repeats=repeats or (1 if quick else 3),
-        seconds=seconds or (0.2 if quick else 1.0),
-        episodes=QUICK_EPISODES if quick else EPISODES,
-    )
-    datasets = ("A", "B") if dataset == "all" else (dataset,)
+    plan = _plan(chosen)
+    datasets = ("A", "B") if chosen["dataset"] == "all" else (chosen["dataset"],)
     results: dict[str, Any] = {
         "machine": _machine(plan),
         "datasets": {name: run_dataset(name, plan) for name in datasets},
-        "extra": run_extras(plan, datasets) if extras else {},
+        "extra": run_extras(plan, datasets) if chosen["extras"] else {},
     }
     write_results(plan.out, results)
     click.echo(f"results: {plan.out}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,21 +10,29 @@ from benchmarks.data import Source
 from benchmarks.peers import Batch
 from trajstore.dataset import Dataset
 
+if TYPE_CHECKING:
+    from trajstore.schema import EpisodeSchema
+
 _FIELDS = ("observation", "action", "reward", "terminated", "truncated", "grid")
 
 
-def write(path: Path, source: Source) -> None:
-    from trajstore.episode import Episode
+def schema_of(source: Source) -> "EpisodeSchema":
     from trajstore.fields import Axis, FieldSpec
     from trajstore.schema import EpisodeSchema
-    from trajstore.writer import write_dataset
 
-    schema = EpisodeSchema(
+    return EpisodeSchema(
         tuple(
             FieldSpec(name, Axis.STEP, rows.shape[1:], rows.dtype.name)
             for name, rows in source.fields.items()
         )
     )
+
+
+def write(path: Path, source: Source) -> None:
+    from trajstore.episode import Episode
+    from trajstore.writer import write_dataset
+
+    schema = schema_of(source)
     episodes = [Episode(schema, arrays) for arrays in source.episodes()]
     write_dataset(path, episodes, schema=schema, provenance={"source": source.name})
 
