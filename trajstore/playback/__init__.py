@@ -1,0 +1,1 @@
+"""See what was recorded: one self-contained page, pictures, films, or the terminal."""

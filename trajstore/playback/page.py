@@ -1,0 +1,126 @@
+"""One self-contained HTML page out of datasets: no server, no network, nothing to install.
+
+The page's policy forbids every request and every script but its own, and all that comes from a
+dataset reaches it as JSON or base64 and is shown as text: a name cannot become markup.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from trajstore.files import replace_file
+from trajstore.playback.payload import Side, plain
+
+SCRIPTS = ("base", "unpack", "scene", "charts", "gallery", "facts", "player", "main")
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What the page shows first.
+
+    Attributes:
+        episode: index of the episode to open; ``None`` opens the gallery.
+        step: of that episode.
+        speed: of playing, 1 is real time.
+        pairs: of a comparison, indices of episodes that belong side by side.
+    """
+
+    episode: int | None = None
+    step: int = 0
+    speed: float = 1.0
+    pairs: Sequence[tuple[int, int]] | None = None
+
+
+def render(sides: Sequence[Side], opening: Opening | None = None) -> str:
+    """Return the page of one dataset, or of two that are compared."""
+    opening = opening or Opening()
+    script, style = _script(), _asset("style.css")
+    record = {
+        "title": _title(sides),
+        "sides": [side.record for side in sides],
+        "pairs": None if opening.pairs is None else [list(pair) for pair in opening.pairs],
+        "open": None if opening.episode is None else [opening.episode, opening.step],
+        "speed": opening.speed,
+    }
+    parts = {
+        "policy": _policy(script, style),
+        "title": escape(str(record["title"])),
+        "style": style,
+        "payload": json_text(record),
+        "blobs": "\n".join(_blobs(sides)),
+        "script": script,
+    }
+    return "".join(_filled(_asset("page.html"), parts))
+
+
+def write_page(target: Path, sides: Sequence[Side], opening: Opening | None = None) -> int:
+    """Write the page and return its size in bytes.
+
+    Raises:
+        StorageError: if the operating system refuses.
+    """
+    data = render(sides, opening).encode()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(target, data)
+    return len(data)
+
+
+def json_text(record: Any) -> str:  # noqa: ANN401 - JSON is what it is
+    r"""JSON that cannot end the script element it stands in.
+
+    Example:
+        >>> json_text({"scenario": "</script>"})
+        '{"scenario":"\\u003c/script\\u003e"}'
+    """
+    text = json.dumps(plain(record), separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _filled(page: str, parts: dict[str, str]) -> Iterator[str]:
+    """The page with its places filled; what is filled in is not looked through again."""
+    for piece in page.split("{{"):
+        name, end, rest = piece.partition("}}")
+        yield parts[name] + rest if end else piece
+
+
+def _blobs(sides: Sequence[Side]) -> Iterator[str]:
+    for number, side in enumerate(sides):
+        for index, text in side.numbers.items():
+            yield f'<script type="text/plain" id="e{number}-{index}">{text}</script>'
+        for index, pictures in side.frames.items():
+            text = json_text(pictures)
+            yield f'<script type="application/json" id="f{number}-{index}">{text}</script>'
+
+
+def _policy(script: str, style: str) -> str:
+    return (
+        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _title(sides: Sequence[Side]) -> str:
+    names = [f"{side.record['name']} {side.record['version']}".strip() for side in sides]
+    return " against ".join(names)
+
+
+@cache
+def _asset(name: str) -> str:
+    return files("trajstore.playback.web").joinpath(name).read_text("utf-8")
+
+
+@cache
+def _script() -> str:
+    parts = [_asset(f"{name}.js") for name in SCRIPTS]
+    return '"use strict";\n(() => {\n' + "\n".join(parts) + "\n})();\n"

@@ -1,0 +1,292 @@
+"""Datasets as what a page holds: one JSON record, and the packed numbers of each episode."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from trajstore import anomalies
+from trajstore.episode import Episode
+from trajstore.playback import evidence
+from trajstore.playback.channels import Channel, channels_of, has_scene, pack
+from trajstore.playback.recorded import Recorded
+from trajstore.replay_report import ReplayReport
+from trajstore.schema import Axis
+from trajstore.statistics import Statistics
+
+BUDGET_BYTES = 13_000_000
+"""Packed numbers and frames of a page; what goes beyond it is left out, and the page says so."""
+ROBOT_RADIUS = 0.3
+PEDESTRIAN_RADIUS = 0.3
+MARKS = 200
+"""Anomalies of one episode that a page lists."""
+
+Progress = Callable[[Iterable[int]], Iterable[int]]
+"""Passes indices through and shows how far it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What is known of a version beyond what lies in its folder.
+
+    Attributes:
+        name: of the dataset.
+        version: such as ``v3``; empty for a folder outside a store.
+        status: draft, validated or quarantined; empty if it was never judged.
+        reasons: why it has that status.
+        replay: the report of a replay verification; ``None`` if there was none.
+    """
+
+    name: str
+    version: str = ""
+    status: str = ""
+    reasons: tuple[str, ...] = ()
+    replay: ReplayReport | None = None
+
+
+@dataclass(slots=True)
+class Side:
+    """One dataset of a page.
+
+    Attributes:
+        record: what the page knows of it, plain JSON values.
+        numbers: packed channels by index of the episode.
+        frames: pictures by index of the episode, as data URLs.
+    """
+
+    record: dict[str, Any]
+    numbers: dict[int, str] = field(default_factory=dict)
+    frames: dict[int, list[str]] = field(default_factory=dict)
+
+
+def build(
+    recorded: Recorded, about: About, chosen: Sequence[int], *, progress: Progress = iter
+) -> Side:
+    """Return the chosen episodes of a dataset, ready for a page.
+
+    Args:
+        recorded: the version.
+        about: names, status and replay report.
+        chosen: indices of episodes, ascending.
+        progress: told about every episode.
+    """
+    manifest = recorded.dataset.manifest
+    channels = channels_of(manifest.schema, manifest.statistics)
+    statistics = Statistics(manifest.schema)
+    side = Side({})
+    rows = []
+    for index in progress(chosen):
+        row, episode = _episode(recorded, index, about.replay)
+        if episode is not None:
+            _measure(statistics, episode)
+        arrays = recorded.arrays(index) if episode is None else episode.arrays
+        if any(channel.name in arrays for channel in channels):
+            side.numbers[index] = pack(arrays, channels, row["steps"])
+        rows.append(row)
+    _fit(side, rows)
+    whole = len(chosen) == len(recorded) and not recorded.faults
+    side.record = _dataset(recorded, about, channels) | {
+        "episodes": rows,
+        "whole": whole,
+        "left_out": _left_out(len(recorded), len(chosen)),
+        "statistics": evidence.compare_statistics(
+            manifest.statistics, statistics.to_json() if rows else {}, whole=whole
+        ),
+    }
+    return side
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401 - JSON is what it is
+    """The value with NumPy's numbers made plain, and numbers that JSON lacks made ``None``."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _episode(
+    recorded: Recorded, index: int, replay: ReplayReport | None
+) -> tuple[dict[str, Any], Episode | None]:
+    table = {name: column[index] for name, column in recorded.table.items()}
+    episode = recorded.episode(index)
+    arrays = recorded.arrays(index) if episode is None else episode.arrays
+    steps = int(table["length"])
+    found = anomalies.find(episode) if episode is not None else []
+    known = recorded.dataset.manifest.anomalies.get(index, ())
+    marks = (
+        [one.to_json() for one in found] if episode is not None else [dict(one) for one in known]
+    )
+    facts = evidence.facts(arrays, table, steps)
+    if episode is not None:
+        facts += evidence.integrity_facts(episode, table, found)
+    row: dict[str, Any] = {
+        "index": index,
+        "steps": steps,
+        "scenario": str(table.get("scenario", "")),
+        "seed": int(table["seed"]) if "seed" in table else None,
+        "outcome": str(table.get("outcome", "")) or _ending(arrays),
+        "score": float(table.get("anomaly", 0.0)),
+        "return": _total(arrays),
+        "min_clearance": _least(arrays),
+        "anomalies": marks[:MARKS],
+        "goal": next(iter(_finite_rows(arrays.get("goal"), 2)), None),
+        "walls": _finite_rows(arrays.get("walls"), 4),
+        "facts": facts,
+        "digest": str(table.get("digest", "")),
+        "replay": _replay_of(index, replay),
+        "error": None if arrays else "The fields of this episode cannot be read.",
+        "frames": None,
+    }
+    return row, episode
+
+
+def _dataset(recorded: Recorded, about: About, channels: Sequence[Channel]) -> dict[str, Any]:
+    manifest = recorded.dataset.manifest
+    return {
+        "name": about.name,
+        "version": about.version,
+        "status": about.status,
+        "reasons": list(about.reasons),
+        "replay": _replay(about.replay, manifest.content_digest),
+        "episodes_total": manifest.episodes,
+        "steps_total": manifest.steps,
+        "scenarios": dict(manifest.scenario_counts),
+        "provenance": dict(manifest.provenance) | {"content_digest": manifest.content_digest},
+        "channels": [channel.to_json() for channel in channels],
+        "charts": charts_of(channels, {spec.name: spec.unit for spec in manifest.schema.fields}),
+        "scene": has_scene(manifest.schema),
+        "dt": _number(manifest.provenance, "dt", 0.1 if has_scene(manifest.schema) else None),
+        "radius": {
+            "robot": _number(manifest.provenance, "robot_radius", ROBOT_RADIUS),
+            "pedestrian": _number(manifest.provenance, "pedestrian_radius", PEDESTRIAN_RADIUS),
+        },
+        "notices": [["bad", text] for text in _notices(recorded, about)],
+    }
+
+
+def charts_of(channels: Sequence[Channel], units: Mapping[str, str]) -> list[dict[str, object]]:
+    """Return which components are drawn over time: reward, speed and clearance, or everything."""
+    names = {channel.name for channel in channels}
+    if "robot_pose" in names:
+        wanted = [
+            ("reward", "reward", 0),
+            ("robot_velocity", "speed", 0),
+            ("clearance", "clearance", 0),
+        ]
+        chosen = [one for one in wanted if one[0] in names]
+    else:
+        chosen = [
+            (channel.name, f"{channel.name}[{column}]" if column else channel.name, place)
+            for channel in channels
+            for place, column in enumerate(channel.columns)
+        ]
+    defaults = {"speed": "m/s", "clearance": "m"}
+    return [
+        {
+            "channel": name,
+            "label": label,
+            "column": column,
+            "unit": defaults.get(label, units[name]),
+        }
+        for name, label, column in chosen
+    ]
+
+
+def _notices(recorded: Recorded, about: About) -> list[str]:
+    found = [
+        f"{'episodes' if not name else f'field {name}'}: {message}"
+        for name, message in recorded.faults.items()
+    ]
+    if about.status == "quarantined":
+        why = "; ".join(about.reasons) or "no reason given"
+        found.append(f"Quarantined, not for training: {why}")
+    digest = recorded.dataset.manifest.content_digest
+    if about.replay is not None and about.replay.content_digest != digest:
+        found.append("The replay report beside this version is about other content; replay again.")
+    return found
+
+
+def _replay(report: ReplayReport | None, digest: str) -> dict[str, Any] | None:
+    if report is None or report.content_digest != digest:
+        return None
+    record = report.to_json()
+    keys = ("checked", "equal", "words", "sentence", "first_difference")
+    return {key: record[key] for key in keys} | {"ok": report.ok}
+
+
+def _replay_of(index: int, report: ReplayReport | None) -> dict[str, Any] | None:
+    if report is None or index not in report.episodes:
+        return None
+    for difference in report.differences:
+        if difference.episode == index:
+            return {"equal": False, **asdict(difference)}
+    return {"equal": True, "words": report.words}
+
+
+def _left_out(total: int, chosen: int) -> str | None:
+    if total == chosen:
+        return None
+    return (
+        f"{total - chosen:,} of {total:,} episodes are not in this page: it holds those with the "
+        "highest anomaly scores and others spread evenly over the scenarios; --limit sets how "
+        "many, --episode opens a certain one."
+    )
+
+
+def _fit(side: Side, rows: list[dict[str, Any]]) -> None:
+    """Leave out the numbers of the plainest episodes until the rest fits a page."""
+    room = BUDGET_BYTES
+    for row in sorted(rows, key=lambda row: -row["score"]):
+        room -= len(side.numbers.get(row["index"], ""))
+        if room < 0:
+            side.numbers.pop(row["index"], None)
+            row["error"] = "Left out so that the page stays small; open it with --episode."
+
+
+def _measure(statistics: Statistics, episode: Episode) -> None:
+    for spec in episode.schema.fields:
+        rows = episode.arrays[spec.name]
+        statistics.add(spec.name, rows[None] if spec.axis is Axis.EPISODE else rows)
+
+
+def _finite_rows(values: np.ndarray | None, width: int) -> list[list[float]]:
+    if values is None or values.size % width:
+        return []
+    rows = np.asarray(values, np.float64).reshape(-1, width)
+    kept = rows[np.isfinite(rows).all(axis=1)]
+    return [[round(value, 3) for value in row] for row in kept.tolist()]
+
+
+def _total(arrays: Mapping[str, np.ndarray]) -> float | None:
+    return round(float(arrays["reward"].sum(dtype=np.float64)), 6) if "reward" in arrays else None
+
+
+def _least(arrays: Mapping[str, np.ndarray]) -> float | None:
+    return float(arrays["clearance"].min()) if "clearance" in arrays else None
+
+
+def _ending(arrays: Mapping[str, np.ndarray]) -> str:
+    if "terminated" not in arrays:
+        return ""
+    return "terminated" if bool(arrays["terminated"][-1]) else "truncated"
+
+
+def _number(record: Mapping[str, Any], key: str, default: float | None) -> float | None:
+    """The first number of that name in the record, looked for level by level."""
+    level = [record]
+    while level:
+        for one in level:
+            value = one.get(key)
+            if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
+                return float(value)
+        level = [item for one in level for item in one.values() if isinstance(item, Mapping)]
+    return default
