@@ -263,7 +263,7 @@ def _floats(episode: Episode, stem: str) -> list[Rows]:
 
 
 def _all_of_row(mask: Rows) -> Rows:
-    return mask if mask.ndim == 1 else mask.all(axis=tuple(range(1, mask.ndim)))
+    return np.asarray(mask.all(axis=tuple(range(1, mask.ndim))))
 
 
 def _same_as_before(rows: Rows) -> Rows:

@@ -1,0 +1,122 @@
+"""What a dataset must fulfil before anyone trains from it.
+
+The contract comes from the project (``params.yaml``), never from whoever recorded the dataset: a
+recorder that could lower the minimum would always pass.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from trajstore.errors import SchemaError
+
+SeedRange = tuple[int, int]
+"""First seed of a range, and the first one after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """The demands of a project on its datasets.
+
+    Attributes:
+        minimum_episodes: fewer leave a version a draft.
+        required_scenarios: each must occur; the field ``scenario`` of the episodes is meant.
+        episodes_per_scenario: how often each required one must occur.
+        required_provenance: keys that the provenance must have, with a value; ``a.b`` nests.
+        observation: fields that the dataset must have exactly so, as their JSON (name, axis,
+            shape, dtype, range, unit); those of the policy's observations and actions.
+        reserved_seeds: ranges that no episode may use, such as those of the evaluation.
+        allowed_copies: episodes that may repeat the steps of another.
+        min_steps: of every episode.
+        max_steps: of every episode; 0 for no limit.
+        policy_episodes: how many episodes the policy is asked about, if one is given.
+        policy_tolerance: largest difference of an action component that still agrees.
+        replay_episodes: how many episodes are re-simulated, if that is possible.
+        sample_seed: which episodes are taken for that.
+        anomalous_share: share of episodes with an anomaly from which a warning is given.
+
+    Raises:
+        SchemaError: for a value that makes no sense, naming it.
+
+    Example:
+        >>> Contract(minimum_episodes=50, reserved_seeds=((1_000_000, 2_000_000),)).min_steps
+        1
+    """
+
+    minimum_episodes: int = 200
+    required_scenarios: tuple[str, ...] = ()
+    episodes_per_scenario: int = 1
+    required_provenance: tuple[str, ...] = ()
+    observation: tuple[Mapping[str, Any], ...] = ()
+    reserved_seeds: tuple[SeedRange, ...] = ()
+    allowed_copies: int = 0
+    min_steps: int = 1
+    max_steps: int = 0
+    policy_episodes: int = 20
+    policy_tolerance: float = 1e-4
+    replay_episodes: int = 5
+    sample_seed: int = 0
+    anomalous_share: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("required_scenarios", "required_provenance", "observation"):
+            object.__setattr__(self, name, _tuple(name, getattr(self, name)))
+        ranges = tuple(
+            _seed_range(entry) for entry in _tuple("reserved_seeds", self.reserved_seeds)
+        )
+        object.__setattr__(self, "reserved_seeds", ranges)
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not value >= least:
+                raise SchemaError(f"contract: expected {name} of at least {least}, got {value!r}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values, from which `from_json` builds an equal contract."""
+        record = asdict(self)
+        record["observation"] = [dict(field) for field in self.observation]
+        record["reserved_seeds"] = [list(entry) for entry in self.reserved_seeds]
+        return {key: list(it) if isinstance(it, tuple) else it for key, it in record.items()}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "Contract":
+        """Build a contract from a mapping; keys that are left out have their default.
+
+        Raises:
+            SchemaError: for an unknown key, or a value that makes no sense.
+        """
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(str(key) for key in record if key not in known)
+        if unknown:
+            raise SchemaError(
+                f"contract: expected keys out of {', '.join(sorted(known))}, got {unknown[0]!r}"
+            )
+        return cls(**record)
+
+
+_LEAST: dict[str, float] = {
+    "minimum_episodes": 1,
+    "episodes_per_scenario": 1,
+    "allowed_copies": 0,
+    "min_steps": 1,
+    "max_steps": 0,
+    "policy_episodes": 1,
+    "policy_tolerance": 0,
+    "replay_episodes": 0,
+    "sample_seed": 0,
+    "anomalous_share": 0,
+}
+
+
+def _tuple(name: str, values: Any) -> tuple[Any, ...]:  # noqa: ANN401 - what a parameter file holds
+    if isinstance(values, str) or not isinstance(values, list | tuple):
+        raise SchemaError(f"contract: expected a list as {name}, got {values!r}")
+    return tuple(values)
+
+
+def _seed_range(entry: Any) -> SeedRange:  # noqa: ANN401 - what a parameter file holds
+    plain = isinstance(entry, list | tuple) and len(entry) == 2
+    if not plain or not all(type(it) is int for it in entry) or not 0 <= entry[0] < entry[1]:
+        raise SchemaError(
+            f"contract: expected ranges of seeds [first, first after it], got {entry!r}"
+        )
+    return int(entry[0]), int(entry[1])

@@ -1,0 +1,19 @@
+"""The life of a dataset's versions: judged, published, reviewed, rotated, archived, restored."""
+
+from trajstore.governance.judging import judge, review
+from trajstore.governance.moving import finish, restore
+from trajstore.governance.place import Place
+from trajstore.governance.publishing import Published, publish
+from trajstore.governance.rotating import plan, rotate
+
+__all__ = [
+    "Place",
+    "Published",
+    "finish",
+    "judge",
+    "plan",
+    "publish",
+    "restore",
+    "review",
+    "rotate",
+]
