@@ -41,13 +41,18 @@ class Reference:
         return f"{'archive:' if self.archived else ''}{self.name}{suffix}"
 
 
+def is_name(text: str) -> bool:
+    """Whether the text may name a dataset."""
+    return _NAME.fullmatch(text) is not None
+
+
 def check_name(name: str) -> str:
     """Return the name of a dataset if it is one.
 
     Raises:
         NameRefusedError: if it is not.
     """
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not is_name(name):
         raise NameRefusedError(f"dataset name: expected {_RULE}, got {_shown(name)}")
     return name
 

@@ -166,8 +166,8 @@ def _check_target(wanted: Recording) -> None:
     except NotFoundError:
         found = None
     if os.path.lexists(wanted.target):
-        if found is not None and is_sealed(found):
-            _drop(found)
+        if found is not None:
+            _drop_if_sealed(found)
         raise SealedError(f"{wanted.target}: expected a new version, got one that is sealed")
     if found is None:
         return
@@ -179,13 +179,20 @@ def _check_target(wanted: Recording) -> None:
         )
 
 
-def is_sealed(recording: Recording) -> bool:
-    """Whether the target exists and holds exactly the episodes of the recording.
+def drop_if_sealed(recording: Recording) -> bool:
+    """Remove a recording whose version was sealed before a crash; say whether it was one.
 
     Raises:
+        LockedError: if another process is at it.
         JournalError: if a journal is damaged.
-        CorruptionError: if the target or the version it extends is damaged.
+        CorruptionError: if the version is damaged.
+        StorageError: if the operating system refuses.
     """
+    with _recorder_lock(recording.target):
+        return _drop_if_sealed(recording)
+
+
+def _drop_if_sealed(recording: Recording) -> bool:
     if not (recording.target / MANIFEST).exists():
         return False
     digests = [frame.digest for _, frame in recording.frames()]
@@ -193,7 +200,10 @@ def is_sealed(recording: Recording) -> bool:
         base = Manifest.read(recording.extends)
         digests = read_digests(recording.extends, base) + digests
     sealed = Manifest.read(recording.target).content_digest
-    return sealed == content_digest(recording.schema, digests)
+    if sealed != content_digest(recording.schema, digests):
+        return False
+    _drop(recording)
+    return True
 
 
 def _seal(recording: Recording) -> Manifest:

@@ -95,20 +95,55 @@ def seal_version(target: Path, episodes: Iterable[Episode], plan: Plan) -> Manif
     held = plan.held_bytes + (base.size_bytes if base else 0)
     needed = held + projected_bytes(plan.schema, part)
     check_quota(target, needed=needed, quota_bytes=plan.quota_bytes)
-    with whole_directory(target) as folder, storing(target):
-        writer = VersionWriter(folder, plan.schema, part)
+    room = plan.quota_bytes - plan.held_bytes
+    contents = Contents(plan.schema, part, plan.provenance, plan.extends, room)
+    with whole_directory(target) as folder:
+        return fill(folder, episodes, contents)
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What goes into the folder of a version.
+
+    Attributes:
+        schema: the fields of every episode.
+        part: where the episodes go, and how many there are.
+        provenance: of the version.
+        extends: folder of the version whose files come first.
+        most_bytes: what all files together may take.
+    """
+
+    schema: EpisodeSchema
+    part: Part
+    provenance: Mapping[str, Any]
+    extends: Path | None = None
+    most_bytes: int = DEFAULT_QUOTA_BYTES
+
+
+def fill(folder: Path, episodes: Iterable[Episode], contents: Contents) -> Manifest:
+    """Write all files of a version into an empty folder, the manifest last.
+
+    Raises:
+        SchemaError: if an episode has another schema, or they are not as many as said.
+        CorruptionError: if the version that is extended is damaged.
+        QuotaExceededError: if the files would take more than they may.
+        StorageError: if the operating system refuses.
+    """
+    with storing(folder):
+        writer = VersionWriter(folder, contents.schema, contents.part)
         try:
-            if base and plan.extends:
-                writer.take_over(plan.extends, base)
+            if contents.extends is not None:
+                base = open_base(contents.extends, contents.schema)
+                writer.take_over(contents.extends, base)
             writer.begin()
             for batch in _batches(episodes):
                 writer.append(batch)
-            manifest = writer.close(plan.provenance)
+            manifest = writer.close(contents.provenance)
         finally:
             writer.abandon()
         content = manifest.to_bytes()
-        needed = plan.held_bytes + manifest.size_bytes + len(content)
-        check_quota(target, needed=needed, quota_bytes=plan.quota_bytes)
+        needed = manifest.size_bytes + len(content)
+        check_quota(folder, needed=needed, quota_bytes=contents.most_bytes)
         write_file(folder / MANIFEST, content)
     return manifest
 

@@ -1,0 +1,80 @@
+"""What made a version: commit, parameters, seeds, package versions. No times, no host names.
+
+Two runs of one recipe on one commit give the same provenance, hence the same bytes.
+"""
+
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from trajstore.errors import SchemaError
+
+PACKAGES = ("numpy", "trajstore", "zarr")
+_GIT_SECONDS = 10
+
+
+def capture(
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    packages: Iterable[str] = PACKAGES,
+    folder: Path | None = None,
+    **facts: Any,  # noqa: ANN401 - JSON
+) -> dict[str, Any]:
+    """The provenance of what the calling program is about to make.
+
+    Args:
+        parameters: of the run, plain JSON values.
+        packages: whose installed versions are noted; those not installed are left out.
+        folder: inside the git repository of the program; the current folder unless told.
+        facts: what else made it: digest of a policy, environment, seeds, ...
+
+    Raises:
+        SchemaError: if a fact has the name of one of ours.
+
+    Example:
+        >>> sorted(capture(policy="p7"))
+        ['git', 'packages', 'parameters', 'policy', 'python']
+    """
+    own = {
+        "git": git_state(folder or Path.cwd()),
+        "packages": {name: found for name in sorted(packages) if (found := _installed(name))},
+        "parameters": dict(parameters or {}),
+        "python": platform.python_version(),
+    }
+    clashes = sorted(own.keys() & facts.keys())
+    if clashes:
+        raise SchemaError(f"provenance: expected other names than {sorted(own)}, got {clashes}")
+    return own | facts
+
+
+def git_state(folder: Path) -> dict[str, Any] | None:
+    """Commit and whether files differ from it; ``None`` outside a repository or without git."""
+    commit = _git(folder, "rev-parse", "HEAD")
+    if commit is None:
+        return None
+    changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    return {"commit": commit, "dirty": bool(changes)}
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True,
+            check=True,
+            text=True,
+            timeout=_GIT_SECONDS,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None

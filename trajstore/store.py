@@ -1,0 +1,212 @@
+"""Named datasets and their versions; the only module that moves or deletes one."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from trajstore import disk
+from trajstore.dataset import Dataset
+from trajstore.errors import NotFoundError, StatusError
+from trajstore.files import storing, sync_directory
+from trajstore.ledger import numbers, read_ledger
+from trajstore.manifest import MANIFEST, Manifest, Status
+from trajstore.names import Reference, check_name, is_name, parse_reference, version_number
+from trajstore.quota import DEFAULT_QUOTA_BYTES
+from trajstore.recorder import Recorder, drop_if_sealed
+from trajstore.recording import Recording, recording_folder, recordings
+from trajstore.reviews import effective_status, read_reviews
+from trajstore.schema import EpisodeSchema
+from trajstore.status import read_verdict
+
+Purpose = Literal["training", "inspection"]
+
+
+class Store:
+    """The folder of all datasets.
+
+    Example::
+
+        store = Store("data/store")
+        with store.record("expert", schema=schema, provenance={"policy": "p7"}) as recorder:
+            recorder.add(episode)
+        dataset = store.open("expert@v1")
+
+    Args:
+        root: folder of the datasets; made by the first recording.
+        archive: path or URL of the archive, where there is one.
+        reviews: file in which curators decide, where there is one.
+    """
+
+    def __init__(
+        self,
+        root: Path | str,
+        archive: Path | str | None = None,
+        reviews: Path | str | None = None,
+    ) -> None:
+        self.root = Path(root)
+        self.archive = archive
+        self.reviews = None if reviews is None else Path(reviews)
+
+    def record(
+        self,
+        name: str,
+        *,
+        schema: EpisodeSchema,
+        provenance: Mapping[str, Any],
+        quota_bytes: int = DEFAULT_QUOTA_BYTES,
+        extends: str | None = None,
+    ) -> Recorder:
+        """Record the next version of a dataset, or go on with the unfinished one.
+
+        Args:
+            name: of the dataset; a new name makes a new dataset.
+            schema: the fields of every episode.
+            provenance: what makes the version, plain JSON values without times.
+            quota_bytes: most that it may take on disk, 25 GB unless told.
+            extends: reference of the version whose episodes come first. Its files are taken over
+                as they are, so that a remote which knows them gets only what is new.
+
+        Raises:
+            NameRefusedError: if the name is none.
+            NotFoundError: if the version to extend does not exist.
+        """
+        base = None if extends is None else self.path(extends)
+        return Recorder(
+            self._next_target(check_name(name)),
+            schema=schema,
+            provenance=provenance,
+            quota_bytes=quota_bytes,
+            extends=base,
+        )
+
+    def open(self, reference: str | Path, *, purpose: Purpose = "training") -> Dataset:
+        """Read a version.
+
+        Args:
+            reference: ``expert`` (the newest validated version), ``expert@v3``,
+                ``expert@latest`` (the newest, whatever its status), or a path.
+            purpose: training refuses a quarantined version, inspection opens all.
+
+        Raises:
+            NameRefusedError: if the reference is malformed.
+            NotFoundError: if there is no such version.
+            StatusError: if the version is quarantined and wanted for training.
+            CorruptionError: if its manifest is damaged.
+        """
+        path = self.path(reference)
+        if purpose == "training" and self.status_of(path) is Status.QUARANTINED:
+            raise StatusError(
+                f"{reference}: expected a version fit for training, got a quarantined one; "
+                "see why with 'trajstore inspect'"
+            )
+        return Dataset.open(path)
+
+    def datasets(self) -> list[str]:
+        """Names of the datasets that have a version or a ledger, sorted."""
+        if not self.root.is_dir():
+            return []
+        names = (path.name for path in self.root.iterdir() if path.is_dir())
+        return sorted(name for name in names if is_name(name) and self._used(name))
+
+    def versions(self, name: str) -> list[int]:
+        """Numbers of the sealed versions that lie in the store, oldest first."""
+        folder = self.folder(name)
+        if not folder.is_dir():
+            return []
+        found = {version_number(path.name): path for path in folder.iterdir()}
+        return sorted(
+            number for number, path in found.items() if number and (path / MANIFEST).exists()
+        )
+
+    def folder(self, name: str) -> Path:
+        """Where the versions of a dataset lie.
+
+        Raises:
+            NameRefusedError: if the name is none.
+        """
+        return self.root / check_name(name)
+
+    def next_version(self, name: str) -> int:
+        """The number after all that were ever used or are being recorded."""
+        return 1 + max(self._used(name), default=0)
+
+    def recordings(self, name: str) -> list[Recording]:
+        """Unfinished recordings of a dataset."""
+        return recordings(self.folder(name))
+
+    def path(self, reference: str | Path) -> Path:
+        """The folder of the version that is meant.
+
+        Raises:
+            NameRefusedError: if the reference is malformed.
+            NotFoundError: if there is no such version.
+        """
+        wanted = _parsed(reference)
+        if wanted.location is not None:
+            return _existing(Path(wanted.location), wanted)
+        if wanted.version is not None:
+            return _existing(self.folder(wanted.name) / f"v{wanted.version}", wanted)
+        numbered = self.versions(wanted.name)
+        paths = [self.folder(wanted.name) / f"v{number}" for number in reversed(numbered)]
+        if not paths:
+            raise NotFoundError(f"{wanted}: expected a sealed version, got none")
+        if wanted.newest:
+            return paths[0]
+        for path in paths:
+            if self.status_of(path) is Status.VALIDATED:
+                return path
+        raise NotFoundError(
+            f"{wanted}: expected a validated version, got none among "
+            f"{', '.join(path.name for path in paths)}; validate one, or name it: "
+            f"{wanted.name}@{paths[0].name}"
+        )
+
+    def status(self, reference: str | Path) -> Status:
+        """The status that counts: a curator's last review, else the checks' verdict, else draft.
+
+        Raises:
+            NotFoundError: if there is no such version.
+        """
+        return self.status_of(self.path(reference))
+
+    def status_of(self, path: Path) -> Status:
+        """The status of the version in a folder."""
+        digest = Manifest.read(path).content_digest
+        verdict = read_verdict(path)
+        own = None if verdict is None else verdict.on(digest)
+        return effective_status(own, read_reviews(self.reviews), digest)
+
+    def _used(self, name: str) -> set[int]:
+        """Every number that a version of the dataset has, had, or is to have."""
+        folder = self.folder(name)
+        paths = folder.iterdir() if folder.is_dir() else iter(())
+        found = {version_number(path.name.removeprefix(".").partition(".")[0]) for path in paths}
+        return {number for number in found if number} | numbers(read_ledger(folder))
+
+    def _next_target(self, name: str) -> Path:
+        folder = self.folder(name)
+        for recording in recordings(folder):
+            if not recording.target.exists():
+                return recording.target
+            if not drop_if_sealed(recording):
+                return self._renumbered(recording, folder / f"v{self.next_version(name)}")
+        return folder / f"v{self.next_version(name)}"
+
+    def _renumbered(self, recording: Recording, target: Path) -> Path:
+        """Move a recording whose number was taken meanwhile."""
+        with storing(recording.folder):
+            disk.OPS.rename(recording.folder, recording_folder(target))
+            sync_directory(target.parent)
+        return target
+
+
+def _parsed(reference: str | Path) -> Reference:
+    if isinstance(reference, Path):
+        return Reference(location=str(reference))
+    return parse_reference(reference)
+
+
+def _existing(path: Path, wanted: Reference) -> Path:
+    if not (path / MANIFEST).exists():
+        raise NotFoundError(f"{wanted}: expected a sealed version at {path}, got none")
+    return path
