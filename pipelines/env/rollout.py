@@ -1,6 +1,6 @@
-"""Play a fixed list of episodes to the end, all at once."""
+"""Play a fixed list of episodes to the end, all at once, and record them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,8 +8,14 @@ import numpy as np
 from pipelines.env.config import EnvConfig
 from pipelines.env.robots import Act
 from pipelines.env.scenarios import find_scenario
+from pipelines.env.schema import SCENE, episode_schema, observation_fields
 from pipelines.env.state import Outcome
-from pipelines.env.worlds import Worlds
+from pipelines.env.worlds import Observation, Worlds
+from trajstore.episode import Episode
+from trajstore.schema import Axis, EpisodeSchema
+
+Names = tuple[str, int]
+"""Scenario and seed: what an episode starts from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,21 +43,7 @@ class Row:
     steps: int
 
 
-def _row(episode: tuple[str, int], state: np.void, total: float) -> Row:
-    outcome = Outcome(int(state["outcome"]))
-    return Row(
-        scenario=episode[0],
-        seed=episode[1],
-        outcome=outcome.label,
-        success=outcome is Outcome.GOAL,
-        collision=outcome in (Outcome.COLLISION_PEDESTRIAN, Outcome.COLLISION_WALL),
-        robot_at_fault=bool(state["robot_at_fault"]),
-        total_reward=total,
-        steps=int(state["time"]),
-    )
-
-
-def rollout(act: Act, episodes: Sequence[tuple[str, int]], config: EnvConfig) -> list[Row]:
+def rollout(act: Act, episodes: Sequence[Names], config: EnvConfig) -> list[Row]:
     """Play (scenario, seed) pairs; those that end early wait for the others.
 
     Args:
@@ -65,17 +57,115 @@ def rollout(act: Act, episodes: Sequence[tuple[str, int]], config: EnvConfig) ->
     Raises:
         ValueError: a scenario that does not exist.
     """
-    worlds = Worlds(len(episodes), config)
-    worlds.place(
-        {row: (find_scenario(name), seed) for row, (name, seed) in enumerate(episodes)}
-    )
+    worlds = _start(episodes, config)
     totals = np.zeros(len(episodes))
+    for _, running in _steps(act, worlds):
+        totals += np.where(running, worlds.states["reward"], 0.0)
+    return [
+        _row(names, state, float(total))
+        for names, state, total in zip(episodes, worlds.states, totals, strict=True)
+    ]
+
+
+def record_rollout(act: Act, episodes: Sequence[Names], config: EnvConfig) -> list[Episode]:
+    """Play as ``rollout`` does, and keep everything ``episode_schema`` names.
+
+    Returns:
+        One episode each, in the order given; identical to the bit whatever plays beside it, as
+        long as ``act`` answers alike.
+
+    Raises:
+        ValueError: a scenario that does not exist.
+        SchemaError: the actions are not finite numbers.
+    """
+    worlds = _start(episodes, config)
+    steps = [_snapshot(worlds, config)]
+    for actions, _ in _steps(act, worlds):
+        reward = worlds.states["reward"].astype(np.float32)
+        steps.append({**_snapshot(worlds, config), "action": actions, "reward": reward})
+    schema = episode_schema(config)
+    columns = {
+        spec.name: np.stack([step[spec.name] for step in steps[spec.axis is Axis.STEP :]])
+        for spec in schema.fields
+        if spec.name in steps[-1] and spec.axis is not Axis.EPISODE
+    }
+    return [
+        _episode(schema, names, worlds.states[row : row + 1], columns, row)
+        for row, names in enumerate(episodes)
+    ]
+
+
+def _start(episodes: Sequence[Names], config: EnvConfig) -> Worlds:
+    worlds = Worlds(len(episodes), config)
+    worlds.place({row: (find_scenario(name), seed) for row, (name, seed) in enumerate(episodes)})
+    return worlds
+
+
+def _vector(observation: Observation) -> np.ndarray:
+    return observation["vector"] if isinstance(observation, dict) else observation
+
+
+def _steps(act: Act, worlds: Worlds) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Play to the end; yields the actions, and which worlds took part in the step."""
     running = worlds.states["outcome"] == Outcome.RUNNING
     while running.any():
-        worlds.advance(act(worlds.observation()))
-        totals += np.where(running, worlds.states["reward"], 0.0)
+        actions = np.clip(act(_vector(worlds.observation())), -1.0, 1.0).astype(np.float32)
+        worlds.advance(actions)
+        yield actions, running
         running = worlds.states["outcome"] == Outcome.RUNNING
-    return [
-        _row(episode, worlds.states[row], float(totals[row]))
-        for row, episode in enumerate(episodes)
-    ]
+
+
+def _row(names: Names, state: np.void, total: float) -> Row:
+    outcome = Outcome(int(state["outcome"]))
+    return Row(
+        scenario=names[0],
+        seed=names[1],
+        outcome=outcome.label,
+        success=outcome is Outcome.GOAL,
+        collision=outcome in (Outcome.COLLISION_PEDESTRIAN, Outcome.COLLISION_WALL),
+        robot_at_fault=bool(state["robot_at_fault"]),
+        total_reward=total,
+        steps=int(state["time"]),
+    )
+
+
+def _snapshot(worlds: Worlds, config: EnvConfig) -> dict[str, np.ndarray]:
+    """What changes from step to step, one row a world."""
+    observation = worlds.observation()
+    parts = observation if isinstance(observation, dict) else {"vector": observation}
+    seen = {field.name: parts[part] for part, field in observation_fields(config).items()}
+    scene = {
+        field.name: column(worlds.states).astype(field.dtype)
+        for field, column in SCENE.items()
+        if field.axis is not Axis.EPISODE
+    }
+    return seen | scene
+
+
+def _episode(
+    schema: EpisodeSchema,
+    names: Names,
+    state: np.ndarray,
+    columns: dict[str, np.ndarray],
+    row: int,
+) -> Episode:
+    """Cut one episode out of the columns ``[T, N, ...]``."""
+    length = int(state["time"][0])
+    outcome = Outcome(int(state["outcome"][0]))
+    arrays: dict[str, np.ndarray] = {
+        name: rows[: length + (schema.field(name).axis is Axis.STATE), row]
+        for name, rows in columns.items()
+    }
+    last = np.arange(length) == length - 1
+    arrays["terminated"] = last & (outcome is not Outcome.TIMEOUT)
+    arrays["truncated"] = last & (outcome is Outcome.TIMEOUT)
+    for field, column in SCENE.items():
+        if field.axis is Axis.EPISODE:
+            arrays[field.name] = column(state)[0].astype(field.dtype)
+    labels = {
+        "scenario": np.asarray(names[0]),
+        "seed": np.asarray(names[1], np.int64),
+        "outcome": np.asarray(outcome.label),
+        "robot_at_fault": np.asarray(bool(state["robot_at_fault"][0])),
+    }
+    return Episode(schema, arrays | labels)

@@ -51,9 +51,7 @@ class SocialNavEnv(gym.Env[Any, np.ndarray]):
         self._worlds.place({0: self._episode})
         return self._worlds.observation_of(0), self._info()
 
-    def step(
-        self, action: np.ndarray
-    ) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Steer for 0.1 s by ``float32[2]``: normalised target speed and turn rate."""
         self._actions[0] = action
         self._worlds.advance(self._actions)
