@@ -25,6 +25,7 @@ Facts = dict[str, float | str]
 
 LARGE_EPISODE = 250
 MEMORY_LIMIT = 300 * 10**6
+_UPDATES = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,7 @@ def open_large(extra: Extra) -> Facts:
 def little_memory(extra: Extra) -> Facts:
     """Sample and read a version larger than what the process may allocate (``RLIMIT_DATA``)."""
     path, raw = _version(extra), load(extra.source).raw_bytes
-    limit = min(MEMORY_LIMIT, raw // 2)
+    limit = min(MEMORY_LIMIT, raw * 9 // 10)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     bare, data, rng = anonymous_bytes(), Dataset.open(path), np.random.default_rng(0)
     with anonymous_peak() as peak:
@@ -187,10 +188,10 @@ def cloning_share(extra: Extra) -> Facts:
         torch.nn.functional.mse_loss(network(tensors[0]), tensors[1]).backward()
         optimiser.step()
         updating.append(time.perf_counter() - started)
-        if len(updating) == 300:
+        if len(updating) == _UPDATES:
             break
     batches = iter(data.batches(256, rng=rng, fields=names))
-    for _ in range(300):
+    for _ in range(len(updating)):
         started = time.perf_counter()
         next(batches)
         loading.append(time.perf_counter() - started)

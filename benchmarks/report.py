@@ -74,9 +74,9 @@ COLUMNS = (
     ("memory MB", "sample_memory_mb"),
 )
 RATIOS = (
-    ("random steps", "transitions"),
-    ("windows", "windows"),
-    ("sequential", "sequential"),
+    ("random steps", "transitions_cpu"),
+    ("windows", "windows_cpu"),
+    ("sequential", "sequential_cpu"),
     ("write", "write_mb_s"),
 )
 
@@ -119,7 +119,8 @@ def table(results: Results, dataset: str) -> list[str]:
         "|" + " --- |" * len(head),
         *(_row(results, dataset, peer) for peer in peers),
         "",
-        "Ratios in the same repeat, median (lowest-highest):",
+        "Ratios in the same repeat, median (lowest-highest); reading by processor time, so that "
+        "other work on the machine does not count:",
         "",
         "| peer | " + " | ".join(ratio_head) + " |",
         "|" + " --- |" * (len(ratio_head) + 1),

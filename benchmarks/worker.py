@@ -39,6 +39,30 @@ class Task:
         return np.random.default_rng(self.seed)
 
 
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Work a second of the clock, and a second of processor time of all threads."""
+
+    clock: float
+    processor: float
+
+    def facts(self, key: str, scale: float = 1.0) -> Facts:
+        return {key: scale * self.clock, f"{key}_cpu": scale * self.processor}
+
+
+class Watch:
+    """Starts when made."""
+
+    def __init__(self) -> None:
+        self._clock, self._processor = time.perf_counter(), time.process_time()
+
+    def elapsed(self) -> float:
+        return time.perf_counter() - self._clock
+
+    def rate(self, work: float) -> Rate:
+        return Rate(work / self.elapsed(), work / (time.process_time() - self._processor))
+
+
 def measure_write(task: Task) -> Facts:
     """Seconds of the peer's own call, and until its bytes lie on the disk."""
     source, path = load(Path(task.source)), Path(task.store)
@@ -71,30 +95,28 @@ def _touch(block: Batch) -> int:
     return total
 
 
-def _repeat(act: Callable[[], object], seconds: float, *, at_least: int = 2) -> float:
+def _repeat(act: Callable[[], object], seconds: float, *, at_least: int = 2) -> Rate:
     """Calls a second over about ``seconds`` (one call before to warm up)."""
     act()
-    calls, start = 0, time.perf_counter()
+    calls, watch = 0, Watch()
     while True:
         act()
         calls += 1
-        elapsed = time.perf_counter() - start
-        if elapsed >= seconds and calls >= at_least:
-            return calls / elapsed
+        if watch.elapsed() >= seconds and calls >= at_least:
+            return watch.rate(calls)
 
 
-def _sequential(reader: Reader, step_bytes: float, seconds: float) -> float:
+def _sequential(reader: Reader, step_bytes: float, seconds: float) -> Rate:
     """MB/s (of raw rows) of whole passes, or of a part of one that takes too long."""
-    size, start = 0.0, time.perf_counter()
+    size, watch = 0.0, Watch()
     while True:
         for block in reader.sequential():
             _touch(block)
             size += step_bytes * len(block["action"])
-            if time.perf_counter() - start > 6 * seconds:
+            if watch.elapsed() > 6 * seconds:
                 break
-        elapsed = time.perf_counter() - start
-        if elapsed > seconds:
-            return size / 1e6 / elapsed
+        if watch.elapsed() > seconds:
+            return watch.rate(size / 1e6)
 
 
 def measure_read(task: Task) -> Facts:
@@ -117,13 +139,15 @@ def measure_read(task: Task) -> Facts:
     }
     with anonymous_peak() as sampling:
         rate = _repeat(lambda: reader.transitions(rng, BATCH), seconds)
-        facts["transitions"] = BATCH * rate
+        facts |= rate.facts("transitions", BATCH)
         rate = _repeat(lambda: reader.windows(rng, WINDOWS, WINDOW), seconds)
-        facts["windows"] = WINDOWS * WINDOW * rate
+        facts |= rate.facts("windows", WINDOWS * WINDOW)
     rate = _repeat(lambda: _touch(reader.episode(int(rng.integers(count)))), seconds / 2)
-    facts["episode_ms"] = 1e3 / rate
+    facts |= rate.facts("episodes")
     with anonymous_peak() as passing:
-        facts["sequential"] = _sequential(reader, source.raw_bytes / source.steps, seconds)
+        rate = _sequential(reader, source.raw_bytes / source.steps, seconds)
+    facts |= rate.facts("sequential")
+    facts["episode_ms"] = 1e3 / float(facts["episodes"])
     facts["sample_memory_mb"] = (sampling[0] - bare) / 1e6
     facts["sequential_memory_mb"] = (passing[0] - bare) / 1e6
     return facts
