@@ -32,7 +32,7 @@ class Constants(NamedTuple):
     pedestrian_radius: float = 0.3
     relaxation: float = 0.5
     pedestrian_strength: float = 2.1
-    robot_strength: float = 2.1
+    robot_strength: float = 3.0
     force_range: float = 0.3
     anticipation: float = 0.6
     anisotropy: float = 0.35
@@ -52,8 +52,8 @@ class Constants(NamedTuple):
     horizon: int = 250
     reward_progress: float = 1.0
     reward_step: float = 0.01
-    reward_discomfort: float = 0.2
-    comfort_distance: float = 0.3
+    reward_discomfort: float = 0.4
+    comfort_distance: float = 0.6
     reward_goal: float = 10.0
     reward_collision: float = 15.0
     reward_timeout: float = 0.0
@@ -70,8 +70,8 @@ class RewardWeights:
 
     progress: float = 1.0
     step: float = 0.01
-    discomfort: float = 0.2
-    comfort_distance: float = 0.3
+    discomfort: float = 0.4
+    comfort_distance: float = 0.6
     goal: float = 10.0
     collision: float = 15.0
     timeout: float = 0.0

@@ -79,9 +79,9 @@ def _crowd_push(world: np.void, count: int, constants: Constants) -> np.ndarray:
         offset, world["aim"][:count, None], constants.anisotropy
     )
     strength = strength * _near(offset, constants.force_reach) * ~np.eye(count, dtype=bool)
-    push: np.ndarray = (
-        strength[..., None] * elliptical_force(offset, relative, constants)
-    ).sum(axis=1)
+    push: np.ndarray = (strength[..., None] * elliptical_force(offset, relative, constants)).sum(
+        axis=1
+    )
     return push
 
 
@@ -98,9 +98,7 @@ def _robot_push(world: np.void, count: int, constants: Constants) -> np.ndarray:
     x, y, heading, v, _ = world["robot"]
     offset = world["position"][:count] - np.array([x, y])
     relative = v * heading_vector(heading) - world["velocity"][:count]
-    strength = constants.robot_strength * heed(
-        offset, world["aim"][:count], constants.anisotropy
-    )
+    strength = constants.robot_strength * heed(offset, world["aim"][:count], constants.anisotropy)
     strength = strength * _near(offset, constants.force_reach)
     return strength[:, None] * elliptical_force(offset, relative, constants)
 

@@ -56,20 +56,30 @@ def _from_pedestrians(observations: np.ndarray) -> np.ndarray:
     return pushed
 
 
-def _from_walls(observations: np.ndarray) -> np.ndarray:
-    closeness = observations[:, -RAYS:].astype(float)
+def _walls(observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Room ``[B, 18]`` to the walls along the rays, metres, and the rays ``[18, 2]``."""
     angles = 2.0 * np.pi * np.arange(RAYS) / RAYS
     rays = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    size = 1.0 * np.exp((0.05 - _surface(closeness)) / 0.2) * (closeness > 0.0)
-    return -size @ rays
+    return _surface(observations[:, -RAYS:].astype(float)), rays
+
+
+def _keep_off(wish: np.ndarray, room: np.ndarray, rays: np.ndarray) -> np.ndarray:
+    """A wish ``[B, 2]`` that would reach no wall within a second."""
+    for ray, space in zip(rays, room.T, strict=True):
+        excess = np.maximum(wish @ ray - space, 0.0)
+        wish = wish - excess[:, None] * ray
+    return wish
 
 
 def social_force(observations: np.ndarray) -> np.ndarray:
     """Towards the next waypoint, pushed off people and walls."""
+    room, rays = _walls(observations)
+    from_walls = -(1.5 * np.exp((0.05 - room) / 0.2)) @ rays
     wish = TOP_SPEED * observations[:, 3:5].astype(float)
-    wish = wish + 0.5 * (_from_pedestrians(observations) + _from_walls(observations))
+    wish = wish + 0.5 * (_from_pedestrians(observations) + from_walls)
     pace = np.linalg.norm(wish, axis=1, keepdims=True)
-    return _steer(wish * np.minimum(1.0, TOP_SPEED / np.maximum(pace, 1e-9)))
+    wish = wish * np.minimum(1.0, TOP_SPEED / np.maximum(pace, 1e-9))
+    return _steer(_keep_off(wish, room, rays))
 
 
 ROBOTS: dict[str, Act] = {"straight": straight, "social_force": social_force}

@@ -112,9 +112,9 @@ SCENE: dict[FieldSpec, Column] = {
         description="social force of the robot on each pedestrian, mean over the step; "
         "what it would be on those who do not react",
     ): lambda states: states["robot_force"],
-    FieldSpec(
-        "goal", Axis.EPISODE, (2,), "float32", unit="m", description="x, y"
-    ): lambda states: states["goal"],
+    FieldSpec("goal", Axis.EPISODE, (2,), "float32", unit="m", description="x, y"): lambda states: (
+        states["goal"]
+    ),
     FieldSpec(
         "walls",
         Axis.EPISODE,
