@@ -1,0 +1,210 @@
+"""Pictures of an episode drawn by Pillow: the scene from above, or charts where there is none."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from trajstore.playback.channels import Channel, columns
+from trajstore.playback.view import Box, view_box
+from trajstore.schema import Axis
+
+Point = tuple[float, float]
+
+FINE = 2
+"""Everything is drawn this much larger and scaled down, which smooths it."""
+BAR = 30
+"""Height of the line of text and the time line below a picture, pixels."""
+PAPER, INK, FAINT = "#fbfbf9", "#1b1f24", "#737a80"
+LINE, WALL, PERSON = "#dedfd8", "#3a4048", "#d98a2b"
+ROBOT, GOAL, BAD, ODD = "#1f5fd6", "#1c9a5f", "#c0262d", "#7440b8"
+TRAIL_STEPS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One episode as a picture needs it.
+
+    Attributes:
+        arrays: fields by name; those that are missing are not drawn.
+        channels: what charts show where there is no scene.
+        caption: number, scenario, outcome: one line.
+        anomalies: first step, last step and score of each.
+        dt: seconds of a step; ``None`` if unknown.
+        radius: of the robot and of pedestrians, metres.
+    """
+
+    arrays: Mapping[str, np.ndarray]
+    channels: Sequence[Channel] = ()
+    caption: str = ""
+    anomalies: Sequence[tuple[int, int, float]] = ()
+    dt: float | None = None
+    radius: tuple[float, float] = (0.3, 0.3)
+
+    @property
+    def steps(self) -> int:
+        """Length of the episode."""
+        return len(self.arrays["terminated"])
+
+
+@dataclass(slots=True)
+class Painter:
+    """Draws one episode, step by step, always from the same place.
+
+    Attributes:
+        shown: the episode.
+        size: of the picture, pixels.
+    """
+
+    shown: Shown
+    size: tuple[int, int] = (640, 480)
+    _backdrop: Image.Image | None = field(default=None, repr=False)
+
+    def frame(self, step: int) -> Image.Image:
+        """The picture of the state before a step; ``steps`` is the last state."""
+        step = min(max(step, 0), self.shown.steps)
+        if self._backdrop is None:
+            self._backdrop = self._background()
+        image = self._backdrop.copy()
+        pen = ImageDraw.Draw(image)
+        if "robot_pose" in self.shown.arrays:
+            self._actors(pen, step)
+        else:
+            self._cursor(pen, step)
+        self._footer(pen, step)
+        return image.resize(self.size, Image.Resampling.BOX)
+
+    def overview(self) -> Image.Image:
+        """The picture of the whole episode: its last state, with the whole trail."""
+        return self.frame(self.shown.steps)
+
+    def _background(self) -> Image.Image:
+        width, height = self.size[0] * FINE, self.size[1] * FINE
+        image = Image.new("RGB", (width, height), PAPER)
+        pen = ImageDraw.Draw(image)
+        if "robot_pose" not in self.shown.arrays:
+            self._charts(pen)
+            return image
+        for wall in _rows(self.shown.arrays.get("walls"), 4):
+            ends = [self._at(wall[0], wall[1]), self._at(wall[2], wall[3])]
+            pen.line(ends, WALL, width=max(3, round(0.12 * self._camera().scale)))
+        for goal in _rows(self.shown.arrays.get("goal"), 2):
+            self._disc(pen, goal[0], goal[1], 0.5, outline=GOAL, width=3)
+            self._disc(pen, goal[0], goal[1], 0.15, fill=GOAL)
+        return image
+
+    def _actors(self, pen: ImageDraw.ImageDraw, step: int) -> None:
+        pose = self.shown.arrays["robot_pose"]
+        people = self.shown.arrays.get("pedestrian_position")
+        robot, person = self.shown.radius
+        for k in range(0 if people is None else people.shape[1]):
+            track = people[max(0, step - TRAIL_STEPS) : step + 1, k]  # type: ignore[index]
+            if not np.isfinite(track[-1]).all():
+                continue
+            self._trail(pen, track[np.isfinite(track).all(axis=1)], "#efc591", 2)
+            self._disc(pen, track[-1][0], track[-1][1], person, fill=PERSON)
+        self._trail(pen, pose[: step + 1], ROBOT, 5)
+        x, y = pose[step][:2]
+        if any(first <= step <= last for first, last, _ in self.shown.anomalies):
+            self._disc(pen, x, y, robot + 0.18, outline=BAD, width=5)
+        self._disc(pen, x, y, robot, fill=ROBOT)
+        if pose.shape[1] > 2:
+            nose = (
+                x + 0.8 * robot * np.cos(pose[step][2]),
+                y + 0.8 * robot * np.sin(pose[step][2]),
+            )
+            pen.line([self._at(x, y), self._at(*nose)], PAPER, width=5)
+
+    def _footer(self, pen: ImageDraw.ImageDraw, step: int) -> None:
+        width, height = self.size[0] * FINE, self.size[1] * FINE
+        top = height - BAR * FINE
+        pen.rectangle([0, top, width, height], "#efefea")
+        edge, steps = 10 * FINE, max(1, self.shown.steps)
+        span = width - 2 * edge
+        pen.line([edge, top + 5, width - edge, top + 5], LINE, width=6)
+        pen.line([edge, top + 5, edge + span * step / steps, top + 5], ROBOT, width=6)
+        for first, last, score in self.shown.anomalies:
+            ends = [edge + span * first / steps, edge + span * (last + 1) / steps]
+            if last - first < steps - 1:
+                pen.line(
+                    [ends[0], top + 5, max(ends[1], ends[0] + 5), top + 5], _tone(score), width=10
+                )
+        clock = f"step {step}/{steps}"
+        if self.shown.dt is not None:
+            clock += f"  {step * self.shown.dt:.1f} s"
+        font = _font(11 * FINE)
+        pen.text((edge, top + 16), self.shown.caption, INK, font=font)
+        pen.text((width - edge, top + 16), clock, FAINT, font=font, anchor="ra")
+
+    def _charts(self, pen: ImageDraw.ImageDraw) -> None:
+        width, height = self.size[0] * FINE, (self.size[1] - BAR) * FINE
+        strips = self._strips()
+        tall = height / max(1, len(strips))
+        for place, (label, values) in enumerate(strips):
+            top = place * tall
+            pen.line([0, top, width, top], LINE, width=2)
+            pen.text((20, top + 6), label, FAINT, font=_font(10 * FINE))
+            finite = values[np.isfinite(values)]
+            if not len(finite):
+                continue
+            low, high = float(finite.min()), float(finite.max())
+            x = 20 + np.linspace(0, 1, len(values)) * (width - 40)
+            y = top + tall - 12 - (values - low) / ((high - low) or 1.0) * max(tall - 44, 10)
+            known = np.isfinite(y)
+            pen.line(list(zip(x[known].tolist(), y[known].tolist(), strict=True)), ROBOT, width=3)
+
+    def _strips(self) -> list[tuple[str, np.ndarray]]:
+        found = []
+        for channel in self.shown.channels:
+            rows = self.shown.steps + (channel.axis is Axis.STATE)
+            for name, values in zip(
+                channel.columns, columns(self.shown.arrays, channel, rows), strict=True
+            ):
+                found.append((f"{channel.name}[{name}]" if name else channel.name, values))
+        return found[:8]
+
+    def _cursor(self, pen: ImageDraw.ImageDraw, step: int) -> None:
+        width, height = self.size[0] * FINE, (self.size[1] - BAR) * FINE
+        x = 20 + (width - 40) * step / max(1, self.shown.steps)
+        pen.line([x, 0, x, height], BAD, width=3)
+
+    def _trail(self, pen: ImageDraw.ImageDraw, track: np.ndarray, colour: str, width: int) -> None:
+        if len(track) > 1:
+            pen.line(
+                [self._at(row[0], row[1]) for row in track], colour, width=width, joint="curve"
+            )
+
+    def _disc(
+        self,
+        pen: ImageDraw.ImageDraw,
+        x: float,
+        y: float,
+        radius: float,
+        **how: Any,  # noqa: ANN401 - Pillow's
+    ) -> None:
+        u, v = self._at(x, y)
+        r = max(radius * self._camera().scale, 3)
+        pen.ellipse([u - r, v - r, u + r, v + r], **how)
+
+    def _at(self, x: float, y: float) -> Point:
+        return self._camera().at(float(x), float(y))
+
+    def _camera(self) -> Box:
+        return view_box(self.shown.arrays, (self.size[0] * FINE, (self.size[1] - BAR) * FINE))
+
+
+def _rows(values: np.ndarray | None, width: int) -> list[list[float]]:
+    if values is None:
+        return []
+    rows = np.asarray(values, np.float64).reshape(-1, width)
+    return [[float(value) for value in row] for row in rows[np.isfinite(rows).all(axis=1)]]
+
+
+def _tone(score: float) -> str:
+    return BAD if score >= 0.8 else PERSON if score >= 0.35 else ODD
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)

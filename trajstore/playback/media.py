@@ -1,0 +1,129 @@
+"""Films and contact sheets: GIF, MP4, PNG, and pictures small enough to stand in a page."""
+
+import base64
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+from PIL import Image
+
+from trajstore.errors import StorageError
+from trajstore.files import replace_file
+from trajstore.playback.frames import Painter, Shown
+
+GIF_COLOURS = 32
+GAP = 8
+
+
+def film_steps(first: int, last: int, *, speed: float, dt: float, rate: float) -> list[int]:
+    """Steps to show so that a film of ``rate`` pictures a second plays at ``speed``.
+
+    Args:
+        first: step to begin with.
+        last: step to end with, included.
+        speed: 1 is real time.
+        dt: seconds of a step.
+        rate: pictures a second.
+
+    Example:
+        >>> film_steps(0, 6, speed=2.0, dt=0.1, rate=10.0)
+        [0, 2, 4, 6]
+    """
+    stride = speed / rate / dt
+    count = int((last - first) / stride) + 1
+    steps = [first + int(place * stride) for place in range(count)]
+    return steps if steps[-1] == last else [*steps, last]
+
+
+def write_gif(target: Path, pictures: Iterable[Image.Image], *, rate: float) -> int:
+    """Write an animated GIF that repeats for ever and return its size in bytes.
+
+    Raises:
+        StorageError: if the operating system refuses.
+    """
+    flat = [
+        one.quantize(GIF_COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        for one in pictures
+    ]
+    buffer = io.BytesIO()
+    flat[0].save(
+        buffer, "GIF", save_all=True, append_images=flat[1:], duration=round(1000 / rate), loop=0
+    )
+    return _write(target, buffer.getvalue())
+
+
+def write_mp4(target: Path, pictures: Iterable[Image.Image], *, rate: float) -> int:
+    """Write an H.264 film and return its size in bytes.
+
+    Raises:
+        StorageError: if the encoder or the operating system refuses.
+    """
+    pictures = iter(pictures)
+    first = next(pictures)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.stem}.partial.mp4")
+    film = imageio_ffmpeg.write_frames(
+        str(partial), first.size, fps=rate, codec="libx264", macro_block_size=2, quality=7
+    )
+    try:
+        film.send(None)
+        for picture in _chain(first, pictures):
+            film.send(np.asarray(picture.convert("RGB")).tobytes())
+        film.close()
+        partial.replace(target)
+    except OSError as error:
+        raise StorageError(f"{target}: expected to write a film, got {error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return target.stat().st_size
+
+
+def write_sheet(target: Path, pictures: Sequence[Image.Image], *, across: int = 4) -> int:
+    """Write pictures of one size side by side as a PNG and return its size in bytes.
+
+    Raises:
+        StorageError: if the operating system refuses.
+    """
+    width, height = pictures[0].size
+    across = min(across, len(pictures))
+    down = -(-len(pictures) // across)
+    sheet = Image.new("RGB", (across * (width + GAP) + GAP, down * (height + GAP) + GAP), "#dedfd8")
+    for place, picture in enumerate(pictures):
+        row, column = divmod(place, across)
+        sheet.paste(picture, (GAP + column * (width + GAP), GAP + row * (height + GAP)))
+    buffer = io.BytesIO()
+    sheet.quantize(128, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    return _write(target, buffer.getvalue())
+
+
+def episode_pictures(
+    shown: Shown, steps: Iterable[int], *, size: tuple[int, int]
+) -> Iterator[Image.Image]:
+    """Draw an episode at those steps, one picture after the other."""
+    painter = Painter(shown, size)
+    for step in steps:
+        yield painter.frame(step)
+
+
+def data_urls(pictures: Iterable[np.ndarray], *, width: int = 480) -> Iterator[str]:
+    """Rendered frames, ``uint8[height, width, 3]``, as small WebP pictures inside a page."""
+    for frame in pictures:
+        image = Image.fromarray(frame)
+        if image.width > width:
+            image = image.resize((width, round(image.height * width / image.width)))
+        buffer = io.BytesIO()
+        image.save(buffer, "WEBP", quality=70, method=4)
+        yield f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _write(target: Path, data: bytes) -> int:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(target, data)
+    return len(data)
+
+
+def _chain(first: Image.Image, rest: Iterator[Image.Image]) -> Iterator[Image.Image]:
+    yield first
+    yield from rest

@@ -1,0 +1,136 @@
+"""An episode in a terminal: the scene in braille dots, numbers as lines of blocks."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from trajstore.playback.view import Box, view_box
+
+DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
+BLOCKS = "▁▂▃▄▅▆▇█"
+ARROWS = "→↗↑↖←↙↓↘"
+COLOURS = {"robot": "94", "person": "33", "goal": "32", "mark": "91", "faint": "90"}
+
+
+class Sheet:
+    """A drawing of braille dots, two across and four down in a character, with letters on it."""
+
+    def __init__(self, width: int, height: int, *, colour: bool = True) -> None:
+        """Start with an empty sheet of ``width`` x ``height`` characters."""
+        self._dots = np.zeros((height, width), np.int64)
+        self._letters: dict[tuple[int, int], tuple[str, str]] = {}
+        self._colour = colour
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Dots across and down."""
+        return self._dots.shape[1] * 2, self._dots.shape[0] * 4
+
+    def dot(self, x: float, y: float) -> None:
+        """Set one dot; outside the sheet nothing happens."""
+        u, v = int(x), int(y)
+        if 0 <= u < self.size[0] and 0 <= v < self.size[1]:
+            self._dots[v // 4, u // 2] |= DOTS[v % 4, u % 2]
+
+    def line(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Set the dots of a line."""
+        count = int(max(abs(end[0] - start[0]), abs(end[1] - start[1]))) + 1
+        for share in np.linspace(0.0, 1.0, min(count, 4096) + 1):
+            self.dot(start[0] + share * (end[0] - start[0]), start[1] + share * (end[1] - start[1]))
+
+    def letter(self, at: tuple[float, float], text: str, kind: str) -> None:
+        """Put a letter over the dots."""
+        self._letters[int(at[1]) // 4, int(at[0]) // 2] = (text, kind)
+
+    def text(self) -> str:
+        """The sheet as lines of text."""
+        return "\n".join(self._line(row) for row in range(len(self._dots)))
+
+    def _line(self, row: int) -> str:
+        shown = []
+        for column, dots in enumerate(self._dots[row]):
+            if (row, column) in self._letters:
+                text, kind = self._letters[row, column]
+                shown.append(f"\x1b[{COLOURS[kind]}m{text}\x1b[0m" if self._colour else text)
+            else:
+                shown.append(chr(0x2800 + int(dots)) if dots else " ")
+        return "".join(shown).rstrip()
+
+
+def scene(
+    arrays: Mapping[str, np.ndarray],
+    step: int,
+    *,
+    width: int = 76,
+    height: int = 22,
+    colour: bool = True,
+) -> str:
+    """Draw the state before a step: robot as an arrow, people as ``o``, the goal as ``X``.
+
+    Args:
+        arrays: fields of the episode, ``robot_pose`` among them.
+        step: 0 to the number of steps.
+        width: characters.
+        height: lines.
+        colour: whether to use the terminal's colours.
+    """
+    sheet = Sheet(width, height, colour=colour)
+    box = view_box(arrays, sheet.size)
+    for wall in np.reshape(arrays.get("walls", np.zeros((0, 4))), (-1, 4)):
+        if np.isfinite(wall).all():
+            sheet.line(box.at(*wall[:2]), box.at(*wall[2:]))
+    pose = arrays["robot_pose"]
+    for row in pose[: step + 1]:
+        sheet.dot(*box.at(*row[:2]))
+    if "goal" in arrays:
+        sheet.letter(box.at(*arrays["goal"]), "X", "goal")
+    _people(sheet, box, arrays, step)
+    sheet.letter(box.at(*pose[step][:2]), _arrow(pose[step]), "robot")
+    return sheet.text()
+
+
+def sparkline(values: np.ndarray, *, width: int = 60) -> str:
+    """Numbers as blocks, each the mean of its share of them.
+
+    Example:
+        >>> sparkline(np.array([0.0, 1.0, 2.0, 3.0]), width=4)
+        '▁▃▆█'
+    """
+    known = np.asarray(values, np.float64)
+    known = known[np.isfinite(known)]
+    if not len(known):
+        return ""
+    parts = [float(part.mean()) for part in np.array_split(known, min(width, len(known)))]
+    low, high = min(parts), max(parts)
+    levels = [(part - low) / ((high - low) or 1.0) * (len(BLOCKS) - 1) for part in parts]
+    return "".join(BLOCKS[round(level)] for level in levels)
+
+
+def marks(spans: Iterable[tuple[int, int]], steps: int, *, width: int = 60) -> str:
+    """A time line with the steps of anomalies marked.
+
+    Example:
+        >>> marks([(0, 1), (9, 9)], 10, width=10)
+        '▲▲───────▲'
+    """
+    line = ["─"] * width
+    for first, last in spans:
+        for place in range(first * width // steps, last * width // steps + 1):
+            line[min(place, width - 1)] = "▲"
+    return "".join(line)
+
+
+def _people(sheet: Sheet, box: Box, arrays: Mapping[str, np.ndarray], step: int) -> None:
+    if "pedestrian_position" not in arrays:
+        return
+    for place in arrays["pedestrian_position"][step]:
+        if np.isfinite(place).all():
+            u, v = box.at(*place)
+            if 0 <= u < sheet.size[0] and 0 <= v < sheet.size[1]:
+                sheet.letter((u, v), "o", "person")
+
+
+def _arrow(pose: np.ndarray) -> str:
+    if len(pose) < 3:
+        return "●"
+    return ARROWS[round(float(pose[2]) / (np.pi / 4)) % len(ARROWS)]

@@ -1,0 +1,69 @@
+"""What part of the world a picture of an episode shows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+MARGIN = 0.8
+REACH = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A piece of the world and the picture that it fills.
+
+    Attributes:
+        centre: metres.
+        scale: pixels a metre.
+        size: of the picture, pixels.
+    """
+
+    centre: tuple[float, float]
+    scale: float
+    size: tuple[int, int]
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        """Where a point of the world lies in the picture; its first row is the top.
+
+        Example:
+            >>> Box((0.0, 0.0), 10.0, (100, 80)).at(1.0, 1.0)
+            (60.0, 30.0)
+        """
+        return (
+            self.size[0] / 2 + (x - self.centre[0]) * self.scale,
+            self.size[1] / 2 - (y - self.centre[1]) * self.scale,
+        )
+
+
+def view_box(arrays: Mapping[str, np.ndarray], size: tuple[int, int]) -> Box:
+    """Show the robot's whole way and its goal, and walls and people up to a few metres around.
+
+    Args:
+        arrays: fields of the episode, ``robot_pose`` among them.
+        size: of the picture, pixels.
+    """
+    points = [_points(arrays["robot_pose"][:, :2])]
+    if "goal" in arrays:
+        points.append(_points(arrays["goal"]))
+    near = np.concatenate(points)
+    if not len(near):
+        near = np.zeros((1, 2))
+    low, high = near.min(axis=0), near.max(axis=0)
+    reach = max(REACH, 0.5 * float((high - low).max()))
+    around = [near]
+    if "walls" in arrays:
+        around.append(np.clip(_points(arrays["walls"]), low - reach, high + reach))
+    if "pedestrian_position" in arrays:
+        people = _points(arrays["pedestrian_position"])
+        around.append(people[((people > low - reach) & (people < high + reach)).all(axis=1)])
+    every = np.concatenate(around)
+    low, high = every.min(axis=0) - MARGIN, every.max(axis=0) + MARGIN
+    width, height = (high - low).tolist()
+    middle = ((low + high) / 2).tolist()
+    return Box((middle[0], middle[1]), min(size[0] / width, size[1] / height), size)
+
+
+def _points(values: np.ndarray) -> np.ndarray:
+    rows = np.asarray(values, np.float64).reshape(-1, 2)
+    return rows[np.isfinite(rows).all(axis=1)]
