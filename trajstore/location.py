@@ -7,12 +7,13 @@ given its own name.
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from trajstore import disk
 from trajstore.disk import DurableFile, FileRecord, storing, sync_directory
-from trajstore.errors import NameRefusedError, NotFoundError
+from trajstore.errors import NameRefusedError, NotFoundError, StorageError
 from trajstore.files import make_directories, remove_tree
 
 PART = ".part"
@@ -102,6 +103,29 @@ class Folder:
 
     def _part(self, name: str) -> Path:
         return self.path / (plain_name(name) + PART)
+
+
+def locate(where: Path | str) -> Location:
+    """Return the location at a path or URL.
+
+    Raises:
+        StorageError: if it is a URL that no installed driver reaches.
+
+    Example:
+        >>> locate("data/archive")
+        data/archive
+    """
+    if "://" not in str(where):
+        return Folder(Path(where))
+    try:
+        remote = import_module("trajstore.remote_location")
+    except ModuleNotFoundError as error:
+        raise StorageError(
+            f"{where}: expected the package {error.name!r} for a URL, got none installed; "
+            "install trajstore with the extra 'remote'"
+        ) from error
+    found: Location = remote.Remote(str(where))
+    return found
 
 
 def plain_name(name: str) -> str:

@@ -4,17 +4,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from trajstore import disk
+from trajstore import disk, governance
 from trajstore.dataset import Dataset
 from trajstore.errors import NotFoundError, StatusError
 from trajstore.files import storing, sync_directory
+from trajstore.governance import Place, Published
 from trajstore.ledger import numbers, read_ledger
+from trajstore.location import locate
 from trajstore.manifest import MANIFEST, Manifest, Status
 from trajstore.names import Reference, check_name, is_name, parse_reference, version_number
 from trajstore.quota import DEFAULT_QUOTA_BYTES
 from trajstore.recorder import Recorder, drop_if_sealed
 from trajstore.recording import Recording, recording_folder, recordings
 from trajstore.reviews import effective_status, read_reviews
+from trajstore.rotation import Decision, Retention
 from trajstore.schema import EpisodeSchema
 from trajstore.status import read_verdict
 
@@ -33,8 +36,8 @@ class Store:
 
     Args:
         root: folder of the datasets; made by the first recording.
-        archive: path or URL of the archive, where there is one.
-        reviews: file in which curators decide, where there is one.
+        archive: path or URL of the archive; the folder ``archive`` beside the root unless given.
+        reviews: file in which curators decide; ``reviews.json`` beside the root unless given.
     """
 
     def __init__(
@@ -44,8 +47,8 @@ class Store:
         reviews: Path | str | None = None,
     ) -> None:
         self.root = Path(root)
-        self.archive = archive
-        self.reviews = None if reviews is None else Path(reviews)
+        self.archive = self.root.parent / "archive" if archive is None else archive
+        self.reviews = self.root.parent / "reviews.json" if reviews is None else Path(reviews)
 
     def record(
         self,
@@ -175,6 +178,51 @@ class Store:
         verdict = read_verdict(path)
         own = None if verdict is None else verdict.on(digest)
         return effective_status(own, read_reviews(self.reviews), digest)
+
+    def place(self, name: str) -> Place:
+        """The dataset as `trajstore.governance` sees it: folder, archive, reviews.
+
+        Raises:
+            NameRefusedError: if the name is none.
+        """
+        return Place(self.folder(name), locate(self.archive), self.reviews)
+
+    def publish(self, path: Path | str, name: str) -> Published:
+        """Copy a validated version into the store under the next number, then rotate.
+
+        Raises:
+            StatusError: if it is not validated.
+            CorruptionError: if it is damaged.
+            LockedError: if someone else publishes, rotates or restores this dataset.
+            StorageError: if the operating system refuses.
+        """
+        return governance.publish(self.place(name), Path(path))
+
+    def rotate(self, name: str, *, keep: int = 3, dry_run: bool = False) -> list[Decision]:
+        """Archive all but the newest versions of each status; returns what was decided.
+
+        Raises:
+            ArchiveError: if the archive does not give back what it was given; nothing is removed.
+            LockedError: if someone else publishes, rotates or restores this dataset.
+            StorageError: if the operating system refuses.
+        """
+        retention = Retention(validated=keep)
+        if dry_run:
+            return governance.plan(self.place(name), retention=retention)
+        return governance.rotate(self.place(name), retention=retention)
+
+    def restore(self, reference: str) -> Path:
+        """Bring a version such as ``expert@v1`` back from the archive.
+
+        Raises:
+            NotFoundError: if the reference names no archived version.
+            ArchiveError: if the pack is not the one that was archived.
+            StorageError: if the operating system refuses.
+        """
+        wanted = _parsed(reference)
+        if wanted.version is None:
+            raise NotFoundError(f"{wanted}: expected a version to restore, such as expert@v1")
+        return governance.restore(self.place(wanted.name), wanted.version)
 
     def _used(self, name: str) -> set[int]:
         """Every number that a version of the dataset has, had, or is to have."""
