@@ -1,0 +1,1 @@
+"""A comparison for readers: a page, a summary, metrics and plots, all from its numbers alone."""
