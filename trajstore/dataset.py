@@ -145,6 +145,26 @@ class Dataset:
         items = rng.integers(steps.count, size=n)
         return self._batch(Columns(self.schema, fields), *steps.locate(items))
 
+    def take(
+        self, steps: Sequence[int] | np.ndarray, *, fields: Sequence[str] | None = None
+    ) -> Batch:
+        """Steps by number, counted through all episodes.
+
+        Args:
+            steps: ``int[n]``, each from 0 to ``steps - 1``.
+            fields: columns, as in ``sample``.
+
+        Raises:
+            SchemaError: if a field is unknown.
+            IndexError: if there is no such step.
+        """
+        items = np.asarray(steps, np.int64)
+        if items.size and not 0 <= items.min() <= items.max() < self.steps:
+            raise IndexError(
+                f"steps: expected 0 to {self.steps - 1}, got {items.min()} to {items.max()}"
+            )
+        return self._batch(Columns(self.schema, fields), *self._all_steps.locate(items))
+
     def batches(
         self,
         size: int,

@@ -1,0 +1,71 @@
+"""The ``trajstore`` command: reads arguments, calls the library, prints."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from trajstore.cli.commands import COMMANDS, LazyCommands
+from trajstore.cli.output import complain, exit_status
+from trajstore.errors import TrajStoreError
+
+INTERRUPTED = 130
+
+EPILOG = """\b
+Examples:
+  trajstore list
+  trajstore inspect expert@v3
+  trajstore --store /data/store verify expert --deep
+"""
+
+
+@click.group(
+    cls=LazyCommands,
+    commands_table=COMMANDS,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="trajstore")
+@click.option(
+    "--store",
+    default="data/store",
+    show_default=True,
+    envvar="TRAJSTORE",
+    type=click.Path(file_okay=False),
+    help="Folder of the store; also from the environment variable TRAJSTORE.",
+)
+@click.pass_context
+def trajstore(context: click.Context, store: str) -> None:
+    """A versioned store of expert trajectories.
+
+    REF is a version: expert (the newest validated one), expert@v3, expert@latest, or a path.
+    """
+    context.obj = store
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit status.
+
+    0 is good, 1 says that the data is at fault, 2 wrong use, 130 that Ctrl-C was pressed.
+    """
+    try:
+        result = trajstore.main(arguments, prog_name="trajstore", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        complain("interrupted")
+        return INTERRUPTED
+    except TrajStoreError as error:
+        complain(str(error))
+        return exit_status(error)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return result if isinstance(result, int) else 0
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    sys.exit(run())

@@ -1,0 +1,99 @@
+"""``doctor`` and ``completion``: is everything in place?"""
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import click
+
+from trajstore.cli.options import examples, json_option, open_store, pass_store
+from trajstore.cli.output import complain, plain, print_json, print_table, size
+
+REQUIRED = ("numpy", "zarr", "numcodecs", "google-crc32c", "click", "rich", "loguru")
+OPTIONAL = ("gymnasium", "torch", "stable-baselines3", "imitation", "minari", "h5py", "dvc")
+LEAST_FREE_BYTES = 1_000_000_000
+MARKS = {"good": "[green]good[/]", "note": "[dim]note[/]", "bad": "[red]bad[/]"}
+
+Check = tuple[str, str, str]
+"""Verdict (good, note, bad), what was looked at, what was found."""
+
+
+@click.command(epilog=examples("trajstore doctor", "trajstore doctor --json"))
+@json_option()
+@pass_store
+def doctor(store: str, as_json: bool) -> int:
+    """Check the installation and the store; exit status 1 if something is bad."""
+    checks = [*_environment(), *_store(store)]
+    if as_json:
+        print_json([dict(zip(("verdict", "what", "found"), one, strict=True)) for one in checks])
+    else:
+        print_table(
+            ["", "what", "found"],
+            [(MARKS[verdict], plain(what), plain(found)) for verdict, what, found in checks],
+        )
+    return 1 if any(verdict == "bad" for verdict, _, _ in checks) else 0
+
+
+def _environment() -> Iterator[Check]:
+    found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    yield "good" if sys.version_info >= (3, 11) else "bad", "Python", found
+    for name in (*REQUIRED, *OPTIONAL):
+        try:
+            yield "good", name, metadata.version(name)
+        except metadata.PackageNotFoundError:
+            yield "bad" if name in REQUIRED else "note", name, "not installed"
+    yield from _crc32c()
+    yield "good" if sys.byteorder == "little" else "bad", "byte order", sys.byteorder
+
+
+def _crc32c() -> Iterator[Check]:
+    import google_crc32c
+
+    fast = google_crc32c.implementation == "c"
+    yield "good" if fast else "bad", "crc32c", "native" if fast else "slow, in Python; reinstall it"
+
+
+def _store(store: str) -> Iterator[Check]:
+    root = Path(store)
+    if not root.is_dir():
+        yield "note", "store", f"{store}: not there yet; the first recording makes it"
+        return
+    writable = os.access(root, os.W_OK)
+    yield "good" if writable else "note", "store", f"{store}{'' if writable else ', read-only'}"
+    free = shutil.disk_usage(root).free
+    yield "good" if free > LEAST_FREE_BYTES else "bad", "free space", size(free)
+    yield from _versions(store)
+
+
+def _versions(store: str) -> Iterator[Check]:
+    from trajstore.cli.facts import summaries
+
+    opened = open_store(store)
+    for facts in summaries(opened, opened.datasets()):
+        what = f"{facts['dataset']}@{facts['version']}"
+        if facts["status"] == "damaged":
+            yield "bad", what, facts["error"]
+        elif facts["status"] == "recording":
+            yield "note", what, "an unfinished recording; see 'trajstore recover'"
+        else:
+            yield "good", what, f"{facts['status']}, {facts['episodes']:,} episodes"
+
+
+@click.command(epilog=examples('eval "$(trajstore completion bash)"'))
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> int:
+    """Print the set-up of completion for a SHELL; evaluate it in the shell's start file."""
+    from click.shell_completion import get_completion_class
+
+    from trajstore.cli import trajstore
+
+    chosen = get_completion_class(shell)
+    if chosen is None:
+        complain(f"{shell}: expected a shell that click completes for, got none")
+        return 2
+    click.echo(chosen(trajstore, {}, "trajstore", "_TRAJSTORE_COMPLETE").source())
+    return 0

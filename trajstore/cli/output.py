@@ -1,0 +1,127 @@
+"""Tables, JSON, complaints, exit statuses: what all commands print alike."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from trajstore.errors import NameRefusedError, NotFoundError, SealedError, TrajStoreError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+WRONG_USE = (NameRefusedError, NotFoundError, SealedError)
+"""Errors for which the command line is at fault, not the data."""
+
+STYLES = {"validated": "green", "draft": "yellow", "quarantined": "red"}
+
+
+def exit_status(error: TrajStoreError) -> int:
+    """2 where the command was wrong, 1 where the data is at fault."""
+    return 2 if isinstance(error, WRONG_USE) else 1
+
+
+def complain(message: str) -> None:
+    """One line on stderr."""
+    line = " ".join(message.splitlines())
+    click.echo(f"trajstore: {line}", err=True)
+
+
+def print_json(value: object) -> None:
+    """JSON on stdout; sorted, finite."""
+    click.echo(json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "") -> None:
+    """A table on stdout; a column whose name begins with ``>`` is aligned to the right.
+
+    Cells may hold rich's markup; use ``plain`` for text that came from data.
+    """
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
+    for name in columns:
+        table.add_column(
+            name.lstrip(">"), justify="right" if name.startswith(">") else "left", overflow="fold"
+        )
+    for row in rows:
+        table.add_row(*row)
+    _console().print(table)
+
+
+def print_pairs(pairs: Mapping[str, str], *, title: str = "") -> None:
+    """Names and values, one a line."""
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False, title=title or None, title_justify="left")
+    for name, value in pairs.items():
+        table.add_row(f"[dim]{plain(name)}[/dim]", value)
+    _console().print(table)
+
+
+def print_line(text: str) -> None:
+    """One line of rich's markup."""
+    _console().print(text, soft_wrap=True)
+
+
+def plain(text: object) -> str:
+    """Text from data, so that no part of it is taken for markup or control codes."""
+    from rich.markup import escape
+
+    shown = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(text))
+    return escape(shown)
+
+
+def chip(status: str) -> str:
+    """A status in its colour."""
+    return f"[{STYLES.get(status, 'white')}]{plain(status)}[/]"
+
+
+def bar(used: float, limit: float, *, width: int = 10) -> str:
+    """How full something is, as a bar."""
+    share = min(max(used / limit, 0.0), 1.0) if limit else 0.0
+    full = round(share * width)
+    colour = "red" if share > 0.9 else "yellow" if share > 0.7 else "green"
+    return f"[{colour}]{'█' * full}[/][dim]{'░' * (width - full)}[/]"
+
+
+def size(count: float) -> str:
+    """Bytes for people, in powers of ten.
+
+    Example:
+        >>> size(999), size(12_345), size(25e9)
+        ('999 B', '12.3 kB', '25.0 GB')
+    """
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if abs(count) < 999.5 or unit == "TB":
+            break
+        count /= 1000
+    return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+
+
+def age(seconds: float) -> str:
+    """A duration for people.
+
+    Example:
+        >>> age(42), age(3_700), age(200_000)
+        ('42 s', '1 h', '2 d')
+    """
+    for unit, length in (("y", 31_557_600), ("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{int(seconds // length)} {unit}"
+    return f"{max(int(seconds), 0)} s"
+
+
+def is_interactive() -> bool:
+    """Whether a person watches, so that progress is worth showing."""
+    return sys.stderr.isatty()
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else 120
+    return Console(width=width, highlight=False, file=click.get_text_stream("stdout"))

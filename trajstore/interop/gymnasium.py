@@ -1,0 +1,278 @@
+"""Gymnasium: spaces as fields and back, and episodes of any environment.
+
+A nested space becomes one field a leaf: ``observation/goal``, ``observation/1``. The kinds of
+the spaces on the way stand in each field's description, which makes the way back exact.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+from trajstore.episode import Episode
+from trajstore.errors import SchemaError
+from trajstore.fields import Axis, FieldSpec
+from trajstore.schema import EpisodeSchema
+
+Act = Callable[[Any], Any]
+"""From an observation to an action, both as the environment's spaces describe them."""
+
+KIND = "gymnasium "
+"""How the description of a field begins that was made from a space."""
+
+OBSERVATION, ACTION, REWARD = "observation", "action", "reward"
+
+
+def fields_of(name: str, space: spaces.Space[Any], *, axis: Axis) -> tuple[FieldSpec, ...]:
+    """The fields that hold values of a space.
+
+    Args:
+        name: of the field, or of the folder of fields for a nested space.
+        space: Box, Discrete, MultiDiscrete, MultiBinary, or Dict and Tuple of these.
+        axis: of the fields.
+
+    Raises:
+        SchemaError: if the space is of another kind, or holds none.
+
+    Example:
+        >>> space = spaces.Dict(goal=spaces.Box(-1, 1, (2,)), gear=spaces.Discrete(5))
+        >>> [field.name for field in fields_of("observation", space, axis=Axis.STATE)]
+        ['observation/gear', 'observation/goal']
+    """
+    return tuple(_fields(name, space, axis, ""))
+
+
+def _fields(name: str, space: Any, axis: Axis, above: str) -> Iterator[FieldSpec]:  # noqa: ANN401
+    kind = type(space).__name__
+    path = f"{above}.{kind}" if above else kind
+    children = _children(space)
+    if children is not None:
+        if not children:
+            raise SchemaError(f"field {name!r}: expected a space that holds others, got {space}")
+        for key, child in children.items():
+            yield from _fields(f"{name}/{key}", child, axis, path)
+        return
+    if kind not in _LEAVES:
+        raise SchemaError(
+            f"field {name!r}: expected a space of kind {', '.join(_LEAVES)}, Dict or Tuple, "
+            f"got {kind}"
+        )
+    low, high = _LEAVES[kind](space)
+    yield FieldSpec(
+        name, axis, space.shape, space.dtype.name, low=low, high=high, description=KIND + path
+    )
+
+
+def _children(space: Any) -> dict[str, Any] | None:  # noqa: ANN401 - of any value
+    if isinstance(space, spaces.Dict):
+        return dict(space.spaces)
+    if isinstance(space, spaces.Tuple):
+        return {str(index): child for index, child in enumerate(space.spaces)}
+    return None
+
+
+def _box_limits(space: spaces.Box) -> tuple[Any, Any]:
+    if space.dtype == np.bool_:
+        return None, None
+    return space.low.tolist(), space.high.tolist()
+
+
+_LEAVES: dict[str, Callable[[Any], tuple[Any, Any]]] = {
+    "Box": _box_limits,
+    "Discrete": lambda space: (int(space.start), int(space.start + space.n - 1)),
+    "MultiDiscrete": lambda space: (0, (space.nvec - 1).tolist()),
+    "MultiBinary": lambda space: (0, 1),
+}
+
+
+def space_of(schema: EpisodeSchema, name: str) -> spaces.Space[Any]:
+    """The space whose values the field ``name``, or the fields below it, hold.
+
+    A field that was not made from a space is a Box with its limits.
+
+    Raises:
+        SchemaError: if there is no such field.
+    """
+    below = [spec for spec in schema.fields if f"{spec.name}/".startswith(f"{name}/")]
+    if not below:
+        schema.field(name)
+    return _space(name, below, 0)
+
+
+def _space(name: str, below: list[FieldSpec], depth: int) -> spaces.Space[Any]:
+    if below[0].name == name:
+        return _leaf(below[0], depth)
+    children: dict[str, list[FieldSpec]] = {}
+    for spec in below:
+        key = spec.name.removeprefix(f"{name}/").partition("/")[0]
+        children.setdefault(key, []).append(spec)
+    made = {key: _space(f"{name}/{key}", specs, depth + 1) for key, specs in children.items()}
+    if _kind(below[0], depth) == "Tuple":
+        return spaces.Tuple([made[str(index)] for index in range(len(made))])
+    return spaces.Dict(made)
+
+
+def _kind(spec: FieldSpec, depth: int) -> str:
+    if not spec.description.startswith(KIND):
+        return ""
+    kinds = spec.description.removeprefix(KIND).split(".")
+    return kinds[depth] if depth < len(kinds) else ""
+
+
+def _leaf(spec: FieldSpec, depth: int) -> spaces.Space[Any]:
+    kind = _kind(spec, depth)
+    low: Any = spec.low
+    high: Any = spec.high
+    if kind == "Discrete":
+        return spaces.Discrete(high - low + 1, start=low)
+    if kind == "MultiDiscrete":
+        return spaces.MultiDiscrete(np.broadcast_to(high, spec.shape) + 1, dtype=spec.dtype)
+    if kind == "MultiBinary":
+        return spaces.MultiBinary(spec.shape)
+    return spaces.Box(*_box(spec), shape=spec.shape, dtype=np.dtype(spec.dtype).type)
+
+
+def _box(spec: FieldSpec) -> tuple[np.ndarray, np.ndarray]:
+    dtype = np.dtype(spec.dtype)
+    ends = (0, 1) if dtype.kind == "b" else (-np.inf, np.inf)
+    if dtype.kind in "iu":
+        ends = (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    limits = []
+    for bound, end in zip((spec.low, spec.high), ends, strict=True):
+        leaves = np.array(bound, dtype=object)
+        filled = np.where(np.equal(leaves, None), end, leaves)
+        limits.append(np.broadcast_to(filled, spec.shape).astype(dtype))
+    return limits[0], limits[1]
+
+
+def schema_of(env: gym.Env[Any, Any], *, extra: Iterable[FieldSpec] = ()) -> EpisodeSchema:
+    """The schema of an environment's episodes.
+
+    Args:
+        env: whose spaces become the fields below ``observation`` and ``action``.
+        extra: fields that the environment reports in ``info`` under their names.
+
+    Raises:
+        SchemaError: if a space has no form as fields.
+    """
+    return EpisodeSchema(
+        (
+            *fields_of(OBSERVATION, env.observation_space, axis=Axis.STATE),
+            *fields_of(ACTION, env.action_space, axis=Axis.STEP),
+            FieldSpec(REWARD, Axis.STEP, (), "float64"),
+            FieldSpec("terminated", Axis.STEP, (), "bool"),
+            FieldSpec("truncated", Axis.STEP, (), "bool"),
+            FieldSpec("seed", Axis.EPISODE, (), "int64", description="given to reset"),
+            *extra,
+        )
+    )
+
+
+def record(
+    env: gym.Env[Any, Any],
+    act: Act,
+    *,
+    seeds: Iterable[int],
+    schema: EpisodeSchema | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Iterator[Episode]:
+    """Play episodes to their end, one a seed.
+
+    Observations, actions, rewards and ends are recorded as the environment returns them;
+    ``seed`` is the seed; every other field of the schema is taken from ``info`` under its
+    name: of ``reset`` and each step for a state field, of each step for a step field, of the
+    last step (or of ``reset``) for an episode field.
+
+    Args:
+        env: any Gymnasium environment; it should end its episodes (``TimeLimit`` does).
+        act: the policy.
+        seeds: for ``reset``.
+        schema: of the episodes; that of the spaces if ``None``.
+        options: for ``reset``.
+
+    Raises:
+        SchemaError: if an episode does not fit the schema, or ``info`` lacks a field.
+    """
+    chosen = schema_of(env) if schema is None else schema
+    for seed in seeds:
+        yield _episode(env, act, chosen, seed, options)
+
+
+def _episode(
+    env: gym.Env[Any, Any],
+    act: Act,
+    schema: EpisodeSchema,
+    seed: int,
+    options: Mapping[str, Any] | None,
+) -> Episode:
+    rows: dict[str, list[Any]] = {spec.name: [] for spec in schema.fields}
+    observation, info = env.reset(seed=seed, options=None if options is None else dict(options))
+    first = info
+    ended = False
+    _note(rows, schema, Axis.STATE, {**info, **flatten(OBSERVATION, observation)})
+    while not ended:
+        action = act(observation)
+        observation, reward, terminated, truncated, info = env.step(action)
+        ended = bool(terminated or truncated)
+        ends = {"terminated": bool(terminated), "truncated": bool(truncated)}
+        values = {**info, **flatten(ACTION, action), REWARD: reward, **ends}
+        _note(rows, schema, Axis.STEP, values)
+        _note(rows, schema, Axis.STATE, {**info, **flatten(OBSERVATION, observation)})
+    _note(rows, schema, Axis.EPISODE, {**first, **info, "seed": seed})
+    return Episode(schema, {spec.name: _array(spec, rows[spec.name]) for spec in schema.fields})
+
+
+def _note(
+    rows: dict[str, list[Any]], schema: EpisodeSchema, axis: Axis, values: Mapping[str, Any]
+) -> None:
+    for spec in schema.on(axis):
+        if spec.name not in values:
+            raise SchemaError(
+                f"field {spec.name!r}: expected the environment to report it in info, got "
+                f"{sorted(values)}"
+            )
+        rows[spec.name].append(values[spec.name])
+
+
+def _array(spec: FieldSpec, rows: list[Any]) -> np.ndarray:
+    if spec.is_text:
+        return np.array(str(rows[0]))
+    plain = all(isinstance(row, (bool, int, float)) for row in rows)
+    array = np.array(rows, dtype=spec.dtype) if plain or spec.name == REWARD else np.array(rows)
+    return array[0] if spec.axis is Axis.EPISODE else array
+
+
+def flatten(name: str, value: Any) -> dict[str, Any]:  # noqa: ANN401 - a value of any space
+    """The leaves of a nested value, by field name.
+
+    Example:
+        >>> flatten("observation", {"goal": 1, "gears": (2, 3)})
+        {'observation/goal': 1, 'observation/gears/0': 2, 'observation/gears/1': 3}
+    """
+    if isinstance(value, tuple):
+        value = {str(index): item for index, item in enumerate(value)}
+    if not isinstance(value, Mapping):
+        return {name: value}
+    leaves: dict[str, Any] = {}
+    for key, item in value.items():
+        leaves |= flatten(f"{name}/{key}", item)
+    return leaves
+
+
+def nest(schema: EpisodeSchema, name: str, arrays: Mapping[str, np.ndarray]) -> Any:  # noqa: ANN401
+    """The values of the fields at or below ``name``, nested as their space is.
+
+    Raises:
+        SchemaError: if there is no such field.
+    """
+    return _nest(space_of(schema, name), name, arrays)
+
+
+def _nest(space: spaces.Space[Any], name: str, arrays: Mapping[str, np.ndarray]) -> Any:  # noqa: ANN401
+    children = _children(space)
+    if children is None:
+        return arrays[name]
+    nested = {key: _nest(child, f"{name}/{key}", arrays) for key, child in children.items()}
+    return tuple(nested.values()) if isinstance(space, spaces.Tuple) else nested
