@@ -8,7 +8,7 @@ import numpy as np
 
 from trajstore.codecs import CHECKSUM_BYTES, CODECS, crc32c
 from trajstore.errors import CorruptionError
-from trajstore.files import DurableFile, FileRecord, storing
+from trajstore.files import DurableFile, FileRecord, Syncs, storing
 from trajstore.layout import ArraySpec, shard_index
 
 EMPTY = 2**64 - 1
@@ -18,8 +18,8 @@ EMPTY = 2**64 - 1
 class NarrowWriter:
     """Rows into raw chunk files: the rows as they are, zeros to the end, checksum."""
 
-    def __init__(self, folder: Path, spec: ArraySpec) -> None:
-        self._folder, self._spec = folder, spec
+    def __init__(self, folder: Path, spec: ArraySpec, syncs: Syncs) -> None:
+        self._folder, self._spec, self._syncs = folder, spec, syncs
         self._file: DurableFile | None = None
         self._crc = self._rows = self._number = 0
         self.files: dict[str, FileRecord] = {}
@@ -56,7 +56,7 @@ class NarrowWriter:
     def _end_chunk(self) -> None:
         if self._file is not None:
             self._file.write(self._crc.to_bytes(CHECKSUM_BYTES, "little"))
-            self.files[self._spec.file_path(self._number)] = self._file.close()
+            self.files[self._spec.file_path(self._number)] = self._file.close_later(self._syncs)
         self._file, self._crc, self._rows = None, 0, 0
         self._number += 1
 
@@ -64,8 +64,8 @@ class NarrowWriter:
 class WideWriter:
     """Rows into shards of compressed inner chunks; never more than one inner chunk is held."""
 
-    def __init__(self, folder: Path, spec: ArraySpec) -> None:
-        self._folder, self._spec = folder, spec
+    def __init__(self, folder: Path, spec: ArraySpec, syncs: Syncs) -> None:
+        self._folder, self._spec, self._syncs = folder, spec, syncs
         self._file: DurableFile | None = None
         self._number = 0
         self._index: list[tuple[int, int]] = []
@@ -116,7 +116,7 @@ class WideWriter:
         entries[: len(self._index)] = self._index
         if self._file is not None:
             self._file.write(CODECS["raw"].encode(entries.tobytes()))
-            self.files[self._spec.file_path(self._number)] = self._file.close()
+            self.files[self._spec.file_path(self._number)] = self._file.close_later(self._syncs)
         self._file, self._index = None, []
         self._number += 1
 
@@ -124,9 +124,9 @@ class WideWriter:
 RowWriter = NarrowWriter | WideWriter
 
 
-def row_writer(folder: Path, spec: ArraySpec) -> RowWriter:
+def row_writer(folder: Path, spec: ArraySpec, syncs: Syncs) -> RowWriter:
     """The writer that an array's layout asks for; the array's own folder must exist."""
-    return WideWriter(folder, spec) if spec.shard_rows else NarrowWriter(folder, spec)
+    return (WideWriter if spec.shard_rows else NarrowWriter)(folder, spec, syncs)
 
 
 def as_bytes(rows: np.ndarray) -> memoryview:

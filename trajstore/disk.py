@@ -7,14 +7,19 @@ them.
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from trajstore.errors import StorageError
 
 _BUFFER_BYTES = 2**20
+MAX_OPEN = 64
+SYNC_THREADS = 8
+T = TypeVar("T")
 _REMEDIES = {
     errno.ENOSPC: "free some space and try again",
     errno.EDQUOT: "free some space under your disk quota and try again",
@@ -128,11 +133,19 @@ class DurableFile:
 
     def close(self) -> FileRecord:
         """Make the file durable and say what it holds."""
+        syncs = Syncs()
         try:
-            self._flush()
-            OPS.fsync(self._descriptor)
+            record = self.close_later(syncs)
+            syncs.wait()
         finally:
-            self.abandon()
+            syncs.abandon()
+        return record
+
+    def close_later(self, syncs: "Syncs") -> FileRecord:
+        """Say what the file holds; it is durable when the syncs were waited for."""
+        self._flush()
+        syncs.add(self._descriptor)
+        self._descriptor = -1
         return FileRecord(self.size, self._sha.hexdigest())
 
     def abandon(self) -> None:
@@ -146,6 +159,51 @@ class DurableFile:
         write_at(self._descriptor, self._pending, self._flushed)
         self._flushed = self.size
         self._pending = bytearray()
+
+
+class Syncs:
+    """Open files that still have to be made durable, several at a time.
+
+    A file is synced through the descriptor that wrote it, so that no write error can be missed.
+    """
+
+    def __init__(self) -> None:
+        self._descriptors: list[int] = []
+
+    def add(self, descriptor: int) -> None:
+        """Take over an open file; when many are waiting, they are synced at once."""
+        self._descriptors.append(descriptor)
+        if len(self._descriptors) >= MAX_OPEN:
+            self.wait()
+
+    def wait(self) -> None:
+        """Make all files durable and close them."""
+        try:
+            _in_parallel(OPS.fsync, self._descriptors)
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Close all files, whatever becomes of them."""
+        while self._descriptors:
+            os.close(self._descriptors.pop())
+
+
+def _in_parallel(action: Callable[[T], None], items: Sequence[T]) -> None:
+    """Sync calls wait for the disk; side by side, they wait together."""
+    if len(items) < 2 or SYNC_THREADS < 2:
+        for item in items:
+            action(item)
+        return
+    with ThreadPoolExecutor(SYNC_THREADS) as pool:
+        for _ in pool.map(action, items):
+            pass
+
+
+def sync_paths(files: Sequence[Path], folders: Sequence[Path]) -> None:
+    """Make files and folders durable."""
+    _in_parallel(sync_file, files)
+    _in_parallel(sync_directory, folders)
 
 
 def write_at(descriptor: int, data: bytes | bytearray | memoryview, offset: int) -> None:

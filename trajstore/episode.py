@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 
 import numpy as np
@@ -60,13 +60,17 @@ class Episode:
     def digest(self) -> str:
         """SHA-256 of the content, hexadecimal: of each field by name, its dtype, shape, bytes."""
         sha = hashlib.sha256()
-        for spec in sorted(self.schema.fields, key=lambda spec: spec.name):
+        for spec in self.schema.by_name:
             content = row_bytes(spec, self.arrays[spec.name])
             shape = [len(content)] if spec.is_text else list(self.arrays[spec.name].shape)
-            header = json.dumps([spec.name, spec.dtype, shape], separators=(",", ":"))
-            sha.update(header.encode() + b"\n")
+            sha.update(_header(spec.name, spec.dtype, *shape))
             sha.update(content)
         return sha.hexdigest()
+
+
+@lru_cache(maxsize=4096)
+def _header(name: str, dtype: str, *shape: int) -> bytes:
+    return json.dumps([name, dtype, shape], separators=(",", ":")).encode() + b"\n"
 
 
 def row_bytes(spec: FieldSpec, values: np.ndarray) -> bytes | memoryview:

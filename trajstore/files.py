@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from trajstore import disk
-from trajstore.disk import DurableFile, FileRecord, storing, sync_directory, sync_file
+from trajstore.disk import DurableFile, FileRecord, Syncs, storing, sync_directory, sync_paths
 from trajstore.errors import CorruptionError, NotFoundError, SealedError, StorageError
 
 __all__ = [
     "DurableFile",
     "FileRecord",
+    "Syncs",
     "canonical_json",
     "check_new",
     "copy_file",
@@ -31,11 +32,11 @@ __all__ = [
     "size_bytes",
     "storing",
     "sync_directory",
-    "sync_file",
     "sync_tree",
     "whole_directory",
     "write_file",
     "write_json",
+    "write_later",
 ]
 
 COPY_BYTES = 2**20
@@ -44,10 +45,21 @@ MAX_JSON_BYTES = 64 * 2**20
 
 def write_file(path: Path, data: bytes) -> FileRecord:
     """Write a new file and make its content durable; its folder is not synced."""
+    syncs = Syncs()
+    try:
+        record = write_later(path, data, syncs)
+        syncs.wait()
+    finally:
+        syncs.abandon()
+    return record
+
+
+def write_later(path: Path, data: bytes, syncs: Syncs) -> FileRecord:
+    """Write a new file; it is durable when the syncs were waited for."""
     file = DurableFile(path)
     try:
         file.write(data)
-        return file.close()
+        return file.close_later(syncs)
     finally:
         file.abandon()
 
@@ -119,13 +131,10 @@ def _discard(partial: Path, error: BaseException) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Make all files and folders below a folder durable, and the folder itself last."""
-    for child in sorted(folder.iterdir()):
-        if child.is_dir():
-            sync_tree(child)
-        else:
-            sync_file(child)
-    sync_directory(folder)
+    """Make all files and folders below a folder durable, and the folder itself."""
+    paths = sorted(folder.rglob("*"))
+    folders = [path for path in paths if path.is_dir()]
+    sync_paths([path for path in paths if not path.is_dir()], [*reversed(folders), folder])
 
 
 def canonical_json(value: object) -> bytes:

@@ -56,6 +56,11 @@ class EpisodeSchema:
         text = json.dumps(records, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
+    @cached_property
+    def by_name(self) -> tuple[FieldSpec, ...]:
+        """The fields, sorted by name."""
+        return tuple(sorted(self.fields, key=lambda spec: spec.name))
+
     def field(self, name: str) -> FieldSpec:
         """The field of that name.
 

@@ -11,7 +11,7 @@ from trajstore.chunks import RowWriter, read_blocks, read_rows, row_writer
 from trajstore.episode import Episode
 from trajstore.errors import CorruptionError, SchemaError
 from trajstore.fields import Axis, FieldSpec
-from trajstore.files import FileRecord, copy_file, make_directories, write_file
+from trajstore.files import FileRecord, Syncs, copy_file, make_directories, write_later
 from trajstore.layout import arrays_of, groups_of, metadata_files
 from trajstore.manifest import Manifest, content_digest
 from trajstore.part import Part
@@ -67,6 +67,7 @@ class VersionWriter:
         self._steps = 0
         self._files: dict[str, FileRecord] = {}
         self._writers: dict[str, RowWriter] = {}
+        self._syncs = Syncs()
 
     def take_over(self, folder: Path, base: Manifest) -> None:
         """Begin with the episodes of another version: its files as they are, and its figures.
@@ -100,8 +101,10 @@ class VersionWriter:
             make_directories(self._folder / path)
         for path, content in metadata_files(self._schema, self._part):
             if path not in self._files:
-                self._files[path] = write_file(self._folder / path, content)
-        self._writers = {name: row_writer(self._folder, spec) for name, spec in arrays.items()}
+                self._files[path] = write_later(self._folder / path, content, self._syncs)
+        self._writers = {
+            name: row_writer(self._folder, spec, self._syncs) for name, spec in arrays.items()
+        }
 
     def append(self, batch: Sequence[Episode]) -> None:
         """Take the next episodes.
@@ -145,6 +148,7 @@ class VersionWriter:
             raise SchemaError(f"episodes: expected {self._part}, got {got}")
         for writer in self._writers.values():
             self._files |= writer.close()
+        self._syncs.wait()
         return Manifest(
             schema=self._schema,
             content_digest=content_digest(self._schema, self._digests),
@@ -161,6 +165,7 @@ class VersionWriter:
         """Release all open files."""
         for writer in self._writers.values():
             writer.abandon()
+        self._syncs.abandon()
 
     def _rows(self, field: FieldSpec, batch: Sequence[Episode]) -> np.ndarray:
         arrays = [episode.arrays[field.name] for episode in batch]
