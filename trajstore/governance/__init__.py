@@ -3,7 +3,7 @@
 from trajstore.governance.judging import judge, review
 from trajstore.governance.moving import finish, restore
 from trajstore.governance.place import Place
-from trajstore.governance.publishing import Published, publish
+from trajstore.governance.publishing import Published, preview, publish
 from trajstore.governance.rotating import plan, rotate
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "finish",
     "judge",
     "plan",
+    "preview",
     "publish",
     "restore",
     "review",

@@ -7,7 +7,7 @@ from pathlib import Path
 from trajstore.contract import Contract
 from trajstore.dataset import Dataset
 from trajstore.governance.place import Clock, utc_now
-from trajstore.manifest import Manifest, Status
+from trajstore.manifest import Status
 from trajstore.reviews import Review, add_review
 from trajstore.status import Verdict, read_verdict, write_verdict
 from trajstore.validation import CHECKS, Check, Report, validate
@@ -56,7 +56,7 @@ def verdict_of(report: Report, *, before: Verdict | None, time: str) -> Verdict:
 
 def review(
     reviews: Path,
-    version: Path,
+    digest: str,
     status: Status,
     *,
     reason: str,
@@ -67,17 +67,17 @@ def review(
 
     Args:
         reviews: the file, kept in git.
-        version: folder of the version.
+        digest: content digest of the version; `Place.digest` knows those of archived ones too.
         status: validated or quarantined.
         reason: one sentence.
         name: how the person called the version, such as ``expert@v3``.
         clock: tells the time.
 
     Raises:
-        NotFoundError: if there is no version.
         ValueError: if there is no reason.
+        CorruptionError: if the file is damaged; it is then left as it is.
+        StorageError: if the operating system refuses.
     """
-    digest = Manifest.read(version).content_digest
-    decided = Review(digest, status, reason, getpass.getuser(), clock(), name or str(version))
+    decided = Review(digest, status, reason, getpass.getuser(), clock(), name)
     add_review(reviews, decided)
     return decided

@@ -20,7 +20,7 @@ from trajstore.integrity import verify
 from trajstore.ledger import Deed, Entry, add_entry, numbers, version_of
 from trajstore.manifest import MANIFEST, Manifest, Status
 from trajstore.reviews import effective_status, read_reviews
-from trajstore.rotation import Decision, Retention
+from trajstore.rotation import Decision, Retention, decide
 from trajstore.status import Verdict, read_verdict, write_verdict
 
 
@@ -80,7 +80,7 @@ def publish(
         known = version_of(place.ledger(), manifest.content_digest)
         version = known or place.next_version()
         if known is None:
-            check_budget(place, incoming=_bytes(source), budget_bytes=budget_bytes)
+            check_budget(place, incoming=size_bytes(source), budget_bytes=budget_bytes)
             _copy(source, place.path(version), manifest)
         if place.path(version).is_dir() and verdict is not None:
             write_verdict(place.path(version), verdict)
@@ -88,6 +88,31 @@ def publish(
             _note(place, version, manifest, f"published from {source.name}")
         decisions = rotate_locked(place, retention=retention)
     return Published(version, known is None, tuple(decisions))
+
+
+def preview(
+    place: Place,
+    source: Path,
+    *,
+    verdict: Verdict | None = None,
+    retention: Retention = DEFAULT_RETENTION,
+    budget_bytes: int | None = None,
+) -> Published:
+    """Return what publishing would do; changes nothing, and refuses what it would refuse.
+
+    Raises:
+        StatusError: if the source is not validated.
+        QuotaExceededError: if the store would outgrow its budget.
+    """
+    manifest = Manifest.read(source)
+    check_validated(place, source, manifest, verdict or read_verdict(source))
+    known = version_of(place.ledger(), manifest.content_digest)
+    statuses = [(version, place.status(version).value) for version in place.live()]
+    version = known or place.next_version()
+    if known is None:
+        check_budget(place, incoming=size_bytes(source), budget_bytes=budget_bytes)
+        statuses.append((version, Status.VALIDATED.value))
+    return Published(version, known is None, tuple(decide(statuses, retention)))
 
 
 def check_validated(
@@ -162,7 +187,3 @@ def _note(place: Place, version: int, manifest: Manifest, why: str) -> None:
         steps=manifest.steps,
     )
     add_entry(place.folder, entry)
-
-
-def _bytes(source: Path) -> int:
-    return size_bytes(source)
