@@ -227,31 +227,29 @@ def measure(episode: Episode) -> dict[str, float | None]:
 def robot_forces(episode: Episode) -> np.ndarray:
     """Size of the robot's push on each pedestrian that is there, ``[n]``, m/s2."""
     there = np.isfinite(_pedestrian_position(episode)[..., 0])
-    force: np.ndarray = np.asarray(episode["robot_force"], float)
-    return force[there]
+    return np.asarray(np.asarray(episode["robot_force"], float)[there])
 
 
 def _robot_position(episode: Episode) -> np.ndarray:
-    pose: np.ndarray = np.asarray(episode["robot_pose"], float)
-    return pose[:, :2]
+    return np.asarray(np.asarray(episode["robot_pose"], float)[:, :2])
 
 
 def _robot_velocity(episode: Episode, first: int = 1) -> np.ndarray:
     """Velocity vectors ``[T + 1 - first, 2]`` in the world's frame, m/s."""
     heading = np.asarray(episode["robot_pose"], float)[first:, 2]
     speed = np.asarray(episode["robot_velocity"], float)[first:, 0]
-    return np.multiply(speed[:, None], np.stack([np.cos(heading), np.sin(heading)], axis=1))
+    unit = np.stack([np.cos(heading), np.sin(heading)], axis=1)
+    return np.asarray(speed[:, None] * unit)
 
 
 def _pedestrian_position(episode: Episode) -> np.ndarray:
     """After each action, ``[T, P, 2]``."""
-    position: np.ndarray = np.asarray(episode["pedestrian_position"], float)
-    return position[1:]
+    return np.asarray(np.asarray(episode["pedestrian_position"], float)[1:])
 
 
 def _offsets(episode: Episode) -> np.ndarray:
     """From the robot to each pedestrian after each action, ``[T, P, 2]``, metres."""
-    return np.subtract(_pedestrian_position(episode), _robot_position(episode)[1:, None, :])
+    return np.asarray(_pedestrian_position(episode) - _robot_position(episode)[1:, None, :])
 
 
 def _clearance(episode: Episode) -> np.ndarray:

@@ -190,9 +190,10 @@ def load_expert(folder: Path, *, leave_out: Sequence[str] = ()) -> Expert:
     if document is None and not rows:
         raise RunError(f"{folder}: expected manifest.json or {EPISODES}, got neither")
     counted = [row for row in rows if family(row["scenario"]) not in leave_out]
-    best = counted or [row for row in document["seeds"] if row["seed"] == document["best_seed"]]
     steps = None
+    best: Sequence[Row] = counted
     if document is not None:
+        best = counted or [r for r in document["seeds"] if r["seed"] == document["best_seed"]]
         steps = sum(int(row["steps"]) for row in document["seeds"])
     elif record.is_file():
         steps = read_run(folder).steps

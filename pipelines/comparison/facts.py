@@ -1,6 +1,6 @@
 """What was compared: inputs by digest, how well the arms match, what a reader must know."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +46,7 @@ def matched(finetune: Arm, baseline: Arm, gate: Target, hold: int) -> dict[str, 
     return {
         "seeds": finetune.seeds,
         "unpaired_baseline_seeds": sorted(set(baseline.seeds) - set(finetune.seeds)),
-        "same_grid": finetune.grid() == grid,
+        "same_grid": _same_grid(finetune.grid(), grid),
         "resolution_steps": grid[1] - grid[0] if len(grid) > 1 else None,
         "evaluations_before_median": sum(steps < middle for steps in grid),
         "settings_that_differ": sorted(
@@ -75,12 +75,12 @@ def notes_on(report: Mapping[str, Any]) -> list[str]:
     """What a reader must know before trusting the numbers."""
     facts, notes = report["matched"], []
     if facts["unpaired_baseline_seeds"]:
-        notes.append(f"Baseline seeds without a partner: {matched['unpaired_baseline_seeds']}.")
+        notes.append(f"Baseline seeds without a partner: {facts['unpaired_baseline_seeds']}.")
     if not facts["same_grid"]:
         notes.append("The two main arms were not evaluated at the same steps.")
     if facts["evaluations_before_median"] < 20:
         notes.append(
-            f"Only {matched['evaluations_before_median']} evaluations stand before the baseline's "
+            f"Only {facts['evaluations_before_median']} evaluations stand before the baseline's "
             "median time to the gate; 20 are wanted to resolve the ratio."
         )
     if report["arms"]["finetune"]["evaluation_episodes"] < 200:
@@ -88,3 +88,9 @@ def notes_on(report: Mapping[str, Any]) -> list[str]:
     if report["better_than_teacher"].get("same_episodes") is False:
         notes.append("The expert was judged on other episodes than the arms.")
     return notes
+
+
+def _same_grid(first: Sequence[int], second: Sequence[int]) -> bool:
+    """Whether two arms were evaluated at the same steps up to the shorter budget."""
+    shared = min(len(first), len(second))
+    return list(first[:shared]) == list(second[:shared])

@@ -21,6 +21,12 @@ CONTROL_LEAST = 0.80
 TEACHER_COLLISIONS = 0.70
 DIP_MOST = 0.03
 
+STATUS_WORDS = {
+    "met": "met",
+    "missed": "missed",
+    "not_shown": "not shown:",
+    "not_run": "not measured",
+}
 MET, MISSED, NOT_SHOWN, NOT_RUN = "met", "missed", "not_shown", "not_run"
 
 
@@ -105,7 +111,6 @@ def _teacher_goals(teacher: Report) -> list[dict[str, Any]]:
             MET if gap["estimate"] >= 0.0 else MISSED,
             "",
             -gap["estimate"],
-            unit="points",
         ),
     ]
 
@@ -117,7 +122,6 @@ def _dip_goal(dip: Report) -> dict[str, Any]:
         MET if dip["change"] >= -DIP_MOST - 1e-9 else MISSED,
         "",
         -DIP_MOST - dip["change"],
-        unit="points",
     )
 
 
@@ -127,11 +131,10 @@ def _row(
     status: str,
     remark: str,
     excess: float = 0.0,
-    unit: str = "percent",
 ) -> dict[str, Any]:
     shortfall = excess if status == MISSED else None
     if shortfall is not None and not remark:
-        remark = f"off by {abs(shortfall) * 100:.1f} {'points' if unit == 'points' else '%-points'}"
+        remark = f"by {abs(shortfall) * 100:.1f} percentage points"
     return {
         "goal": goal,
         "measured": measured,
@@ -142,25 +145,26 @@ def _row(
 
 
 def headline(report: Report) -> list[str]:
-    """Sentences that a reader may quote: what was found, then how it stands to the goals."""
-    ratio, words = report["ratio"]["gate"], _target_words(report["ratio"]["gate"]["target"])
-    seeds = ratio["seeds"]
-    base = _mean_steps(ratio, "baseline")
+    """Sentences that a reader may quote: what was found, how sure, and what of it was promised."""
+    ratio = report["ratio"]["gate"]
+    words, seeds = _target_words(ratio["target"]), ratio["seeds"]
     if ratio["estimate"] is None:
-        first = f"The ratio at {words} could not be computed: {ratio['reason']}."
-    elif ratio["at_start"] == seeds and ratio["bound"] in (Bound.EXACT, Bound.AT_MOST):
-        first = (
-            f"Pre-trained runs meet {words} at their first evaluation, before any online step, "
-            f"on all {seeds} matched seeds; PPO from scratch needs {base} steps."
-        )
+        return [f"The ratio at {words} could not be computed: {ratio['reason']}."]
+    pairs = f"{seeds} matched {'seed' if seeds == 1 else 'seeds'}"
+    steps = {arm: _mean_steps(ratio, arm) for arm in ("pretrained", "baseline")}
+    if ratio["at_start"] == seeds:
+        first = f"Pre-trained PPO meets {words} before its first online step."
+        second = f"PPO from scratch needs {steps['baseline']} steps, on average over {pairs}."
     else:
         first = (
             f"Pre-trained PPO needs {_bound_word(ratio)}{_percent(ratio['estimate'])} of the "
-            f"online steps of PPO from scratch to reach {words}{_interval(ratio)}: "
-            f"{_mean_steps(ratio, 'pretrained')} instead of {base} "
-            f"on average over {seeds} matched {'seed' if seeds == 1 else 'seeds'}."
+            "online steps of PPO from scratch."
         )
-    return [first, *_censoring(ratio), _score(report["goals"])]
+        second = (
+            f"To reach {words} it takes {steps['pretrained']} steps instead of "
+            f"{steps['baseline']}, on average over {pairs}{_interval(ratio)}."
+        )
+    return [first, second, *_censoring(ratio), _score(report["goals"])]
 
 
 def _censoring(ratio: Report) -> list[str]:
@@ -190,7 +194,7 @@ def _score(rows: Sequence[Report]) -> str:
     asked = [row for row in rows if row["status"] != NOT_RUN]
     met = sum(row["status"] == MET for row in asked)
     missed = [
-        f"{row['goal']} (measured {row['measured']}; {row['remark']})"
+        f"{row['goal']} (measured {row['measured']}; {STATUS_WORDS[row['status']]} {row['remark']})"
         for row in asked
         if row["status"] in (MISSED, NOT_SHOWN)
     ]
@@ -217,20 +221,26 @@ def _bound_word(ratio: Report) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{share * 100:.3g} %" if share < 1 else f"{share * 100:.0f} %"
+    return f"{_plain(share)} %"
+
+
+def _plain(share: float) -> str:
+    return f"{share * 100:.1f}".removesuffix(".0")
 
 
 def _between(part: Report, *, points: bool = False) -> str:
     if part["low"] is None or part["high"] is None:
         return ""
-    form = "{:+.1f}" if points else "{:.3g}"
-    return f" [{form.format(part['low'] * 100)}, {form.format(part['high'] * 100)}]"
+    if points:
+        return f" [{part['low'] * 100:+.1f}, {part['high'] * 100:+.1f}]"
+    return f" [{_plain(part['low'])}, {_plain(part['high'])}]"
 
 
 def _interval(ratio: Report) -> str:
     if ratio["low"] is None or ratio["high"] is None:
         return ""
-    return f" (95 % interval {ratio['low'] * 100:.3g} to {ratio['high'] * 100:.3g} %)"
+    low, high = _plain(ratio["low"]), _plain(ratio["high"])
+    return f" (95 % interval of the ratio: {low} to {high} %)"
 
 
 def _mean_steps(ratio: Report, arm: str) -> str:

@@ -24,9 +24,13 @@ class Scale:
     last: float
 
     def __call__(self, value: float) -> float:
-        """The pixel of a value; beyond the ends it stops at the frame."""
+        """The pixel of a value."""
         share = (value - self.low) / (self.high - self.low or 1.0)
-        return self.first + min(max(share, 0.0), 1.0) * (self.last - self.first)
+        return self.first + share * (self.last - self.first)
+
+    def inside(self, value: float) -> float:
+        """The pixel of a value; beyond the ends it stops at the frame."""
+        return self(min(max(value, self.low), self.high))
 
 
 def across(low: float, high: float) -> Scale:
@@ -135,6 +139,15 @@ def band(
     return f'<polygon class="{style}" points="{" ".join([*there, *reversed(back)])}"/>'
 
 
+def clipped(x: Scale, y: Scale, parts: Sequence[str], *, name: str) -> str:
+    """Parts cut off at the frame; ``name`` is unique on the page."""
+    return (
+        f'<clipPath id="{name}"><rect x="{x.first}" y="{y.last - 3}" '
+        f'width="{x.last - x.first + 3}" height="{y.first - y.last + 3}"/></clipPath>'
+        f'<g clip-path="url(#{name})">{"".join(parts)}</g>'
+    )
+
+
 def level(x: Scale, y: Scale, value: float, words: str, *, above: bool = True) -> str:
     """A dashed line across the plot with its name at the right end."""
     at = y(value)
@@ -148,8 +161,9 @@ def spread(x: float, y: Scale, low: float | None, high: float | None, *, style: 
     """A vertical interval; an unknown upper end runs to the frame."""
     if low is None:
         return ""
-    top = y(high) if high is not None else y.last
-    return f'<line class="{style}" x1="{x:.1f}" x2="{x:.1f}" y1="{y(low):.1f}" y2="{top:.1f}"/>'
+    top = y.inside(high) if high is not None else y.last
+    foot = y.inside(low)
+    return f'<line class="{style}" x1="{x:.1f}" x2="{x:.1f}" y1="{foot:.1f}" y2="{top:.1f}"/>'
 
 
 def mark(x: float, y: float, *, style: str, words: str, bound: str | None = "exact") -> str:

@@ -1,6 +1,6 @@
 """The figures of the page, each from the comparison's numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pipelines.comparison.goals import ratio_text
@@ -27,22 +27,29 @@ def arm_words(name: str) -> str:
     return ARM_WORDS.get(name, name)
 
 
+def in_order(names: Collection[str]) -> list[str]:
+    """Arms as a reader wants them: the main ones, few demonstrations by number, transfer."""
+    first = ["baseline", "finetune", "control"]
+    few = sorted((n for n in names if n.startswith("few_")), key=lambda n: int(n[4:]))
+    known = [*first, *few, "transfer_baseline", "transfer"]
+    return [n for n in known if n in names] + sorted(n for n in names if n not in known)
+
+
 def learning_curve(report: Report, rate: str, arms: Sequence[str] = MAIN) -> str:
     """Success or collisions against online steps: mean, 95 % band, every seed, the target."""
     curves = {name: report["curves"][name] for name in arms if name in report["curves"]}
-    target = report["settings"]["target_success" if rate == "success" else "target_collision"]
+    target = report["settings"][f"target_{rate}"]
     x = across(0.0, max(curve["steps"][-1] for curve in curves.values()))
-    top = 1.0 if rate == "success" else max(max(c[rate]["mean"]) for c in curves.values())
-    y = upwards(0.0, max(top, 2 * target))
-    parts = [
-        charts.frame(
-            x,
-            y,
-            x_ticks=[(value, steps_text(value)) for value in ticks(0, x.high, most=4)],
-            y_ticks=[(value, share_text(value)) for value in ticks(0, y.high, most=5)],
-            x_title="online environment steps",
-        )
-    ]
+    worst = max(max(curve[rate]["mean"]) for curve in curves.values())
+    y = upwards(0.0, 1.0 if rate == "success" else max(min(worst, 0.4), 2 * target))
+    head = charts.frame(
+        x,
+        y,
+        x_ticks=[(value, steps_text(value)) for value in ticks(0, x.high, most=4)],
+        y_ticks=[(value, share_text(value)) for value in ticks(0, y.high, most=5)],
+        x_title="online environment steps",
+    )
+    parts = []
     for name, curve in curves.items():
         shown = curve[rate]
         parts.append(
@@ -61,10 +68,11 @@ def learning_curve(report: Report, rate: str, arms: Sequence[str] = MAIN) -> str
         for name, curve in curves.items()
     ]
     words = "at least" if rate == "success" else "at most"
-    parts.append(
-        charts.level(x, y, target, f"target: {words} {share_text(target)}", above=rate != "success")
+    aim = charts.level(
+        x, y, target, f"target: {words} {share_text(target)}", above=rate != "success"
     )
-    return charts.svg(parts, label=f"{rate} against online steps, {', '.join(curves)}")
+    inner = charts.clipped(x, y, parts, name=f"clip-{rate}-{arms[-1]}")
+    return charts.svg([head, inner, aim], label=f"{rate} against online steps, {', '.join(curves)}")
 
 
 def ratio_over_targets(report: Report) -> str:
@@ -84,7 +92,7 @@ def ratio_over_targets(report: Report) -> str:
             y_ticks=[(value, share_text(value)) for value in ticks(0, y.high, most=6)],
             x_title="target success",
         ),
-        charts.level(x, y, 1.0, "as long as from scratch"),
+        charts.level(x, y, 1.0, "as long as from scratch", above=False),
         charts.level(x, y, 0.7, "required: at most 70 %"),
     ]
     for name, limited, style, shift in SERIES:
@@ -93,14 +101,16 @@ def ratio_over_targets(report: Report) -> str:
             for row in rows
             if row["arms"]["pretrained"] == name and (row["target"]["collision"] < 1.0) == limited
         ]
-        points = [(row["target"]["success"], row["estimate"]) for row in chosen]
+        points = [(row["target"]["success"], min(row["estimate"], y.high)) for row in chosen]
         parts.append(charts.line(x, y, points, style=f"thin-line {style}"))
         for row in chosen:
             at = x(row["target"]["success"]) + shift
             words = f"success {share_text(row['target']['success'])}: {ratio_text(row)}"
             parts.append(charts.spread(at, y, row["low"], row["high"], style=f"whisker {style}"))
             parts.append(
-                charts.mark(at, y(row["estimate"]), style=style, words=words, bound=row["bound"])
+                charts.mark(
+                    at, y.inside(row["estimate"]), style=style, words=words, bound=row["bound"]
+                )
             )
     return charts.svg(parts, label="ratio of steps to target against the target")
 
@@ -141,7 +151,7 @@ def ratio_over_demonstrations(report: Report) -> str:
         charts.line(
             x,
             y,
-            [(float(i), row["estimate"]) for i, row in enumerate(rows)],
+            [(float(i), min(row["estimate"], y.high)) for i, row in enumerate(rows)],
             style="thin-line arm-finetune",
         ),
     ]
@@ -151,7 +161,7 @@ def ratio_over_demonstrations(report: Report) -> str:
         parts.append(charts.spread(at, y, row["low"], row["high"], style="whisker arm-finetune"))
         parts.append(
             charts.mark(
-                at, y(row["estimate"]), style="arm-finetune", words=words, bound=row["bound"]
+                at, y.inside(row["estimate"]), style="arm-finetune", words=words, bound=row["bound"]
             )
         )
         parts.append(
@@ -172,7 +182,7 @@ def seeds(ratio: Report) -> str:
         return ""
     height = charts.TOP + charts.BOTTOM + 34 * len(rows)
     most = max(max(row["baseline"]["steps"], row["pretrained"]["steps"]) for row in rows)
-    x = charts.Scale(0.0, most * 1.05, 72, charts.WIDTH - charts.RIGHT)
+    x = charts.Scale(-0.03 * most, most * 1.05, 72, charts.WIDTH - charts.RIGHT)
     y = charts.Scale(len(rows) - 0.5, -0.5, height - charts.BOTTOM, charts.TOP)
     parts = [
         charts.frame(

@@ -18,6 +18,10 @@ from trajstore.files import replace_file, write_json
 Report = Mapping[str, Any]
 
 
+NARROW_PERCENT = "\u00a0%"
+"""A per-cent sign that never starts a line."""
+
+
 def write_report(report: Report, out: Path) -> None:
     """Write ``comparison.json``, ``report.html``, ``summary.md``, ``metrics.json`` and plots."""
     out.mkdir(parents=True, exist_ok=True)
@@ -32,8 +36,7 @@ def page(report: Report) -> str:
     """The page as one HTML text that needs no other file and no network."""
     template = Template((resources("pipelines.report") / "template.html").read_text("utf-8"))
     settings = report["settings"]
-    demonstrations = figures.ratio_over_demonstrations(report)
-    return template.substitute(
+    text = template.substitute(
         headline=escape(report["headline"][0]),
         lead="".join(f"<p class='lead'>{escape(text)}</p>" for text in report["headline"][1:]),
         tiles=_tiles(report),
@@ -48,11 +51,9 @@ def page(report: Report) -> str:
         targets_chart=figures.ratio_over_targets(report),
         seed_legend=_legend([("finetune", "pre-trained"), ("baseline", "PPO from scratch")]),
         seeds_chart=figures.seeds(report["ratio"]["gate"]),
-        demonstrations=f"<figure><h3>By number of demonstrations, at the gate</h3>"
-        f"{demonstrations}</figure>"
-        if demonstrations
-        else "",
+        study=_study(report),
         ratios=tables.ratios(report),
+        flagged=escape(tables.flagged_words(report)),
         ending=f"<p>{escape(tables.difference_words(report))}</p>",
         final=tables.final(report),
         scenario_count=len(report["scenarios"]),
@@ -66,6 +67,25 @@ def page(report: Report) -> str:
         settings=_list(settings),
         digests=_list(_digests(report["inputs"])),
     )
+    return text.replace(" %", NARROW_PERCENT)
+
+
+def _study(report: Report) -> str:
+    """Few demonstrations and transfer, where these arms were run."""
+    parts = []
+    demonstrations = figures.ratio_over_demonstrations(report)
+    if demonstrations:
+        parts.append(
+            "<figure><h3>Fewer demonstrations, at the gate</h3>" + demonstrations + "</figure>"
+        )
+    if "transfer" in report["curves"] and "transfer_baseline" in report["curves"]:
+        curve = figures.learning_curve(report, "success", ("transfer_baseline", "transfer"))
+        parts.append(
+            "<figure><h3>Transfer: success where density is high and a family is new</h3>"
+            + curve
+            + "<figcaption>Demonstrations showed low and medium density only.</figcaption></figure>"
+        )
+    return f"<div class='pair'>{''.join(parts)}</div>" if parts else ""
 
 
 LIMITS = (
@@ -84,19 +104,20 @@ def _reading(report: Report) -> list[str]:
     settings, matched = report["settings"], report["matched"]
     resolution = matched["resolution_steps"]
     return [
-        f"A seed trains one policy in each arm; arms are compared seed by seed ({len(matched['seeds'])} "
-        "pairs), on the same fixed episodes.",
-        f"A target is met at the first evaluation from which it holds {settings['hold']} times in a "
-        f"row. Evaluations lie {resolution:,} steps apart; {matched['evaluations_before_median']} of "
-        "them stand before the baseline's median arrival."
+        f"A seed trains one policy in each arm; arms are compared seed by seed "
+        f"({len(matched['seeds'])} pairs), on the same fixed episodes.",
+        f"A target is met at the first evaluation from which it holds {settings['hold']} times in "
+        f"a row. Evaluations lie {resolution:,} steps apart; "
+        f"{matched['evaluations_before_median']} of them stand before the baseline's median "
+        "arrival."
         if resolution
         else "Each run was evaluated once.",
-        "The ratio is the sum of the pre-trained arm's steps over the sum of the baseline's. A seed "
-        "that never arrives is never dropped: it counts with its whole budget, which makes the "
-        "ratio an upper bound where the baseline is late and a lower bound where the pre-trained "
-        "arm is. Bounds are marked and worded as such.",
-        f"Square brackets are 95 % bootstrap intervals over matched seeds ({settings['resamples']:,} "
-        "draws), widened for few seeds.",
+        "The ratio is the sum of the pre-trained arm's steps over the sum of the baseline's. A "
+        "seed that never arrives is never dropped: it counts with its whole budget, which makes "
+        "the ratio an upper bound where the baseline is late and a lower bound where the "
+        "pre-trained arm is. Bounds are marked and worded as such.",
+        "Square brackets are 95 % bootstrap intervals over matched seeds "
+        f"({settings['resamples']:,} draws), widened for few seeds.",
         "The control is pre-trained on the same episodes with their actions shuffled. If it saved "
         "steps too, the gain would not come from what the expert shows.",
         "Met, missed, and not shown: the last means that censoring or too few seeds leave the "

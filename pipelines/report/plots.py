@@ -1,4 +1,4 @@
-"""PNG plots of a comparison, for ``dvc plots`` and the summary; the same numbers, the same bytes."""
+"""PNG plots of a comparison for ``dvc plots`` and the summary, byte for byte repeatable."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,7 +29,8 @@ def _curves(report: Report) -> Figure:
             if name in report["curves"]:
                 _curve(axes, report["curves"][name], rate, name)
         axes.axhline(report["settings"][f"target_{rate}"], color="black", lw=1, ls="--")
-        axes.set(xlabel="online environment steps", ylabel=rate, ylim=(0, None))
+        axes.set(xlabel="online environment steps", ylabel=rate)
+        axes.set_ylim(0, 1.02 if rate == "success" else 0.4)
         _plain(axes)
     figure.axes[0].legend(frameon=False, loc="lower right")
     return figure

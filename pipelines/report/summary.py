@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pipelines.comparison.goals import ratio_text
-from pipelines.report.figures import arm_words
+from pipelines.report.figures import arm_words, in_order
 from pipelines.report.tables import ACCOUNT_WORDS, RATIO_WORDS, STATUS_WORDS, difference_words
 
 Report = Mapping[str, Any]
@@ -15,7 +15,7 @@ def summary(report: Report) -> str:
     teacher = report["better_than_teacher"]
     final = [
         (arm_words(name), _share(part["success"]), _share(part["collision"]))
-        for name, part in report["final"].items()
+        for name, part in ((key, report["final"][key]) for key in in_order(report["final"]))
     ]
     if "expert" in teacher:
         expert = teacher["expert"]
@@ -37,7 +37,7 @@ def summary(report: Report) -> str:
         ),
         "## Ratio of online steps to the target",
         _table(
-            ("target", "ratio", "seeds", "late"),
+            ("target", "ratio", "seeds", "never arrived"),
             ((RATIO_WORDS[name], *_ratio(ratio)) for name, ratio in report["ratio"].items()),
         ),
         "## Final performance",
@@ -45,10 +45,10 @@ def summary(report: Report) -> str:
         _table(("arm", "success", "collisions"), final),
         "## Cost accounts",
         _table(
-            ("account", "ratio", "seeds", "late"),
+            ("account", "ratio", "seeds", "never arrived"),
             (
-                (ACCOUNT_WORDS[name], *_ratio(account))
-                for name, account in report["costs"]["accounts"].items()
+                (words, *_ratio(report["costs"]["accounts"][name]))
+                for name, words in ACCOUNT_WORDS.items()
             ),
         ),
         "## Scenarios to look at",

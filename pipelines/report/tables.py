@@ -7,7 +7,7 @@ from typing import Any
 from pipelines.comparison.goals import points, ratio_text
 from pipelines.metrics import METRICS
 from pipelines.report.charts import share_text
-from pipelines.report.figures import arm_words
+from pipelines.report.figures import arm_words, in_order
 
 Report = Mapping[str, Any]
 
@@ -63,7 +63,7 @@ def goals(report: Report) -> str:
         [
             (
                 escape(row["goal"]),
-                escape(row["measured"] or "") or "<small>not measured</small>",
+                small_ends(row["measured"]) if row["measured"] else "<small>not measured</small>",
                 pill(row["status"], STATUS_WORDS[row["status"]])
                 + (f" <small>{escape(row['remark'])}</small>" if row["remark"] else ""),
             )
@@ -76,7 +76,7 @@ def goals(report: Report) -> str:
 def ratios(report: Report) -> str:
     """The six ratios."""
     rows = []
-    for name, ratio in report["ratio"].items():
+    for name, ratio in ((key, report["ratio"][key]) for key in RATIO_WORDS):
         if ratio["estimate"] is None:
             rows.append((RATIO_WORDS[name], f"<small>{escape(ratio['reason'])}</small>", "", ""))
             continue
@@ -87,25 +87,40 @@ def ratios(report: Report) -> str:
         rows.append(
             (
                 f"{RATIO_WORDS[name]}<br><small>{at}</small>",
-                escape(ratio_text(ratio)),
+                with_ends(ratio),
                 str(ratio["seeds"]),
                 str(ratio["censored"]),
             )
         )
-    return table(["Target", "Ratio", "#Seeds", "#Late"], rows)
+    return table(["Target", "Ratio", "#Seeds", "#Never arrived"], rows)
+
+
+def with_ends(ratio: Report) -> str:
+    """A ratio and its interval, the interval small and unbroken."""
+    return small_ends(ratio_text(ratio))
+
+
+def small_ends(words: str) -> str:
+    """Words whose part in square brackets is small and unbroken."""
+    head, bracket, rest = escape(words).partition(" [")
+    return f"{head} <small>[{rest}</small>" if bracket else head
 
 
 def final(report: Report) -> str:
     """Success and collisions of every arm at the end, beside the expert's."""
     rows = [
         (escape(arm_words(name)), interval(parts["success"]), interval(parts["collision"]))
-        for name, parts in report["final"].items()
+        for name, parts in ((key, report["final"][key]) for key in in_order(report["final"]))
     ]
     teacher = report["better_than_teacher"]
     if "expert" in teacher:
         expert = teacher["expert"]
         rows.append(
-            ("expert (teacher)", share_text(expert["success"]), share_text(expert["collision"]))
+            (
+                "expert (teacher)",
+                f"{expert['success'] * 100:.1f} %",
+                f"{expert['collision'] * 100:.1f} %",
+            )
         )
     return table(["Arm", "#Success", "#Collisions"], rows)
 
@@ -133,10 +148,30 @@ def scenarios(report: Report) -> str:
                 (pill(row["flag"]) if row["flag"] else "")
                 + (pill("held", "held out") if row["held_out"] else ""),
             )
-            for row in report["scenarios"]
+            for row in sorted(report["scenarios"], key=_place)
         ],
         style="heat",
     )
+
+
+def _place(row: Report) -> tuple[bool, str, int]:
+    """Held-out families last, then by family, then from low to high density."""
+    family, _, density = row["scenario"].partition("/")
+    order = {"low": 0, "medium": 1, "high": 2}
+    return row["held_out"], family, order.get(density, 3)
+
+
+def flagged_words(report: Report) -> str:
+    """A sentence that names the scenarios with a flag."""
+    parts = []
+    for flag, words in (("regression", "regressions"), ("watch", "to watch")):
+        names = [r["scenario"].replace("_", " ") for r in report["scenarios"] if r["flag"] == flag]
+        if names:
+            parts.append(f"{words}: {', '.join(names)}")
+    if not parts:
+        return "No scenario is flagged."
+    text = "; ".join(parts)
+    return text[0].upper() + text[1:] + "."
 
 
 def heat(part: Report | None) -> str:
@@ -166,7 +201,7 @@ def gain(part: Report) -> str:
 def costs(report: Report) -> str:
     """The three accounts."""
     rows = []
-    for name, account in report["costs"]["accounts"].items():
+    for name, account in ((k, report["costs"]["accounts"][k]) for k in ACCOUNT_WORDS):
         if account["estimate"] is None:
             rows.append(
                 (ACCOUNT_WORDS[name], "", "", f"<small>{escape(account['reason'])}</small>")
@@ -181,7 +216,7 @@ def costs(report: Report) -> str:
                 ACCOUNT_WORDS[name],
                 f"{means[0]:,.0f}",
                 f"{means[1]:,.0f}",
-                escape(ratio_text(account)),
+                with_ends(account),
             )
         )
     return table(["Account", "#Pre-trained", "#From scratch", "#Ratio"], rows)
@@ -191,8 +226,9 @@ def metrics(report: Report, arms: Sequence[str]) -> str:
     """Mean of every metric with its unit, an arm a column."""
     shown = [name for name in arms if name in report["metrics"]]
     skipped = ("success", "collision", "timeout")
+    known = {key for arm in shown for key in report["metrics"][arm]} - set(skipped)
     rows = []
-    for name in sorted({key for arm in shown for key in report["metrics"][arm]} - set(skipped)):
+    for name in [*(key for key in METRICS if key in known), *sorted(known - set(METRICS))]:
         unit = METRICS[name].unit if name in METRICS else ""
         cells = [number(report["metrics"][arm].get(name)) for arm in shown]
         rows.append((f"{name.replace('_', ' ')} <small>{unit}</small>", *cells))
