@@ -97,6 +97,7 @@ def _plan(chosen: dict[str, Any]) -> Plan:
         repeats=chosen["repeats"] or (1 if quick else 3),
         seconds=chosen["seconds"] or (0.2 if quick else 1.0),
         episodes=QUICK_EPISODES if quick else EPISODES,
+        patience=chosen["patience"],
     )
 
 
@@ -106,6 +107,7 @@ def _plan(chosen: dict[str, Any]) -> Plan:
 @click.option("--quick", is_flag=True, help="A hundred episodes, one short repeat.")
 @click.option("--repeats", type=click.IntRange(1), help="Of every measurement; 3 by default.")
 @click.option("--seconds", type=float, help="To measure a rate; 1 by default.")
+@click.option("--patience", default=60.0, help="A peer that takes more seconds is run once.")
 @click.option("--extras/--no-extras", default=True, help="Measure the store by itself, too.")
 @click.option("--out", type=click.Path(path_type=Path), default=OUT, help="Folder of the results.")
 def main(**chosen: Any) -> None:
@@ -118,11 +120,12 @@ def main(**chosen: Any) -> None:
     """
     plan = _plan(chosen)
     datasets = ("A", "B") if chosen["dataset"] == "all" else (chosen["dataset"],)
-    results: dict[str, Any] = {
-        "machine": _machine(plan),
-        "datasets": {name: run_dataset(name, plan) for name in datasets},
-        "extra": run_extras(plan, datasets) if chosen["extras"] else {},
-    }
+    results: dict[str, Any] = {"machine": _machine(plan), "datasets": {}, "extra": {}}
+    for name in datasets:
+        results["datasets"][name] = run_dataset(name, plan)
+        write_results(plan.out, results)
+    if chosen["extras"]:
+        results["extra"] = run_extras(plan, datasets)
     write_results(plan.out, results)
     click.echo(f"results: {plan.out}")
 

@@ -52,10 +52,10 @@ def figures(results: Results, dataset: str, peer: str, key: str) -> Spread | Non
 
 def ratios(results: Results, dataset: str, key: str, pair: tuple[str, str]) -> Spread | None:
     """One peer's figure over another's in the same repeat."""
-    one, other = (runs(results, dataset, peer) for peer in pair)
-    if not one or len(one) != len(other):
-        return None
-    return spread([a[key] / b[key] for a, b in zip(one, other, strict=True)])
+    one, other = (
+        {run["repeat"]: run[key] for run in runs(results, dataset, peer)} for peer in pair
+    )
+    return spread([one[repeat] / other[repeat] for repeat in sorted(one.keys() & other.keys())])
 
 
 COLUMNS = (

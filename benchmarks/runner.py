@@ -6,6 +6,7 @@ import random
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -39,6 +40,10 @@ class Record:
     error: str = ""
     values: str = ""
     runs: list[dict[str, float]] = field(default_factory=list)
+
+    def again(self, patience: float) -> bool:
+        """Whether to run the peer in the next repeat."""
+        return self.status == "ok" and all(run["took_s"] <= patience for run in self.runs)
 
 
 def environment() -> dict[str, str]:
@@ -81,13 +86,14 @@ def measure(task: Task) -> dict[str, float | str]:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to run and where."""
+    """What to run and where; a peer that took longer than ``patience`` seconds runs once."""
 
     out: Path
     peers: tuple[str, ...]
     repeats: int
     seconds: float
     episodes: int
+    patience: float = 60.0
 
 
 def run_dataset(name: str, plan: Plan) -> dict[str, object]:
@@ -101,7 +107,7 @@ def run_dataset(name: str, plan: Plan) -> dict[str, object]:
             record.status, record.error = "skipped", f"not installed: {', '.join(missing)}"
             _say(f"{name} {peer}: skipped, {record.error}")
     for repeat in range(plan.repeats):
-        order = [peer for peer, record in records.items() if record.status == "ok"]
+        order = [peer for peer, record in records.items() if record.again(plan.patience)]
         random.Random(repeat).shuffle(order)
         for peer in order:
             _run_peer(records[peer], _task(plan, folder, peer, repeat), source)
@@ -126,7 +132,8 @@ def _task(plan: Plan, folder: Path, peer: str, repeat: int) -> Task:
 
 
 def _run_peer(record: Record, task: Task, source: Source) -> None:
-    facts: dict[str, float] = {"load": os.getloadavg()[0]}
+    facts: dict[str, float] = {"load": os.getloadavg()[0], "repeat": task.seed}
+    started = time.perf_counter()
     actions: Iterable[str] = ("write", "cold", "read")
     if not record.values:
         actions = ("write", "values", "cold", "read")
@@ -141,6 +148,7 @@ def _run_peer(record: Record, task: Task, source: Source) -> None:
         return
     finally:
         shutil.rmtree(task.store, ignore_errors=True)
+    facts["took_s"] = time.perf_counter() - started - facts.pop("checking_s", 0.0)
     facts["write_steps"] = source.steps / facts["write_s"]
     facts["write_mb_s"] = source.raw_bytes / 1e6 / facts["write_s"]
     facts["size_ratio"] = facts["size_mb"] * 1e6 / source.raw_bytes

@@ -15,7 +15,7 @@ class Rows:
         self.ends = np.cumsum(self.lengths)
         self.starts = self.ends - self.lengths
         self.steps = int(self.ends[-1])
-        self._windows: dict[int, np.ndarray] = {}
+        self._windows: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def draw(self, rng: np.random.Generator, size: int) -> np.ndarray:
         return rng.integers(self.steps, size=size)
@@ -23,10 +23,12 @@ class Rows:
     def draw_windows(self, rng: np.random.Generator, size: int, length: int) -> np.ndarray:
         """First rows of ``size`` windows, uniform over all windows that fit an episode."""
         if length not in self._windows:
-            self._windows[length] = np.cumsum(np.maximum(self.lengths - length + 1, 0))
-        ends = self._windows[length]
+            starts = np.maximum(self.lengths - length + 1, 0)
+            ends = np.cumsum(starts)
+            self._windows[length] = self.starts - (ends - starts), ends
+        skipped, ends = self._windows[length]
         pick = rng.integers(ends[-1], size=size)
-        return pick + (length - 1) * np.searchsorted(ends, pick, side="right")
+        return pick + skipped[np.searchsorted(ends, pick, side="right")]
 
     def locate(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Episode and step of each row."""
