@@ -164,10 +164,10 @@ def _dataset(recorded: Recorded, about: About, channels: Sequence[Channel]) -> d
         "channels": [channel.to_json() for channel in channels],
         "charts": charts_of(channels, {spec.name: spec.unit for spec in manifest.schema.fields}),
         "scene": has_scene(manifest.schema),
-        "dt": _number(manifest.provenance, "dt", 0.1 if has_scene(manifest.schema) else None),
+        "dt": number_of(manifest.provenance, "dt", 0.1 if has_scene(manifest.schema) else None),
         "radius": {
-            "robot": _number(manifest.provenance, "robot_radius", ROBOT_RADIUS),
-            "pedestrian": _number(manifest.provenance, "pedestrian_radius", PEDESTRIAN_RADIUS),
+            "robot": number_of(manifest.provenance, "robot_radius", ROBOT_RADIUS),
+            "pedestrian": number_of(manifest.provenance, "pedestrian_radius", PEDESTRIAN_RADIUS),
         },
         "notices": [["bad", text] for text in _notices(recorded, about)],
     }
@@ -280,7 +280,7 @@ def _ending(arrays: Mapping[str, np.ndarray]) -> str:
     return "terminated" if bool(arrays["terminated"][-1]) else "truncated"
 
 
-def _number(record: Mapping[str, Any], key: str, default: float | None) -> float | None:
+def number_of(record: Mapping[str, Any], key: str, default: float | None) -> float | None:
     """The first number of that name in the record, looked for level by level."""
     level = [record]
     while level:

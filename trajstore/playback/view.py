@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-MARGIN = 0.8
-REACH = 3.0
+MARGIN = 0.5
+REACH = 1.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def view_box(arrays: Mapping[str, np.ndarray], size: tuple[int, int]) -> Box:
     if not len(near):
         near = np.zeros((1, 2))
     low, high = near.min(axis=0), near.max(axis=0)
-    reach = max(REACH, 0.5 * float((high - low).max()))
+    reach = max(REACH, 0.22 * float((high - low).max()))
     around = [near]
     if "walls" in arrays:
         around.append(np.clip(_points(arrays["walls"]), low - reach, high + reach))

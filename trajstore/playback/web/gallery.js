@@ -32,7 +32,7 @@ function filterBar(refresh) {
   const value = el("span", { class: "mono" }, points(filter.least));
   const least = el("label", { class: "least" }, "Score from", el("input", { type: "range", id: "least", min: 0, max: most, step: most / 40, value: filter.least, oninput: (event) => { filter.least = Number(event.target.value); value.textContent = points(filter.least); refresh(); } }), value);
   const sort = el("select", { class: "field", id: "sort", "aria-label": "Order", onchange: (event) => { filter.sort = event.target.value; refresh(); } }, Object.entries(SORTS).filter(([key]) => key !== "apart" || page.pairs).filter(([key]) => key !== "close" || entries.some((entry) => entry.a.min_clearance !== null)).map(([key, [words]]) => el("option", { value: key, selected: key === filter.sort }, words)));
-  return el("div", { class: "filters" }, search, scenarios.length > 1 && pick, el("div", { class: "outcomes" }, buttons), least, sort, el("span", { class: "shown", id: "shown", "aria-live": "polite" }));
+  return el("div", { class: "filters" }, search, scenarios.length > 1 && pick, el("div", { class: "outcomes" }, buttons), least, el("div", { class: "order" }, el("span", { class: "shown", id: "shown", "aria-live": "polite" }), sort));
 }
 
 // The number on the right of a card is the one that the order is about.
@@ -50,7 +50,7 @@ function card(entry, watch) {
     el("div", { class: "thumb" }, canvas, badge && el("span", { class: `badge ${badge[0] === "▲" ? level(a.score) : "l3"}` }, badge)),
     el("div", { class: "marks" }, a.anomalies.filter((found) => found.last - found.first < a.steps - 1 || a.steps === 1).slice(0, 60).map((found) => el("i", { vars: { "--c": `var(--${tone(found.score)})`, left: `${found.first / a.steps * 100}%`, width: `${(found.last - found.first + 1) / a.steps * 100}%` } }))),
     el("div", { class: "meta" }, el("div", { class: "top" }, el("span", { class: "no" }, `#${a.index}`), el("span", { class: "scn", title: a.scenario }, plain(a.scenario || ""))),
-      el("div", { class: "sub" }, b ? el("span", {}, said(a.outcome), " · ", said(b.outcome)) : said(a.outcome), el("span", { class: "last" }, telling(a)))));
+      el("div", { class: "sub" }, b ? el("span", {}, said(a.outcome), " · ", said(b.outcome)) : said(a.outcome), el("span", { class: "last", hidden: Boolean(b) }, telling(a)))));
   node.entry = entry;
   node.canvas = canvas;
   watch.observe(node);

@@ -8,14 +8,14 @@ function bounds(episode, data) {
   for (let i = 0; i < x.length; i++) take(x[i], y[i]);
   if (episode.goal) take(...episode.goal);
   const near = { ...box };
-  const reach = Math.max(3, 0.5 * Math.max(box.x1 - box.x0, box.y1 - box.y0));
+  const reach = Math.max(1.6, 0.22 * Math.max(box.x1 - box.x0, box.y1 - box.y0));
   for (const [a, b, c, d] of episode.walls) for (const [u, v] of [[a, b], [c, d]]) take(clamp(u, near.x0 - reach, near.x1 + reach), clamp(v, near.y0 - reach, near.y1 + reach));
   const people = data.at.pedestrian_position || [];
   for (let k = 0; k < people.length; k += 2) for (let i = 0; i < people[k].length; i += 3) {
     const u = people[k][i], v = people[k + 1][i];
     if (u > near.x0 - reach && u < near.x1 + reach && v > near.y0 - reach && v < near.y1 + reach) take(u, v);
   }
-  const pad = 0.8;
+  const pad = 0.5;
   return { x0: box.x0 - pad, x1: box.x1 + pad, y0: box.y0 - pad, y1: box.y1 + pad };
 }
 
@@ -153,7 +153,7 @@ function drawThumb(canvas, side, episode, data, t, other) {
   g.strokeStyle = css.person; g.globalAlpha = 0.42; g.lineWidth = 1.2;
   for (let k = 0; k < people.length; k += 2) path(g, cam, people[k], people[k + 1], 0, data.T);
   g.globalAlpha = 1;
-  if (other) { g.strokeStyle = css.b; g.lineWidth = 2; path(g, cam, other.at.robot_pose[0], other.at.robot_pose[1], 0, other.T); }
+  if (other) { g.strokeStyle = css.b; g.lineWidth = 2; path(g, cam, other.at.robot_pose[0], other.at.robot_pose[1], 0, other.T); disc(g, cam.x(other.at.robot_pose[0][other.T]), cam.y(other.at.robot_pose[1][other.T]), 3.5, css.b, css.floor); }
   g.strokeStyle = css.robot; g.lineWidth = 2.2; path(g, cam, x, y, 0, data.T);
   disc(g, cam.x(x[0]), cam.y(y[0]), 2.6, css.floor, css.robot);
   const end = t === null ? data.T : t;

@@ -1,0 +1,90 @@
+"""Which environment replays a dataset: only what the user names, or the installed pipelines.
+
+A dataset's provenance says how its environment was made, but data never chooses what is
+imported: its ``entry_point`` is compared with what is allowed, and nothing else is done with it.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import click
+
+from trajstore.errors import ReplayError
+from trajstore.replay import Environment, Simulator
+
+PIPELINES = "pipelines"
+GYMNASIUM = "gymnasium"
+
+
+def environment_option() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """``--environment``: what may simulate."""
+    return click.option(
+        "--environment",
+        metavar="MODULE:FUNCTION",
+        help="What builds the environment from the provenance: a function of yours, or "
+        "'gymnasium' for any registered id. Default: the installed pipelines, for their datasets.",
+    )
+
+
+def simulator(
+    provenance: Mapping[str, Any], chosen: str | None, *, render_mode: str | None = None
+) -> Simulator:
+    """Return what builds the environment.
+
+    Args:
+        provenance: of the dataset.
+        chosen: what the user named; ``None`` allows the installed package ``pipelines``.
+        render_mode: to be asked of the environment; ``None`` leaves it out.
+
+    Raises:
+        ReplayError: if nothing allowed fits the dataset.
+        click.UsageError: if what the user named cannot be imported.
+    """
+    extra: dict[str, Any] = {} if render_mode is None else {"render_mode": render_mode}
+    if chosen is None:
+        return partial(_installed(provenance), **extra)
+    if chosen == GYMNASIUM:
+        return partial(_registered, **extra)
+    return partial(_named(chosen), **extra)
+
+
+def _installed(provenance: Mapping[str, Any]) -> Callable[..., Environment]:
+    recorded = provenance.get("environment")
+    entry = recorded.get("entry_point", "") if isinstance(recorded, Mapping) else ""
+    if str(entry).split(":")[0].split(".")[0] != PIPELINES:
+        raise ReplayError(
+            f"environment: expected one of the package {PIPELINES}, got entry point {entry!r}; "
+            "name a function that builds it with --environment module:function"
+        )
+    if find_spec(PIPELINES) is None:
+        raise ReplayError(
+            f"environment: expected the package {PIPELINES} installed, got none; "
+            "install it, or name a function with --environment module:function"
+        )
+    simulate: Callable[..., Environment] = import_module("pipelines.simulator").simulate
+    return simulate
+
+
+def _registered(provenance: Mapping[str, Any], *, render_mode: str | None = None) -> Environment:
+    recorded = provenance.get("environment")
+    name = recorded.get("id") if isinstance(recorded, Mapping) else None
+    if not isinstance(name, str) or ":" in name:
+        raise ReplayError(
+            f"environment: expected a registered Gymnasium id without a module, got {name!r}"
+        )
+    made: Environment = import_module("gymnasium").make(name, render_mode=render_mode)
+    return made
+
+
+def _named(chosen: str) -> Callable[..., Environment]:
+    module, _, name = chosen.partition(":")
+    try:
+        function: Callable[..., Environment] = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise click.UsageError(
+            f"--environment: expected module:function, got {chosen!r} ({error})"
+        ) from error
+    return function

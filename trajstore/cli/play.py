@@ -1,0 +1,246 @@
+"""The command ``play``: a page, a film, a contact sheet, or the terminal."""
+
+import re
+import webbrowser
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from trajstore.cli.environments import environment_option, simulator
+from trajstore.cli.options import examples, pass_store, reference_argument
+from trajstore.cli.output import print_line, size
+from trajstore.cli.replaying import progress
+from trajstore.cli.watching import Range, play_in_terminal, write_media
+from trajstore.dataset import Dataset
+from trajstore.errors import NotFoundError, ReplayError
+from trajstore.manifest import Status
+from trajstore.names import parse_reference
+from trajstore.playback.page import Opening, write_page
+from trajstore.playback.payload import About, Side, build
+from trajstore.playback.recorded import Recorded
+from trajstore.playback.selection import LIMIT, choose, match
+from trajstore.replay_report import read_report
+from trajstore.status import read_verdict
+from trajstore.store import Store
+
+EPILOG = examples(
+    "trajstore play expert@v3",
+    "trajstore play expert@v3 --episode 17 --mp4 episode.mp4 --speed 2",
+    "trajstore play expert@v3 --against expert@v4",
+    "trajstore play expert@v3#17 --against expert@v3#40",
+    "trajstore play expert --episode 17 --terminal",
+)
+OUT = Path("play")
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A version to be played, and the episode that its reference names."""
+
+    recorded: Recorded
+    about: About
+    episode: int | None
+
+    def check(self, episode: int | None) -> int | None:
+        """The episode that is asked for, by option or reference, if there is such a one.
+
+        Raises:
+            NotFoundError: if there is none of that index.
+        """
+        index = self.episode if episode is None else episode
+        if index is not None and not 0 <= index < len(self.recorded):
+            raise NotFoundError(
+                f"{self.about.name}: expected an episode from 0 to {len(self.recorded) - 1}, "
+                f"got {index}"
+            )
+        return index
+
+
+@click.command(epilog=EPILOG, short_help="Watch episodes, with their anomalies marked.")
+@reference_argument()
+@click.option("--episode", type=int, help="Open this episode; also as REF#17.")
+@click.option("--against", metavar="REF", help="Put another version, or REF#17, beside it.")
+@click.option("--out", type=click.Path(path_type=Path), help="File of the page.")
+@click.option("--no-open", is_flag=True, help="Do not open the page in a browser.")
+@click.option("--gif", type=click.Path(path_type=Path), help="Write the episode as a GIF.")
+@click.option("--mp4", type=click.Path(path_type=Path), help="Write the episode as a film.")
+@click.option("--png", type=click.Path(path_type=Path), help="Write a contact sheet.")
+@click.option("--terminal", is_flag=True, help="Play the episode in the terminal.")
+@click.option("--speed", type=click.FloatRange(0.01, 100), default=1.0, help="1 is real time.")
+@click.option("--from", "first", type=click.IntRange(0), default=0, help="First step.")
+@click.option("--to", "last", type=click.IntRange(0), help="Last step.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    default=LIMIT,
+    show_default=True,
+    help="Most episodes in a page; the worst anomalies come first.",
+)
+@environment_option()
+@pass_store
+def play(  # noqa: PLR0913 - one a command-line option
+    store: str,
+    reference: str,
+    *,
+    episode: int | None,
+    against: str | None,
+    out: Path | None,
+    no_open: bool,
+    gif: Path | None,
+    mp4: Path | None,
+    png: Path | None,
+    terminal: bool,
+    speed: float,
+    first: int,
+    last: int | None,
+    limit: int,
+    environment: str | None,
+) -> int:
+    """Watch the episodes of a version, its anomalies marked, in one self-contained page.
+
+    The page needs no server and no network. Films and contact sheets need the extra 'play'.
+    """
+    opened = open_reference(store, reference)
+    index = opened.check(episode)
+    span = Range(first, last, speed)
+    if terminal:
+        return play_in_terminal(opened.recorded, _worst(opened) if index is None else index, span)
+    if gif or mp4 or png:
+        write_media(opened.recorded, index, span, gif=gif, mp4=mp4, png=png)
+        return 0
+    if against is not None:
+        other = open_reference(store, _completed(reference, against))
+        target = out or _target(opened.about, other.about)
+        sides, opening = _pair(opened, other, index, limit)
+    else:
+        target = out or _target(opened.about)
+        sides = [_side(opened, index, limit, environment)]
+        opening = Opening(index, first, speed)
+    written = write_page(target, sides, opening)
+    click.echo(str(target))
+    if not no_open and not _opens(target):
+        print_line(f"[dim]no browser here; open the file ({size(written)}) in one[/dim]")
+    return 0
+
+
+def open_reference(store: str, text: str) -> Opened:
+    """Open ``REF`` or ``REF#EPISODE`` for looking at it, whatever its status.
+
+    Raises:
+        NotFoundError: if there is no such version or episode.
+        NameRefusedError: if the reference is malformed.
+        CorruptionError: if not even the lengths of its episodes can be read.
+    """
+    found = re.fullmatch(r"(.+)#(\d+)", text)
+    reference, episode = (found[1], int(found[2])) if found else (text, None)
+    shelf = Store(store)
+    path = shelf.path(reference)
+    dataset = Dataset.open(path)
+    parsed = parse_reference(str(reference))
+    inside = parsed.location is None or path.parent.parent.resolve() == Path(store).resolve()
+    about = About(
+        name=path.parent.name if inside else path.name,
+        version=path.name if inside else "",
+        status=shelf.status_of(path).value,
+        reasons=_reasons(path, shelf.status_of(path)),
+        replay=read_report(path),
+    )
+    opened = Opened(Recorded(dataset), about, episode)
+    opened.check(None)
+    return opened
+
+
+def _reasons(path: Path, status: Status) -> tuple[str, ...]:
+    verdict = read_verdict(path)
+    if verdict is None or verdict.status is not status:
+        return ()
+    return tuple(finding.message for finding in verdict.findings[:5])
+
+
+def _side(opened: Opened, index: int | None, limit: int, environment: str | None) -> Side:
+    recorded = opened.recorded
+    chosen = choose(recorded.scores(), recorded.text("scenario"), limit=limit)
+    if index is not None and index not in chosen:
+        chosen = sorted([*chosen, index])
+    side = build(recorded, opened.about, chosen, progress=lambda it: progress(it, "reading"))
+    if not side.record["scene"]:
+        _add_frames(side, recorded, index, environment)
+    return side
+
+
+def _add_frames(side: Side, recorded: Recorded, index: int | None, environment: str | None) -> None:
+    """Without a recorded scene: simulate a few episodes again and keep what is rendered."""
+    try:
+        from trajstore.cli.rendering import add_frames
+
+        build_environment = simulator(
+            recorded.dataset.manifest.provenance, environment, render_mode="rgb_array"
+        )
+        add_frames(side, recorded, index, build_environment)
+    except (ReplayError, ModuleNotFoundError) as error:
+        side.record["notices"].append(["", f"Charts only: {error}"])
+
+
+def _pair(one: Opened, other: Opened, index: int | None, limit: int) -> tuple[list[Side], Opening]:
+    if one.episode is not None or other.episode is not None:
+        pairs = [(one.check(index) or 0, other.check(None) or 0)]
+    else:
+        pairs = _matched(one, other, limit)
+        if index is not None:
+            pairs = [pair for pair in pairs if pair[0] == index] or [(index, index)]
+            other.check(index)
+    if not pairs:
+        raise NotFoundError(
+            "play: expected episodes of the same scenario and seed in both versions, got none; "
+            "name one of each as REF#EPISODE"
+        )
+    sides = [
+        build(
+            opened.recorded,
+            opened.about,
+            sorted({pair[place] for pair in pairs}),
+            progress=lambda it: progress(it, "reading"),
+        )
+        for place, opened in enumerate((one, other))
+    ]
+    opening = Opening(pairs[0][0] if len(pairs) == 1 else None, pairs=pairs)
+    return sides, opening
+
+
+def _matched(one: Opened, other: Opened, limit: int) -> list[tuple[int, int]]:
+    pairs = match(_keys(one.recorded), _keys(other.recorded))
+    scores = one.recorded.scores()
+    return sorted(sorted(pairs, key=lambda pair: -scores[pair[0]])[:limit])
+
+
+def _keys(recorded: Recorded) -> list[tuple[str, int]]:
+    seeds = recorded.table.get("seed", range(len(recorded)))
+    names = recorded.text("scenario")
+    return [(name, int(seed)) for name, seed in zip(names, seeds, strict=True)]
+
+
+def _completed(reference: str, against: str) -> str:
+    """``#40`` alone means another episode of the same version."""
+    return reference.split("#")[0] + against if against.startswith("#") else against
+
+
+def _worst(opened: Opened) -> int:
+    return int(opened.recorded.scores().argmax())
+
+
+def _target(*abouts: About) -> Path:
+    names = [f"{about.name}-{about.version}".strip("-") for about in abouts]
+    return OUT / f"{_safe(names)}.html"
+
+
+def _safe(names: Sequence[str]) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", "-against-".join(names)) or "play"
+
+
+def _opens(target: Path) -> bool:
+    try:
+        return webbrowser.open(target.resolve().as_uri())
+    except webbrowser.Error:
+        return False

@@ -1,0 +1,51 @@
+"""Frames of environments that record no scene: played again and rendered, for a few episodes."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from trajstore.cli.replaying import progress
+from trajstore.playback.media import data_urls
+from trajstore.playback.payload import BUDGET_BYTES, Side
+from trajstore.playback.recorded import Recorded
+from trajstore.replay import Environment, Simulator, play
+
+EPISODES = 12
+FRAMES = 120
+"""Most episodes of a page with frames, and most frames of each."""
+
+
+def add_frames(side: Side, recorded: Recorded, index: int | None, simulator: Simulator) -> None:
+    """Put rendered frames of the worst episodes (and of the one asked for) into a page.
+
+    Raises:
+        ReplayError: if the environment cannot be built or refuses an episode.
+    """
+    rows = sorted(side.record["episodes"], key=lambda row: (row["index"] != index, -row["score"]))
+    room = BUDGET_BYTES - sum(len(text) for text in side.numbers.values())
+    environment = simulator(recorded.dataset.manifest.provenance)
+    try:
+        for row in progress(rows[:EPISODES], "rendering"):
+            episode = recorded.episode(row["index"])
+            if episode is None:
+                continue
+            every = -(-(len(episode) + 1) // FRAMES)
+            pictures = list(data_urls(_rendered(play(episode, environment), environment, every)))
+            room -= sum(len(picture) for picture in pictures)
+            if room < 0 or not pictures:
+                break
+            side.frames[row["index"]] = pictures
+            row["frames"] = {"every": every}
+    finally:
+        environment.close()
+
+
+def _rendered(
+    reports: Iterator[object], environment: Environment, every: int
+) -> Iterator[np.ndarray]:
+    for step, _ in enumerate(reports):
+        if step % every == 0:
+            picture = getattr(environment, "render", lambda: None)()
+            if not isinstance(picture, np.ndarray) or picture.ndim != 3:
+                return
+            yield picture.astype(np.uint8, copy=False)
