@@ -50,13 +50,13 @@ class Constants(NamedTuple):
     rays: int = RAYS
     goal_radius: float = 0.5
     horizon: int = 250
-    reward_progress: float = 1.0
-    reward_step: float = 0.01
-    reward_discomfort: float = 0.4
+    reward_progress: float = 0.1
+    reward_step: float = 0.001
+    reward_discomfort: float = 0.05
     comfort_distance: float = 0.6
-    reward_goal: float = 10.0
-    reward_collision: float = 15.0
-    reward_timeout: float = 0.0
+    reward_goal: float = 1.0
+    reward_collision: float = 5.0
+    reward_timeout: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +68,13 @@ class RewardWeights:
     while closing in. The last step adds ``goal`` or subtracts ``collision`` or ``timeout``.
     """
 
-    progress: float = 1.0
-    step: float = 0.01
-    discomfort: float = 0.4
+    progress: float = 0.1
+    step: float = 0.001
+    discomfort: float = 0.05
     comfort_distance: float = 0.6
-    goal: float = 10.0
-    collision: float = 15.0
-    timeout: float = 0.0
+    goal: float = 1.0
+    collision: float = 5.0
+    timeout: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 
 from pipelines.env.config import Constants
+from pipelines.env.state import World
 
 FAR = 10.0
 
@@ -17,8 +18,7 @@ FAR = 10.0
 @njit(cache=True)
 def _wall_offset(x: float, y: float, wall: np.ndarray) -> tuple[float, float, float]:
     """Vector from the nearest point of a wall to ``(x, y)``, and its length."""
-    ex = wall[2] - wall[0]
-    ey = wall[3] - wall[1]
+    ex, ey = wall[2] - wall[0], wall[3] - wall[1]
     along = ((x - wall[0]) * ex + (y - wall[1]) * ey) / (ex * ex + ey * ey)
     along = min(max(along, 0.0), 1.0)
     dx = x - (wall[0] + along * ex)
@@ -34,8 +34,7 @@ def _side(ax: float, ay: float, bx: float, by: float, cx: float, cy: float) -> f
 @njit(cache=True)
 def _hides(x: float, y: float, goal: np.ndarray, wall: np.ndarray, margin: float) -> bool:
     """Whether a wall, lengthened by ``margin`` at both ends, lies between a point and the goal."""
-    ex = wall[2] - wall[0]
-    ey = wall[3] - wall[1]
+    ex, ey = wall[2] - wall[0], wall[3] - wall[1]
     scale = margin / math.sqrt(ex * ex + ey * ey)
     ax, ay = wall[0] - ex * scale, wall[1] - ey * scale
     bx, by = wall[2] + ex * scale, wall[3] + ey * scale
@@ -45,10 +44,9 @@ def _hides(x: float, y: float, goal: np.ndarray, wall: np.ndarray, margin: float
 
 
 @njit(cache=True)
-def _aim_robot(s, p):
+def _aim_robot(s: World, p: Constants) -> None:
     """Set the robot's target and its distance to the goal."""
-    x, y = s.robot[0], s.robot[1]
-    gx, gy = s.goal[0], s.goal[1]
+    x, y, gx, gy = s.robot[0], s.robot[1], s.goal[0], s.goal[1]
     s.target[0], s.target[1] = gx, gy
     s.distance = math.sqrt((gx - x) ** 2 + (gy - y) ** 2)
     if s.has_waypoint == 0:
@@ -64,7 +62,7 @@ def _aim_robot(s, p):
 
 
 @njit(cache=True)
-def _measure(s, p):
+def _measure(s: World, p: Constants) -> int:
     """Set clearance and closing speed of the pedestrian nearest to the robot; return its index."""
     x, y, heading, v = s.robot[0], s.robot[1], s.robot[2], s.robot[3]
     nearest = -1
@@ -72,13 +70,11 @@ def _measure(s, p):
     for i in range(s.pedestrians):
         gap = math.sqrt((s.position[i, 0] - x) ** 2 + (s.position[i, 1] - y) ** 2)
         if gap < best:
-            best = gap
-            nearest = i
+            best, nearest = gap, i
     s.clearance = best - p.robot_radius - p.pedestrian_radius
     s.closing = 0.0
     if nearest >= 0:
-        dx = s.position[nearest, 0] - x
-        dy = s.position[nearest, 1] - y
+        dx, dy = s.position[nearest, 0] - x, s.position[nearest, 1] - y
         ux = s.velocity[nearest, 0] - v * math.cos(heading)
         uy = s.velocity[nearest, 1] - v * math.sin(heading)
         s.closing = -(dx * ux + dy * uy) / max(best, 1e-9)
@@ -86,13 +82,11 @@ def _measure(s, p):
 
 
 @njit(cache=True)
-def _ellipse(dx: float, dy: float, ux: float, uy: float, p) -> tuple[float, float]:
+def _ellipse(dx: float, dy: float, ux: float, uy: float, p: Constants) -> tuple[float, float]:
     """Repulsion of unit strength at offset ``d`` and relative velocity ``u`` of the other."""
-    yx = ux * p.anticipation
-    yy = uy * p.anticipation
+    yx, yy = ux * p.anticipation, uy * p.anticipation
     near = max(math.sqrt(dx * dx + dy * dy), 1e-9)
-    ax = dx - yx
-    ay = dy - yy
+    ax, ay = dx - yx, dy - yy
     later = max(math.sqrt(ax * ax + ay * ay), 1e-9)
     both = near + later
     axis = max(0.5 * math.sqrt(max(both * both - yx * yx - yy * yy, 0.0)), 0.05)
@@ -105,12 +99,12 @@ def _ellipse(dx: float, dy: float, ux: float, uy: float, p) -> tuple[float, floa
 def _heed(dx: float, dy: float, aim: np.ndarray, anisotropy: float) -> float:
     """Weight of what lies at ``-d``, seen by someone who walks along ``aim``."""
     length = max(math.sqrt(dx * dx + dy * dy), 1e-9)
-    facing = -(dx * aim[0] + dy * aim[1]) / length
+    facing: float = -(dx * aim[0] + dy * aim[1]) / length
     return anisotropy + (1.0 - anisotropy) * 0.5 * (1.0 + facing)
 
 
 @njit(cache=True)
-def _drive(s, i, p):
+def _drive(s: World, i: int, p: Constants) -> None:
     """Start the push of a pedestrian with the pull along its route."""
     leg = s.leg[i]
     dx = s.route[i, leg, 0] - s.position[i, 0]
@@ -121,17 +115,15 @@ def _drive(s, i, p):
         dx = s.route[i, leg, 0] - s.position[i, 0]
         dy = s.route[i, leg, 1] - s.position[i, 1]
     length = max(math.sqrt(dx * dx + dy * dy), 1e-9)
-    s.aim[i, 0] = dx / length
-    s.aim[i, 1] = dy / length
+    s.aim[i, 0], s.aim[i, 1] = dx / length, dy / length
     s.push[i, 0] = (s.speed[i] * s.aim[i, 0] - s.velocity[i, 0]) / p.relaxation
     s.push[i, 1] = (s.speed[i] * s.aim[i, 1] - s.velocity[i, 1]) / p.relaxation
 
 
 @njit(cache=True)
-def _repel_pair(s, i, j, p):
+def _repel_pair(s: World, i: int, j: int, p: Constants) -> None:
     """Two pedestrians push each other."""
-    dx = s.position[i, 0] - s.position[j, 0]
-    dy = s.position[i, 1] - s.position[j, 1]
+    dx, dy = s.position[i, 0] - s.position[j, 0], s.position[i, 1] - s.position[j, 1]
     if dx * dx + dy * dy > p.force_reach * p.force_reach:
         return
     ux = s.velocity[j, 0] - s.velocity[i, 0]
@@ -146,7 +138,7 @@ def _repel_pair(s, i, j, p):
 
 
 @njit(cache=True)
-def _repel_walls(s, i, p):
+def _repel_walls(s: World, i: int, p: Constants) -> None:
     for w in range(s.walls):
         dx, dy, gap = _wall_offset(s.position[i, 0], s.position[i, 1], s.wall[w])
         if gap < 1.5:
@@ -156,25 +148,23 @@ def _repel_walls(s, i, p):
 
 
 @njit(cache=True)
-def _repel_robot(s, i, p):
+def _repel_robot(s: World, i: int, p: Constants) -> None:
     """Add the robot's push where it is heeded, and note its size either way."""
-    dx = s.position[i, 0] - s.robot[0]
-    dy = s.position[i, 1] - s.robot[1]
+    dx, dy = s.position[i, 0] - s.robot[0], s.position[i, 1] - s.robot[1]
     if dx * dx + dy * dy > p.force_reach * p.force_reach:
         return
     ux = s.robot[3] * math.cos(s.robot[2]) - s.velocity[i, 0]
     uy = s.robot[3] * math.sin(s.robot[2]) - s.velocity[i, 1]
     fx, fy = _ellipse(dx, dy, ux, uy, p)
     size = p.robot_strength * _heed(dx, dy, s.aim[i], p.anisotropy)
-    fx *= size
-    fy *= size
+    fx, fy = fx * size, fy * size
     s.robot_force[i] += math.sqrt(fx * fx + fy * fy) / p.substeps
     s.push[i, 0] += s.reacts[i] * fx
     s.push[i, 1] += s.reacts[i] * fy
 
 
 @njit(cache=True)
-def _walk(s, i, h, p):
+def _walk(s: World, i: int, h: float, p: Constants) -> None:
     """Move one pedestrian by its push, and keep it out of the walls."""
     size = math.sqrt(s.push[i, 0] ** 2 + s.push[i, 1] ** 2)
     if size > p.max_push:
@@ -187,42 +177,37 @@ def _walk(s, i, h, p):
     if pace > limit:
         vx *= limit / pace
         vy *= limit / pace
-    s.velocity[i, 0] = vx
-    s.velocity[i, 1] = vy
-    x = s.position[i, 0] + vx * h
-    y = s.position[i, 1] + vy * h
+    s.velocity[i, 0], s.velocity[i, 1] = vx, vy
+    x, y = s.position[i, 0] + vx * h, s.position[i, 1] + vy * h
     for w in range(s.walls):
         dx, dy, gap = _wall_offset(x, y, s.wall[w])
         if gap < p.pedestrian_radius:
             scale = p.pedestrian_radius / max(gap, 1e-9) - 1.0
             x += dx * scale
             y += dy * scale
-    s.position[i, 0] = x
-    s.position[i, 1] = y
+    s.position[i, 0], s.position[i, 1] = x, y
 
 
 @njit(cache=True)
-def _crowd_substep(s, h, p):
-    count = s.pedestrians
-    for i in range(count):
+def _crowd_substep(s: World, h: float, p: Constants) -> None:
+    for i in range(s.pedestrians):
         _drive(s, i, p)
-    for i in range(count):
-        for j in range(i + 1, count):
+    for i in range(s.pedestrians):
+        for j in range(i + 1, s.pedestrians):
             _repel_pair(s, i, j, p)
-    for i in range(count):
+    for i in range(s.pedestrians):
         _repel_walls(s, i, p)
         _repel_robot(s, i, p)
-    for i in range(count):
+    for i in range(s.pedestrians):
         _walk(s, i, h, p)
 
 
 @njit(cache=True)
-def _robot_substep(s, v_target, omega_target, h, p):
-    dv = min(max(v_target - s.robot[3], -p.max_acceleration * h), p.max_acceleration * h)
+def _robot_substep(s: World, v_target: float, omega_target: float, h: float, p: Constants) -> None:
+    limit = p.max_acceleration * h
+    s.robot[3] += min(max(v_target - s.robot[3], -limit), limit)
     limit = p.max_turn_acceleration * h
-    turn = min(max(omega_target - s.robot[4], -limit), limit)
-    s.robot[3] += dv
-    s.robot[4] += turn
+    s.robot[4] += min(max(omega_target - s.robot[4], -limit), limit)
     middle = s.robot[2] + 0.5 * s.robot[4] * h
     s.robot[0] += s.robot[3] * math.cos(middle) * h
     s.robot[1] += s.robot[3] * math.sin(middle) * h
@@ -235,12 +220,11 @@ def _robot_substep(s, v_target, omega_target, h, p):
 
 
 @njit(cache=True)
-def _judge(s, p):
+def _judge(s: World, p: Constants) -> None:
     """Set the outcome that a contact or the goal brings about."""
     nearest = _measure(s, p)
     if s.clearance < 0.0:
-        dx = s.position[nearest, 0] - s.robot[0]
-        dy = s.position[nearest, 1] - s.robot[1]
+        dx, dy = s.position[nearest, 0] - s.robot[0], s.position[nearest, 1] - s.robot[1]
         ahead = dx * math.cos(s.robot[2]) + dy * math.sin(s.robot[2])
         towards = s.robot[3] * ahead / max(math.sqrt(dx * dx + dy * dy), 1e-9)
         s.robot_at_fault = 1 if towards > 0.1 else 0
@@ -256,18 +240,16 @@ def _judge(s, p):
 
 
 @njit(cache=True)
-def _reward(s, before, p):
-    reward = p.reward_progress * (before - s.distance) - p.reward_step
+def _reward(s: World, before: float, p: Constants) -> float:
+    reward: float = p.reward_progress * (before - s.distance) - p.reward_step
     if s.clearance < p.comfort_distance:
         depth = 1.0 - max(s.clearance, 0.0) / p.comfort_distance
         reward -= p.reward_discomfort * depth * (0.5 + 0.5 * min(max(s.closing, 0.0), 2.0))
     if s.outcome == 1:
-        reward += p.reward_goal
-    elif s.outcome == 2 or s.outcome == 3:
-        reward -= p.reward_collision
-    elif s.outcome == 4:
-        reward -= p.reward_timeout
-    return reward
+        return reward + p.reward_goal
+    if s.outcome == 4:
+        return reward - p.reward_timeout
+    return reward if s.outcome == 0 else reward - p.reward_collision
 
 
 @njit(cache=True)

@@ -6,6 +6,7 @@ nothing with ``kernel`` but the constants and the record of a world. Notation: `
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipelines.env.config import Constants
 from pipelines.env.state import Outcome
@@ -13,23 +14,25 @@ from pipelines.env.state import Outcome
 FARTHEST = 10.0
 WALL_REACH = 1.5
 
+Floats = NDArray[np.float64]
 
-def offsets_from_walls(points: np.ndarray, walls: np.ndarray) -> np.ndarray:
+
+def offsets_from_walls(points: Floats, walls: Floats) -> Floats:
     """Vectors ``[M, W, 2]`` from the nearest point of each wall to each of ``[M, 2]`` points."""
     start, extent = walls[:, :2], walls[:, 2:] - walls[:, :2]
     relative = points[:, None, :] - start
     share = (relative * extent).sum(axis=2) / (extent**2).sum(axis=1)
-    return relative - np.clip(share, 0.0, 1.0)[..., None] * extent
+    offsets: Floats = relative - np.clip(share, 0.0, 1.0)[..., None] * extent
+    return offsets
 
 
-def unit(vectors: np.ndarray) -> np.ndarray:
+def unit(vectors: Floats) -> Floats:
     """The vectors along the last axis, each of length one."""
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
+    scaled: Floats = vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
+    return scaled
 
 
-def elliptical_force(
-    offset: np.ndarray, relative_velocity: np.ndarray, constants: Constants
-) -> np.ndarray:
+def elliptical_force(offset: Floats, relative_velocity: Floats, constants: Constants) -> Floats:
     """Repulsion of unit strength, ``[..., 2]``.
 
     Johansson, Helbing & Shukla (2007), eq. 4-6: the ellipse has its foci where the other is now
@@ -42,22 +45,25 @@ def elliptical_force(
     minor = np.maximum(np.sqrt(squared) / 2.0, 0.05)
     contact = constants.robot_radius + constants.pedestrian_radius
     size = np.exp((contact - minor) / constants.force_range) * both / (4.0 * minor)
-    return size[..., None] * (unit(offset) + unit(later))
+    force: Floats = size[..., None] * (unit(offset) + unit(later))
+    return force
 
 
-def heed(offset: np.ndarray, aim: np.ndarray, anisotropy: float) -> np.ndarray:
+def heed(offset: Floats, aim: Floats, anisotropy: float) -> Floats:
     """Weight of what lies at ``-offset``: 1 straight ahead, ``anisotropy`` behind."""
     facing = -(unit(offset) * aim).sum(axis=-1)
-    return anisotropy + (1.0 - anisotropy) * (1.0 + facing) / 2.0
+    weight: Floats = anisotropy + (1.0 - anisotropy) * (1.0 + facing) / 2.0
+    return weight
 
 
-def heading_vector(heading: float) -> np.ndarray:
+def heading_vector(heading: float) -> Floats:
     """``[2]`` of length one."""
     return np.array([np.cos(heading), np.sin(heading)])
 
 
-def _near(offset: np.ndarray, reach: float) -> np.ndarray:
-    return (offset**2).sum(axis=-1) <= reach**2
+def _near(offset: Floats, reach: float) -> Floats:
+    near: Floats = 1.0 * ((offset**2).sum(axis=-1) <= reach**2)
+    return near
 
 
 def _choose_legs(world: np.void, count: int, constants: Constants) -> None:
@@ -70,7 +76,7 @@ def _choose_legs(world: np.void, count: int, constants: Constants) -> None:
     world["aim"][:count] = unit(goals - world["position"][:count])
 
 
-def _crowd_push(world: np.void, count: int, constants: Constants) -> np.ndarray:
+def _crowd_push(world: np.void, count: int, constants: Constants) -> Floats:
     """Acceleration ``[P, 2]`` that pedestrians cause each other."""
     position, velocity = world["position"][:count], world["velocity"][:count]
     offset = position[:, None] - position[None, :]
@@ -79,33 +85,33 @@ def _crowd_push(world: np.void, count: int, constants: Constants) -> np.ndarray:
         offset, world["aim"][:count, None], constants.anisotropy
     )
     strength = strength * _near(offset, constants.force_reach) * ~np.eye(count, dtype=bool)
-    push: np.ndarray = (strength[..., None] * elliptical_force(offset, relative, constants)).sum(
-        axis=1
-    )
+    push: Floats = (strength[..., None] * elliptical_force(offset, relative, constants)).sum(axis=1)
     return push
 
 
-def _wall_push(world: np.void, count: int, constants: Constants) -> np.ndarray:
+def _wall_push(world: np.void, count: int, constants: Constants) -> Floats:
     offset = offsets_from_walls(world["position"][:count], world["wall"][: world["walls"]])
     gap = np.linalg.norm(offset, axis=2)
     size = np.exp((constants.pedestrian_radius - gap) / constants.wall_range) * (gap < WALL_REACH)
-    push: np.ndarray = constants.wall_strength * (size[..., None] * unit(offset)).sum(axis=1)
+    push: Floats = constants.wall_strength * (size[..., None] * unit(offset)).sum(axis=1)
     return push
 
 
-def _robot_push(world: np.void, count: int, constants: Constants) -> np.ndarray:
+def _robot_push(world: np.void, count: int, constants: Constants) -> Floats:
     """Acceleration ``[P, 2]`` that the robot would cause everybody, heeding or not."""
     x, y, heading, v, _ = world["robot"]
     offset = world["position"][:count] - np.array([x, y])
     relative = v * heading_vector(heading) - world["velocity"][:count]
     strength = constants.robot_strength * heed(offset, world["aim"][:count], constants.anisotropy)
     strength = strength * _near(offset, constants.force_reach)
-    return strength[:, None] * elliptical_force(offset, relative, constants)
+    push: Floats = strength[:, None] * elliptical_force(offset, relative, constants)
+    return push
 
 
-def _limited(vectors: np.ndarray, longest: np.ndarray | float) -> np.ndarray:
+def _limited(vectors: Floats, longest: Floats | float) -> Floats:
     length = np.maximum(np.linalg.norm(vectors, axis=1), 1e-300)
-    return vectors * np.minimum(1.0, longest / length)[:, None]
+    limited: Floats = vectors * np.minimum(1.0, longest / length)[:, None]
+    return limited
 
 
 def _move_crowd(world: np.void, seconds: float, constants: Constants) -> None:
@@ -148,12 +154,12 @@ def _move_robot(
     world["robot"] = (x, y, heading, v, omega)
 
 
-def _crosses(first: np.ndarray, last: np.ndarray, walls: np.ndarray) -> np.ndarray:
+def _crosses(first: Floats, last: Floats, walls: Floats) -> NDArray[np.bool_]:
     """Which walls ``[W, 4]`` a straight way meets."""
 
-    def side(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
+    def side(a: Floats, b: Floats, c: Floats) -> Floats:
         one, two = b - a, c - a
-        turn: np.ndarray = one[..., 0] * two[..., 1] - one[..., 1] * two[..., 0]
+        turn: Floats = one[..., 0] * two[..., 1] - one[..., 1] * two[..., 0]
         return turn
 
     start, end = walls[:, :2], walls[:, 2:]
@@ -173,7 +179,7 @@ def _find_target(world: np.void, constants: Constants) -> None:
     world["distance"] = sum(float(np.linalg.norm(leg)) for leg in legs)
 
 
-def _find_nearest(world: np.void, constants: Constants) -> np.ndarray:
+def _find_nearest(world: np.void, constants: Constants) -> Floats:
     """Set clearance and closing speed; the offset ``[2]`` of the nearest pedestrian."""
     count = int(world["pedestrians"])
     contact = constants.robot_radius + constants.pedestrian_radius
@@ -187,7 +193,7 @@ def _find_nearest(world: np.void, constants: Constants) -> np.ndarray:
     relative = world["velocity"][nearest] - robot_velocity
     world["clearance"] = gaps[nearest] - contact
     world["closing"] = -float(unit(offset[nearest]) @ relative)
-    nearest_offset: np.ndarray = offset[nearest]
+    nearest_offset: Floats = offset[nearest]
     return nearest_offset
 
 
@@ -234,7 +240,7 @@ def begin(worlds: np.ndarray, rows: np.ndarray, constants: Constants) -> None:
         _find_nearest(worlds[row], constants)
 
 
-def _advance(world: np.void, action: np.ndarray, constants: Constants) -> None:
+def _advance(world: np.void, action: Floats, constants: Constants) -> None:
     speed, turn = np.clip(action.astype(float), -1.0, 1.0)
     wish = ((speed + 1.0) / 2.0 * constants.max_speed, turn * constants.max_turn_rate)
     before = float(world["distance"])

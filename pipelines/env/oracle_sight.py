@@ -1,28 +1,31 @@
 """The observation again, in plain NumPy: what ``sight`` is tested against."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipelines.env.config import NEIGHBOUR_FEATURES, NEIGHBOURS, OWN_FEATURES, Constants
 from pipelines.env.oracle import heading_vector, offsets_from_walls, unit
 
+Floats = NDArray[np.float64]
 
-def closeness(surface: np.ndarray, constants: Constants) -> np.ndarray:
+
+def closeness(surface: Floats, constants: Constants) -> Floats:
     """1 at contact, 0 from the sensing range on."""
     return np.clip(1.0 - surface / constants.sensing_range, 0.0, 1.0) ** 2
 
 
-def _own_axes(world: np.void) -> np.ndarray:
+def _own_axes(world: np.void) -> Floats:
     """``[2, 2]``: rows are ahead and left, so that ``axes @ vector`` is in the robot's frame."""
     ahead = heading_vector(world["robot"][2])
     return np.array([ahead, [-ahead[1], ahead[0]]])
 
 
-def _place(world: np.void, point: np.ndarray) -> np.ndarray:
+def _place(world: np.void, point: Floats) -> Floats:
     offset = _own_axes(world) @ (point - world["robot"][:2])
     return np.append(unit(offset), 1.0 - min(float(np.linalg.norm(offset)), 10.0) / 10.0)
 
 
-def _urgency(offset: np.ndarray, velocity: np.ndarray, constants: Constants) -> np.ndarray:
+def _urgency(offset: Floats, velocity: Floats, constants: Constants) -> Floats:
     """From the first time at which ``|offset + velocity t|`` is the contact distance, ``[M]``."""
     contact = constants.robot_radius + constants.pedestrian_radius
     a = np.maximum((velocity**2).sum(axis=1), 1e-300)
@@ -35,7 +38,7 @@ def _urgency(offset: np.ndarray, velocity: np.ndarray, constants: Constants) -> 
     return np.where(c <= 0.0, 1.0, soon)
 
 
-def _neighbours(world: np.void, constants: Constants) -> np.ndarray:
+def _neighbours(world: np.void, constants: Constants) -> Floats:
     """``[6, 5]``, nearest first, zeros where nobody is."""
     count, axes = int(world["pedestrians"]), _own_axes(world)
     contact = constants.robot_radius + constants.pedestrian_radius
@@ -56,7 +59,7 @@ def _neighbours(world: np.void, constants: Constants) -> np.ndarray:
     return slots
 
 
-def _rays(world: np.void, constants: Constants) -> np.ndarray:
+def _rays(world: np.void, constants: Constants) -> Floats:
     """``[18]``; each ray meets the wall where both their parameters are in range."""
     angles = world["robot"][2] + 2.0 * np.pi * np.arange(constants.rays) / constants.rays
     rays = np.stack([np.cos(angles), np.sin(angles)], axis=1)[:, None]

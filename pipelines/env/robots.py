@@ -21,7 +21,8 @@ def _steer(wish: np.ndarray) -> np.ndarray:
     pace = np.linalg.norm(wish, axis=1) * np.maximum(np.cos(bearing), 0.0)
     turn = 2.5 * bearing / TOP_TURN
     actions = np.stack([2.0 * pace / TOP_SPEED - 1.0, turn], axis=1)
-    return np.clip(actions, -1.0, 1.0).astype(np.float32)
+    steered: np.ndarray = np.clip(actions, -1.0, 1.0).astype(np.float32)
+    return steered
 
 
 def straight(observations: np.ndarray) -> np.ndarray:
@@ -30,7 +31,8 @@ def straight(observations: np.ndarray) -> np.ndarray:
 
 
 def _surface(closeness: np.ndarray) -> np.ndarray:
-    return SENSING_RANGE * (1.0 - np.sqrt(np.clip(closeness, 0.0, 1.0)))
+    room: np.ndarray = SENSING_RANGE * (1.0 - np.sqrt(np.clip(closeness, 0.0, 1.0)))
+    return room
 
 
 def _from_pedestrians(observations: np.ndarray) -> np.ndarray:

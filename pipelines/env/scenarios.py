@@ -75,11 +75,13 @@ class Scenario:
 
 
 def _stream(entry: Mapping[str, Any]) -> Stream:
-    def box(key: str) -> Any:
-        return tuple(map(float, entry[key])) if key in entry else None
-
+    circle = entry.get("circle")
     return Stream(
-        box("from"), box("via"), box("to"), box("circle"), float(entry.get("spread", 0.0))
+        start=_box(entry["from"]) if "from" in entry else None,
+        via=_box(entry["via"]) if "via" in entry else None,
+        end=_box(entry["to"]) if "to" in entry else None,
+        circle=None if circle is None else (float(circle[0]), float(circle[1])),
+        spread=float(entry.get("spread", 0.0)),
     )
 
 

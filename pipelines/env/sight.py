@@ -19,6 +19,7 @@ import numpy as np
 from numba import njit
 
 from pipelines.env.config import Constants
+from pipelines.env.state import World
 
 
 @njit(cache=True)
@@ -28,7 +29,7 @@ def _closeness(surface: float, reach: float) -> float:
 
 
 @njit(cache=True)
-def _place(s, point, out, at):
+def _place(s: World, point: np.ndarray, out: np.ndarray, at: int) -> None:
     dx = point[0] - s.robot[0]
     dy = point[1] - s.robot[1]
     length = max(math.sqrt(dx * dx + dy * dy), 1e-9)
@@ -40,7 +41,7 @@ def _place(s, point, out, at):
 
 
 @njit(cache=True)
-def _urgency(dx, dy, ux, uy, contact, horizon):
+def _urgency(dx: float, dy: float, ux: float, uy: float, contact: float, horizon: float) -> float:
     """1 at contact, 0 if two discs on straight courses do not touch within the horizon."""
     toward = dx * ux + dy * uy
     gap = dx * dx + dy * dy - contact * contact
@@ -54,7 +55,7 @@ def _urgency(dx, dy, ux, uy, contact, horizon):
 
 
 @njit(cache=True)
-def _neighbour(s, i, out, at, p):
+def _neighbour(s: World, i: int, out: np.ndarray, at: int, p: Constants) -> None:
     c = math.cos(s.robot[2])
     si = math.sin(s.robot[2])
     wx = s.position[i, 0] - s.robot[0]
@@ -76,7 +77,7 @@ def _neighbour(s, i, out, at, p):
 
 
 @njit(cache=True)
-def _neighbours(s, out, at, p):
+def _neighbours(s: World, out: np.ndarray, at: int, p: Constants) -> None:
     """The nearest pedestrians by distance, nearest first; equal distances by index."""
     floor = -1.0
     last = -1
@@ -100,7 +101,7 @@ def _neighbours(s, out, at, p):
 
 
 @njit(cache=True)
-def _rays(s, out, at, p):
+def _rays(s: World, out: np.ndarray, at: int, p: Constants) -> None:
     x, y = s.robot[0], s.robot[1]
     for k in range(p.rays):
         if s.walls == 0:
@@ -157,7 +158,7 @@ def _to_segment(x: float, y: float, wall: np.ndarray) -> float:
 
 
 @njit(cache=True)
-def _cell(s, x, y, p):
+def _cell(s: World, x: float, y: float, p: Constants) -> int:
     for i in range(s.pedestrians):
         dx = x - s.position[i, 0]
         dy = y - s.position[i, 1]

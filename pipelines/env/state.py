@@ -5,6 +5,7 @@ the worlds. Lengths are metres, speeds m/s, angles radians.
 """
 
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 
@@ -58,6 +59,10 @@ STATE = np.dtype(
     ],
     align=True,
 )
+
+
+World = Any
+"""One record of ``STATE`` as compiled code sees it: fields are attributes."""
 
 
 def empty_worlds(count: int) -> np.ndarray:

@@ -75,7 +75,7 @@ class SocialNavVecEnv(VecEnv):
         """Keep the actions, ``[num_envs, 2]``, for ``step_wait``."""
         self._actions = actions
 
-    def step_wait(self) -> Any:
+    def step_wait(self) -> tuple[Observation, np.ndarray, np.ndarray, list[dict[str, Any]]]:  # type: ignore[override]
         """Observations, ``float32[N]`` rewards, ``bool[N]`` ends, infos."""
         self.worlds.advance(self._actions)
         states = self.worlds.states
@@ -109,14 +109,14 @@ class SocialNavVecEnv(VecEnv):
     def close(self) -> None:
         """Nothing to release."""
 
-    def get_attr(self, attr_name: str, indices: None | int | Iterable[int] = None) -> list[Any]:
+    def get_attr(self, attr_name: str, indices: int | Iterable[int] | None = None) -> list[Any]:
         """The attribute of the batch, once for each chosen world."""
         if attr_name == "render_mode":
             return [None for _ in self._get_indices(indices)]
         return [getattr(self, attr_name) for _ in self._get_indices(indices)]
 
     def set_attr(
-        self, attr_name: str, value: Any, indices: None | int | Iterable[int] = None
+        self, attr_name: str, value: object, indices: int | Iterable[int] | None = None
     ) -> None:
         """Set an attribute of the whole batch.
 
@@ -133,16 +133,16 @@ class SocialNavVecEnv(VecEnv):
     def env_method(
         self,
         method_name: str,
-        *method_args: Any,
-        indices: None | int | Iterable[int] = None,
-        **method_kwargs: Any,
+        *method_args: object,
+        indices: int | Iterable[int] | None = None,
+        **method_kwargs: object,
     ) -> list[Any]:
         """Call a method of the batch once, and return the answer for each chosen world."""
         answer = getattr(self, method_name)(*method_args, **method_kwargs)
         return [answer for _ in self._get_indices(indices)]
 
     def env_is_wrapped(
-        self, wrapper_class: type[Any], indices: None | int | Iterable[int] = None
+        self, wrapper_class: type[Any], indices: int | Iterable[int] | None = None
     ) -> list[bool]:
         """Never."""
         return [False for _ in self._get_indices(indices)]

@@ -62,9 +62,10 @@ class Worlds:
 
     def observation_of(self, row: int) -> Observation:
         """A copy of the latest observation of one world."""
+        vector = np.array(self._vector[row])
         if self._grid is None:
-            return self._vector[row].copy()
-        return {"vector": self._vector[row].copy(), "grid": self._grid[row].copy()}
+            return vector
+        return {"vector": vector, "grid": np.array(self._grid[row])}
 
     def _observe(self, rows: np.ndarray) -> None:
         physics.observe(self.states, rows, self._constants, self._vector)
