@@ -14,7 +14,7 @@ from loguru import logger
 from pipelines.contract import contract_of
 from pipelines.env.config import ENV_VERSION
 from pipelines.env.make import make_vec_env
-from pipelines.env.scenarios import names
+from pipelines.env.scenarios import scenario_names
 from pipelines.env.schema import episode_schema
 from pipelines.evaluation import EVALUATION_SEEDS, episode_list, evaluate
 from pipelines.fanout import run_tasks
@@ -39,7 +39,7 @@ class Task:
 def train_seed(task: Task) -> dict[str, Any]:
     """Train one seed, keep its best policy, judge it on episodes that chose nothing."""
     params, config = task.params, task.env.config()
-    scenarios = task.env.scenarios or names()
+    scenarios = task.env.scenarios or scenario_names()
     run = f"expert/seed_{task.seed}"
     choosing = episode_list(scenarios, each=params.select_each, first_seed=EVALUATION_SEEDS)
     training = Training(

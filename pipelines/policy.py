@@ -122,7 +122,7 @@ def save_policy(
 ) -> str:
     """Write a policy's folder, whole or not at all; return the digest of its tensors."""
     payload = safetensors.torch.save(
-        {name: tensor.contiguous() for name, tensor in sorted(policy.state_dict().items())}
+        {name: value.clone() for name, value in sorted(policy.state_dict().items())}
     )
     digest = hashlib.sha256(payload).hexdigest()
     document = {

@@ -41,7 +41,8 @@ class PpoParams:
         entropy: weight of the entropy bonus.
         value_weight: weight of the value loss.
         max_grad_norm: gradients of policy and critic are clipped apart.
-        log_std: initial logarithm of the action noise.
+        log_std: logarithm of the action noise at the first step.
+        final_log_std: reached in a straight line at the last step of the budget.
     """
 
     hidden: tuple[int, ...]
@@ -58,6 +59,7 @@ class PpoParams:
     value_weight: float
     max_grad_norm: float
     log_std: float
+    final_log_std: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +91,16 @@ class GuardedPPO(PPO):
     demonstrations: DemonstrationBatches | None = None
     last_losses: dict[str, float]
     best: dict[str, torch.Tensor]
+    noise: tuple[float, float]
 
     def _update_info_buffer(self, infos: Any, dones: Any = None) -> None:  # noqa: ANN401
         """Nothing: fixed evaluation episodes say how the policy does, not training's own."""
+
+    def set_noise(self, done: float) -> None:
+        """Set the action noise for a share ``done`` of the budget; it is no learnt parameter."""
+        first, last = self.noise
+        with torch.no_grad():
+            self.policy.log_std.fill_(first + (last - first) * min(1.0, done))
 
     def train(self) -> None:
         """One update over the rollout buffer."""
@@ -193,5 +202,9 @@ def make_ppo(
     model.guards = guards
     model.last_losses = {}
     model.best = {}
+    start = guards.log_std if guards else params.log_std
+    model.noise = (start, min(start, params.final_log_std))
+    model.policy.log_std.requires_grad_(False)
+    model.set_noise(0.0)
     model._total_timesteps = total_steps
     return model

@@ -3,8 +3,8 @@
 import argparse
 import csv
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,8 @@ from pipelines.settings import EnvParams, FinetuneParams, PretrainParams
 from trajstore.dataset import Dataset
 
 Floats = NDArray[np.float32]
+Draw = Callable[[], Iterator[tuple[Floats, Floats]]]
+"""Begins one shuffled pass: batches of observations ``[B, D]`` and actions ``[B, A]``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +75,28 @@ def demonstrations(dataset: Dataset, chosen: NDArray[np.bool_], *, gamma: float)
     )
 
 
-def shuffled_actions(demos: Demonstrations, *, seed: int) -> Demonstrations:
-    """The same demonstrations with actions and returns of other steps: nothing to learn."""
-    order = np.random.default_rng(seed).permutation(len(demos.action))
-    return Demonstrations(demos.observation, demos.action[order], demos.returns[order])
+def passes(
+    dataset: Dataset,
+    chosen: NDArray[np.bool_],
+    *,
+    batch: int,
+    shuffled: bool,
+    rng: np.random.Generator,
+) -> Draw:
+    """Shuffled passes over the chosen episodes, streamed from the store.
+
+    With ``shuffled`` each action is that of another step of its batch: everything about the
+    actions is kept except what they have to do with the observations.
+    """
+
+    def draw() -> Iterator[tuple[Floats, Floats]]:
+        stream = dataset.batches(batch, rng=rng, where=chosen, fields=("observation", "action"))
+        for rows in stream:
+            if len(rows["action"]) == batch:
+                order = rng.permutation(batch) if shuffled else slice(None)
+                yield rows["observation"], rows["action"][order]
+
+    return draw
 
 
 def train_clone(task: Task) -> None:
@@ -93,16 +113,17 @@ def train_clone(task: Task) -> None:
     chosen = chosen_episodes(dataset, count=task.params.episodes, turn=turn)
     demos = demonstrations(dataset, chosen, gamma=task.online.ppo.gamma)
     if task.shuffled:
-        demos = shuffled_actions(demos, seed=task.seed)
+        demos = replace(demos, returns=rng.permutation(demos.returns))
     architecture = Architecture(
         demos.observation.shape[1], demos.action.shape[1], task.online.ppo.hidden
     )
     policy = build_policy(architecture, log_std=task.online.ppo.log_std)
-    set_standardisation(
-        policy, mean=demos.observation.mean(0), std=demos.observation.std(0)
-    )
-    draw = _shuffled_passes(demos, task.params.batch, rng)
-    curve = clone(policy, draw, params=task.params, updates=_updates(demos, task.params), rng=rng)
+    set_standardisation(policy, mean=demos.observation.mean(0), std=demos.observation.std(0))
+    batch = min(task.params.batch, len(demos.action))
+    draw = passes(dataset, chosen, batch=batch, shuffled=task.shuffled, rng=rng)
+    updates = task.params.epochs * (len(demos.action) // batch)
+    params = replace(task.params, batch=batch)
+    curve = clone(policy, draw, params=params, updates=updates, rng=rng)
     critic = teach_critic(
         policy, demos, epochs=task.params.critic_epochs, batch=task.params.batch, rng=rng
     )
@@ -127,22 +148,6 @@ def train_clone(task: Task) -> None:
             notes=[f"critic loss {critic[0]:.4f} -> {critic[-1]:.4f}"] if critic else [],
         ),
     )
-
-
-def _updates(demos: Demonstrations, params: PretrainParams) -> int:
-    return params.epochs * (len(demos.action) // params.batch)
-
-
-def _shuffled_passes(  # the batches are copies, so that nothing holds the whole order
-    demos: Demonstrations, batch: int, rng: np.random.Generator
-) -> "type[Iterator[tuple[Floats, Floats]]]":
-    def draw() -> Iterator[tuple[Floats, Floats]]:
-        order = rng.permutation(len(demos.action))
-        for first in range(0, len(order) - batch + 1, batch):
-            rows = order[first : first + batch]
-            yield demos.observation[rows], demos.action[rows]
-
-    return draw  # type: ignore[return-value]
 
 
 def _write_curve(path: Path, curve: Sequence[dict[str, float]]) -> None:

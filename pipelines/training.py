@@ -110,9 +110,7 @@ def _learner(training: Training, env: VecEnv) -> GuardedPPO:
         model.policy.load_state_dict(training.start.policy.state_dict())
         model.reference = training.start.policy
         model.demonstrations = training.demonstrations
-        if training.guards is not None:
-            with torch.no_grad():
-                model.policy.log_std.fill_(training.guards.log_std)
+        model.set_noise(0.0)
     return model
 
 
@@ -143,6 +141,7 @@ def _advance(training: Training, model: GuardedPPO, losses: list[dict[str, float
     callback.init_callback(model)
     goal = min(model.num_timesteps + training.budget.evaluate_every, training.budget.steps)
     while model.num_timesteps < goal:
+        model.set_noise(model.num_timesteps / training.budget.steps)
         model.collect_rollouts(env, callback, model.rollout_buffer, model.n_steps)
         done = min(1.0, model.num_timesteps / training.budget.steps)
         model._current_progress_remaining = 1.0 - done

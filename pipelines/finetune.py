@@ -1,0 +1,197 @@
+"""Stage: online training of one arm, every seed; a start policy is all that tells arms apart."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from loguru import logger
+from numpy.typing import NDArray
+
+from pipelines.contract import check_contract, contract_of
+from pipelines.env.config import ENV_VERSION
+from pipelines.env.make import make_vec_env
+from pipelines.env.rollout import record_rollout
+from pipelines.env.scenarios import scenario_names
+from pipelines.env.schema import episode_schema
+from pipelines.evaluation import EVALUATION_SEEDS, episode_list, evaluate
+from pipelines.fanout import run_tasks
+from pipelines.inputs import code_digest, is_finished, start_afresh
+from pipelines.params import read_section
+from pipelines.policy import Architecture, SavedPolicy, load_policy, save_policy
+from pipelines.ppo import DemonstrationBatches
+from pipelines.progress import note, watch
+from pipelines.runlog import RunRecord, RunStatus, episode_row, write_episodes, write_run
+from pipelines.settings import EnvParams, FinetuneParams
+from pipelines.snqi import load_baseline
+from pipelines.training import Training, run_training, settings
+from trajstore.dataset import Dataset
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One seed of one arm."""
+
+    arm: str
+    params: FinetuneParams
+    env: EnvParams
+    seed: int
+    start: Path | None
+    dataset: Path | None
+    folder: Path
+
+
+def evaluation_episodes(params: FinetuneParams, scenarios: Sequence[str]) -> list[tuple[str, int]]:
+    """The episodes of every evaluation, the same for every arm and seed."""
+    return episode_list(scenarios, each=params.evaluate_each, first_seed=EVALUATION_SEEDS + 100_000)
+
+
+def final_episodes(params: FinetuneParams, scenarios: Sequence[str]) -> list[tuple[str, int]]:
+    """The episodes of the last evaluation; no other evaluation plays them."""
+    return episode_list(scenarios, each=params.final_each, first_seed=EVALUATION_SEEDS + 200_000)
+
+
+def demonstration_batches(dataset: Dataset, *, seed: int) -> DemonstrationBatches:
+    """Endless random transitions of a dataset, for the guard that keeps fitting them."""
+    rng = np.random.default_rng(seed)
+
+    def draw(count: int) -> tuple[Floats, Floats]:
+        rows = dataset.sample(count, rng=rng, fields=("observation", "action"))
+        return rows["observation"], rows["action"]
+
+    return draw
+
+
+def train_seed(task: Task) -> str:
+    """Train one seed of an arm unless its finished run is there; say what was done."""
+    start = load_policy(task.start) if task.start else None
+    inputs = _inputs(task, start)
+    training = _training(task, start)
+    parameters = settings(training) | {
+        "env": asdict(task.env),
+        "evaluate_each": task.params.evaluate_each,
+        "final_each": task.params.final_each,
+    }
+    if is_finished(task.folder, inputs=inputs, parameters=parameters):
+        return f"{task.arm} seed {task.seed}: finished before"
+    start_afresh(task.folder, inputs=inputs, parameters=parameters)
+    model = run_training(training, task.folder)
+    config = task.env.config()
+    contract = contract_of(episode_schema(config), environment=ENV_VERSION)
+    architecture = Architecture(
+        model.observation_space.shape[0],  # type: ignore[index]
+        model.action_space.shape[0],  # type: ignore[index]
+        task.params.ppo.hidden,
+    )
+    target = task.folder / "policy"
+    if not target.exists():
+        save_policy(model.policy, target, architecture=architecture, contract=contract)
+    scenarios = task.env.scenarios or scenario_names()
+    judged = final_episodes(task.params, scenarios)
+    episodes = record_rollout(load_policy(target).actor, judged, config)
+    baseline = load_baseline()
+    write_episodes(task.folder, [episode_row(episode, baseline) for episode in episodes])
+    write_run(
+        task.folder,
+        RunRecord(
+            arm=task.arm,
+            seed=task.seed,
+            status=RunStatus.COMPLETED,
+            steps=model.num_timesteps,
+            inputs=inputs,
+            parameters=parameters,
+        ),
+    )
+    return f"{task.arm} seed {task.seed}: {model.num_timesteps:,} online steps"
+
+
+def _inputs(task: Task, start: SavedPolicy | None) -> dict[str, str]:
+    inputs = {"code": code_digest()}
+    if start is not None:
+        inputs["start"] = start.digest
+    if task.dataset is not None:
+        inputs["dataset"] = Dataset.open(task.dataset).manifest.content_digest
+    return inputs
+
+
+def _training(task: Task, start: SavedPolicy | None) -> Training:
+    params, config = task.params, task.env.config()
+    scenarios = task.env.scenarios or scenario_names()
+    episodes = evaluation_episodes(params, scenarios)
+    run = f"{task.arm}/seed_{task.seed}"
+    demonstrations = None
+    if start is not None:
+        contract = contract_of(episode_schema(config), environment=ENV_VERSION)
+        check_contract(contract, start.contract, where=f"start policy {task.start}")
+    if task.dataset is not None:
+        demonstrations = demonstration_batches(Dataset.open(task.dataset), seed=task.seed)
+    return Training(
+        make_env=lambda seed: make_vec_env(config, num_envs=params.ppo.num_envs, seed=seed),
+        evaluate=lambda actor: evaluate(actor, episodes, config),
+        params=params.ppo,
+        budget=params.finetune if start else params.baseline,
+        seed=task.seed,
+        start=start,
+        guards=params.guards if start else None,
+        demonstrations=demonstrations,
+        progress=lambda steps, row: note(run, steps, row),
+    )
+
+
+def run(
+    arm: str,
+    params: FinetuneParams,
+    env: EnvParams,
+    out: Path,
+    *,
+    start: Path | None = None,
+    dataset: Path | None = None,
+) -> list[str]:
+    """Train every seed of an arm; ``start`` holds a clone for each of them."""
+    tasks = [
+        Task(
+            arm,
+            params,
+            env,
+            seed,
+            start / f"seed_{seed}" / "policy" if start else None,
+            dataset,
+            out / f"seed_{seed}",
+        )
+        for seed in params.seeds
+    ]
+    budget = params.finetune if start else params.baseline
+    with watch({f"{arm}/seed_{seed}": budget.steps for seed in params.seeds}):
+        return run_tasks(train_seed, tasks, engine=params.engine)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage for one arm."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    parser.add_argument("--arm", required=True, help="name of the arm, such as baseline")
+    parser.add_argument("--start", type=Path, help="folder of clones; none trains from scratch")
+    parser.add_argument("--dataset", type=Path, help="demonstrations kept in the loss")
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args(argv)
+    params = read_section(arguments.params, "finetune", FinetuneParams)
+    env = read_section(arguments.params, "env", EnvParams)
+    done = run(
+        arguments.arm,
+        params,
+        env,
+        arguments.out,
+        start=arguments.start,
+        dataset=arguments.dataset,
+    )
+    for line in done:
+        logger.info(line)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
