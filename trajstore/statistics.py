@@ -5,6 +5,7 @@ bit, however they were cut into episodes, parts or calls.
 """
 
 from collections.abc import Iterable, Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from trajstore.schema import EpisodeSchema
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 NARROW_ROW_BYTES = 1024
 _BLOCK_BYTES = 2**20
-_SAMPLE_BYTES = 2**22
+_SAMPLE_VALUES = 2**20
 _SAMPLE_ROWS = 4096
 
 
@@ -34,7 +35,8 @@ class FieldStatistics:
         self._block_rows = max(1, min(8192, _BLOCK_BYTES // field.row_bytes))
         self._held: list[np.ndarray] = []
         self._held_rows = 0
-        self._sample = _Sample(max(8, min(_SAMPLE_ROWS, _SAMPLE_BYTES // field.row_bytes)))
+        values = max(1, prod(field.shape))
+        self._sample = _Sample(max(8, min(_SAMPLE_ROWS, _SAMPLE_VALUES // values)))
         self._low: Any = None
         self._high: Any = None
         self._moments = _Moments()

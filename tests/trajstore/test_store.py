@@ -1,0 +1,139 @@
+"""A store finds the version that is meant, numbers are never used twice, hostile names stop."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+import trajstore
+from tests import factories
+from trajstore.errors import NameRefusedError, NotFoundError, StatusError
+from trajstore.files import write_json
+from trajstore.manifest import Manifest, Status
+from trajstore.recording import recordings
+from trajstore.status import Verdict, write_verdict
+from trajstore.store import Store
+
+SCHEMA = factories.SCHEMA
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+def record(store: Store, seed: int, **changes: str) -> Path:
+    with store.record("expert", schema=SCHEMA, provenance={}, **changes) as recorder:
+        recorder.add(factories.episode(seed))
+    return store.path("expert@latest")
+
+
+def judge(path: Path, status: Status) -> None:
+    write_verdict(path, Verdict(status, Manifest.read(path).content_digest))
+
+
+def test_versions_are_numbered_and_found(store: Store) -> None:
+    assert store.datasets() == [] and store.versions("expert") == []
+    paths = [record(store, seed) for seed in range(3)]
+    assert [path.name for path in paths] == ["v1", "v2", "v3"]
+    assert store.datasets() == ["expert"]
+    assert store.versions("expert") == [1, 2, 3]
+    assert store.path("expert@v2") == store.path(paths[1]) == store.path(str(paths[1]))
+    assert int(store.open("expert@v2")[0]["seed"]) == 1
+
+
+def test_a_bare_name_means_the_newest_validated_version(store: Store) -> None:
+    paths = [record(store, seed) for seed in range(3)]
+    with pytest.raises(NotFoundError, match="expected a validated version, got none among v3, v2"):
+        store.open("expert")
+    judge(paths[0], Status.VALIDATED)
+    judge(paths[1], Status.VALIDATED)
+    assert store.path("expert") == paths[1]
+    judge(paths[1], Status.QUARANTINED)
+    assert store.path("expert") == paths[0]
+
+
+def test_a_quarantined_version_opens_for_inspection_only(store: Store) -> None:
+    path = record(store, 0)
+    assert store.status("expert@v1") is Status.DRAFT
+    judge(path, Status.QUARANTINED)
+    with pytest.raises(StatusError, match="expected a version fit for training"):
+        store.open("expert@v1")
+    assert len(store.open("expert@v1", purpose="inspection")) == 1
+
+
+def test_a_verdict_on_other_content_does_not_count(store: Store) -> None:
+    path = record(store, 0)
+    write_verdict(path, Verdict(Status.VALIDATED, "0" * 64))
+    assert store.status("expert@v1") is Status.DRAFT
+
+
+def test_a_number_is_not_used_again(store: Store) -> None:
+    path = record(store, 0)
+    write_json(path.with_name("v7.status.json"), {})
+    assert record(store, 1).name == "v8"
+
+
+def test_an_unfinished_recording_is_resumed(store: Store) -> None:
+    with pytest.raises(RuntimeError), store.record("expert", schema=SCHEMA, provenance={}) as begun:
+        begun.add(factories.episode(0))
+        raise RuntimeError
+    assert [found.target.name for found in store.recordings("expert")] == ["v1"]
+    with store.record("expert", schema=SCHEMA, provenance={}) as begun:
+        assert begun.episodes == 1
+        begun.add(factories.episode(1))
+    assert len(store.open("expert@v1")) == 2
+
+
+def test_a_recording_whose_number_was_taken_goes_on_under_the_next(store: Store) -> None:
+    with pytest.raises(RuntimeError), store.record("expert", schema=SCHEMA, provenance={}) as begun:
+        begun.add(factories.episode(0))
+        raise RuntimeError
+    factories.dataset(store.folder("expert") / "v1", seed=9)
+    with store.record("expert", schema=SCHEMA, provenance={}) as begun:
+        assert begun.episodes == 1
+    assert store.versions("expert") == [1, 2]
+    assert recordings(store.folder("expert")) == []
+
+
+def test_a_version_extends_another_by_reference(store: Store) -> None:
+    first = Manifest.read(record(store, 0))
+    second = Manifest.read(record(store, 1, extends="expert@v1"))
+    assert second.episodes == 2
+    assert first.files.items() <= second.files.items()
+
+
+@pytest.mark.parametrize("name", ["../x", "/x", "", "Expert", "\u0435xpert", "a/b", ".", "a\0"])
+def test_a_hostile_name_changes_nothing(store: Store, name: str) -> None:
+    with pytest.raises(NameRefusedError):
+        store.record(name, schema=SCHEMA, provenance={})
+    with pytest.raises(NameRefusedError):
+        store.versions(name)
+    assert not store.root.exists()
+
+
+@pytest.mark.parametrize("reference", ["expert", "expert@v9", "expert@latest", "./nowhere", "../x"])
+def test_what_is_not_there_is_named(store: Store, reference: str) -> None:
+    with pytest.raises(NotFoundError, match="expected a sealed version"):
+        store.open(reference)
+
+
+def test_foreign_folders_are_passed_over(store: Store) -> None:
+    record(store, 0)
+    for name in ("Not A Dataset", ".hidden", "empty"):
+        (store.root / name).mkdir()
+    (store.folder("expert") / "v5").mkdir()
+    assert store.datasets() == ["expert"]
+    assert store.versions("expert") == [1]
+
+
+def test_the_package_gives_its_names_and_is_quiet(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        for name in trajstore.__all__:
+            assert getattr(trajstore, name).__name__ == name
+    assert dir(trajstore) == sorted(trajstore.__all__)
+    assert not caplog.records
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = trajstore.nothing  # type: ignore[attr-defined]
