@@ -1,5 +1,6 @@
 """The page, the summary, the metrics and the plots of a comparison, written to one folder."""
 
+import json
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files as resources
@@ -199,10 +200,14 @@ def _pays_off(costs: Report) -> str:
     )
 
 
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+
 def _list(pairs: Report) -> str:
     return "".join(
-        f"<dt>{escape(str(key).replace('_', ' '))}</dt><dd><code>{escape(str(value))}</code></dd>"
-        for key, value in pairs.items()
+        f"<dt>{escape(str(key).replace('_', ' '))}</dt><dd><code>{escape(_plain(value))}</code></dd>"
+        for key, value in sorted(pairs.items())
     )
 
 

@@ -1,0 +1,151 @@
+"""The page stands alone, says what the numbers say, and is the same for the same numbers."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from pipelines.compare import CompareParams, compare, load
+from pipelines.report.__main__ import main
+from pipelines.report.charts import ticks
+from pipelines.report.page import page, write_report
+from pipelines.report.summary import metrics, summary
+from tests.pipelines import runs
+
+SMALL = ("blind_corner/low", "crowd_navigation/high")
+VOID = {"meta", "br", "rect", "line", "circle", "path", "polyline", "polygon", "link"}
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> dict:
+    root = tmp_path_factory.mktemp("study")
+    grid = list(range(0, 80_001, 8_000))
+    options = {"seeds": range(3), "grid": grid, "scenarios": SMALL, "each": 30}
+    curves = {
+        "baseline": runs.Curve(0.0, 1.0, 12_000.0),
+        "finetune": runs.Curve(0.8, 1.0, 9_000.0),
+        "control": runs.Curve(0.0, 0.5, 12_000.0),
+        "few_10": runs.Curve(0.5, 1.0, 12_000.0),
+        "transfer": runs.Curve(0.7, 1.0, 9_000.0),
+        "transfer_baseline": runs.Curve(0.0, 1.0, 12_000.0),
+    }
+    arms = {
+        name: str(runs.write_arm(root / name, curve, arm=name, held_out=["new/low"], **options))
+        for name, curve in curves.items()
+    }
+    params = CompareParams(
+        targets=(0.8, 0.9),
+        resamples=300,
+        held_out=("new",),
+        arms=arms,
+        expert=str(runs.write_expert(root / "expert", scenarios=[*SMALL, "new/low"], each=30)),
+        dataset=str(runs.write_dataset_manifest(root / "dataset")),
+    )
+    return compare(params, load(params))
+
+
+class Balance(HTMLParser):
+    """Collects elements that were not closed in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.faults: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID and (not self.open or self.open.pop() != tag):
+            self.faults.append(tag)
+
+
+def test_the_page_needs_no_other_file_and_no_network(report: dict) -> None:
+    text = page(report)
+    assert "http" not in text
+    assert not re.search(r"<(script|img|iframe|link)\b|url\((?!#)|@import", text)
+    assert "prefers-color-scheme: dark" in text
+
+
+def test_every_element_is_closed(report: dict) -> None:
+    balance = Balance()
+    balance.feed(re.sub(r"<(circle|path)([^>]*)><title>.*?</title></\1>", "", page(report)))
+    assert (balance.faults, balance.open) == ([], [])
+
+
+def test_no_number_is_missing_or_not_a_number(report: dict) -> None:
+    text = re.sub(r"<style>.*?</style>", "", page(report), flags=re.DOTALL)
+    assert not re.search(r"\bnan\b|\binf\b|None|\$[a-z]", text)
+
+
+def test_the_page_states_headline_goals_and_every_scenario(report: dict) -> None:
+    text = page(report).replace("\u00a0%", " %")
+    assert report["headline"][0] in text
+    for goal in report["goals"]:
+        assert goal["goal"].replace("'", "&#x27;") in text
+    for name in SMALL:
+        assert name.replace("_", " ") in text
+
+
+def test_the_page_is_the_same_after_a_round_trip_through_json(report: dict) -> None:
+    again = json.loads(json.dumps(report, sort_keys=True))
+    assert page(again) == page(report)
+    assert summary(again) == summary(report)
+
+
+def test_text_from_runs_cannot_become_markup(report: dict) -> None:
+    scenarios = [report["scenarios"][0] | {"scenario": "<script>x</script>"}]
+    text = page(report | {"scenarios": scenarios, "notes": ["<b>bold</b>"]})
+    assert "<script" not in text
+    assert "&lt;b&gt;bold" in text
+
+
+def test_a_single_seed_has_no_band_and_says_no_interval(report: dict, tmp_path: Path) -> None:
+    options = {"seeds": [0], "grid": [0, 8_000, 16_000, 24_000], "scenarios": SMALL, "each": 5}
+    arms = {
+        name: str(runs.write_arm(tmp_path / name, curve, arm=name, **options))
+        for name, curve in (
+            ("baseline", runs.Curve(0.0, 0.2, 9000)),
+            ("finetune", runs.Curve(0.9, 0.9, 9)),
+        )
+    }
+    params = CompareParams(resamples=50, arms=arms, expert="", dataset="")
+    alone = compare(params, load(params))
+    text = page(alone)
+    assert 'class="band' not in text
+    assert "Few seeds" not in text
+    assert alone["final"]["finetune"]["success"]["low"] is None
+    assert summary(alone)
+
+
+def test_two_writings_are_the_same_bytes(report: dict, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_report(report, tmp_path / name)
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
+
+
+def test_the_command_renders_a_comparison_anew(report: dict, tmp_path: Path) -> None:
+    write_report(report, tmp_path)
+    before = (tmp_path / "report.html").read_bytes()
+    assert main([str(tmp_path / "comparison.json"), "--out", str(tmp_path / "again")]) == 0
+    assert (tmp_path / "again" / "report.html").read_bytes() == before
+    (tmp_path / "comparison.json").write_text("{}")
+    assert main([str(tmp_path / "comparison.json")]) == 1
+
+
+def test_metrics_are_flat_numbers(report: dict) -> None:
+    numbers = metrics(report)
+    assert numbers["ratio.gate.estimate"] == report["ratio"]["gate"]["estimate"]
+    assert all(value is None or isinstance(value, int | float) for value in numbers.values())
+
+
+def test_ticks_are_round_and_inside() -> None:
+    assert ticks(0, 1.0, most=5) == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    assert ticks(0.05, 0.31, most=3) == [0.1, 0.2, 0.3]
