@@ -1,5 +1,6 @@
 """Episodes put together from the rows of a sealed version's fields."""
 
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -45,6 +46,11 @@ class Assembly:
         starts: np.ndarray = np.cumsum(self.lengths) - self.lengths
         return starts
 
+    @cached_property
+    def bounds(self) -> list[int]:
+        """The same as plain numbers, and the end after the last."""
+        return [*self.starts.tolist(), self.manifest.steps]
+
     def index(self, name: str) -> np.ndarray:
         """One of the arrays that every version has, a row an episode."""
         return self.fields[INDEX[name].name].span(0, self.manifest.episodes)
@@ -67,22 +73,27 @@ class Assembly:
         words = self.manifest.vocabularies.get(spec.name, ())
         return as_text(rows, words, f"{self.path}: field {spec.name!r}")
 
+    def rows(self, name: str) -> Iterator[np.ndarray]:
+        """The rows of one field, an episode at a time.
+
+        Raises:
+            SchemaError: if there is no such field.
+        """
+        spec = self.manifest.schema.field(name)
+        return (self._rows(spec, index) for index in range(self.manifest.episodes))
+
     def arrays(self, index: int) -> dict[str, np.ndarray]:
         """The values of one episode by field."""
-        first = int(self.starts[index])
-        stop = first + int(self.lengths[index])
-        spans = {
-            Axis.STATE: (first + index, stop + index + 1),
-            Axis.STEP: (first, stop),
-            Axis.EPISODE: (index, index + 1),
-        }
-        arrays = {}
-        for spec in self.manifest.schema.fields:
-            values = self.fields[spec.name].span(*spans[spec.axis])
-            if spec.axis is Axis.EPISODE:
-                values = self.words(spec, values).reshape(spec.shape)
-            arrays[spec.name] = values
-        return arrays
+        return {spec.name: self._rows(spec, index) for spec in self.manifest.schema.fields}
+
+    def _rows(self, spec: FieldSpec, index: int) -> np.ndarray:
+        rows = self.fields[spec.name]
+        if spec.axis is Axis.EPISODE:
+            return self.words(spec, rows.span(index, index + 1)).reshape(spec.shape)
+        first, stop = self.bounds[index], self.bounds[index + 1]
+        if spec.axis is Axis.STATE:
+            return rows.span(first + index, stop + index + 1)
+        return rows.span(first, stop)
 
     def episode(self, index: int) -> Episode:
         """One episode; its arrays were checked when they were recorded, and are unchanged."""

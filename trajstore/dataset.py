@@ -113,6 +113,14 @@ class Dataset:
             raise IndexError(f"episode {index}: expected 0 to {count - 1}")
         return self._assembly.episode(int(index) % count)
 
+    def rows(self, name: str) -> Iterator[np.ndarray]:
+        """The rows of one field, an episode at a time; read-only.
+
+        Raises:
+            SchemaError: if there is no such field.
+        """
+        return self._assembly.rows(name)
+
     def __iter__(self) -> Iterator[Episode]:
         return (self[index] for index in range(len(self)))
 

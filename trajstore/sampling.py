@@ -175,6 +175,11 @@ class Batches(Iterator[Batch]):
         self._first = self._stop = 0
         self._known: np.ndarray = np.empty(0, np.int64)
 
+    @property
+    def items(self) -> int:
+        """Steps or windows of the whole pass."""
+        return self._position.count
+
     def __len__(self) -> int:
         """Batches of the whole pass, whatever the position."""
         return -(-self._position.count // self._position.size)

@@ -44,7 +44,9 @@ def assert_steps_are_those_of(batch, episodes, mask=None):
             if spec.axis is Axis.STATE:
                 after = batch[f"next_{spec.name}"][row]
                 after = after[None] if mask is None else after[:width]
-                np.testing.assert_array_equal(after, episode[spec.name][step + 1 : step + 1 + width])
+                np.testing.assert_array_equal(
+                    after, episode[spec.name][step + 1 : step + 1 + width]
+                )
 
 
 def test_each_episode_comes_back_bit_for_bit(dataset, episodes):
@@ -238,7 +240,12 @@ def test_a_damaged_chunk_is_an_error_that_names_it(tmp_path, fault, field):
         os.symlink(tmp_path / "elsewhere", chunk)
     else:
         flipped = bytes([content[0], content[1] ^ 4]) + content[2:]
-        damaged = {"truncate": content[:-3], "empty": b"", "extend": content + b"1", "flip": flipped}
+        damaged = {
+            "truncate": content[:-3],
+            "empty": b"",
+            "extend": content + b"1",
+            "flip": flipped,
+        }
         chunk.write_bytes(damaged[fault])
     with pytest.raises(CorruptionError, match=f"{field}/{chunk.name}"):
         list(Dataset.open(tmp_path / "v1"))

@@ -124,4 +124,4 @@ def _console() -> "Console":
     from rich.console import Console
 
     width = None if sys.stdout.isatty() else 120
-    return Console(width=width, highlight=False, file=click.get_text_stream("stdout"))
+    return Console(width=width, highlight=False, file=sys.stdout)

@@ -1,5 +1,6 @@
 """``verify``: is a version what was sealed, and does it play again as recorded?"""
 
+import sys
 from typing import Any
 
 import click
@@ -43,7 +44,5 @@ def _verified(path: Any, *, deep: bool, quiet: bool) -> list[Any]:  # noqa: ANN4
 
     total = Manifest.read(path).size_bytes
     label = f"reading {size(total)}"
-    with click.progressbar(
-        length=total, label=label, file=click.get_text_stream("stderr")
-    ) as shown:
+    with click.progressbar(length=total, label=label, file=sys.stderr) as shown:
         return list(verify_version(path, deep=deep, progress=shown.update))

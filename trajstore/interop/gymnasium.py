@@ -142,7 +142,8 @@ def _box(spec: FieldSpec) -> tuple[np.ndarray, np.ndarray]:
     limits = []
     for bound, end in zip((spec.low, spec.high), ends, strict=True):
         leaves = np.array(bound, dtype=object)
-        filled = np.where(np.equal(leaves, None), end, leaves)
+        absent = np.array([leaf is None for leaf in leaves.ravel()]).reshape(leaves.shape)
+        filled = np.where(absent, end, leaves)
         limits.append(np.broadcast_to(filled, spec.shape).astype(dtype))
     return limits[0], limits[1]
 

@@ -1,0 +1,154 @@
+"""Spaces become fields and come back equal; what an environment returns is what is recorded."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium import spaces
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trajstore.errors import SchemaError
+from trajstore.fields import Axis, FieldSpec
+from trajstore.interop.gymnasium import fields_of, flatten, nest, record, schema_of, space_of
+from trajstore.schema import EpisodeSchema
+
+ENDS = tuple(FieldSpec(name, Axis.STEP, (), "bool") for name in ("terminated", "truncated"))
+NAMES = st.text("abcdefgh_0123456789", min_size=1, max_size=5).filter(lambda it: it[0] != "_")
+
+LEAVES = st.one_of(
+    st.builds(
+        lambda shape, dtype: spaces.Box(-2, 7, shape, dtype),
+        st.lists(st.integers(1, 3), max_size=3).map(tuple),
+        st.sampled_from(["float32", "float64", "int16", "int64"]),
+    ),
+    st.builds(
+        lambda n, start: spaces.Discrete(n, start=start), st.integers(1, 9), st.integers(-3, 3)
+    ),
+    st.builds(spaces.MultiDiscrete, st.lists(st.integers(1, 9), min_size=1, max_size=4)),
+    st.builds(spaces.MultiBinary, st.lists(st.integers(1, 3), min_size=1, max_size=2)),
+)
+SPACES = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(
+        st.builds(spaces.Tuple, st.lists(inner, min_size=1, max_size=12)),
+        st.builds(spaces.Dict, st.dictionaries(NAMES, inner, min_size=1, max_size=3)),
+    ),
+    max_leaves=14,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(SPACES)
+def test_a_space_comes_back_from_its_fields(space):
+    schema = EpisodeSchema((*fields_of("observation", space, axis=Axis.STATE), *ENDS))
+    again = EpisodeSchema.from_json(schema.to_json())
+    assert space_of(again, "observation") == space
+
+
+@settings(max_examples=30, deadline=None)
+@given(SPACES, st.integers(0, 100))
+def test_a_value_comes_back_from_its_fields(space, seed):
+    schema = EpisodeSchema((*fields_of("observation", space, axis=Axis.STATE), *ENDS))
+    space.seed(seed)
+    value = space.sample()
+    leaves = {name: np.asarray(leaf) for name, leaf in flatten("observation", value).items()}
+    assert set(leaves) == set(schema.names) - {"terminated", "truncated"}
+    assert flatten("x", nest(schema, "observation", leaves)).keys() == flatten("x", value).keys()
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        spaces.Box(np.array([-1, -np.inf], "float32"), np.array([np.inf, 2], "float32")),
+        spaces.Box(0, 255, (8, 8, 3), np.uint8),
+        spaces.Box(0, 1, (3,), np.int8),
+        spaces.Box(-1, 1, (), np.float32),
+    ],
+)
+def test_limits_of_boxes_come_back(space):
+    schema = EpisodeSchema((*fields_of("observation", space, axis=Axis.STATE), *ENDS))
+    assert space_of(schema, "observation") == space
+
+
+@pytest.mark.parametrize(
+    ("space", "complaint"),
+    [
+        (spaces.Text(5), "got Text"),
+        (spaces.Sequence(spaces.Discrete(2)), "got Sequence"),
+        (spaces.Dict(), "expected a space that holds others"),
+        (spaces.Dict({"../x": spaces.Discrete(2)}), "expected names of letters"),
+    ],
+)
+def test_other_spaces_are_refused_by_name(space, complaint):
+    with pytest.raises(SchemaError, match=complaint):
+        fields_of("observation", space, axis=Axis.STATE)
+
+
+class Maze(gym.Env):
+    """Ends at random; tells its temperature, its moves and its name."""
+
+    observation_space = spaces.Dict(
+        place=spaces.Box(-9, 9, (2,)),
+        doors=spaces.Tuple([spaces.Discrete(3), spaces.MultiBinary(2)]),
+    )
+    action_space = spaces.Discrete(4)
+
+    def _look(self):
+        place = self.np_random.uniform(-9, 9, 2).astype("float32")
+        doors = (self.np_random.integers(3), self.np_random.integers(0, 2, 2, dtype="int8"))
+        return {"place": place, "doors": doors}, {"temperature": 20.5 + self.t, "move": self.t}
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.t = 0
+        observation, info = self._look()
+        return observation, info | {"scenario": f"maze/{options['size']}"}
+
+    def step(self, action):
+        self.t += 1
+        observation, info = self._look()
+        return observation, -1, bool(self.np_random.random() < 0.1), self.t >= 30, info
+
+
+EXTRA = (
+    FieldSpec("temperature", Axis.STATE, (), "float64"),
+    FieldSpec("move", Axis.STEP, (), "int64"),
+    FieldSpec("scenario", Axis.EPISODE, (), "str"),
+)
+
+
+def test_any_environment_is_recorded_as_it_was():
+    env = Maze()
+    schema = schema_of(env, extra=EXTRA)
+    seen = []
+
+    def act(observation):
+        seen.append(observation)
+        return len(seen) % 4
+
+    for seed, episode in enumerate(
+        record(env, act, seeds=range(5), schema=schema, options={"size": "low"})
+    ):
+        length = len(episode)
+        assert episode["seed"] == seed and episode["scenario"] == "maze/low"
+        assert episode["temperature"].tolist() == [20.5 + t for t in range(length + 1)]
+        assert episode["move"].tolist() == list(range(1, length + 1))
+        places = np.stack([observation["place"] for observation in seen])
+        np.testing.assert_array_equal(episode["observation/place"][:-1], places)
+        assert episode["observation/doors/1"].shape == (length + 1, 2)
+        assert episode["action"].tolist() == [(t + 1) % 4 for t in range(length)]
+        seen.clear()
+
+
+def test_a_field_that_the_environment_does_not_report_is_named():
+    schema = schema_of(Maze(), extra=(FieldSpec("humidity", Axis.STEP, (), "float32"),))
+    with pytest.raises(SchemaError, match="'humidity': expected the environment to report it"):
+        next(record(Maze(), lambda _: 0, seeds=[1], schema=schema, options={"size": "low"}))
+
+
+def test_a_registered_environment_is_recorded_without_a_schema():
+    env = gym.make("CartPole-v1")
+    episode = next(record(env, lambda _: 0, seeds=[3]))
+    assert episode["observation"].shape == (len(episode) + 1, 4)
+    assert set(episode.schema.names) >= {"action", "reward", "seed"}
+    env.close()

@@ -1,0 +1,88 @@
+"""``export`` and ``import``: to and from other formats."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+
+from trajstore.cli.options import examples, json_option, open_store, pass_store, reference_argument
+from trajstore.cli.output import plain, print_json, print_line
+
+FORMATS = {
+    "npz": "one file of NumPy arrays",
+    "minari": "a Minari dataset (HDF5)",
+    "imitation": "a folder as imitation saves it",
+}
+"""Formats, each a module below ``trajstore.interop``."""
+
+_CHOICE = click.Choice(list(FORMATS))
+_HELP = "; ".join(f"{name}: {what}" for name, what in FORMATS.items())
+
+
+def _module(name: str) -> Any:  # noqa: ANN401 - a module
+    try:
+        return import_module(f"trajstore.interop.{name}")
+    except ModuleNotFoundError as error:
+        raise click.UsageError(
+            f"{name}: expected the package {error.name!r}, got none installed; "
+            'install "trajstore[interop]"'
+        ) from error
+
+
+@click.command(
+    epilog=examples(
+        "trajstore export expert@v3 --to npz expert-v3.npz",
+        "trajstore export expert --to minari expert-v3",
+    )
+)
+@reference_argument()
+@click.option("--to", "kind", type=_CHOICE, required=True, help=_HELP)
+@click.argument("target", metavar="PATH", type=click.Path(path_type=Path))
+@json_option()
+@pass_store
+def export(store: str, reference: str, kind: str, target: Path, as_json: bool) -> int:
+    """Write the version REF to a new PATH in another format, without loss."""
+    dataset = open_store(store).open(reference, purpose="inspection")
+    _module(kind).export_dataset(dataset, target)
+    facts = {"path": str(target), "format": kind, "episodes": len(dataset), "steps": dataset.steps}
+    if as_json:
+        print_json(facts)
+    else:
+        print_line(plain(f"wrote {len(dataset):,} episodes to {target}"))
+    return 0
+
+
+@click.command("import", epilog=examples("trajstore import expert.npz --from npz --as expert"))
+@click.argument("source", metavar="PATH", type=click.Path(path_type=Path))
+@click.option("--from", "kind", type=_CHOICE, required=True, help=_HELP)
+@click.option("--as", "name", required=True, help="Dataset that gets a new version.")
+@click.option("--dry-run", is_flag=True, help="Read all of it, and record nothing.")
+@json_option()
+@pass_store
+def import_(store: str, source: Path, kind: str, name: str, dry_run: bool, as_json: bool) -> int:
+    """Record the episodes at PATH as the next version of a dataset; it begins as a draft."""
+    from trajstore.names import check_name
+
+    check_name(name)
+    recorded = _module(kind).import_dataset(source)
+    if dry_run:
+        count = sum(1 for _ in recorded.episodes)
+        facts: dict[str, object] = {"episodes": count, "recorded": False}
+    else:
+        facts = _record(open_store(store), name, recorded)
+    if as_json:
+        print_json(facts)
+    else:
+        done = f"as {name}@{facts['version']}" if not dry_run else "and recorded nothing"
+        print_line(plain(f"read {facts['episodes']:,} episodes {done}"))
+    return 0
+
+
+def _record(store: Any, name: str, recorded: Any) -> dict[str, object]:  # noqa: ANN401
+    with store.record(name, schema=recorded.schema, provenance=recorded.provenance) as recorder:
+        for order, episode in enumerate(recorded.episodes):
+            if order not in recorder.orders:
+                recorder.add(episode, order=order)
+    version = f"v{store.versions(name)[-1]}"
+    return {"episodes": recorder.episodes, "recorded": True, "version": version}

@@ -1,0 +1,239 @@
+"""``imitation``: trajectories, transition batches for behavioural cloning, and its own format.
+
+Its loaders run code from the files that they read, so nothing here uses them.
+"""
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import datasets  # type: ignore[import-untyped]
+import numpy as np
+from imitation.data import serialize, types
+
+from trajstore.dataset import Dataset, Where
+from trajstore.episode import Episode
+from trajstore.errors import CorruptionError, SchemaError
+from trajstore.fields import Axis, FieldSpec
+from trajstore.files import canonical_json, read_json, storing, write_file
+from trajstore.interop.recorded import Recorded, check_new, check_there
+from trajstore.sampling import Batch
+from trajstore.schema import EpisodeSchema
+
+OBSERVATION, ACTION, REWARD = "observation", "action", "reward"
+SIDECAR, REST = "trajstore.json", "trajstore.npz"
+"""Beside imitation's own files: schema and provenance, and the fields that it has no place for."""
+
+
+def trajectory(episode: Episode) -> types.TrajectoryWithRew:
+    """An episode as imitation sees it; nested observations become ``DictObs``.
+
+    Raises:
+        SchemaError: if there is no observation, action or reward.
+    """
+    return types.TrajectoryWithRew(
+        obs=_observation(episode.arrays),
+        acts=episode[ACTION].copy(),
+        infos=None,
+        terminal=bool(episode["terminated"][-1]),
+        rews=episode[REWARD].astype(np.float64),
+    )
+
+
+def trajectories(dataset: Dataset, *, where: Where | None = None) -> list[types.TrajectoryWithRew]:
+    """All episodes, or those that ``where`` chooses, in memory."""
+    chosen = where(dataset.episodes) if callable(where) else where
+    indices = range(len(dataset)) if chosen is None else np.flatnonzero(chosen).tolist()
+    return [trajectory(dataset[index]) for index in indices]
+
+
+class TransitionBatches:
+    """Shuffled batches of transitions, as ``BC(demonstrations=...)`` takes them.
+
+    Each pass has another order. Memory is that of one batch, so that the data may be larger
+    than memory. The last, short batch is left out: ``BC`` refuses it.
+    """
+
+    def __init__(
+        self, dataset: Dataset, size: int, *, rng: np.random.Generator, where: Where | None = None
+    ) -> None:
+        """Prepare; ``size`` is BC's ``batch_size``.
+
+        Raises:
+            ValueError: if there are fewer steps than one batch has.
+        """
+        self._dataset = dataset
+        self._size = size
+        self._rng = rng
+        self._where = where
+        names = [spec.name for spec in dataset.schema.fields if _below(spec.name, OBSERVATION)]
+        self._fields = [
+            *names,
+            *(f"next_{name}" for name in names),
+            ACTION,
+            "terminated",
+            "truncated",
+        ]
+        if len(self) < 1:
+            raise ValueError(f"batches of {size}: expected at least {size} steps, got fewer")
+
+    def __len__(self) -> int:
+        pass_ = self._dataset.batches(self._size, rng=np.random.default_rng(0), where=self._where)
+        return pass_.items // self._size
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        batches = self._dataset.batches(
+            self._size, rng=self._rng, where=self._where, fields=self._fields
+        )
+        for batch in batches:
+            if len(batch["step"]) == self._size:
+                yield self._transitions(batch)
+
+    def _transitions(self, batch: Batch) -> dict[str, Any]:
+        following = {
+            name.removeprefix("next_"): values
+            for name, values in batch.items()
+            if name.startswith("next_")
+        }
+        return {
+            "obs": _observation(batch),
+            "acts": batch[ACTION],
+            "next_obs": _observation(following),
+            "dones": batch["terminated"] | batch["truncated"],
+            "infos": np.full(len(batch["step"]), {}),
+        }
+
+
+def _below(name: str, root: str) -> bool:
+    return f"{name}/".startswith(f"{root}/")
+
+
+def _observation(arrays: Mapping[str, np.ndarray]) -> Any:  # noqa: ANN401 - array or DictObs
+    if OBSERVATION in arrays:
+        return np.array(arrays[OBSERVATION])
+    nested = {
+        name.removeprefix(f"{OBSERVATION}/"): np.array(values)
+        for name, values in arrays.items()
+        if _below(name, OBSERVATION)
+    }
+    if not nested:
+        raise SchemaError(f"field {OBSERVATION!r}: expected observations, got none")
+    return types.DictObs(nested)
+
+
+def export_dataset(dataset: Dataset, target: Path) -> None:
+    """Write a version in imitation's own format, in a new folder; all of it passes memory.
+
+    Raises:
+        SchemaError: if observations are nested, which imitation cannot save.
+        SealedError: if the target exists.
+        StorageError: if the operating system refuses.
+    """
+    if OBSERVATION not in dataset.schema.names:
+        raise SchemaError(
+            f"field {OBSERVATION!r}: expected one field of observations, got nested ones, which "
+            "imitation's format cannot hold; export to npz or minari"
+        )
+    record = {
+        "schema": dataset.schema.to_json(),
+        "provenance": dict(dataset.manifest.provenance),
+    }
+    rest = {name: dataset.column(name) for name in _rest(dataset.schema)}
+    with storing(target), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "keys will default", DeprecationWarning)
+        serialize.save(check_new(target), trajectories(dataset))
+        write_file(target / SIDECAR, canonical_json(record))
+        np.savez(target / REST, allow_pickle=False, **rest)
+
+
+def _rest(schema: EpisodeSchema) -> list[str]:
+    return [name for name in schema.names if name not in (OBSERVATION, ACTION, REWARD)]
+
+
+def import_dataset(source: Path) -> Recorded:
+    """Read data in imitation's own format, exported from here or saved by imitation.
+
+    Without our own files beside it, the schema is what the arrays show. Its ``infos`` are not
+    read: they may hold code.
+
+    Raises:
+        NotFoundError: if there is no such folder.
+        CorruptionError: if it is something else.
+    """
+    source = check_there(source)
+    try:
+        table = datasets.load_from_disk(str(source)).with_format("numpy")
+        table = table.remove_columns("infos")
+    except (OSError, ValueError) as error:
+        raise CorruptionError(
+            f"{source}: expected a folder that imitation saved, {error}"
+        ) from error
+    if (source / SIDECAR).exists():
+        record = read_json(source / SIDECAR)
+        schema = EpisodeSchema.from_json(record["schema"])
+        return Recorded(schema, record["provenance"], _episodes(table, schema, source))
+    schema = _shown(table)
+    provenance = {"imported_from": "imitation"}
+    return Recorded(schema, provenance, (_plain(schema, row) for row in table))
+
+
+def _episodes(table: Any, schema: EpisodeSchema, source: Path) -> Iterator[Episode]:  # noqa: ANN401
+    with np.load(source / REST, allow_pickle=False) as file:
+        rest = {name: file[name] for name in _rest(schema)}
+    first = 0
+    for index, row in enumerate(table):
+        arrays = _arrays(schema, row)
+        stop = first + len(row["acts"])
+        for name, column in rest.items():
+            arrays[name] = _slice(schema.field(name), column, index, (first, stop))
+        first = stop
+        yield Episode(schema, arrays)
+
+
+def _slice(spec: FieldSpec, column: np.ndarray, index: int, steps: tuple[int, int]) -> np.ndarray:
+    if spec.axis is Axis.EPISODE:
+        return np.asarray(column[index])
+    if spec.axis is Axis.STATE:
+        return column[steps[0] + index : steps[1] + index + 1]
+    return column[steps[0] : steps[1]]
+
+
+def _arrays(schema: EpisodeSchema, row: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    found = {OBSERVATION: row["obs"], ACTION: row["acts"], REWARD: row["rews"]}
+    steps = len(row["acts"])
+    arrays = {}
+    for name, values in found.items():
+        spec = schema.field(name)
+        arrays[name] = np.asarray(values).astype(spec.dtype).reshape(spec.rows(steps))
+    return arrays
+
+
+def _plain(schema: EpisodeSchema, row: Mapping[str, Any]) -> Episode:
+    ends = np.zeros(len(row["acts"]), bool)
+    last = ends.copy()
+    last[-1] = True
+    terminal = bool(row["terminal"])
+    terminated, truncated = (last, ends) if terminal else (ends, last)
+    arrays = _arrays(schema, row) | {"terminated": terminated, "truncated": truncated}
+    return Episode(schema, arrays)
+
+
+def _shown(table: Any) -> EpisodeSchema:  # noqa: ANN401 - a table of datasets
+    row = table[0]
+
+    def spec(name: str, axis: Axis, values: Sequence[Any]) -> FieldSpec:
+        array = np.asarray(values)
+        return FieldSpec(name, axis, array.shape[1:], array.dtype.name)
+
+    if "rews" not in row:
+        raise SchemaError("field 'reward': expected trajectories with rewards, got none")
+    return EpisodeSchema(
+        (
+            spec(OBSERVATION, Axis.STATE, row["obs"]),
+            spec(ACTION, Axis.STEP, row["acts"]),
+            spec(REWARD, Axis.STEP, row["rews"]),
+            FieldSpec("terminated", Axis.STEP, (), "bool"),
+            FieldSpec("truncated", Axis.STEP, (), "bool"),
+        )
+    )

@@ -1,0 +1,160 @@
+"""Minari: a version as a Minari dataset and back, images without loss."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import minari
+import numpy as np
+from minari.data_collector import EpisodeBuffer
+from minari.dataset.minari_storage import MinariStorage
+
+from trajstore.dataset import Dataset
+from trajstore.episode import Episode
+from trajstore.errors import CorruptionError, SchemaError
+from trajstore.fields import Axis
+from trajstore.files import canonical_json, parse_json, storing
+from trajstore.interop.gymnasium import fields_of, flatten, nest, space_of
+from trajstore.interop.recorded import Recorded, check_new, check_there
+from trajstore.schema import EpisodeSchema, FieldSpec
+
+OBSERVATION, ACTION, REWARD = "observation", "action", "reward"
+OURS = "trajstore"
+"""Key of Minari's metadata that holds schema and provenance as JSON."""
+
+_AT_ONCE = 50
+
+
+def export_dataset(dataset: Dataset, target: Path) -> None:
+    """Write a version as a Minari dataset in a new folder; ``MinariDataset(target / "data")``.
+
+    Fields that Minari has no place for become ``infos``.
+
+    Raises:
+        SchemaError: if there is no observation, action or reward.
+        SealedError: if the target exists.
+        StorageError: if the operating system refuses.
+    """
+    schema = dataset.schema
+    record = {"schema": schema.to_json(), "provenance": dict(dataset.manifest.provenance)}
+    with storing(target):
+        data = check_new(target) / "data"
+        data.mkdir(parents=True)
+        storage = MinariStorage.new(
+            data,
+            observation_space=space_of(schema, OBSERVATION),
+            action_space=space_of(schema, ACTION),
+            data_format="hdf5",
+            jpeg_encoding=False,
+        )
+        storage.update_metadata(
+            {
+                "dataset_id": target.name,
+                "minari_version": minari.__version__,
+                OURS: canonical_json(record).decode(),
+            }
+        )
+        for first in range(0, len(dataset), _AT_ONCE):
+            stop = min(first + _AT_ONCE, len(dataset))
+            storage.update_episodes(
+                [_buffer(dataset[index], index) for index in range(first, stop)]
+            )
+
+
+def _buffer(episode: Episode, index: int) -> EpisodeBuffer:
+    schema = episode.schema
+    seed = episode.arrays.get("seed")
+    return EpisodeBuffer(
+        id=index,
+        seed=int(seed) if seed is not None and seed.shape == () else None,
+        observations=nest(schema, OBSERVATION, episode.arrays),
+        actions=nest(schema, ACTION, episode.arrays),
+        rewards=episode[REWARD],
+        terminations=episode["terminated"],
+        truncations=episode["truncated"],
+        infos={name: _info(episode, name) for name in _infos(schema)} or None,
+    )
+
+
+def _infos(schema: EpisodeSchema) -> list[str]:
+    taken = {REWARD, "terminated", "truncated"}
+    return [
+        name
+        for name in schema.names
+        if name not in taken and name.partition("/")[0] not in (OBSERVATION, ACTION)
+    ]
+
+
+def _info(episode: Episode, name: str) -> Any:  # noqa: ANN401 - rows, or a list of one text
+    spec = episode.schema.field(name)
+    if spec.is_text:
+        return [str(episode.arrays[name])]
+    return episode.arrays[name][None] if spec.axis is Axis.EPISODE else episode.arrays[name]
+
+
+def import_dataset(source: Path) -> Recorded:
+    """Read a Minari dataset, exported from here or any other.
+
+    Of a dataset made elsewhere, observations, actions, rewards and ends are read; images come
+    as Minari decodes them.
+
+    Raises:
+        NotFoundError: if there is no such folder.
+        CorruptionError: if it is something else.
+        SchemaError: if a space has no form as fields.
+    """
+    source = check_there(source)
+    try:
+        storage = MinariStorage.read(source / "data" if (source / "data").is_dir() else source)
+    except (OSError, ValueError, KeyError) as error:
+        raise CorruptionError(f"{source}: expected a Minari dataset, got {error}") from error
+    text = storage.metadata.get(OURS)
+    if text is not None:
+        record = parse_json(str(text).encode(), source)
+        schema = EpisodeSchema.from_json(record["schema"])
+        return Recorded(schema, record["provenance"], _episodes(storage, schema))
+    return Recorded(
+        _shown(storage), {"imported_from": "minari"}, _episodes(storage, _shown(storage))
+    )
+
+
+def _shown(storage: MinariStorage) -> EpisodeSchema:
+    return EpisodeSchema(
+        (
+            *fields_of(OBSERVATION, storage.observation_space, axis=Axis.STATE),
+            *fields_of(ACTION, storage.action_space, axis=Axis.STEP),
+            FieldSpec(REWARD, Axis.STEP, (), "float64"),
+            FieldSpec("terminated", Axis.STEP, (), "bool"),
+            FieldSpec("truncated", Axis.STEP, (), "bool"),
+        )
+    )
+
+
+def _episodes(storage: MinariStorage, schema: EpisodeSchema) -> Iterator[Episode]:
+    for episode in storage.get_episodes(range(int(storage.total_episodes))):
+        found = {
+            **_flat_infos(episode["infos"] or {}),
+            **flatten(OBSERVATION, episode["observations"]),
+            **flatten(ACTION, episode["actions"]),
+            REWARD: episode["rewards"],
+            "terminated": episode["terminations"],
+            "truncated": episode["truncations"],
+        }
+        yield Episode(schema, {spec.name: _values(spec, found) for spec in schema.fields})
+
+
+def _flat_infos(infos: Mapping[str, Any]) -> dict[str, Any]:
+    leaves: dict[str, Any] = {}
+    for name, value in infos.items():
+        leaves |= flatten(name, value)
+    return leaves
+
+
+def _values(spec: FieldSpec, found: Mapping[str, Any]) -> np.ndarray:
+    if spec.name not in found:
+        raise SchemaError(f"field {spec.name!r}: expected it among the infos, got {sorted(found)}")
+    values = found[spec.name]
+    if spec.is_text:
+        return np.array(values[0].decode())
+    array = np.asarray(values).astype(spec.dtype, copy=False)
+    return array[0] if spec.axis is Axis.EPISODE else array

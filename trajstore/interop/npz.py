@@ -1,0 +1,146 @@
+"""NPZ: one file of NumPy arrays, for whoever has nothing but NumPy.
+
+``state/observation`` and its like hold the rows of all episodes end to end, ``length`` the steps
+of each episode, ``schema`` and ``provenance`` JSON text. Nothing in it is pickled.
+"""
+
+import zipfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy
+
+from trajstore.dataset import Dataset
+from trajstore.episode import Episode
+from trajstore.errors import CorruptionError, TrajStoreError
+from trajstore.fields import Axis, FieldSpec
+from trajstore.files import canonical_json, parse_json, storing
+from trajstore.interop.recorded import Recorded, check_new, check_there
+from trajstore.schema import EpisodeSchema
+
+_TIME = (1980, 1, 1, 0, 0, 0)
+
+
+def export_dataset(dataset: Dataset, target: Path) -> None:
+    """Write a version into a new NPZ file; memory is that of one episode.
+
+    Raises:
+        SealedError: if the target exists.
+        StorageError: if the operating system refuses.
+    """
+    partial = check_new(target).with_name(f".{target.name}.partial")
+    with storing(target):
+        try:
+            with zipfile.ZipFile(partial, "w") as archive:
+                _write(archive, "schema", _text(dataset.schema.to_json()))
+                _write(archive, "provenance", _text(dict(dataset.manifest.provenance)))
+                _write(archive, "length", dataset.lengths)
+                for spec in dataset.schema.fields:
+                    _write_field(archive, dataset, spec)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def import_dataset(source: Path) -> Recorded:
+    """Read what ``export_dataset`` wrote.
+
+    Raises:
+        NotFoundError: if there is no such file.
+        CorruptionError: if it is something else.
+    """
+    source = check_there(source)
+    try:
+        with zipfile.ZipFile(source) as archive:
+            schema = EpisodeSchema.from_json(_json(archive, "schema"))
+            provenance = _json(archive, "provenance")
+            lengths = _read(archive, "length")
+    except (ValueError, KeyError, OSError, zipfile.BadZipFile, TrajStoreError) as error:
+        raise CorruptionError(
+            f"{source}: expected an NPZ file that trajstore exported, got another: {error}"
+        ) from error
+    return Recorded(schema, provenance, _episodes(source, schema, lengths.tolist()))
+
+
+def _text(value: object) -> np.ndarray:
+    return np.array(canonical_json(value).decode())
+
+
+def _open(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+    entry = zipfile.ZipInfo(f"{name}.npy", _TIME)
+    return archive.open(entry, "w", force_zip64=True)
+
+
+def _write(archive: zipfile.ZipFile, name: str, values: np.ndarray) -> None:
+    with _open(archive, name) as file:
+        npy.write_array(file, values, allow_pickle=False)
+
+
+def _key(spec: FieldSpec) -> str:
+    return f"{spec.axis.value}/{spec.name}"
+
+
+def _write_field(archive: zipfile.ZipFile, dataset: Dataset, spec: FieldSpec) -> None:
+    if spec.axis is Axis.EPISODE:
+        _write(archive, _key(spec), dataset.column(spec.name))
+        return
+    rows = dataset.steps + (len(dataset) if spec.axis is Axis.STATE else 0)
+    header = {
+        "shape": (rows, *spec.shape),
+        "fortran_order": False,
+        "descr": npy.dtype_to_descr(spec.numpy_dtype),
+    }
+    with _open(archive, _key(spec)) as file:
+        npy.write_array_header_1_0(file, header)
+        for rows_of_episode in dataset.rows(spec.name):
+            file.write(np.ascontiguousarray(rows_of_episode).data)
+
+
+def _read(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    with archive.open(f"{name}.npy") as file:
+        values: np.ndarray = npy.read_array(file, allow_pickle=False)
+    return values
+
+
+def _json(archive: zipfile.ZipFile, name: str) -> Any:  # noqa: ANN401 - JSON is what it is
+    return parse_json(str(_read(archive, name)[()]).encode(), name)
+
+
+def _episodes(source: Path, schema: EpisodeSchema, lengths: list[int]) -> Iterator[Episode]:
+    with ExitStack() as stack:
+        archive = stack.enter_context(zipfile.ZipFile(source))
+        whole = {spec.name: _read(archive, _key(spec)) for spec in schema.on(Axis.EPISODE)}
+        streams = {
+            spec.name: stack.enter_context(archive.open(f"{_key(spec)}.npy"))
+            for spec in schema.fields
+            if spec.axis is not Axis.EPISODE
+        }
+        for name, stream in streams.items():
+            _check_header(stream, schema.field(name), source)
+        for index, length in enumerate(lengths):
+            arrays = {name: column[index] for name, column in whole.items()}
+            for name, stream in streams.items():
+                arrays[name] = _rows(stream, schema.field(name), length, source)
+            yield Episode(schema, arrays)
+
+
+def _check_header(stream: IO[bytes], spec: FieldSpec, source: Path) -> None:
+    npy.read_magic(stream)
+    shape, fortran, dtype = npy.read_array_header_1_0(stream)
+    if shape[1:] != spec.shape or fortran or dtype != spec.numpy_dtype:
+        raise CorruptionError(
+            f"{source}: field {spec.name!r}: expected rows {spec.shape} of {spec.dtype}, "
+            f"got {shape[1:]} of {dtype}"
+        )
+
+
+def _rows(stream: IO[bytes], spec: FieldSpec, length: int, source: Path) -> np.ndarray:
+    shape = spec.rows(length)
+    wanted = shape[0] * spec.row_bytes
+    data = stream.read(wanted)
+    if len(data) != wanted:
+        raise CorruptionError(f"{source}: field {spec.name!r}: expected more rows, got the end")
+    return np.frombuffer(data, spec.numpy_dtype).reshape(shape)
