@@ -1,0 +1,298 @@
+"""Publishing, rotating and restoring may be cut off anywhere, and no version is ever lost.
+
+A verified copy of every version is there all the time, and the next run finishes.
+
+The operations are those of ``trajstore.disk.OPS``; the n-th one kills the process, before it or
+after it, or refuses with an error, for n = 1, 2, ... until a run gets through without a fault.
+"""
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from tests import factories
+from trajstore import disk
+from trajstore.archive import Pack
+from trajstore.contract import Contract
+from trajstore.dataset import Dataset
+from trajstore.errors import TrajStoreError
+from trajstore.governance import Place, finish, judge, publish, restore, rotate
+from trajstore.integrity import verify
+from trajstore.ledger import Deed
+from trajstore.location import Folder
+
+KILLED = 77
+VERSIONS = 4
+
+
+class Faulty(disk.Operations):
+    """Counts operations and spoils the n-th."""
+
+    def __init__(self, at: int, kind: str) -> None:
+        self.at, self.kind, self.count = at, kind, 0
+
+    def _strike(self, run: Callable[[], object]) -> object:
+        self.count += 1
+        struck = self.count == self.at
+        if struck and self.kind == "kill before":
+            os._exit(KILLED)
+        if self.count >= self.at and self.kind == "full disk":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        if struck and self.kind == "error":
+            raise OSError(errno.EIO, "Input/output error")
+        result = run()
+        if struck and self.kind == "kill after":
+            os._exit(KILLED)
+        return result
+
+
+def _spoiled(name: str) -> Callable[..., object]:
+    def method(self: Faulty, *arguments: object) -> object:
+        original = getattr(disk.Operations, name)
+        return self._strike(lambda: original(self, *arguments))
+
+    return method
+
+
+for _name in ("open", "write", "fsync", "mkdir", "rename", "unlink", "rmdir"):
+    setattr(Faulty, _name, _spoiled(_name))
+
+
+def make(root: Path) -> Place:
+    """Three validated versions live, a fourth waits to be published."""
+    place = Place(root / "store" / "expert", Folder(root / "archive"), clock=lambda: "2026-01-01")
+    for number in range(1, VERSIONS + 1):
+        source = root / "in" / f"r{number}"
+        factories.dataset(source, count=4, seed=100 * number)
+        judge(source, Contract(minimum_episodes=1), clock=place.clock)
+        if number < VERSIONS:
+            publish(place, source)
+    return place
+
+
+def at(root: Path) -> Place:
+    return Place(root / "store" / "expert", Folder(root / "archive"), clock=lambda: "2026-01-01")
+
+
+def digests(root: Path) -> dict[int, str]:
+    sources = sorted((root / "in").glob("r[0-9]"))
+    return {index: Dataset.open(it).manifest.content_digest for index, it in enumerate(sources, 1)}
+
+
+def copies(place: Place) -> set[str]:
+    """Content digests of every copy, live or packed, that is whole, read byte for byte."""
+    found = set()
+    folders = [it for it in place.folder.iterdir() if it.is_dir()] if place.folder.is_dir() else []
+    for folder in folders:
+        with contextlib.suppress(TrajStoreError):
+            if not verify(folder, deep=True):
+                found.add(Dataset.open(folder).manifest.content_digest)
+    for name in place.archive.names():
+        with contextlib.suppress(TrajStoreError), place.archive.reading(name) as file:
+            packed = Pack(file)
+            packed.check()
+            found.add(packed.manifest.content_digest)
+    return found
+
+
+def do_publish(root: Path) -> None:
+    publish(at(root), root / "in" / f"r{VERSIONS}")
+
+
+def do_restore(root: Path) -> None:
+    restore(at(root), 1)
+
+
+def do_rotate(root: Path) -> None:
+    rotate(at(root))
+
+
+def run(action: Callable[[Path], None], root: Path, operations: Faulty) -> int:
+    """Run in a child; returns its exit status: 0 done, 1 a named error, 77 killed."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    status = 2
+    try:
+        disk.OPS = operations
+        action(root)
+        status = 0
+    except TrajStoreError:
+        status = 1
+    finally:
+        os._exit(status)
+
+
+def sweep(template: Path, work: Path, action: Callable[[Path], None], kind: str) -> Iterator[Path]:
+    """Yield the place after each fault, until none strikes any more."""
+    for number in range(1, 2_000):
+        root = work / "now"
+        shutil.rmtree(root, ignore_errors=True)
+        shutil.copytree(template, root)
+        status = run(action, root, Faulty(number, kind))
+        if status == 0:
+            return
+        assert status in (1, KILLED), f"operation {number}: {status}"
+        yield root
+    pytest.fail("the fault never stopped striking")
+
+
+MEMORY = Path("/dev/shm")
+
+
+@pytest.fixture(scope="module")
+def fast() -> Iterator[Path]:
+    """A folder in memory if possible: thousands of syncs are waited for."""
+    with TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def work(fast: Path) -> Path:
+    folder = fast / "work"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def published(fast: Path) -> Path:
+    """Before the publication that makes the first version leave."""
+    root = fast / "published"
+    make(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def archived(published: Path, fast: Path) -> Path:
+    """After it: the first version is in the archive only."""
+    root = fast / "archived"
+    shutil.copytree(published, root)
+    do_publish(root)
+    return root
+
+
+KINDS = ("kill before", "kill after", "error", "full disk")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_publishing_cut_off_anywhere_loses_nothing_and_finishes(
+    published: Path, work: Path, kind: str
+) -> None:
+    wanted = digests(published)
+    points = 0
+    for root in sweep(published, work, do_publish, kind):
+        points += 1
+        place = at(root)
+        live_before = {wanted[number] for number in range(1, VERSIONS)}
+        assert live_before <= copies(place), f"operation {points}: a version has no whole copy"
+        do_publish(root)
+        assert place.live() == [2, 3, 4]
+        assert set(wanted.values()) <= copies(place)
+        _assert_tidy(place)
+        deeds = [(it.deed, it.version) for it in place.ledger()]
+        assert deeds.count((Deed.PUBLISH, 4)) == 1
+        assert deeds.count((Deed.REMOVE, 1)) == 1
+    assert points > 50
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_restoring_cut_off_anywhere_loses_nothing_and_finishes(
+    archived: Path, work: Path, kind: str
+) -> None:
+    wanted = digests(archived)
+    points = 0
+    for root in sweep(archived, work, do_restore, kind):
+        points += 1
+        place = at(root)
+        assert set(wanted.values()) <= copies(place)
+        do_restore(root)
+        assert place.live() == [1, 2, 3, 4]
+        assert verify(place.path(1), deep=True) == []
+        _assert_tidy(place)
+        assert [it.deed for it in place.ledger()].count(Deed.RESTORE) == 1
+    assert points > 30
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_rotating_a_restored_version_cut_off_anywhere_loses_nothing_and_finishes(
+    archived: Path, work: Path, kind: str
+) -> None:
+    template = work / "template"
+    shutil.copytree(archived, template)
+    do_restore(template)
+    wanted = digests(archived)
+    points = 0
+    for root in sweep(template, work, do_rotate, kind):
+        points += 1
+        place = at(root)
+        assert set(wanted.values()) <= copies(place)
+        do_rotate(root)
+        assert place.live() == [2, 3, 4]
+        assert set(wanted.values()) <= copies(place)
+        _assert_tidy(place)
+    assert points > 10
+
+
+@pytest.mark.slow
+def test_an_archive_damaged_between_the_steps_never_costs_the_live_copy(
+    published: Path, work: Path
+) -> None:
+    """Every pack, finished or not, is damaged after each kill; what is live must carry on."""
+    wanted = digests(published)
+    points = 0
+    for root in sweep(published, work, do_publish, "kill after"):
+        place = at(root)
+        whole = {it for it in place.live() if not verify(place.path(it))}
+        removing = place.in_work("removing")
+        if 1 not in whole and not removing:
+            continue
+        if removing and verify(place.removing(1)):
+            continue
+        points += 1
+        for pack in (root / "archive").glob("*"):
+            damaged = bytearray(pack.read_bytes())
+            if damaged:
+                damaged[len(damaged) // 2] ^= 0xFF
+                pack.write_bytes(damaged)
+        do_publish(root)
+        assert set(wanted.values()) <= copies(place)
+        assert verify(place.path(1)) == [] if 1 in place.live() else True
+    assert points > 20
+
+
+@pytest.mark.slow
+def test_finishing_itself_may_be_cut_off(published: Path, work: Path) -> None:
+    wanted = digests(published)
+    points = 0
+    for first in sweep(published, work / "first", do_publish, "kill after"):
+        if not at(first).in_work("removing") and not at(first).in_work("sealing"):
+            continue
+        kept = work / "kept"
+        shutil.rmtree(kept, ignore_errors=True)
+        shutil.copytree(first, kept)
+        for root in sweep(kept, work / "second", lambda it: finish(at(it)), "kill after"):
+            points += 1
+            assert {wanted[1], wanted[2], wanted[3]} <= copies(at(root))
+            do_publish(root)
+            assert set(wanted.values()) <= copies(at(root))
+            if points >= 150:
+                break
+        if points >= 150:
+            break
+    assert points > 50
+
+
+def _assert_tidy(place: Place) -> None:
+    allowed = {"ledger.jsonl", *(f"v{it}" for it in place.live())}
+    allowed |= {f"v{number}.status.json" for number in range(1, VERSIONS + 1)}
+    assert {it.name for it in place.folder.iterdir()} <= allowed
