@@ -74,14 +74,16 @@ def _keep_off(wish: np.ndarray, room: np.ndarray, rays: np.ndarray) -> np.ndarra
 
 
 def social_force(observations: np.ndarray) -> np.ndarray:
-    """Towards the next waypoint, pushed off people and walls."""
+    """Towards the next waypoint, pushed off people and walls, slower before a wall."""
     room, rays = _walls(observations)
     from_walls = -(1.5 * np.exp((0.05 - room) / 0.2)) @ rays
     wish = TOP_SPEED * observations[:, 3:5].astype(float)
     wish = wish + 0.5 * (_from_pedestrians(observations) + from_walls)
     pace = np.linalg.norm(wish, axis=1, keepdims=True)
-    wish = wish * np.minimum(1.0, TOP_SPEED / np.maximum(pace, 1e-9))
-    return _steer(_keep_off(wish, room, rays))
+    wish = _keep_off(wish * np.minimum(1.0, TOP_SPEED / np.maximum(pace, 1e-9)), room, rays)
+    pace = np.linalg.norm(wish, axis=1, keepdims=True)
+    ahead = np.maximum(1.5 * room[:, [0, 1, 2, -2, -1]].min(axis=1, keepdims=True), 0.1)
+    return _steer(wish * np.minimum(1.0, ahead / np.maximum(pace, 1e-9)))
 
 
 ROBOTS: dict[str, Act] = {"straight": straight, "social_force": social_force}

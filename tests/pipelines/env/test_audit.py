@@ -32,9 +32,10 @@ def test_broken_scenarios_are_named(
 
 
 def test_the_audit_reports_every_robot_in_every_scenario() -> None:
-    found = audit.audit(EnvConfig(), episodes=2, seed=1)
+    names = scenario_names(("blind_corner", "crowd_navigation"))
+    found = audit.audit(EnvConfig(scenarios=names), episodes=2, seed=1)
     assert [(one.robot, one.scenario) for one in found] == [
-        (robot, name) for robot in ("straight", "social_force") for name in scenario_names()
+        (robot, name) for robot in ("straight", "social_force") for name in names
     ]
     assert all(
         one.success + one.collision_pedestrian + one.collision_wall + one.timeout
