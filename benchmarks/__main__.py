@@ -59,8 +59,9 @@ def run_extras(plan: Plan, datasets: tuple[str, ...]) -> dict[str, float | str]:
         for dataset in wanted:
             if dataset not in datasets:
                 continue
-            answer = plan.out / "answer.json"
-            request = Extra(name, dataset, str(plan.out), str(answer), plan.episodes)
+            answer = plan.scratch / "answer.json"
+            plan.scratch.mkdir(parents=True, exist_ok=True)
+            request = Extra(name, dataset, str(plan.out / "data"), str(plan.scratch), plan.episodes)
             try:
                 run_module("benchmarks.extras", json.dumps(asdict(request)))
                 found = json.loads(answer.read_text())
@@ -69,7 +70,7 @@ def run_extras(plan: Plan, datasets: tuple[str, ...]) -> dict[str, float | str]:
             facts |= found
             for label, value in found.items():
                 click.echo(f"{label}: {value}")
-    shutil.rmtree(plan.out / "extra", ignore_errors=True)
+    shutil.rmtree(plan.scratch, ignore_errors=True)
     return facts
 
 

@@ -53,8 +53,10 @@ def figures(results: Results, dataset: str, peer: str, key: str) -> Spread | Non
 def ratios(results: Results, dataset: str, key: str, pair: tuple[str, str]) -> Spread | None:
     """One peer's figure over another's in the same repeat."""
     one, other = (
-        {run["repeat"]: run[key] for run in runs(results, dataset, peer)} for peer in pair
+        {run["repeat"]: run.get(key, 0.0) for run in runs(results, dataset, peer)} for peer in pair
     )
+    if not all(one.values()) or not all(other.values()):
+        return None
     return spread([one[repeat] / other[repeat] for repeat in sorted(one.keys() & other.keys())])
 
 
@@ -69,6 +71,7 @@ COLUMNS = (
     ("episode ms", "episode_ms"),
     ("first batch ms", "loaded_batch_s"),
     ("with import ms", "first_batch_s"),
+    ("processor ms", "first_batch_cpu_s"),
     ("cold first batch ms", "cold_first_batch_s"),
     ("cold steps/s", "cold_transitions"),
     ("memory MB", "sample_memory_mb"),
@@ -78,6 +81,7 @@ RATIOS = (
     ("windows", "windows_cpu"),
     ("sequential", "sequential_cpu"),
     ("write", "write_mb_s"),
+    ("write, processor", "write_mb_s_cpu"),
 )
 
 

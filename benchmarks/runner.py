@@ -95,6 +95,11 @@ class Plan:
     episodes: int
     patience: float = 60.0
 
+    @property
+    def scratch(self) -> Path:
+        """Folder of this process for stores and answers; two runs never share one."""
+        return self.out / f"scratch-{os.getpid()}"
+
 
 def run_dataset(name: str, plan: Plan) -> dict[str, object]:
     """All peers on data set ``name``: repeats interleaved, order drawn anew for each."""
@@ -111,6 +116,7 @@ def run_dataset(name: str, plan: Plan) -> dict[str, object]:
         random.Random(repeat).shuffle(order)
         for peer in order:
             _run_peer(records[peer], _task(plan, folder, peer, repeat), source)
+    shutil.rmtree(plan.scratch, ignore_errors=True)
     return {
         "steps": source.steps,
         "episodes": len(source.lengths),
@@ -124,8 +130,8 @@ def _task(plan: Plan, folder: Path, peer: str, repeat: int) -> Task:
         action="write",
         peer=peer,
         source=str(folder),
-        store=str(plan.out / "stores" / peer),
-        answer=str(plan.out / "answer.json"),
+        store=str(plan.scratch / peer),
+        answer=str(plan.scratch / "answer.json"),
         seed=repeat,
         seconds=plan.seconds,
     )

@@ -72,15 +72,16 @@ def measure_write(task: Task) -> Facts:
         _touch({"": rows})
     adapter = load_adapter(PEERS[task.peer])
     with anonymous_peak() as peak:
-        start = time.perf_counter()
+        watch = Watch()
         adapter.write(path, source)
-        returned = time.perf_counter() - start
+        returned = watch.elapsed()
         sync(path)
-        durable = time.perf_counter() - start
+        durable, rate = watch.elapsed(), watch.rate(source.raw_bytes / 1e6)
     size, files = size_and_files(path)
     return {
         "write_call_s": returned,
         "write_s": durable,
+        "write_mb_s_cpu": rate.processor,
         "write_memory_mb": peak[0] / 1e6,
         "size_mb": size / 1e6,
         "files": files,
@@ -124,17 +125,18 @@ def measure_read(task: Task) -> Facts:
     path, seconds, source = Path(task.store), task.seconds, load(Path(task.source))
     rng, count = task.rng(), len(source.lengths)
     bare = anonymous_bytes()
-    start = time.perf_counter()
+    watch = Watch()
     adapter = load_adapter(PEERS[task.peer])
-    imported = time.perf_counter()
+    imported = watch.elapsed()
     reader = adapter.open_store(path)
-    opened = time.perf_counter()
+    opened = watch.elapsed()
     reader.transitions(rng, BATCH)
-    first = time.perf_counter()
+    first, rate = watch.elapsed(), watch.rate(1)
     facts: Facts = {
-        "import_s": imported - start,
+        "import_s": imported,
         "open_s": opened - imported,
-        "first_batch_s": first - start,
+        "first_batch_s": first,
+        "first_batch_cpu_s": 1 / rate.processor,
         "loaded_batch_s": first - imported,
     }
     with anonymous_peak() as sampling:

@@ -94,7 +94,7 @@ def test_the_store_is_measured_beside_the_limit_on_both_data_sets(tmp_path: Path
         assert 0 < ratio.low <= ratio.middle <= ratio.high
     page = markdown(json.loads(json.dumps(results)), GOALS)
     assert "A: random steps / limit" in page
-    assert not list((tmp_path / "stores").iterdir())
+    assert {path.name for path in tmp_path.iterdir()} == {"data"}
 
 
 def test_a_peer_that_is_not_installed_is_skipped_with_a_line(
