@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from trajstore.errors import ReplayError
-from trajstore.replay import Environment, Simulator
+
+if TYPE_CHECKING:
+    from trajstore.replay import Environment, Simulator
 
 PIPELINES = "pipelines"
 GYMNASIUM = "gymnasium"
@@ -31,7 +33,7 @@ def environment_option() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 def simulator(
     provenance: Mapping[str, Any], chosen: str | None, *, render_mode: str | None = None
-) -> Simulator:
+) -> "Simulator":
     """Return what builds the environment.
 
     Args:
@@ -51,7 +53,7 @@ def simulator(
     return partial(_named(chosen), **extra)
 
 
-def _installed(provenance: Mapping[str, Any]) -> Callable[..., Environment]:
+def _installed(provenance: Mapping[str, Any]) -> "Callable[..., Environment]":
     recorded = provenance.get("environment")
     entry = recorded.get("entry_point", "") if isinstance(recorded, Mapping) else ""
     if str(entry).split(":")[0].split(".")[0] != PIPELINES:
@@ -68,7 +70,7 @@ def _installed(provenance: Mapping[str, Any]) -> Callable[..., Environment]:
     return simulate
 
 
-def _registered(provenance: Mapping[str, Any], *, render_mode: str | None = None) -> Environment:
+def _registered(provenance: Mapping[str, Any], *, render_mode: str | None = None) -> "Environment":
     recorded = provenance.get("environment")
     name = recorded.get("id") if isinstance(recorded, Mapping) else None
     if not isinstance(name, str) or ":" in name:
@@ -79,7 +81,7 @@ def _registered(provenance: Mapping[str, Any], *, render_mode: str | None = None
     return made
 
 
-def _named(chosen: str) -> Callable[..., Environment]:
+def _named(chosen: str) -> "Callable[..., Environment]":
     module, _, name = chosen.partition(":")
     try:
         function: Callable[..., Environment] = getattr(import_module(module), name)

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from trajstore.cli.environments import environment_option, simulator
-from trajstore.cli.options import examples, pass_store, reference_argument
+from trajstore.cli.options import examples, open_store, pass_store, reference_argument
 from trajstore.cli.output import print_line, size
 from trajstore.cli.replaying import progress
 from trajstore.cli.watching import Range, play_in_terminal, write_media
@@ -23,7 +23,6 @@ from trajstore.playback.recorded import Recorded
 from trajstore.playback.selection import LIMIT, choose, match
 from trajstore.replay_report import read_report
 from trajstore.status import read_verdict
-from trajstore.store import Store
 
 EPILOG = examples(
     "trajstore play expert@v3",
@@ -135,7 +134,7 @@ def open_reference(store: str, text: str) -> Opened:
     """
     found = re.fullmatch(r"(.+)#(\d+)", text)
     reference, episode = (found[1], int(found[2])) if found else (text, None)
-    shelf = Store(store)
+    shelf = open_store(store)
     path = shelf.path(reference)
     dataset = Dataset.open(path)
     parsed = parse_reference(str(reference))

@@ -1,16 +1,17 @@
 """The part of ``verify`` that plays recorded episodes again: ``--replay N|all``."""
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from trajstore.cli.environments import environment_option, simulator
 from trajstore.cli.output import is_interactive, plain, print_line
-from trajstore.dataset import Dataset
-from trajstore.replay import OTHER_PROCESSOR, spread, verify_replay
-from trajstore.replay_report import ReplayReport, report_path, write_report
+
+if TYPE_CHECKING:
+    from trajstore.replay_report import ReplayReport
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -36,7 +37,7 @@ def replay_options() -> Decorator:
                 type=click.FloatRange(min=0.0),
                 default=0.0,
                 show_default="bit for bit",
-                help=f"Largest difference that counts as equal; {OTHER_PROCESSOR:g} for data "
+                help="Largest difference that counts as equal; 1e-09 for data "
                 "recorded on another processor.",
             ),
         )
@@ -49,7 +50,7 @@ def replay_options() -> Decorator:
 
 def replay_command(
     path: Path, replay: str, *, environment: str | None = None, tolerance: float = 0.0
-) -> ReplayReport:
+) -> "ReplayReport":
     """Play episodes of a version again, store the report beside it, and return it.
 
     Args:
@@ -63,6 +64,10 @@ def replay_command(
         CorruptionError: if it cannot be read.
         StorageError: if the report cannot be written.
     """
+    from trajstore.dataset import Dataset
+    from trajstore.replay import spread, verify_replay
+    from trajstore.replay_report import write_report
+
     dataset = Dataset.open(path)
     count = len(dataset)
     wanted = list(range(count)) if replay == "all" else spread(count, int(replay))
@@ -73,8 +78,10 @@ def replay_command(
     return report
 
 
-def print_replay(path: Path, report: ReplayReport) -> None:
+def print_replay(path: Path, report: "ReplayReport") -> None:
     """Say what a replay has shown, and where the report lies."""
+    from trajstore.replay_report import report_path
+
     colour = "green" if report.ok else "red"
     print_line(f"[{colour}]replay {plain(report)}[/]")
     print_line(f"[dim]{plain(report_path(path))}[/dim]")
@@ -85,8 +92,9 @@ def progress(items: Iterable[Any], label: str) -> Iterator[Any]:
     if not is_interactive():
         yield from items
         return
-    with click.progressbar(list(items), label=label, file=click.get_text_stream("stderr")) as bar:
-        yield from bar
+    shown = click.progressbar(list(items), label=label, file=sys.stderr)
+    with shown:
+        yield from shown
 
 
 def _checked(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:

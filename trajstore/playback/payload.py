@@ -13,8 +13,8 @@ from trajstore.playback import evidence
 from trajstore.playback.channels import Channel, channels_of, has_scene, pack
 from trajstore.playback.recorded import Recorded
 from trajstore.replay_report import ReplayReport
-from trajstore.schema import Axis
-from trajstore.statistics import Statistics
+from trajstore.schema import Axis, EpisodeSchema
+from trajstore.statistics import FieldStatistics
 
 BUDGET_BYTES = 13_000_000
 """Packed numbers and frames of a page; what goes beyond it is left out, and the page says so."""
@@ -74,14 +74,13 @@ def build(
     """
     manifest = recorded.dataset.manifest
     channels = channels_of(manifest.schema, manifest.statistics)
-    statistics = Statistics(manifest.schema)
+    measured: dict[str, FieldStatistics] = {}
     side = Side({})
     rows = []
     for index in progress(chosen):
         row, episode = _episode(recorded, index, about.replay)
-        if episode is not None:
-            _measure(statistics, episode)
         arrays = recorded.arrays(index) if episode is None else episode.arrays
+        _measure(measured, manifest.schema, arrays)
         if any(channel.name in arrays for channel in channels):
             side.numbers[index] = pack(arrays, channels, row["steps"])
         rows.append(row)
@@ -92,7 +91,9 @@ def build(
         "whole": whole,
         "left_out": _left_out(len(recorded), len(chosen)),
         "statistics": evidence.compare_statistics(
-            manifest.statistics, statistics.to_json() if rows else {}, whole=whole
+            manifest.statistics,
+            {name: one.to_json() for name, one in measured.items()},
+            whole=whole,
         ),
     }
     return side
@@ -252,10 +253,14 @@ def _fit(side: Side, rows: list[dict[str, Any]]) -> None:
             row["error"] = "Left out so that the page stays small; open it with --episode."
 
 
-def _measure(statistics: Statistics, episode: Episode) -> None:
-    for spec in episode.schema.fields:
-        rows = episode.arrays[spec.name]
-        statistics.add(spec.name, rows[None] if spec.axis is Axis.EPISODE else rows)
+def _measure(
+    measured: dict[str, FieldStatistics], schema: EpisodeSchema, arrays: Mapping[str, np.ndarray]
+) -> None:
+    for spec in schema.fields:
+        if spec.name in arrays and not spec.is_text:
+            rows = arrays[spec.name]
+            figures = measured.setdefault(spec.name, FieldStatistics(spec))
+            figures.add(rows[None] if spec.axis is Axis.EPISODE else rows)
 
 
 def _finite_rows(values: np.ndarray | None, width: int) -> list[list[float]]:

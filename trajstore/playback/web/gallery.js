@@ -13,7 +13,7 @@ function haystack(entry) {
 
 function filtered() {
   const { text, scenario, outcomes, least, sort } = state.filter, tokens = text.toLowerCase().split(/\s+/).filter(Boolean), rank = SORTS[sort][1];
-  return entries.filter((entry) => (!scenario || entry.a.scenario === scenario) && (!outcomes.size || outcomes.has(entry.a.outcome)) && entry.a.score >= least && tokens.every((token) => entry.words.includes(token)))
+  return entries.filter((entry) => (!scenario || entry.a.scenario === scenario) && (!outcomes.size || outcomes.has(entry.a.outcome)) && entry.a.score >= least - 1e-4 && tokens.every((token) => entry.words.includes(token)))
     .sort((one, other) => rank(one) - rank(other) || one.a.index - other.a.index);
 }
 
