@@ -154,7 +154,7 @@ def open_large(extra: Extra) -> Facts:
 def little_memory(extra: Extra) -> Facts:
     """Sample and read a version larger than what the process may allocate (``RLIMIT_DATA``)."""
     path, raw = _version(extra), load(extra.source).raw_bytes
-    limit = min(MEMORY_LIMIT, raw * 9 // 10)
+    limit = min(MEMORY_LIMIT, max(MEMORY_LIMIT // 2, raw * 9 // 10))
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     bare, data, rng = anonymous_bytes(), Dataset.open(path), np.random.default_rng(0)
     with anonymous_peak() as peak:
