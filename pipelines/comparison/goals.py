@@ -24,9 +24,10 @@ DIP_MOST = 0.03
 STATUS_WORDS = {
     "met": "met",
     "missed": "missed",
-    "not_shown": "not shown:",
+    "not_shown": "not shown",
     "not_run": "not measured",
 }
+"""How a reader knows each verdict."""
 MET, MISSED, NOT_SHOWN, NOT_RUN = "met", "missed", "not_shown", "not_run"
 
 
@@ -194,7 +195,7 @@ def _score(rows: Sequence[Report]) -> str:
     asked = [row for row in rows if row["status"] != NOT_RUN]
     met = sum(row["status"] == MET for row in asked)
     missed = [
-        f"{row['goal']} (measured {row['measured']}; {STATUS_WORDS[row['status']]} {row['remark']})"
+        f"{row['goal']} (measured {row['measured']}; {STATUS_WORDS[row['status']]}, {row['remark']})"
         for row in asked
         if row["status"] in (MISSED, NOT_SHOWN)
     ]

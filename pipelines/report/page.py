@@ -206,8 +206,8 @@ def _plain(value: object) -> str:
 
 def _list(pairs: Report) -> str:
     return "".join(
-        f"<dt>{escape(str(key).replace('_', ' '))}</dt><dd><code>{escape(_plain(value))}</code></dd>"
-        for key, value in sorted(pairs.items())
+        f"<dt>{escape(key.replace('_', ' '))}</dt><dd><code>{escape(_plain(pairs[key]))}</code></dd>"
+        for key in sorted(pairs)
     )
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pipelines.comparison.goals import ratio_text
+from pipelines.comparison.goals import STATUS_WORDS, ratio_text
 from pipelines.report.figures import arm_words, in_order
-from pipelines.report.tables import ACCOUNT_WORDS, RATIO_WORDS, STATUS_WORDS, difference_words
+from pipelines.report.tables import ACCOUNT_WORDS, RATIO_WORDS, difference_words
 
 Report = Mapping[str, Any]
 
@@ -38,7 +38,7 @@ def summary(report: Report) -> str:
         "## Ratio of online steps to the target",
         _table(
             ("target", "ratio", "seeds", "never arrived"),
-            ((RATIO_WORDS[name], *_ratio(ratio)) for name, ratio in report["ratio"].items()),
+            ((words, *_ratio(report["ratio"][name])) for name, words in RATIO_WORDS.items()),
         ),
         "## Final performance",
         difference_words(report),

@@ -4,19 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from pipelines.comparison.goals import points, ratio_text
+from pipelines.comparison.goals import STATUS_WORDS, points, ratio_text
 from pipelines.metrics import METRICS
 from pipelines.report.charts import share_text
 from pipelines.report.figures import arm_words, in_order
 
 Report = Mapping[str, Any]
 
-STATUS_WORDS = {
-    "met": "met",
-    "missed": "missed",
-    "not_shown": "not shown",
-    "not_run": "not measured",
-}
 RATIO_WORDS = {
     "success": "target success alone",
     "gate": "gate: success and collisions",
