@@ -206,7 +206,8 @@ def _plain(value: object) -> str:
 
 def _list(pairs: Report) -> str:
     return "".join(
-        f"<dt>{escape(key.replace('_', ' '))}</dt><dd><code>{escape(_plain(pairs[key]))}</code></dd>"
+        f"<dt>{escape(key.replace('_', ' '))}</dt>"
+        f"<dd><code>{escape(_plain(pairs[key]))}</code></dd>"
         for key in sorted(pairs)
     )
 
