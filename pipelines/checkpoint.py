@@ -18,6 +18,7 @@ RECORD = "learner.json"
 
 def _tensors(model: GuardedPPO) -> dict[str, torch.Tensor]:
     tensors = {f"policy/{name}": value for name, value in model.policy.state_dict().items()}
+    tensors.update({f"average/{name}": v for name, v in model.average.state_dict().items()})
     tensors.update({f"best/{name}": value for name, value in model.best.items()})
     for index, state in model.policy.optimizer.state_dict()["state"].items():
         tensors.update({f"adam/{index}/{name}": value for name, value in state.items()})
@@ -72,6 +73,7 @@ def load_checkpoint(model: GuardedPPO, source: Path) -> dict[str, Any]:
         )
     tensors = safetensors.torch.load(payload)
     model.policy.load_state_dict(_under("policy/", tensors))
+    model.average.load_state_dict(_under("average/", tensors))
     model.best = _under("best/", tensors)
     adam = model.policy.optimizer.state_dict()
     state: dict[int, dict[str, torch.Tensor]] = {}

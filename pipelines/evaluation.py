@@ -18,9 +18,7 @@ TRAINING_SEEDS = 10_000_000
 """Seeds of training episodes start here."""
 
 
-def episode_list(
-    scenarios: Sequence[str], *, each: int, first_seed: int
-) -> list[tuple[str, int]]:
+def episode_list(scenarios: Sequence[str], *, each: int, first_seed: int) -> list[tuple[str, int]]:
     """``each`` episodes of every scenario, as (scenario, seed); every seed is used once.
 
     Example:

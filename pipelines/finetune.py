@@ -19,7 +19,7 @@ from pipelines.env.schema import episode_schema
 from pipelines.evaluation import EVALUATION_SEEDS, episode_list, evaluate
 from pipelines.fanout import run_tasks
 from pipelines.inputs import code_digest, is_finished, start_afresh
-from pipelines.params import read_section
+from pipelines.params import ParamsError, read_section
 from pipelines.policy import Architecture, SavedPolicy, load_policy, save_policy
 from pipelines.ppo import DemonstrationBatches
 from pipelines.progress import note, watch
@@ -89,7 +89,7 @@ def train_seed(task: Task) -> str:
     )
     target = task.folder / "policy"
     if not target.exists():
-        save_policy(model.policy, target, architecture=architecture, contract=contract)
+        save_policy(model.average, target, architecture=architecture, contract=contract)
     scenarios = task.env.scenarios or scenario_names()
     judged = final_episodes(task.params, scenarios)
     episodes = record_rollout(load_policy(target).actor, judged, config)
@@ -133,7 +133,7 @@ def _training(task: Task, start: SavedPolicy | None) -> Training:
         make_env=lambda seed: make_vec_env(config, num_envs=params.ppo.num_envs, seed=seed),
         evaluate=lambda actor: evaluate(actor, episodes, config),
         params=params.ppo,
-        budget=params.finetune if start else params.baseline,
+        budget=params.budgets[task.arm],
         seed=task.seed,
         start=start,
         guards=params.guards if start else None,
@@ -164,7 +164,11 @@ def run(
         )
         for seed in params.seeds
     ]
-    budget = params.finetune if start else params.baseline
+    if arm not in params.budgets:
+        raise ParamsError(
+            f"finetune.budgets: expected a budget for arm {arm!r}, got {sorted(params.budgets)}"
+        )
+    budget = params.budgets[arm]
     with watch({f"{arm}/seed_{seed}": budget.steps for seed in params.seeds}):
         return run_tasks(train_seed, tasks, engine=params.engine)
 

@@ -17,7 +17,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import VecEnv
 from torch.nn import functional
 
-from pipelines.policy import Architecture
+from pipelines.policy import Architecture, build_policy
 
 DemonstrationBatches = Callable[[int], tuple[NDArray[np.float32], NDArray[np.float32]]]
 """Draws ``n`` observations ``[n, D]`` and the demonstrated actions ``[n, A]``."""
@@ -43,6 +43,8 @@ class PpoParams:
         max_grad_norm: gradients of policy and critic are clipped apart.
         log_std: logarithm of the action noise at the first step.
         final_log_std: reached in a straight line at the last step of the budget.
+        averaging: share of the running average of the weights that an update keeps; the
+            average is what is evaluated and saved (Polyak & Juditsky, 1992).
     """
 
     hidden: tuple[int, ...]
@@ -60,6 +62,7 @@ class PpoParams:
     max_grad_norm: float
     log_std: float
     final_log_std: float
+    averaging: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,8 @@ class GuardedPPO(PPO):
     last_losses: dict[str, float]
     best: dict[str, torch.Tensor]
     noise: tuple[float, float]
+    averaging: float
+    average: ActorCriticPolicy
 
     def _update_info_buffer(self, infos: Any, dones: Any = None) -> None:  # noqa: ANN401
         """Nothing: fixed evaluation episodes say how the policy does, not training's own."""
@@ -124,8 +129,16 @@ class GuardedPPO(PPO):
                 for name, value in losses.items():
                     totals[name] = totals.get(name, 0.0) + value.item()
         self._n_updates += self.n_epochs
+        self.take_average(self.averaging)
         self.last_losses = {name: total / count for name, total in totals.items()}
         self.last_losses["log_std"] = self.policy.log_std.mean().item()
+
+    def take_average(self, keep: float) -> None:
+        """Let the average keep a share of itself and take the rest from the learner."""
+        learnt = self.policy.state_dict()
+        with torch.no_grad():
+            for name, value in self.average.state_dict().items():
+                value.lerp_(learnt[name], 1.0 - keep)
 
     def _losses(self, data: Any, *, frozen: bool) -> dict[str, torch.Tensor]:  # noqa: ANN401
         features = self.policy.extract_features(data.observations)
@@ -206,5 +219,8 @@ def make_ppo(
     model.noise = (start, min(start, params.final_log_std))
     model.policy.log_std.requires_grad_(False)
     model.set_noise(0.0)
+    model.averaging = params.averaging
+    model.average = build_policy(architecture)
+    model.take_average(0.0)
     model._total_timesteps = total_steps
     return model

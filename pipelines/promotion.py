@@ -52,9 +52,7 @@ def decide(rows: Sequence[Row], *, gate: Gate) -> Decision:
                 f"{name}: expected at least {gate.episodes} episodes, got {row['episodes']}"
             )
         if row["success"] < gate.success:
-            reasons.append(
-                f"{name}: expected success >= {gate.success}, got {row['success']:.3f}"
-            )
+            reasons.append(f"{name}: expected success >= {gate.success}, got {row['success']:.3f}")
         if row["collision"] > gate.collision:
             reasons.append(
                 f"{name}: expected collisions <= {gate.collision}, got {row['collision']:.3f}"

@@ -1,5 +1,6 @@
 """Records of the sections of ``params.yaml``, one a stage."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipelines.env.config import EnvConfig, RewardWeights
@@ -139,8 +140,7 @@ class FinetuneParams:
     Attributes:
         seeds: matched over the arms.
         ppo: settings of the update, the same for every arm.
-        baseline: budget from scratch.
-        finetune: budget from the clone.
+        budgets: of each arm by name.
         guards: what protects a clone; a start from scratch has none.
         evaluate_each: episodes a scenario at every evaluation.
         final_each: episodes a scenario at the last one, with every metric.
@@ -149,8 +149,7 @@ class FinetuneParams:
 
     seeds: tuple[int, ...]
     ppo: PpoParams
-    baseline: Budget
-    finetune: Budget
+    budgets: Mapping[str, Budget]
     guards: Guards
     evaluate_each: int
     final_each: int

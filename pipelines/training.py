@@ -111,6 +111,7 @@ def _learner(training: Training, env: VecEnv) -> GuardedPPO:
         model.reference = training.start.policy
         model.demonstrations = training.demonstrations
         model.set_noise(0.0)
+        model.take_average(0.0)
     return model
 
 
@@ -150,14 +151,14 @@ def _advance(training: Training, model: GuardedPPO, losses: list[dict[str, float
 
 
 def _evaluation(training: Training, model: GuardedPPO) -> dict[str, Any]:
-    row = {"steps": model.num_timesteps, **training.evaluate(actor_of(model.policy))}
+    row = {"steps": model.num_timesteps, **training.evaluate(actor_of(model.average))}
     training.progress(model.num_timesteps, row)
     return row
 
 
 def _keep_best(training: Training, model: GuardedPPO, rows: list[dict[str, Any]]) -> None:
     if training.score(rows[-1]) >= max(map(training.score, rows)):
-        model.best = {name: value.clone() for name, value in model.policy.state_dict().items()}
+        model.best = {name: value.clone() for name, value in model.average.state_dict().items()}
 
 
 def _save(

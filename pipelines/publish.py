@@ -1,0 +1,87 @@
+"""Stage: put the validated dataset into the ring of live versions; the oldest are archived."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from loguru import logger
+
+from pipelines.params import read_section
+from trajstore.files import read_json
+from trajstore.governance import Published, publish
+from trajstore.rotation import Retention
+from trajstore.status import Verdict
+from trajstore.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class PublishParams:
+    """The ring of live versions.
+
+    Attributes:
+        archive: folder or URL that older versions go to; outside the workspace.
+        keep_validated: live validated versions.
+        keep_draft: live drafts.
+        keep_quarantined: live quarantined versions.
+        budget_bytes: most that all live versions of all datasets may take.
+    """
+
+    archive: str
+    keep_validated: int
+    keep_draft: int
+    keep_quarantined: int
+    budget_bytes: int
+
+
+def run(
+    params: PublishParams, *, dataset: Path, report: Path, store: Path, reviews: Path
+) -> Published:
+    """Publish the dataset under its folder's name; the same content is published once."""
+    record = read_json(report)
+    verdict = Verdict.from_json(
+        {
+            "format_version": 1,
+            "status": record["verdict"],
+            "digest": record["digest"],
+            "findings": record["findings"],
+            "history": [],
+            "contract": record["contract"],
+        },
+        where=report,
+    )
+    place = Store(store, archive=params.archive, reviews=reviews).place(dataset.name)
+    retention = Retention(params.keep_validated, params.keep_draft, params.keep_quarantined)
+    return publish(
+        place,
+        dataset,
+        verdict=verdict,
+        retention=retention,
+        budget_bytes=params.budget_bytes,
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    parser.add_argument("--dataset", type=Path, default=Path("data/current/expert"))
+    parser.add_argument("--report", type=Path, default=Path("data/reports/validation.json"))
+    parser.add_argument("--store", type=Path, default=Path("data/store"))
+    parser.add_argument("--reviews", type=Path, default=Path("data/reviews.json"))
+    arguments = parser.parse_args(argv)
+    done = run(
+        read_section(arguments.params, "publish", PublishParams),
+        dataset=arguments.dataset,
+        report=arguments.report,
+        store=arguments.store,
+        reviews=arguments.reviews,
+    )
+    state = "published" if done.new else "was published before"
+    logger.info("{} {} as v{}", arguments.dataset.name, state, done.version)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""Drive the whole pipeline: every stage through DVC, then what came out of it."""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from trajstore.errors import NotFoundError
+from trajstore.files import read_json
+
+REPORTS = Path("data/reports")
+PIPELINES = {"repro": "dvc.yaml", "study": "study/dvc.yaml"}
+"""What can be driven: the experiment, and the sweeps around it."""
+
+
+def environment() -> dict[str, str]:
+    """This process's environment with its own Python first, and one thread a process."""
+    scripts = str(Path(sys.executable).parent)
+    return os.environ | {
+        "PATH": scripts + os.pathsep + os.environ.get("PATH", ""),
+        "DVC_NO_ANALYTICS": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def drive(pipeline: str, extra: Sequence[str]) -> int:
+    """Run ``dvc repro`` on one of the pipelines; return its exit status."""
+    command = [sys.executable, "-m", "dvc", "repro", PIPELINES[pipeline], *extra]
+    return subprocess.run(command, env=environment(), check=False).returncode
+
+
+def conclude(console: Console, seconds: float) -> None:
+    """Print the headline, the ratios, and the paths worth opening."""
+    try:
+        comparison = read_json(REPORTS / "comparison.json")
+    except NotFoundError:
+        return
+    table = Table("question", "ratio", "95 % interval", title="Timesteps to target, of baseline")
+    for name, answer in comparison["ratio"].items():
+        if answer.get("estimate") is None:
+            table.add_row(name, "not run", "")
+        else:
+            interval = f"{answer['low']:.3f} to {answer['high']:.3f}"
+            table.add_row(name, f"{answer['estimate']:.3f}", interval)
+    console.print(table)
+    console.print(comparison.get("headline", ""))
+    console.print(f"Took {seconds / 60:.1f} minutes. Worth opening:")
+    for path in (REPORTS / "report.html", REPORTS / "comparison.json", Path("data/current/expert")):
+        if path.exists():
+            console.print(f"  {path}")
+    console.print("  trajstore play data/current/expert")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a pipeline and sum it up; the exit status is DVC's."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pipeline", nargs="?", choices=sorted(PIPELINES), default="repro")
+    parser.add_argument("extra", nargs="*", help="passed on to dvc repro")
+    arguments = parser.parse_args(argv)
+    started = time.monotonic()
+    status = drive(arguments.pipeline, arguments.extra)
+    if status == 0:
+        conclude(Console(), time.monotonic() - started)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
