@@ -63,8 +63,9 @@ def interval_levels(units: int, *, strata: int = 1) -> tuple[float, float]:
     """Quantiles of the bootstrap draws that make a 95 % interval from ``units`` units.
 
     Plain percentiles are too narrow for few units (five seeds: 85 % coverage, here 92 %).
-    Hesterberg (2015, "What teachers should know about the bootstrap", section 5.3) widens the levels until
-    the interval of a mean is as wide as Student's; for many units they tend to 0.025 and 0.975.
+    Hesterberg (2015, "What teachers should know about the bootstrap", section 5.3) widens the
+    levels until the interval of a mean is as wide as Student's; for many units they tend to
+    0.025 and 0.975.
 
     Raises:
         ValueError: fewer than two units a stratum.

@@ -200,12 +200,19 @@ def seeds(ratio: Report) -> str:
             f'<line class="link" x1="{min(ends):.1f}" x2="{max(ends):.1f}" '
             f'y1="{at:.1f}" y2="{at:.1f}"/>'
         )
-        for arm, name in (("baseline", "baseline"), ("pretrained", "finetune")):
+        together = row["pretrained"]["steps"] == row["baseline"]["steps"]
+        for arm, name, shift in (("baseline", "baseline", -6), ("pretrained", "finetune", 6)):
             late = row[arm]["censored"]
             words = f"{arm_words(name)}, seed {row['seed']}: {row[arm]['steps']:,} steps"
             words += ", target never met" if late else ""
             bound = "unresolved" if late else "exact"
             parts.append(
-                charts.mark(x(row[arm]["steps"]), at, style=f"arm-{name}", words=words, bound=bound)
+                charts.mark(
+                    x(row[arm]["steps"]),
+                    at + shift * together,
+                    style=f"arm-{name}",
+                    words=words,
+                    bound=bound,
+                )
             )
     return charts.svg(parts, label="steps to target by seed", height=height)
