@@ -39,7 +39,9 @@ def integrity_facts(
     if "anomaly" in row:
         rows.append(_fact("anomaly score", float(row["anomaly"]), score(found)))
     if "digest" in row:
-        rows.append(_fact("digest", str(row["digest"])[:12], episode.digest[:12]))
+        sealed, found_now = str(row["digest"]), episode.digest
+        short = 8 if sealed[:8] != found_now[:8] or sealed == found_now else len(sealed)
+        rows.append(_fact("digest", sealed[:short], found_now[:short]))
     return rows
 
 

@@ -136,7 +136,8 @@ class Painter:
             clock += f"  {step * self.shown.dt:.1f} s"
         font = _font(11 * FINE)
         pen.text((edge, top + 16), self.shown.caption, INK, font=font)
-        pen.text((width - edge, top + 16), clock, FAINT, font=font, anchor="ra")
+        if font.getlength(self.shown.caption) + font.getlength(clock) < span - 20:
+            pen.text((width - edge, top + 16), clock, FAINT, font=font, anchor="ra")
 
     def _charts(self, pen: ImageDraw.ImageDraw) -> None:
         width, height = self.size[0] * FINE, (self.size[1] - BAR) * FINE

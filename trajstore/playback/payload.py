@@ -206,6 +206,7 @@ def _notices(recorded: Recorded, about: About) -> list[str]:
     found = [
         f"{'episodes' if not name else f'field {name}'}: {message}"
         for name, message in recorded.faults.items()
+        if name or list(recorded.faults.values()).count(message) == 1
     ]
     if about.status == "quarantined":
         why = "; ".join(about.reasons) or "no reason given"

@@ -52,7 +52,8 @@ function strip(g, chart, lines, t, { top, tall, width, x }) {
   });
   words(g, chart.label, 0, top + 11, "left", css["ink-2"], 600);
   const start = 8 + g.measureText(chart.label).width;
-  words(g, `${number(low)} … ${number(high)}`, start, top + 11, "left", css["ink-3"], 400);
+  const known = drawn.some((entry) => entry.values.some((v) => !Number.isNaN(v)));
+  words(g, known ? `${number(low)} … ${number(high)}` : "cannot be read", start, top + 11, "left", css["ink-3"], 400);
 }
 
 function words(g, text, x, y, align, colour, weight) {

@@ -14,7 +14,7 @@ async function player(entry) {
   for (const item of shown) item.data = item.episode.error ? { T: item.episode.steps, at: {} } : await unpack(item.side, item.episode);
   if (live !== token || state.view !== "player") return;
   live = { entry, shown, total, views: shown.map((item) => viewOf(item)) };
-  $("main").replaceChildren(el("div", { class: "player" }, listOf(), stageOf(), sideOf()));
+  $("main").replaceChildren(...notices().filter((node) => node.classList.contains("bad")), el("div", { class: "player" }, listOf(), stageOf(), sideOf()));
   const current = doc.querySelector(".list [aria-current=true]");
   if (current) current.scrollIntoView({ block: "nearest" });
   redraw = () => { shown.forEach((item) => { item.colour = item.side ? css.b : css.robot; }); show(); };
