@@ -6,7 +6,14 @@ from typing import Any
 
 import click
 
-from trajstore.cli.options import examples, json_option, open_store, pass_store, reference_argument
+from trajstore.cli.options import (
+    examples,
+    json_option,
+    open_store,
+    pass_store,
+    reference_argument,
+    version_path,
+)
 from trajstore.cli.output import plain, print_json, print_line
 
 FORMATS = {
@@ -43,7 +50,9 @@ def _module(name: str) -> Any:  # noqa: ANN401 - a module
 @pass_store
 def export(store: str, reference: str, kind: str, target: Path, as_json: bool) -> int:
     """Write the version REF to a new PATH in another format, without loss."""
-    dataset = open_store(store).open(reference, purpose="inspection")
+    from trajstore.dataset import Dataset
+
+    dataset = Dataset.open(version_path(store, reference))
     _module(kind).export_dataset(dataset, target)
     facts = {"path": str(target), "format": kind, "episodes": len(dataset), "steps": dataset.steps}
     if as_json:

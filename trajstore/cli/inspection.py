@@ -5,7 +5,14 @@ from typing import Any
 
 import click
 
-from trajstore.cli.options import examples, json_option, open_store, pass_store, reference_argument
+from trajstore.cli.options import (
+    examples,
+    json_option,
+    open_store,
+    pass_store,
+    reference_argument,
+    version_path,
+)
 from trajstore.cli.output import (
     age,
     bar,
@@ -73,7 +80,7 @@ def inspect(store: str, reference: str, as_json: bool) -> int:
     from trajstore.cli.facts import details
 
     opened = open_store(store)
-    facts = details(opened, opened.path(reference))
+    facts = details(opened, version_path(store, reference))
     if as_json:
         print_json(facts)
         return 0
@@ -210,7 +217,7 @@ def du(store: str, reference: str | None, as_json: bool) -> int:
     from trajstore.manifest import Manifest
 
     used: Counter[str] = Counter()
-    for path, record in Manifest.read(opened.path(reference)).files.items():
+    for path, record in Manifest.read(version_path(store, reference)).files.items():
         used[_owner(path)] += record.size
     if as_json:
         print_json(dict(used))

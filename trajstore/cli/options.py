@@ -45,3 +45,21 @@ def open_store(store: str) -> "Store":
     from trajstore.store import Store
 
     return Store(store, archive=archive_folder(store), reviews=reviews_file(store))
+
+
+def version_path(store: str, reference: str) -> Path:
+    """The folder of the version that is meant.
+
+    Raises:
+        NameRefusedError: if the reference is malformed.
+        NotFoundError: if there is no such version, or it lies in the archive.
+    """
+    from trajstore.errors import NotFoundError
+    from trajstore.names import parse_reference
+
+    if parse_reference(reference).archived:
+        raise NotFoundError(
+            f"{reference}: expected a version in the store, got one in the archive; "
+            "bring it back with 'trajstore restore'"
+        )
+    return open_store(store).path(reference)

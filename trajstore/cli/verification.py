@@ -1,48 +1,84 @@
 """``verify``: is a version what was sealed, and does it play again as recorded?"""
 
 import sys
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from trajstore.cli.options import examples, json_option, open_store, pass_store, reference_argument
+from trajstore.cli.options import (
+    examples,
+    json_option,
+    pass_store,
+    reference_argument,
+    version_path,
+)
 from trajstore.cli.output import is_interactive, plain, print_json, print_line, print_table, size
+from trajstore.cli.replaying import print_replay, replay_command, replay_options
+
+if TYPE_CHECKING:
+    from trajstore.findings import Finding
 
 FAULTY = 1
 
 
 @click.command(
-    epilog=examples("trajstore verify expert@v3", "trajstore verify data/current/expert --deep")
+    epilog=examples(
+        "trajstore verify expert@v3",
+        "trajstore verify data/current/expert --deep",
+        "trajstore verify expert@v3 --replay 20",
+    )
 )
 @reference_argument()
 @click.option("--deep", is_flag=True, help="Also read every episode and compute its digest.")
+@replay_options()
 @json_option()
 @pass_store
-def verify(store: str, reference: str, deep: bool, as_json: bool) -> int:
+def verify(
+    store: str,
+    /,
+    reference: str,
+    deep: bool,
+    as_json: bool,
+    **replaying: Any,  # noqa: ANN401
+) -> int:
     """Compare every byte of a version with what its manifest records.
 
-    Exit status 1 says that there are findings; all are printed.
+    Exit status 1 says that there are findings, or that an episode plays differently.
+    Only --replay writes: its report, beside the version.
     """
-    path = open_store(store).path(reference)
+    path = version_path(store, reference)
     findings = _verified(path, deep=deep, quiet=as_json)
+    report = None
+    if replaying["replay"] is not None and not findings:
+        report = replay_command(path, **replaying)
     if as_json:
-        print_json({"path": str(path), "findings": [found.to_json() for found in findings]})
-    elif findings:
+        found = [finding.to_json() for finding in findings]
+        replayed = None if report is None else report.to_json()
+        print_json({"path": str(path), "findings": found, "replay": replayed})
+    else:
+        _print(reference, findings)
+        if report is not None:
+            print_replay(path, report)
+    return FAULTY if findings or not (report is None or report.ok) else 0
+
+
+def _print(reference: str, findings: "list[Finding]") -> None:
+    if findings:
         rows = [(found.check, plain(found.message)) for found in findings]
         print_table(["check", "finding"], rows)
     else:
         print_line(f"[green]{plain(reference)}: every byte is what was sealed[/]")
-    return FAULTY if findings else 0
 
 
-def _verified(path: Any, *, deep: bool, quiet: bool) -> list[Any]:  # noqa: ANN401
+def _verified(path: Path, *, deep: bool, quiet: bool) -> "list[Finding]":
     from trajstore.integrity import verify as verify_version
 
     if quiet or not is_interactive():
-        return list(verify_version(path, deep=deep))
+        return verify_version(path, deep=deep)
     from trajstore.manifest import Manifest
 
     total = Manifest.read(path).size_bytes
-    label = f"reading {size(total)}"
-    with click.progressbar(length=total, label=label, file=sys.stderr) as shown:
-        return list(verify_version(path, deep=deep, progress=shown.update))
+    shown = click.progressbar(length=total, label=f"reading {size(total)}", file=sys.stderr)
+    with shown:
+        return verify_version(path, deep=deep, progress=shown.update)
