@@ -182,8 +182,7 @@ def check(document: object, schema: str, *, where: str) -> None:
     error = next(_validator(schema).iter_errors(document), None)
     if error is not None:
         raise RunError(
-            f"{where}: expected {error.json_path} to fit {schema}.schema.json, "
-            f"got {error.message}"
+            f"{where}: expected {error.json_path} to fit {schema}.schema.json, got {error.message}"
         )
 
 
@@ -227,7 +226,5 @@ def _read_lines(path: Path) -> list[dict[str, Any]]:
         try:
             rows.append(json.loads(line))
         except ValueError as error:
-            raise RunError(
-                f"{path}:{number}: expected a JSON object, got {line[:60]!r}"
-            ) from error
+            raise RunError(f"{path}:{number}: expected a JSON object, got {line[:60]!r}") from error
     return rows
