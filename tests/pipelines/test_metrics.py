@@ -8,6 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.env.config import EnvConfig
+from pipelines.env.robots import ROBOTS
+from pipelines.env.rollout import record_rollout
+from pipelines.env.scenarios import scenario_names
 from pipelines.metrics import CONTACT, METRICS, PHYSICS, measure
 from pipelines.runlog import episode_row
 from trajstore.dataset import Dataset
@@ -213,3 +217,21 @@ def test_every_metric_names_its_source_and_direction() -> None:
     for name, metric in METRICS.items():
         assert metric.source, name
         assert metric.better in ("higher", "lower")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("robot", sorted(ROBOTS))
+def test_metrics_agree_with_what_the_environment_says_of_its_own_episodes(robot: str) -> None:
+    names = scenario_names()
+    episodes = record_rollout(ROBOTS[robot], [(name, 1) for name in names], EnvConfig())
+    outcomes = {str(episode["outcome"]) for episode in episodes}
+    assert "goal" in outcomes
+    for episode in episodes:
+        row = episode_row(episode)
+        assert row["metrics"]["collision_at_fault"] == (
+            row["collision"] and bool(episode["robot_at_fault"])
+        )
+        least = row["metrics"]["min_clearance"]
+        assert min(least, 10.0) == pytest.approx(float(episode["clearance"].min()), abs=1e-4)
+        if row["success"]:
+            assert 0.3 < row["metrics"]["path_efficiency"] <= 1.0

@@ -2,10 +2,12 @@
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 from pipelines.compare import CompareParams, compare, load
 from pipelines.report.__main__ import main
@@ -138,6 +140,31 @@ def test_the_command_renders_a_comparison_anew(report: dict, tmp_path: Path) -> 
     assert (tmp_path / "again" / "report.html").read_bytes() == before
     (tmp_path / "comparison.json").write_text("{}")
     assert main([str(tmp_path / "comparison.json")]) == 1
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (390, "dark"), (1200, "dark")])
+def test_the_page_fits_a_phone_and_a_desk_and_asks_for_nothing(
+    report: dict, tmp_path: Path, width: int, scheme: str
+) -> None:
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium on this machine")
+    path = tmp_path / "report.html"
+    path.write_text(page(report), encoding="utf-8")
+    said: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        tab = browser.new_page(
+            viewport={"width": width, "height": 800}, color_scheme=scheme, offline=True
+        )
+        tab.on("console", lambda message: said.append(message.text))
+        tab.on("pageerror", lambda error: said.append(str(error)))
+        tab.on("request", lambda asked: said.append(asked.url))
+        tab.goto(path.as_uri())
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+        browser.close()
+    assert said == [path.as_uri()]
 
 
 def test_metrics_are_flat_numbers(report: dict) -> None:
