@@ -23,7 +23,7 @@ NEAR_MISS = 0.5
 """Metres between surfaces below which a step is a near miss (robot_sf, benchmark metrics)."""
 PERSONAL_SPACE = 1.2
 """Metres between centres; personal space ends there (Hall 1966, "The hidden dimension")."""
-COMFORT_FORCE = 1.0
+COMFORT_FORCE = 0.9
 """m/s2: a push by the robot that a pedestrian minds; near the 95th percentile of the pushes that
 scripted robots cause at low density (``python -m pipelines.snqi_baseline`` prints it)."""
 STALLED_SPEED = 0.05
