@@ -4,6 +4,7 @@ A pack holds the version's manifest and its arrays in the archive profile (`traj
 What is compared is the content: the digest of every episode, computed from the unpacked rows.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, overload
@@ -127,16 +128,19 @@ class Pack(Sequence[Episode]):
         Raises:
             ArchiveError: if it is another.
         """
-        digests = (bytes.fromhex(episode.digest) for episode in self)
+        digests = [bytes.fromhex(episode.digest) for episode in self]
         found = content_digest(self.manifest.schema, digests)
-        if found != self.manifest.content_digest:
+        listed = self._span("index/digest", 0, len(self)).tobytes()
+        self._span("index/anomaly", 0, len(self))
+        if found != self.manifest.content_digest or listed != b"".join(digests):
             raise ArchiveError(
                 f"{self._where}: expected content {self.manifest.content_digest[:12]}, "
                 f"got {found[:12]}; restore from another copy"
             )
 
     def _check_entries(self, part: Part) -> None:
-        expected = {MANIFEST, *metadata(self.manifest.schema, part)}
+        described = metadata(self.manifest.schema, part)
+        expected = {MANIFEST, *described}
         if sum(spec.file_count for spec in self._arrays.values()) > len(self._zip.records):
             raise ArchiveError(f"{self._where}: expected every chunk, got fewer entries")
         for spec in self._arrays.values():
@@ -144,6 +148,9 @@ class Pack(Sequence[Episode]):
         if expected != set(self._zip.records):
             odd = min(expected ^ set(self._zip.records))
             raise ArchiveError(f"{self._where}: expected the entries of a version, not so {odd!r}")
+        for name, content in described.items():
+            if self._zip.records[name].sha256 != hashlib.sha256(content).hexdigest():
+                raise ArchiveError(f"{self._where}: expected {name} as the manifest has it")
 
     def _values(self, field: FieldSpec, first: int, stop: int) -> np.ndarray:
         rows = self._span(field.name, first, stop)

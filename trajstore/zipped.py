@@ -86,12 +86,16 @@ class ZipReader:
         """Read the directory and the record of a seekable file."""
         self._where = str(where)
         size = file.seek(0, io.SEEK_END)
-        _check_directory(file, size, self._where)
+        count = _check_directory(file, size, self._where)
         try:
             self._zip = zipfile.ZipFile(file)
             self._infos = _by_name(self._zip.infolist(), size, self._where)
         except (zipfile.BadZipFile, NotImplementedError, ValueError, OverflowError) as error:
             raise ArchiveError(f"{self._where}: expected a pack, got {error}") from error
+        if len(self._infos) != count:
+            raise ArchiveError(
+                f"{self._where}: expected {count} entries as its end says, got {len(self._infos)}"
+            )
         self.records = self._record()
 
     def read(self, name: str, *, most: int) -> bytes:
@@ -147,8 +151,8 @@ class ZipReader:
         return data
 
 
-def _check_directory(file: BinaryIO, size: int, where: str) -> None:
-    """Refuse a directory that is larger than any pack's, before it is read."""
+def _check_directory(file: BinaryIO, size: int, where: str) -> int:
+    """Refuse a directory larger than any pack's before it is read; returns its entries."""
     file.seek(max(0, size - _TAIL))
     tail = file.read(_TAIL)
     at = tail.rfind(b"PK\x05\x06")
@@ -169,6 +173,7 @@ def _check_directory(file: BinaryIO, size: int, where: str) -> None:
             f"in {length:,} bytes"
         )
     file.seek(0)
+    return int(entries)
 
 
 def _by_name(infos: list[zipfile.ZipInfo], size: int, where: str) -> dict[str, zipfile.ZipInfo]:
