@@ -21,6 +21,7 @@ from trajstore.schema import EpisodeSchema
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
+_MALFORMED = (TrajStoreError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -127,7 +128,7 @@ class Manifest:
         try:
             manifest = _parsed(record)
             unchanged = manifest.to_bytes() == data
-        except (TrajStoreError, ArithmeticError, KeyError, TypeError, ValueError) as error:
+        except _MALFORMED as error:
             raise CorruptionError(f"{where}: expected a manifest, {error!r}") from error
         if not unchanged:
             raise CorruptionError(

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from trajstore import anomalies
+from trajstore import anomalies, disk
 from trajstore.chunks import RowWriter, read_blocks, read_rows, row_writer
 from trajstore.episode import Episode
 from trajstore.errors import CorruptionError, SchemaError
 from trajstore.fields import Axis, FieldSpec
-from trajstore.files import FileRecord, Syncs, copy_file, make_directories, write_later
+from trajstore.files import FileRecord, Syncs, copy_file, write_later
 from trajstore.layout import arrays_of, groups_of, metadata_files
 from trajstore.manifest import Manifest, content_digest
 from trajstore.part import Part
@@ -76,7 +76,7 @@ class VersionWriter:
             CorruptionError: if a file is not what was sealed.
         """
         for path, record in sorted(base.files.items()):
-            make_directories((self._folder / path).parent)
+            self._make_folder((self._folder / path).parent)
             if copy_file(folder / path, self._folder / path) != record:
                 raise CorruptionError(f"{folder / path}: expected what was sealed, got other bytes")
             self._files[path] = record
@@ -98,7 +98,7 @@ class VersionWriter:
         arrays = arrays_of(self._schema, self._part)
         paths = {spec.path for spec in arrays.values()}
         for path in sorted(paths.union(groups_of(self._schema, self._part))):
-            make_directories(self._folder / path)
+            self._make_folder(self._folder / path)
         for path, content in metadata_files(self._schema, self._part):
             if path not in self._files:
                 self._files[path] = write_later(self._folder / path, content, self._syncs)
@@ -166,6 +166,12 @@ class VersionWriter:
         for writer in self._writers.values():
             writer.abandon()
         self._syncs.abandon()
+
+    def _make_folder(self, folder: Path) -> None:
+        """Make a folder and its parents; `whole_directory` makes them durable."""
+        if not folder.is_dir():
+            self._make_folder(folder.parent)
+            disk.OPS.mkdir(folder)
 
     def _rows(self, field: FieldSpec, batch: Sequence[Episode]) -> np.ndarray:
         arrays = [episode.arrays[field.name] for episode in batch]
