@@ -9,7 +9,7 @@ import numpy as np
 
 Batch = dict[str, np.ndarray]
 
-_ROUNDS = 4
+_ROUNDS = 6
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _HALF = np.uint64(32)
 _AHEAD = 16_384
