@@ -140,6 +140,9 @@ def test_a_flipped_bit_is_named_and_the_rest_still_plays(tmp_path: Path) -> None
     assert len(side.numbers) == 3
     assert any("observation" in text for _, text in side.record["notices"])
     assert not side.record["whole"]
+    for row in side.record["episodes"]:
+        wrong = [fact["recomputed"] for fact in row["facts"] if fact["differs"]]
+        assert wrong == ["cannot be read"]
 
 
 def test_a_dataset_without_lengths_is_refused_by_name(tmp_path: Path) -> None:

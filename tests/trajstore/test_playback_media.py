@@ -7,11 +7,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.trajstore import scenes
+from tests.trajstore import scenes, test_replay
+from trajstore.cli.rendering import add_frames
+from trajstore.dataset import Dataset
 from trajstore.playback import media, terminal
 from trajstore.playback.channels import channels_of
 from trajstore.playback.frames import Painter, Shown
+from trajstore.playback.page import render
+from trajstore.playback.payload import About, build
+from trajstore.playback.recorded import Recorded
 from trajstore.playback.view import view_box
+from trajstore.writer import write_dataset
 
 ARRAYS = scenes.arrays(4, steps=40)
 SHOWN = Shown(ARRAYS, caption="#4", anomalies=[(10, 12, 1.0)], dt=0.1)
@@ -89,3 +95,32 @@ def test_the_terminal_shows_robot_people_goal_and_walls() -> None:
     assert len(text.splitlines()) <= 22
     assert "\x1b" not in text
     assert "\x1b[94m" in terminal.scene(ARRAYS, 20)
+
+
+class Painted(test_replay.Drift):
+    """An environment that can be looked at."""
+
+    def render(self) -> np.ndarray:
+        return np.full((60, 80, 3), 10 * self.left, np.uint8)
+
+
+def test_episodes_without_a_scene_show_rendered_frames(tmp_path: Path) -> None:
+    episodes = [test_replay.record(seed) for seed in range(3)]
+    schema, provenance = test_replay.SCHEMA, test_replay.PROVENANCE
+    write_dataset(tmp_path / "v1", episodes, schema=schema, provenance=provenance)
+    recorded = Recorded(Dataset.open(tmp_path / "v1"))
+    side = build(recorded, About("drift", "v1"), range(3))
+    add_frames(side, recorded, 2, lambda _: Painted())
+    assert {index: len(frames) for index, frames in side.frames.items()} == {0: 10, 1: 10, 2: 10}
+    assert side.record["episodes"][2]["frames"] == {"every": 1}
+    assert 'id="f0-2"' in render([side])
+
+
+def test_an_environment_that_shows_nothing_leaves_charts(tmp_path: Path) -> None:
+    episode, schema = test_replay.record(0), test_replay.SCHEMA
+    write_dataset(tmp_path / "v1", [episode], schema=schema, provenance={})
+    recorded = Recorded(Dataset.open(tmp_path / "v1"))
+    side = build(recorded, About("drift", "v1"), range(1))
+    add_frames(side, recorded, None, lambda _: test_replay.Drift())
+    assert side.frames == {}
+    assert len(side.record["charts"]) == 5

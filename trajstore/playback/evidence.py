@@ -45,6 +45,12 @@ def integrity_facts(
     return rows
 
 
+def unreadable(row: Mapping[str, Any]) -> dict[str, object]:
+    """The digest of an episode that is not whole any more: whatever was sealed, it is not there."""
+    sealed = str(row.get("digest", ""))[:8]
+    return _fact("digest", sealed or "unreadable", "cannot be read")
+
+
 def compare_statistics(
     recorded: Mapping[str, Mapping[str, Any]],
     recomputed: Mapping[str, Mapping[str, Any]],

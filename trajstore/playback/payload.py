@@ -127,7 +127,9 @@ def _episode(
         [one.to_json() for one in found] if episode is not None else [dict(one) for one in known]
     )
     facts = evidence.facts(arrays, table, steps)
-    if episode is not None:
+    if episode is None:
+        facts.append(evidence.unreadable(table))
+    else:
         facts += evidence.integrity_facts(episode, table, found)
     row: dict[str, Any] = {
         "index": index,

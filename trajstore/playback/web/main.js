@@ -68,7 +68,7 @@ function paintTheme() {
   redraw();
 }
 
-const KEYS = [["space", "play or pause"], ["← →", "one step; with shift, ten"], ["home end", "first or last step"], ["n p", "next or previous anomaly, on to the next episode"], ["j k", "next or previous episode"], ["+ −", "faster or slower"], ["t d f", "trails, personal space, follow the robot"], ["o", "overlay both robots in a comparison"], ["c", "copy a link to this step"], ["g", "gallery"], ["i", "dataset: statistics, replay, provenance"], ["/", "search"], ["?", "these keys"]];
+const KEYS = [["space", "play or pause"], ["← →", "one step; with shift, ten"], ["home end", "first or last step"], ["n p", "next or previous anomaly, on to the next episode"], ["j k", "next or previous episode"], ["+ −", "faster or slower"], ["t d f", "trails, personal space, follow the robot"], ["o", "both robots in each view of a comparison"], ["c", "copy a link to this step"], ["g", "gallery"], ["i", "dataset: statistics, replay, provenance"], ["/", "search"], ["?", "these keys"]];
 
 function help() {
   const dialog = $("keys");

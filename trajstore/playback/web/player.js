@@ -59,7 +59,7 @@ function stageOf() {
       el("span", { class: "end" }, tool(icon("up"), "Previous episode (k)", () => step(-1)), tool(icon("down"), "Next episode (j)", () => step(1)), tool(icon("link"), "Copy a link to this step (c)", copy, { id: "link" }))),
     pictures.length ? el("div", { class: `views ${pictures.length > 1 ? "two" : ""}` }, pictures) : null,
     el("div", { class: "transport" }, tool(icon("back"), "Previous anomaly (p)", () => hop(-1), { id: "before" }), live.playing, tool(icon("next"), "Next anomaly (n)", () => hop(1), { id: "after" }), live.clock, el("span", { class: "spring" }), speed,
-      scene && onoff("trails", "Trails", "Trails (t)"), scene && onoff("discs", "Space", "Personal space: 0.45 m and 1.2 m (d)"), scene && onoff("follow", "Follow", "Follow the robot (f)"), scene && shown.length > 1 && onoff("overlay", "Overlay", "Draw both robots in each view (o)")),
+      scene && onoff("trails", "Trails", "Trails (t)"), scene && onoff("discs", "Space", "Personal space: 0.45 m and 1.2 m (d)"), scene && onoff("follow", "Follow", "Follow the robot (f)"), scene && shown.length > 1 && onoff("overlay", "Both", "Draw both robots in each view (o)")),
     el("div", { class: "line" }, live.lane, charts));
 }
 
