@@ -165,6 +165,8 @@ def _check_target(wanted: Recording) -> None:
         found = open_recording(wanted.target)
     except NotFoundError:
         found = None
+    with storing(wanted.folder):
+        remove_tree(wanted.dropped)
     if os.path.lexists(wanted.target):
         if found is not None:
             _drop_if_sealed(found)
@@ -227,9 +229,8 @@ def _seal(recording: Recording) -> Manifest:
 
 def _drop(recording: Recording) -> None:
     """Remove a recording so that a crash leaves it whole, or gone but for litter."""
-    done = recording.folder.with_suffix(".dropped")
     with storing(recording.folder):
-        remove_tree(done)
-        disk.OPS.rename(recording.folder, done)
-        sync_directory(done.parent)
-        remove_tree(done)
+        remove_tree(recording.dropped)
+        disk.OPS.rename(recording.folder, recording.dropped)
+        sync_directory(recording.dropped.parent)
+        remove_tree(recording.dropped)

@@ -45,6 +45,11 @@ class Recording:
         return recording_folder(self.target)
 
     @property
+    def dropped(self) -> Path:
+        """What the folder is called while it is removed."""
+        return self.folder.with_suffix(".dropped")
+
+    @property
     def segments_lock(self) -> Path:
         """The lock that workers share, and that sealing needs for itself."""
         return self.folder / "segments.lock"

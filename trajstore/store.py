@@ -7,7 +7,7 @@ from typing import Any, Literal
 from trajstore import disk, governance
 from trajstore.dataset import Dataset
 from trajstore.errors import NotFoundError, StatusError
-from trajstore.files import storing, sync_directory
+from trajstore.files import remove_tree, storing, sync_directory
 from trajstore.governance import Place, Published
 from trajstore.ledger import numbers, read_ledger
 from trajstore.location import locate
@@ -233,6 +233,9 @@ class Store:
 
     def _next_target(self, name: str) -> Path:
         folder = self.folder(name)
+        for litter in folder.glob(".v*.dropped"):
+            with storing(litter):
+                remove_tree(litter)
         for recording in recordings(folder):
             if not recording.target.exists():
                 return recording.target

@@ -1,5 +1,6 @@
 """An episode is whole and checked, or it is not there; nothing is cast, nothing changes later."""
 
+import hashlib
 import pickle
 
 import numpy as np
@@ -105,7 +106,6 @@ def test_the_digest_is_that_of_the_specification() -> None:
     episode = Episode(
         schema, {"terminated": ends, "truncated": ~ends & False, "scenario": "\u00e9"}
     )
-    import hashlib
 
     content = b'["scenario","str",[2]]\n\xc3\xa9'
     content += b'["terminated","bool",[2]]\n\x00\x01["truncated","bool",[2]]\n\x00\x00'

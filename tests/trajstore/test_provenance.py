@@ -1,0 +1,47 @@
+"""Provenance says what made a version, and nothing that differs between two equal runs."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from trajstore.errors import SchemaError
+from trajstore.provenance import capture, git_state
+
+
+def git(folder: Path, *arguments: str) -> None:
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b.c")
+    subprocess.run(
+        ["git", "-C", str(folder), *identity, *arguments], check=True, capture_output=True
+    )
+
+
+def test_two_runs_say_the_same(tmp_path: Path) -> None:
+    one, other = (capture(folder=tmp_path, parameters={"a": 1}, policy="p") for _ in range(2))
+    assert one == other
+    assert json.loads(json.dumps(one)) == one
+    assert set(one["packages"]) == {"numpy", "trajstore", "zarr"}
+    assert capture(folder=tmp_path, packages=["no-such-package"])["packages"] == {}
+
+
+def test_the_commit_and_changes_are_noted(tmp_path: Path) -> None:
+    assert git_state(tmp_path) is None
+    git(tmp_path, "init", "-q")
+    (tmp_path / "a").write_text("1")
+    git(tmp_path, "add", "a")
+    git(tmp_path, "commit", "-q", "-m", "one")
+    clean = git_state(tmp_path)
+    (tmp_path / "a").write_text("2")
+    assert clean is not None
+    assert git_state(tmp_path) == clean | {"dirty": True} != clean
+
+
+def test_without_git_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert git_state(tmp_path) is None
+
+
+def test_our_own_names_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SchemaError, match=r"got \['git'\]"):
+        capture(folder=tmp_path, git="mine")
