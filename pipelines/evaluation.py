@@ -11,7 +11,7 @@ from pipelines.env.config import EnvConfig
 from pipelines.env.rollout import Row, rollout
 
 EVALUATION_SEEDS = 1_000_000
-"""Seeds of evaluation episodes start here; the first ones choose, the later ones judge."""
+"""Seeds of evaluation episodes start here and end before those of recorded ones."""
 COLLECTION_SEEDS = 2_000_000
 """Seeds of recorded episodes start here."""
 TRAINING_SEEDS = 10_000_000
@@ -31,6 +31,21 @@ def episode_list(scenarios: Sequence[str], *, each: int, first_seed: int) -> lis
         for turn in range(each)
         for index, scenario in enumerate(scenarios)
     ]
+
+
+def selection_episodes(scenarios: Sequence[str], *, each: int) -> list[tuple[str, int]]:
+    """Episodes that choose the best policy of an expert's run, and nothing else."""
+    return episode_list(scenarios, each=each, first_seed=EVALUATION_SEEDS)
+
+
+def tracking_episodes(scenarios: Sequence[str], *, each: int) -> list[tuple[str, int]]:
+    """Episodes of every evaluation during online training, the same for all arms and seeds."""
+    return episode_list(scenarios, each=each, first_seed=EVALUATION_SEEDS + 100_000)
+
+
+def judging_episodes(scenarios: Sequence[str], *, each: int) -> list[tuple[str, int]]:
+    """Episodes of the gate and of every final evaluation; they choose nothing."""
+    return episode_list(scenarios, each=each, first_seed=EVALUATION_SEEDS + 200_000)
 
 
 def summary(outcomes: Sequence[Row]) -> dict[str, Any]:

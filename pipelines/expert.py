@@ -14,15 +14,23 @@ from loguru import logger
 from pipelines.contract import contract_of
 from pipelines.env.config import ENV_VERSION
 from pipelines.env.make import make_vec_env
+from pipelines.env.rollout import record_rollout
 from pipelines.env.scenarios import scenario_names
 from pipelines.env.schema import episode_schema
-from pipelines.evaluation import EVALUATION_SEEDS, episode_list, evaluate
+from pipelines.evaluation import (
+    evaluate,
+    judging_episodes,
+    selection_episodes,
+    tracking_episodes,
+)
 from pipelines.fanout import run_tasks
 from pipelines.params import read_section
 from pipelines.policy import Architecture, build_policy, load_policy, save_policy
 from pipelines.progress import note, watch
 from pipelines.promotion import decide, diagnose, has_converged
-from pipelines.settings import EnvParams, ExpertParams
+from pipelines.runlog import episode_row, write_episodes
+from pipelines.settings import EnvParams, EvaluationParams, ExpertParams
+from pipelines.snqi import load_baseline
 from pipelines.training import Training, run_training, settings
 
 
@@ -32,6 +40,7 @@ class Task:
 
     params: ExpertParams
     env: EnvParams
+    evaluation: EvaluationParams
     seed: int
     folder: Path
 
@@ -41,7 +50,7 @@ def train_seed(task: Task) -> dict[str, Any]:
     params, config = task.params, task.env.config()
     scenarios = task.env.scenarios or scenario_names()
     run = f"expert/seed_{task.seed}"
-    choosing = episode_list(scenarios, each=params.select_each, first_seed=EVALUATION_SEEDS)
+    choosing = selection_episodes(scenarios, each=params.select_each)
     training = Training(
         make_env=lambda seed: make_vec_env(config, num_envs=params.ppo.num_envs, seed=seed),
         evaluate=lambda actor: evaluate(actor, choosing, config),
@@ -70,31 +79,36 @@ def train_seed(task: Task) -> dict[str, Any]:
             record={"seed": task.seed, "settings": settings(training)},
         )
     saved = load_policy(target)
-    judging = judging_episodes(params, scenarios)
+    judging = judging_episodes(scenarios, each=task.evaluation.judge_each)
     row = evaluate(saved.actor, judging, config)
     return {"seed": task.seed, "steps": model.num_timesteps, "policy": saved.digest, **row}
 
 
-def judging_episodes(params: ExpertParams, scenarios: Sequence[str]) -> list[tuple[str, int]]:
-    """The held-out episodes of the gate: none of them chose a policy."""
-    first = EVALUATION_SEEDS + params.select_each * len(scenarios)
-    return episode_list(scenarios, each=params.judge_each, first_seed=first)
-
-
-def run(params: ExpertParams, env: EnvParams, out: Path) -> Mapping[str, Any]:
+def run(
+    params: ExpertParams, env: EnvParams, evaluation: EvaluationParams, out: Path
+) -> Mapping[str, Any]:
     """Train every seed, decide, and write the manifest; the decision is in its ``state``."""
-    tasks = [Task(params, env, seed, out / f"seed_{seed}") for seed in params.seeds]
+    tasks = [Task(params, env, evaluation, seed, out / f"seed_{seed}") for seed in params.seeds]
     totals = {f"expert/seed_{seed}": params.budget.steps for seed in params.seeds}
     with watch(totals):
         rows = run_tasks(train_seed, tasks, engine=params.engine)
     decision = decide(rows, gate=params.gate)
+    best = f"seed_{rows[decision.best]['seed']}/policy"
+    actor, config = load_policy(out / best).actor, env.config()
+    scenarios = env.scenarios or scenario_names()
+    tracked = tracking_episodes(scenarios, each=evaluation.track_each)
+    judged = judging_episodes(scenarios, each=evaluation.judge_each)
+    baseline = load_baseline()
+    episodes = record_rollout(actor, judged, config)
+    write_episodes(out, [episode_row(episode, baseline) for episode in episodes])
     manifest = {
         "id": f"expert-{rows[decision.best]['policy'][:12]}",
         "state": "approved" if decision.promoted else "draft",
         "promotable": decision.promoted,
         "reasons": list(decision.reasons),
         "best_seed": rows[decision.best]["seed"],
-        "best": f"seed_{rows[decision.best]['seed']}/policy",
+        "best": best,
+        "tracking": evaluate(actor, tracked, config),
         "seeds": rows,
         "pooled": decision.pooled,
         "environment": ENV_VERSION,
@@ -114,7 +128,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     params = read_section(arguments.params, "expert", ExpertParams)
     env = read_section(arguments.params, "env", EnvParams)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    manifest = run(params, env, arguments.out)
+    evaluation = read_section(arguments.params, "evaluation", EvaluationParams)
+    manifest = run(params, env, evaluation, arguments.out)
     for line in [*manifest["reasons"], *manifest["diagnosis"]]:
         logger.info(line)
     return 0 if manifest["promotable"] else 1

@@ -3,7 +3,8 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +17,18 @@ from pipelines.env.make import make_vec_env
 from pipelines.env.rollout import record_rollout
 from pipelines.env.scenarios import scenario_names
 from pipelines.env.schema import episode_schema
-from pipelines.evaluation import EVALUATION_SEEDS, episode_list, evaluate
+from pipelines.evaluation import evaluate, judging_episodes, tracking_episodes
 from pipelines.fanout import run_tasks
 from pipelines.inputs import code_digest, is_finished, start_afresh
 from pipelines.params import ParamsError, read_section
 from pipelines.policy import Architecture, SavedPolicy, load_policy, save_policy
 from pipelines.ppo import DemonstrationBatches
 from pipelines.progress import note, watch
+from pipelines.promotion import has_arrived
 from pipelines.runlog import RunRecord, RunStatus, episode_row, write_episodes, write_run
-from pipelines.settings import EnvParams, FinetuneParams
+from pipelines.settings import EnvParams, EvaluationParams, FinetuneParams, TransferParams
 from pipelines.snqi import load_baseline
-from pipelines.training import Training, run_training, settings
+from pipelines.training import Training, never, run_training, settings
 from trajstore.dataset import Dataset
 
 Floats = NDArray[np.float32]
@@ -39,20 +41,11 @@ class Task:
     arm: str
     params: FinetuneParams
     env: EnvParams
+    evaluation: EvaluationParams
     seed: int
     start: Path | None
     dataset: Path | None
     folder: Path
-
-
-def evaluation_episodes(params: FinetuneParams, scenarios: Sequence[str]) -> list[tuple[str, int]]:
-    """The episodes of every evaluation, the same for every arm and seed."""
-    return episode_list(scenarios, each=params.evaluate_each, first_seed=EVALUATION_SEEDS + 100_000)
-
-
-def final_episodes(params: FinetuneParams, scenarios: Sequence[str]) -> list[tuple[str, int]]:
-    """The episodes of the last evaluation; no other evaluation plays them."""
-    return episode_list(scenarios, each=params.final_each, first_seed=EVALUATION_SEEDS + 200_000)
 
 
 def demonstration_batches(dataset: Dataset, *, seed: int) -> DemonstrationBatches:
@@ -73,8 +66,7 @@ def train_seed(task: Task) -> str:
     training = _training(task, start)
     parameters = settings(training) | {
         "env": asdict(task.env),
-        "evaluate_each": task.params.evaluate_each,
-        "final_each": task.params.final_each,
+        "evaluation": asdict(task.evaluation),
     }
     if is_finished(task.folder, inputs=inputs, parameters=parameters):
         return f"{task.arm} seed {task.seed}: finished before"
@@ -91,7 +83,7 @@ def train_seed(task: Task) -> str:
     if not target.exists():
         save_policy(model.average, target, architecture=architecture, contract=contract)
     scenarios = task.env.scenarios or scenario_names()
-    judged = final_episodes(task.params, scenarios)
+    judged = judging_episodes(scenarios, each=task.evaluation.judge_each)
     episodes = record_rollout(load_policy(target).actor, judged, config)
     baseline = load_baseline()
     write_episodes(task.folder, [episode_row(episode, baseline) for episode in episodes])
@@ -121,8 +113,8 @@ def _inputs(task: Task, start: SavedPolicy | None) -> dict[str, str]:
 def _training(task: Task, start: SavedPolicy | None) -> Training:
     params, config = task.params, task.env.config()
     scenarios = task.env.scenarios or scenario_names()
-    episodes = evaluation_episodes(params, scenarios)
-    run = f"{task.arm}/seed_{task.seed}"
+    episodes = tracking_episodes(scenarios, each=task.evaluation.track_each)
+    run, budget = f"{task.arm}/seed_{task.seed}", params.budgets[task.arm]
     demonstrations = None
     if start is not None:
         contract = contract_of(episode_schema(config), environment=ENV_VERSION)
@@ -133,19 +125,38 @@ def _training(task: Task, start: SavedPolicy | None) -> Training:
         make_env=lambda seed: make_vec_env(config, num_envs=params.ppo.num_envs, seed=seed),
         evaluate=lambda actor: evaluate(actor, episodes, config),
         params=params.ppo,
-        budget=params.budgets[task.arm],
+        budget=budget,
         seed=task.seed,
         start=start,
         guards=params.guards if start else None,
         demonstrations=demonstrations,
+        stop=partial(has_arrived, arrival=params.arrival) if budget.stop_on_arrival else never,
         progress=lambda steps, row: note(run, steps, row),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What is played, and how often policies are looked at."""
+
+    env: EnvParams
+    evaluation: EvaluationParams
+
+
+def read_world(path: Path, *, transfer: bool) -> World:
+    """The world of the parameter file; with ``transfer`` only what is not demonstrated."""
+    env = read_section(path, "env", EnvParams)
+    if transfer:
+        shown = read_section(path, "transfer", TransferParams)
+        names = [n for n in env.scenarios or scenario_names() if not shown.is_demonstrated(n)]
+        env = replace(env, scenarios=tuple(names))
+    return World(env, read_section(path, "evaluation", EvaluationParams))
 
 
 def run(
     arm: str,
     params: FinetuneParams,
-    env: EnvParams,
+    world: World,
     out: Path,
     *,
     start: Path | None = None,
@@ -156,7 +167,8 @@ def run(
         Task(
             arm,
             params,
-            env,
+            world.env,
+            world.evaluation,
             seed,
             start / f"seed_{seed}" / "policy" if start else None,
             dataset,
@@ -180,14 +192,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--arm", required=True, help="name of the arm, such as baseline")
     parser.add_argument("--start", type=Path, help="folder of clones; none trains from scratch")
     parser.add_argument("--dataset", type=Path, help="demonstrations kept in the loss")
+    parser.add_argument("--transfer", action="store_true", help="train on what is not shown")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args(argv)
     params = read_section(arguments.params, "finetune", FinetuneParams)
-    env = read_section(arguments.params, "env", EnvParams)
     done = run(
         arguments.arm,
         params,
-        env,
+        read_world(arguments.params, transfer=arguments.transfer),
         arguments.out,
         start=arguments.start,
         dataset=arguments.dataset,

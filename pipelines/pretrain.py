@@ -21,7 +21,7 @@ from pipelines.fanout import run_tasks
 from pipelines.params import read_section
 from pipelines.policy import Architecture, build_policy, save_policy, set_standardisation
 from pipelines.runlog import RunRecord, RunStatus, write_run
-from pipelines.settings import EnvParams, FinetuneParams, PretrainParams
+from pipelines.settings import EnvParams, FinetuneParams, PretrainParams, TransferParams
 from trajstore.dataset import Dataset
 
 Floats = NDArray[np.float32]
@@ -39,20 +39,22 @@ class Task:
     dataset: Path
     seed: int
     shuffled: bool
+    shown: TransferParams | None
     folder: Path
 
 
-def chosen_episodes(dataset: Dataset, *, count: int, turn: int) -> NDArray[np.bool_]:
+def chosen_episodes(
+    dataset: Dataset, *, allowed: NDArray[np.bool_], count: int, turn: int
+) -> NDArray[np.bool_]:
     """Which episodes the clone number ``turn`` learns from, ``[N]``.
 
     Neighbouring episodes are of different scenarios, so that a run of them covers the scenarios
     evenly; each clone takes the run after the one before.
     """
     chosen = np.zeros(len(dataset), bool)
-    if count == 0 or count >= len(dataset):
-        chosen[:] = True
-    else:
-        chosen[(turn * count + np.arange(count)) % len(dataset)] = True
+    candidates = np.flatnonzero(allowed)
+    size = min(count, len(candidates)) or len(candidates)
+    chosen[candidates[(turn * size + np.arange(size)) % len(candidates)]] = True
     return chosen
 
 
@@ -110,7 +112,10 @@ def train_clone(task: Task) -> None:
     theirs = contract_of(dataset.schema, environment=str(recorded["version"]))
     check_contract(contract, theirs, where=f"dataset {task.dataset}")
     turn = task.params.seeds.index(task.seed)
-    chosen = chosen_episodes(dataset, count=task.params.episodes, turn=turn)
+    allowed = np.ones(len(dataset), bool)
+    if task.shown is not None:
+        allowed = np.array([task.shown.is_demonstrated(n) for n in dataset.episodes["scenario"]])
+    chosen = chosen_episodes(dataset, allowed=allowed, count=task.params.episodes, turn=turn)
     demos = demonstrations(dataset, chosen, gamma=task.online.ppo.gamma)
     if task.shuffled:
         demos = replace(demos, returns=rng.permutation(demos.returns))
@@ -121,8 +126,10 @@ def train_clone(task: Task) -> None:
     set_standardisation(policy, mean=demos.observation.mean(0), std=demos.observation.std(0))
     batch = min(task.params.batch, len(demos.action))
     draw = passes(dataset, chosen, batch=batch, shuffled=task.shuffled, rng=rng)
-    updates = task.params.epochs * (len(demos.action) // batch)
-    params = replace(task.params, batch=batch)
+    each = len(demos.action) // batch
+    epochs = max(task.params.epochs, -(-task.params.least_updates // each))
+    updates = epochs * each
+    params = replace(task.params, batch=batch, epochs=epochs)
     curve = clone(policy, draw, params=params, updates=updates, rng=rng)
     critic = teach_critic(
         policy, demos, epochs=task.params.critic_epochs, batch=task.params.batch, rng=rng
@@ -165,8 +172,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--dataset", type=Path, default=Path("data/current/expert"))
     parser.add_argument("--out", type=Path, default=Path("data/runs/clone"))
     parser.add_argument("--shuffle-actions", action="store_true", help="the negative control")
+    parser.add_argument("--transfer", action="store_true", help="only what may be demonstrated")
+    parser.add_argument("--episodes", type=int, help="instead of the section's number")
     arguments = parser.parse_args(argv)
     params = read_section(arguments.params, "pretrain", PretrainParams)
+    if arguments.episodes is not None:
+        params = params.with_episodes(arguments.episodes)
+    shown = None
+    if arguments.transfer:
+        shown = read_section(arguments.params, "transfer", TransferParams)
     online = read_section(arguments.params, "finetune", FinetuneParams)
     env = read_section(arguments.params, "env", EnvParams)
     tasks = [
@@ -177,6 +191,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             arguments.dataset,
             seed,
             arguments.shuffle_actions,
+            shown,
             arguments.out / f"seed_{seed}",
         )
         for seed in params.seeds

@@ -4,18 +4,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.settings import Convergence, Gate
+from pipelines.settings import Arrival, Convergence, Gate
 
 Row = Mapping[str, Any]
 
 
+def has_arrived(rows: Sequence[Row], *, arrival: Arrival) -> str | None:
+    """Why to stop now, or ``None``: the target held for enough evaluations in a row."""
+    tail = rows[-arrival.hold :]
+    if len(tail) == arrival.hold and all(
+        row["success"] >= arrival.success and row["collision"] <= arrival.collision for row in tail
+    ):
+        return f"arrived: the target held for {arrival.hold} evaluations"
+    return None
+
+
 def has_converged(rows: Sequence[Row], *, convergence: Convergence) -> str | None:
     """Why to stop now, or ``None``; ``rows`` are the evaluations so far, oldest first."""
-    tail = rows[-convergence.hold :]
-    if len(tail) == convergence.hold and all(
-        row["success"] >= convergence.success and row["collision"] <= convergence.collision
-        for row in tail
-    ):
+    criteria = Arrival(convergence.success, convergence.collision, convergence.hold)
+    if has_arrived(rows, arrival=criteria):
         return f"converged: the criteria held for {convergence.hold} evaluations"
     window = convergence.plateau_window
     if window and len(rows) > window:

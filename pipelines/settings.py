@@ -1,7 +1,7 @@
 """Records of the sections of ``params.yaml``, one a stage."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipelines.env.config import EnvConfig, RewardWeights
 from pipelines.ppo import Guards, PpoParams
@@ -69,6 +69,46 @@ class Convergence:
 
 
 @dataclass(frozen=True, slots=True)
+class EvaluationParams:
+    """How many episodes policies are looked at with.
+
+    Attributes:
+        track_each: episodes a scenario at every evaluation during online training.
+        judge_each: episodes a scenario at the gate and at the end of every run.
+    """
+
+    track_each: int
+    judge_each: int
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Rates that must hold for so many evaluations in a row."""
+
+    success: float
+    collision: float
+    hold: int
+
+
+@dataclass(frozen=True, slots=True)
+class TransferParams:
+    """Demonstrations of some scenarios, online training on others.
+
+    Attributes:
+        undemonstrated: family that no demonstration shows.
+        demonstrated: densities that demonstrations show; the others are trained on.
+    """
+
+    undemonstrated: str
+    demonstrated: tuple[str, ...]
+
+    def is_demonstrated(self, scenario: str) -> bool:
+        """Whether demonstrations may show a scenario ``family/density``."""
+        family, _, density = scenario.partition("/")
+        return family != self.undemonstrated and density in self.demonstrated
+
+
+@dataclass(frozen=True, slots=True)
 class ExpertParams:
     """Training and promotion of the expert.
 
@@ -77,7 +117,6 @@ class ExpertParams:
         ppo: settings of the update.
         budget: online steps and how often to evaluate.
         select_each: episodes a scenario that choose the best policy of a run.
-        judge_each: other episodes a scenario, which the gate looks at.
         convergence: when to stop early.
         gate: what promotion takes.
         engine: what runs the seeds side by side.
@@ -87,7 +126,6 @@ class ExpertParams:
     ppo: PpoParams
     budget: Budget
     select_each: int
-    judge_each: int
     convergence: Convergence
     gate: Gate
     engine: str
@@ -118,6 +156,7 @@ class PretrainParams:
         seeds: one clone each, matched to the seeds of fine-tuning.
         episodes: so many of the dataset, evenly over scenarios; 0 means all.
         epochs: passes over the demonstrations.
+        least_updates: gradient steps at least, for few demonstrations.
         batch: transitions a gradient step.
         learning_rate: of Adam at the first step; falls along a cosine.
         l2_weight: of the policy's weights.
@@ -127,10 +166,15 @@ class PretrainParams:
     seeds: tuple[int, ...]
     episodes: int
     epochs: int
+    least_updates: int
     batch: int
     learning_rate: float
     l2_weight: float
     critic_epochs: int
+
+    def with_episodes(self, episodes: int) -> "PretrainParams":
+        """The same settings for another number of episodes."""
+        return replace(self, episodes=episodes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +186,7 @@ class FinetuneParams:
         ppo: settings of the update, the same for every arm.
         budgets: of each arm by name.
         guards: what protects a clone; a start from scratch has none.
-        evaluate_each: episodes a scenario at every evaluation.
-        final_each: episodes a scenario at the last one, with every metric.
+        arrival: the target at which an arm may end.
         engine: what runs the seeds side by side.
     """
 
@@ -151,6 +194,5 @@ class FinetuneParams:
     ppo: PpoParams
     budgets: Mapping[str, Budget]
     guards: Guards
-    evaluate_each: int
-    final_each: int
+    arrival: Arrival
     engine: str

@@ -29,6 +29,12 @@ Progress = Callable[[int, Mapping[str, Any]], None]
 """Told the online steps done and the newest evaluation."""
 
 
+def never(rows: Sequence[Mapping[str, Any]]) -> str | None:
+    """Do not stop before the budget is spent."""
+    del rows
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """How long to train and how often to look.
@@ -36,10 +42,12 @@ class Budget:
     Attributes:
         steps: online environment steps, rounded up to whole rollouts.
         evaluate_every: online steps between two evaluations.
+        stop_on_arrival: end once the target of the comparison has held.
     """
 
     steps: int
     evaluate_every: int
+    stop_on_arrival: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +77,7 @@ class Training:
     guards: Guards | None = None
     demonstrations: DemonstrationBatches | None = None
     score: Score = lambda row: float(row["success"] - row["collision"])
-    stop: Stop = lambda _: None
+    stop: Stop = never
     progress: Progress = lambda _steps, _row: None
 
 
