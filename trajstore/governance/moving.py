@@ -57,6 +57,13 @@ def restore(place: Place, version: int, *, why: str = "asked for") -> Path:
         LockedError: if someone else publishes, rotates or restores this dataset.
         StorageError: if the operating system refuses.
     """
+    if packed(place.ledger(), version) is None:
+        if version in place.live():
+            return place.path(version)
+        raise NotFoundError(
+            f"{place.name}@v{version}: expected a version in the archive, got none; "
+            f"trajstore list shows what there is"
+        )
     with place.locked("restoring"):
         finish(place)
         return _restore(place, version, why)
@@ -66,12 +73,7 @@ def _restore(place: Place, version: int, why: str) -> Path:
     target = place.path(version)
     entry = packed(place.ledger(), version)
     if entry is None:
-        if version in place.live():
-            return target
-        raise NotFoundError(
-            f"{place.name}@v{version}: expected a version in the archive, got none; "
-            f"trajstore list shows what there is"
-        )
+        return target
     if version not in place.live():
         _unpack(place, entry, target)
     if _last_deed(place, version) is Deed.REMOVE:

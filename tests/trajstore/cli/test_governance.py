@@ -1,0 +1,133 @@
+"""The commands of governance say what they decide, as table and as JSON, with the right status."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests import factories
+from trajstore.cli import run
+
+CONTRACT = '{"minimum_episodes": 3}'
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project folder with two recorded versions and a contract."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TRAJSTORE", raising=False)
+    for number in (1, 2):
+        folder = tmp_path / "data" / "in" / str(number) / "expert"
+        factories.dataset(folder, count=4, seed=100 * number)
+    (tmp_path / "data" / "contract.json").write_text(CONTRACT)
+    return tmp_path / "data"
+
+
+def output(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> str:
+    assert run(arguments) == status, capsys.readouterr()
+    return capsys.readouterr().out
+
+
+def facts(
+    capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0
+) -> dict[str, object]:
+    found: dict[str, object] = json.loads(output(capsys, *arguments, "--json", status=status))
+    return found
+
+
+def publish_both(capsys: pytest.CaptureFixture[str]) -> None:
+    for number in ("1", "2"):
+        output(capsys, "validate", f"data/in/{number}/expert")
+        output(capsys, "publish", f"data/in/{number}/expert")
+
+
+def test_validate_exits_with_1_for_a_draft_and_names_the_finding(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data / "contract.json").unlink()
+    shown = output(capsys, "validate", "data/in/1/expert", status=1)
+    assert "draft" in shown
+    assert "expected at least 200 by the contract" in " ".join(shown.split())
+
+
+def test_a_dry_run_of_validate_writes_no_verdict(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = facts(capsys, "validate", "data/in/1/expert", "--dry-run")
+    assert found["status"] == "validated"
+    assert not (data / "in" / "1" / "expert.status.json").exists()
+
+
+def test_publish_rotate_and_restore_tell_what_they_did(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output(capsys, "validate", "data/in/1/expert")
+    assert facts(capsys, "publish", "data/in/1/expert", "--dry-run")["version"] == 1
+    assert not (data / "store").exists()
+    publish_both(capsys)
+    planned = facts(capsys, "rotate", "expert", "--keep", "1", "--dry-run")
+    assert (data / "store" / "expert" / "v1").is_dir()
+    assert facts(capsys, "rotate", "expert", "--keep", "1")["decisions"] == planned["decisions"]
+    assert not (data / "store" / "expert" / "v1").exists()
+    assert "would be restored" in output(capsys, "restore", "expert@v1", "--dry-run")
+    assert "restored at" in output(capsys, "restore", "expert@v1")
+    assert (data / "store" / "expert" / "v1").is_dir()
+
+
+def test_a_quarantine_is_written_for_git_and_wins(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish_both(capsys)
+    output(capsys, "quarantine", "expert@v2", "--reason", "wrong scale", "--dry-run")
+    assert not (data / "reviews.json").exists()
+    output(capsys, "quarantine", "expert@v2", "--reason", "wrong scale")
+    found = facts(capsys, "validate", "expert@v2", status=1)
+    assert (found["status"], found["effective_status"]) == ("validated", "quarantined")
+    output(capsys, "approve", "expert@v2", "--reason", "seen every episode")
+    output(capsys, "validate", "expert@v2")
+
+
+def test_an_archived_version_can_be_reviewed(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish_both(capsys)
+    output(capsys, "rotate", "expert", "--keep", "1")
+    output(capsys, "quarantine", "expert@v1", "--reason", "old sensor")
+    assert "expert@v1" in (data / "reviews.json").read_text()
+
+
+def test_diff_shows_episodes_and_provenance(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    publish_both(capsys)
+    found = facts(capsys, "diff", "expert@v1", "expert@v2")
+    assert (found["kept"], found["same_content"]) == (0, False)
+    assert "content" in output(capsys, "diff", "expert@v1", "expert@v1")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("rotate", "nobody"),
+        ("restore", "expert@v9"),
+        ("restore", "expert"),
+        ("quarantine", "expert@v9", "--reason", "x"),
+        ("quarantine", "expert@v1"),
+        ("publish", "data/nothing"),
+        ("diff", "expert@v1", "../../etc/passwd"),
+        ("validate", "Bad@Name"),
+        ("rotate", "expert", "--keep", "0"),
+    ],
+)
+def test_wrong_use_exits_with_2_before_anything_is_touched(
+    data: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    before = sorted(data.rglob("*"))
+    assert run(arguments) == 2
+    assert capsys.readouterr().err
+    assert sorted(data.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "command", ["validate", "approve", "quarantine", "publish", "rotate", "restore", "diff"]
+)
+def test_help_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "Examples:" in output(capsys, command, "--help")
