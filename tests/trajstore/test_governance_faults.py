@@ -267,7 +267,8 @@ def test_an_archive_damaged_between_the_steps_never_costs_the_live_copy(
         removing = place.in_work("removing")
         if 1 not in whole and not removing:
             continue
-        if removing and verify(place.removing(1)):
+        left = place.removing(1)
+        if removing and (not (left / "manifest.json").exists() or verify(left)):
             continue
         points += 1
         for pack in (root / "archive").glob("*"):
