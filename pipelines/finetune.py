@@ -128,7 +128,7 @@ def _training(task: Task, start: SavedPolicy | None) -> Training:
         budget=budget,
         seed=task.seed,
         start=start,
-        guards=params.guards if start else None,
+        guards=params.guards[task.arm] if start else None,
         demonstrations=demonstrations,
         stop=partial(has_arrived, arrival=params.arrival) if budget.stop_on_arrival else never,
         progress=lambda steps, row: note(run, steps, row),
@@ -179,6 +179,10 @@ def run(
     if arm not in params.budgets:
         raise ParamsError(
             f"finetune.budgets: expected a budget for arm {arm!r}, got {sorted(params.budgets)}"
+        )
+    if start is not None and arm not in params.guards:
+        raise ParamsError(
+            f"finetune.guards: expected guards for arm {arm!r}, got {sorted(params.guards)}"
         )
     budget = params.budgets[arm]
     with watch({f"{arm}/seed_{seed}": budget.steps for seed in params.seeds}):

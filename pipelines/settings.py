@@ -185,7 +185,7 @@ class FinetuneParams:
         seeds: matched over the arms.
         ppo: settings of the update, the same for every arm.
         budgets: of each arm by name.
-        guards: what protects a clone; a start from scratch has none.
+        guards: what protects the start of each arm that begins with a clone.
         arrival: the target at which an arm may end.
         engine: what runs the seeds side by side.
     """
@@ -193,6 +193,6 @@ class FinetuneParams:
     seeds: tuple[int, ...]
     ppo: PpoParams
     budgets: Mapping[str, Budget]
-    guards: Guards
+    guards: Mapping[str, Guards]
     arrival: Arrival
     engine: str

@@ -172,6 +172,12 @@ class Expert:
     episodes: Mapping[Key, Row]
     steps: int | None
     files: Mapping[str, str]
+    tracking: Target | None = None
+
+    @property
+    def parity(self) -> Target:
+        """Its rates on the episodes of every evaluation; else on those it was judged on."""
+        return self.tracking or Target(self.success, self.collision)
 
 
 def load_expert(folder: Path, *, leave_out: Sequence[str] = ()) -> Expert:
@@ -203,7 +209,14 @@ def load_expert(folder: Path, *, leave_out: Sequence[str] = ()) -> Expert:
         episodes={(row["scenario"], int(row["seed"])): row for row in rows},
         steps=steps,
         files=digests(folder),
+        tracking=_tracking(document),
     )
+
+
+def _tracking(manifest: Row | None) -> Target | None:
+    """The expert's rates on the arms' own evaluation episodes, if its manifest has them."""
+    found = (manifest or {}).get("tracking")
+    return Target(found["success"], found["collision"]) if found else None
 
 
 def family(scenario: str) -> str:

@@ -41,7 +41,7 @@ class Question:
 
 def questions(gate: Target, expert: Expert | None, *, few: str) -> tuple[Question, ...]:
     """The six ratios that every comparison reports."""
-    parity = Target(expert.success, expert.collision) if expert else None
+    parity = expert.parity if expert else None
     return (
         Question("success", "finetune", "baseline", Target(gate.success)),
         Question("gate", "finetune", "baseline", gate),
