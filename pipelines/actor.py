@@ -54,4 +54,5 @@ class Actor:
         rows = (np.asarray(observation, np.float32) - self.mean) * self.scale
         for index, (weight, bias) in enumerate(self.layers):
             rows = _layer(rows, weight, bias, index < len(self.layers) - 1)
-        return np.clip(rows, self.low, self.high)
+        actions: Floats = np.clip(rows, self.low, self.high)
+        return actions

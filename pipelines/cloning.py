@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -90,7 +91,7 @@ def clone(
         action_space=policy.action_space,
         rng=rng,
         policy=policy,
-        demonstrations=_Batches(draw),
+        demonstrations=cast(Any, _Batches(draw)),
         batch_size=params.batch,
         optimizer_kwargs={"lr": params.learning_rate},
         l2_weight=params.l2_weight,
@@ -139,9 +140,9 @@ def teach_critic(
         total = 0.0
         for group in optimiser.param_groups:
             group["lr"] = 1e-3 * 0.5 * (1.0 + math.cos(math.pi * epoch / epochs))
-        for rows in order.split(batch):
+        for rows in torch.split(order, batch):
             with torch.no_grad():
-                features = policy.extract_features(observation[rows])
+                features = cast(torch.Tensor, policy.extract_features(observation[rows]))
             latent = policy.mlp_extractor.forward_critic(features)
             loss = functional.mse_loss(policy.value_net(latent).flatten(), returns[rows])
             optimiser.zero_grad()

@@ -42,7 +42,9 @@ class Contract:
 
 def contract_of(schema: EpisodeSchema, *, environment: str) -> Contract:
     """The contract that a schema states, for the environment version that made the episodes."""
-    chosen = [field for field in schema.to_json() if field["name"].split("/")[0] in AGREED]
+    chosen = [
+        dict(field) for field in schema.to_json() if str(field["name"]).split("/")[0] in AGREED
+    ]
     chosen.sort(key=lambda field: str(field["name"]))
     return Contract(environment, tuple(chosen))
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
@@ -27,6 +27,9 @@ FORMAT_VERSION = 1
 
 class Standardise(BaseFeaturesExtractor):
     """``(observation - mean) * scale``, with constants that belong to the policy."""
+
+    mean: torch.Tensor
+    scale: torch.Tensor
 
     def __init__(self, observation_space: gym.spaces.Box) -> None:
         super().__init__(observation_space, int(np.prod(observation_space.shape)))
@@ -81,11 +84,15 @@ def build_policy(architecture: Architecture, *, log_std: float = 0.0) -> ActorCr
     )
 
 
+def _standardise(policy: ActorCriticPolicy) -> Standardise:
+    return cast(Standardise, policy.features_extractor)
+
+
 def set_standardisation(
     policy: ActorCriticPolicy, *, mean: NDArray[np.float32], std: NDArray[np.float32]
 ) -> None:
     """Standardise observations by ``mean`` and ``std``, both ``[D]``; still features stay as is."""
-    extractor = policy.features_extractor
+    extractor = _standardise(policy)
     still = std < 1e-3
     extractor.mean.copy_(torch.as_tensor(np.where(still, 0.0, mean), dtype=torch.float32))
     extractor.scale.copy_(torch.as_tensor(np.where(still, 1.0, 1.0 / np.maximum(std, 1e-3))))
@@ -99,9 +106,9 @@ def actor_of(policy: ActorCriticPolicy) -> Actor:
             np.ascontiguousarray(module.weight.detach().numpy().T.copy()),
             module.bias.detach().numpy().copy(),
         )
-        for module in [*linear, policy.action_net]
+        for module in [*linear, cast(torch.nn.Linear, policy.action_net)]
     )
-    extractor = policy.features_extractor
+    extractor = _standardise(policy)
     size = layers[-1][1].shape[0]
     return Actor(
         extractor.mean.numpy().copy(),

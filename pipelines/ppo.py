@@ -7,7 +7,7 @@ returns, stays close to the clone, and keeps fitting the demonstrations while it
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -155,8 +155,9 @@ class GuardedPPO(PPO):
         clip = self.clip_range(self._current_progress_remaining)  # type: ignore[operator]
         clipped = torch.clamp(ratio, 1 - clip, 1 + clip)
         losses["policy"] = -torch.min(advantages * ratio, advantages * clipped).mean()
-        losses["entropy"] = -self.ent_coef * distribution.entropy().mean()
-        losses.update(self._guard_losses(data.observations, distribution.distribution.mean))
+        losses["entropy"] = -self.ent_coef * cast(torch.Tensor, distribution.entropy()).mean()
+        mean = cast(torch.distributions.Normal, distribution.distribution).mean
+        losses.update(self._guard_losses(data.observations, mean))
         return losses
 
     def _guard_losses(
@@ -181,8 +182,9 @@ class GuardedPPO(PPO):
 
 
 def _means(policy: ActorCriticPolicy, observations: torch.Tensor) -> torch.Tensor:
-    features = policy.extract_features(observations)
-    return policy.action_net(policy.mlp_extractor.forward_actor(features))  # type: ignore[no-any-return]
+    features = cast(torch.Tensor, policy.extract_features(observations))
+    means: torch.Tensor = policy.action_net(policy.mlp_extractor.forward_actor(features))
+    return means
 
 
 def make_ppo(

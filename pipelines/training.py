@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -144,7 +144,7 @@ def _advance(training: Training, model: GuardedPPO, losses: list[dict[str, float
     if env is None:
         raise RuntimeError("the learner lost its environment")
     env.seed(seed)
-    model._last_obs = env.reset()
+    model._last_obs = cast(np.ndarray, env.reset())
     model._last_episode_starts = np.ones(env.num_envs, bool)
     callback = CallbackList([])
     callback.init_callback(model)
