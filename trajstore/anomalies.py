@@ -7,11 +7,13 @@ A detector that needs a field which the schema lacks finds nothing.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from trajstore.episode import Episode
-from trajstore.schema import limits
+from trajstore.schema import FieldSpec, limits
+from trajstore.signals import changes, median, robust_scores, runs, same_as_before, thinned
 
 Rows = np.ndarray
 
@@ -26,8 +28,6 @@ SHORT_STEPS = 5
 LONG_STEPS = 2_000
 JUMP_SCORE = 25.0
 SPIKE_SCORE = 25.0
-COLUMNS = 512
-"""A row wider than this is looked at in at most this many evenly spaced places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,7 @@ Detector = Callable[[Episode], Iterator[Anomaly]]
 def frozen_actions(episode: Episode, *, least: int = FROZEN_STEPS) -> Iterator[Anomaly]:
     """Runs of at least ``least`` identical actions of numbers with a fraction."""
     for actions in _floats(episode, "action"):
-        same = _same_as_before(actions)
-        for first, last in runs(same, least - 1):
+        for first, last in runs(same_as_before(actions), least - 1):
             steps = last - first + 2
             share = min(1.0, 0.3 + 0.7 * steps / len(episode))
             yield Anomaly(
@@ -77,7 +76,7 @@ def saturated_actions(episode: Episode, *, least: int = SATURATED_STEPS) -> Iter
     field, actions = episode.schema.field("action"), episode["action"]
     if actions.dtype.kind != "f" or field.low is None or field.high is None:
         return
-    low, high = limits(field)
+    low, high = _limits(field)
     at_limit = (actions <= low + SATURATED_SLACK) | (actions >= high - SATURATED_SLACK)
     for first, last in runs(_all_of_row(at_limit), least):
         steps = last - first + 1
@@ -93,13 +92,14 @@ def observation_jumps(episode: Episode, *, threshold: float = JUMP_SCORE) -> Ite
     (1.4826 x median absolute deviation; Iglewicz and Hoaglin 1993), at least a tenth of the median.
     """
     for rows in _floats(episode, "observation"):
-        change = np.abs(np.diff(_thinned(rows), axis=0))
-        typical = change.mean(axis=0)
-        used = typical > 0
-        if len(change) < 8 or not used.any():
+        size = changes(thinned(rows))
+        if len(size) < 8:
             continue
-        size = np.nan_to_num(change[:, used] / typical[used]).mean(axis=1)
-        scores = _robust_scores(size, floor=0.1 * _median(size) + 1e-12)
+        middle = median(size)
+        floor = 0.1 * middle + 1e-12
+        if float(size.max()) <= middle + threshold * floor:
+            continue
+        scores = robust_scores(size, floor=floor)
         for step in np.flatnonzero(scores > threshold).tolist():
             message = f"observation changes {scores[step]:.0f} robust deviations over one step"
             yield Anomaly("observation_jumps", step, step, message, 0.5)
@@ -110,7 +110,9 @@ def repeated_observations(episode: Episode, *, least: int = REPEATED_STATES) -> 
     names = _named(episode, "observation")
     if not names or any(episode[name].dtype.kind != "f" for name in names):
         return
-    same = np.all([_same_as_before(episode[name]) for name in names], axis=0)
+    same = same_as_before(episode[names[0]])
+    for name in names[1:]:
+        same &= same_as_before(episode[name])
     for first, last in runs(same, least - 1):
         states = last - first + 2
         message = f"{states} identical observations in a row"
@@ -122,7 +124,11 @@ def reward_spikes(episode: Episode, *, threshold: float = SPIKE_SCORE) -> Iterat
     if "reward" not in episode.arrays or len(episode) < 8:
         return
     rewards = episode["reward"][:-1].astype(np.float64)
-    scores = _robust_scores(rewards, floor=0.25 * float(rewards.std()) + 1e-9)
+    distance = rewards - rewards.sum() / len(rewards)
+    deviation = float(np.sqrt(distance @ distance / len(rewards)))
+    if float(np.abs(distance).max()) <= (0.25 * threshold - 1) * deviation:
+        return  # mean and median are at most one deviation apart
+    scores = robust_scores(rewards, floor=0.25 * deviation + 1e-9)
     for step in np.flatnonzero(np.abs(scores) > threshold).tolist():
         message = (
             f"reward {rewards[step]:.4g}, {scores[step]:.0f} robust deviations from the median"
@@ -238,21 +244,6 @@ def score(anomalies: Sequence[Anomaly]) -> float:
     return sum(worst.values(), 0.0)
 
 
-def runs(mask: Rows, least: int) -> Iterator[tuple[int, int]]:
-    """Yield first and last index of every run of at least ``least`` true values of ``[T]``.
-
-    Example:
-        >>> list(runs(np.array([True, False, True, True]), 2))
-        [(2, 3)]
-    """
-    if np.count_nonzero(mask) < least:
-        return
-    edges = np.flatnonzero(np.diff(mask, prepend=False, append=False))
-    for first, stop in edges.reshape(-1, 2).tolist():
-        if stop - first >= least:
-            yield first, stop - 1
-
-
 def _named(episode: Episode, stem: str) -> list[str]:
     return [name for name in episode.arrays if name == stem or name.startswith(f"{stem}/")]
 
@@ -266,23 +257,6 @@ def _all_of_row(mask: Rows) -> Rows:
     return np.asarray(mask.all(axis=tuple(range(1, mask.ndim))))
 
 
-def _same_as_before(rows: Rows) -> Rows:
-    return _all_of_row(rows[1:] == rows[:-1])
-
-
-def _thinned(rows: Rows) -> Rows:
-    flat = rows.reshape(len(rows), -1)
-    return flat[:, :: -(-flat.shape[1] // COLUMNS)] if flat.shape[1] else flat
-
-
-def _robust_scores(values: Rows, *, floor: float) -> Rows:
-    distance = values - _median(values)
-    deviation = 1.4826 * _median(np.abs(distance))
-    scores: Rows = distance / max(deviation, floor)
-    return scores
-
-
-def _median(values: Rows) -> float:
-    """The upper of the two middle values: a tenth of the time that `numpy.median` takes."""
-    middle = len(values) // 2
-    return float(np.partition(values, middle)[middle])
+@lru_cache(maxsize=256)
+def _limits(field: FieldSpec) -> tuple[Rows, Rows]:
+    return limits(field)

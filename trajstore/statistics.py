@@ -62,7 +62,7 @@ class FieldStatistics:
         moments = self._moments
         if self._wide:
             moments = _Moments()
-            moments.add(rows)
+            moments.add(rows, finite=_range(rows)[2])
         quantiles = _quantiles(rows)
         shape = () if self._wide else self._field.shape
         plain = {
@@ -79,15 +79,15 @@ class FieldStatistics:
     def _flush(self) -> None:
         if not self._held:
             return
-        block = np.concatenate(self._held)
+        block = self._held[0] if len(self._held) == 1 else np.concatenate(self._held)
         self._held, self._held_rows = [], 0
         self._sample.add(block)
         rows = _flat(block, self._wide)
-        low, high = _range(rows)
+        low, high, finite = _range(rows)
         self._low = low if self._low is None else np.fmin(self._low, low)
         self._high = high if self._high is None else np.fmax(self._high, high)
         if not self._wide:
-            self._moments.add(rows)
+            self._moments.add(rows, finite=finite)
 
 
 class _Sample:
@@ -118,13 +118,13 @@ class _Moments:
         self._sum: Any = 0.0
         self._squares: Any = 0.0
 
-    def add(self, rows: np.ndarray) -> None:
-        """Take rows, ``[rows, columns]``."""
+    def add(self, rows: np.ndarray, *, finite: bool) -> None:
+        """Take rows, ``[rows, columns]``; ``finite`` says that all values are."""
         values = rows.astype(np.float64)
         if self._shift is None:
             self._shift = np.where(np.isfinite(values[0]), values[0], 0.0)
         values -= self._shift
-        if rows.dtype.kind == "f":
+        if not finite:
             known = np.isfinite(values)
             self.count = self.count + known.sum(axis=0)
             values[~known] = 0.0
@@ -151,26 +151,26 @@ def _flat(block: np.ndarray, wide: bool) -> np.ndarray:
     return block.reshape(-1, 1) if wide else block.reshape(len(block), -1)
 
 
-def _range(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    if rows.dtype.kind != "f":
-        return rows.min(axis=0), rows.max(axis=0)
+def _range(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Least and largest finite value of each column, and whether all values are finite."""
+    low, high = rows.min(axis=0), rows.max(axis=0)
+    if rows.dtype.kind != "f" or (np.isfinite(low).all() and np.isfinite(high).all()):
+        return low, high, True
     known = np.isfinite(rows)
-    if known.all():
-        return rows.min(axis=0), rows.max(axis=0)
     low = np.where(known, rows, np.inf).min(axis=0)
     high = np.where(known, rows, -np.inf).max(axis=0)
     nothing = ~known.any(axis=0)
-    return np.where(nothing, np.nan, low), np.where(nothing, np.nan, high)
+    return np.where(nothing, np.nan, low), np.where(nothing, np.nan, high), False
 
 
 def _quantiles(rows: np.ndarray) -> np.ndarray:
-    values = rows.astype(np.float64)
-    values[~np.isfinite(values)] = np.nan
-    if not np.isnan(values).any():
-        return np.quantile(values, QUANTILES, axis=0)
-    columns = [column[~np.isnan(column)] for column in values.T]
+    columns = rows.T.astype(np.float64, order="C")
+    known = np.isfinite(columns)
+    if known.all():
+        return np.quantile(columns, QUANTILES, axis=1)
     nothing = np.full(len(QUANTILES), np.nan)
-    found = [np.quantile(column, QUANTILES) if len(column) else nothing for column in columns]
+    values = [column[there] for column, there in zip(columns, known, strict=True)]
+    found = [np.quantile(column, QUANTILES) if len(column) else nothing for column in values]
     return np.stack(found, axis=1)
 
 

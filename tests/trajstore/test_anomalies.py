@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from trajstore import anomalies
 from trajstore.anomalies import DETECTORS, Anomaly
 from trajstore.episode import Episode
 from trajstore.schema import Axis, EpisodeSchema, FieldSpec
+from trajstore.signals import changes, runs, same_as_before
 
 STEPS = 80
 Arrays = dict[str, np.ndarray]
@@ -165,7 +167,7 @@ def test_the_score_counts_each_kind_once_by_its_worst() -> None:
 
 @given(st.lists(st.booleans(), min_size=1, max_size=40), st.integers(1, 6))
 def test_runs_are_the_maximal_ones(mask: list[bool], least: int) -> None:
-    found = list(anomalies.runs(np.array(mask), least))
+    found = list(runs(np.array(mask), least))
     covered = {index for first, last in found for index in range(first, last + 1)}
     for first, last in found:
         assert last - first + 1 >= least
@@ -174,3 +176,39 @@ def test_runs_are_the_maximal_ones(mask: list[bool], least: int) -> None:
     lone = [index for index, value in enumerate(mask) if value and index not in covered]
     assert all(mask[index] for index in covered)
     assert len(lone) == sum(mask) - len(covered)
+
+
+@given(
+    hnp.arrays(
+        np.float32,
+        st.tuples(st.integers(1, 12), st.integers(1, 4)),
+        elements=st.sampled_from([0.0, 1.0, float("nan"), float("inf")]),
+    )
+)
+def test_a_row_is_the_same_as_before_where_all_its_components_are(rows: np.ndarray) -> None:
+    assert same_as_before(rows).tolist() == (rows[1:] == rows[:-1]).all(axis=1).tolist()
+
+
+def test_changes_are_sums_of_components_in_terms_of_their_mean() -> None:
+    rows = np.random.default_rng(0).normal(size=(50, 6)).astype(np.float32)
+    rows[:, 3] = 7.0
+    change = np.abs(np.diff(rows.astype(np.float64), axis=0))[:, [0, 1, 2, 4, 5]]
+    expected = (change / change.mean(axis=0)).mean(axis=1)
+    np.testing.assert_allclose(changes(rows), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 3e38, 1e-44])
+def test_changes_of_components_that_cannot_be_compared_do_not_count(value: float) -> None:
+    rows = np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32)
+    plain_sizes = changes(rows[:, :1])
+    odd = rows.copy()
+    odd[20, 1], odd[21, 1] = value, -value
+    found = changes(odd)
+    assert np.isfinite(found).all()
+    if value != 1e-44:
+        np.testing.assert_array_equal(found, plain_sizes)
+
+
+def test_nothing_changes_in_rows_that_stay_the_same() -> None:
+    assert len(changes(np.ones((20, 3), np.float64))) == 0
+    assert len(changes(np.ones((1, 3), np.float16))) == 0
