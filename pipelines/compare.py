@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -199,7 +199,12 @@ def arguments_of(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--control", help="folder of a third group")
     parser.add_argument("--expert", default="", help="folder of the expert, with two groups")
     parser.add_argument("--dataset", default="", help="version folder, with two groups")
+    parser.add_argument(
+        "--arm", action="append", default=[], metavar="NAME=DIR", help="one arm more; repeatable"
+    )
     arguments = parser.parse_args(argv)
+    if any("=" not in arm for arm in arguments.arm):
+        parser.error("--arm takes NAME=DIR")
     if bool(arguments.baseline) != bool(arguments.pretrained):
         parser.error("--baseline and --pretrained go together")
     return arguments
@@ -215,6 +220,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             params = CompareParams(arms=arms, expert=arguments.expert, dataset=arguments.dataset)
         else:
             params = read_section(arguments.params, "compare", CompareParams)
+        more = dict(arm.split("=", 1) for arm in arguments.arm)
+        params = replace(params, arms={**params.arms, **more})
         report = run(params, arguments.out)
     except TrajStoreError as error:
         logger.error("{}", error)

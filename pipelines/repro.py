@@ -15,7 +15,7 @@ from trajstore.errors import NotFoundError
 from trajstore.files import read_json
 
 REPORTS = Path("data/reports")
-PIPELINES = {"repro": "dvc.yaml", "study": "study/dvc.yaml"}
+PIPELINES = {"repro": "dvc.yaml", "study": "pipelines/dvc.yaml"}
 """What can be driven: the experiment, and the sweeps around it."""
 
 
