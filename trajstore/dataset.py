@@ -151,7 +151,7 @@ class Dataset:
         """
         steps = self._steps_of(where)
         items = rng.integers(steps.count, size=n)
-        return self._batch(Columns(self.schema, fields), *steps.locate(items))
+        return self._batch(self._columns(fields), *steps.locate(items))
 
     def take(
         self, steps: Sequence[int] | np.ndarray, *, fields: Sequence[str] | None = None
@@ -171,7 +171,7 @@ class Dataset:
             raise IndexError(
                 f"steps: expected 0 to {self.steps - 1}, got {items.min()} to {items.max()}"
             )
-        return self._batch(Columns(self.schema, fields), *self._all_steps.locate(items))
+        return self._batch(self._columns(fields), *self._all_steps.locate(items))
 
     def batches(
         self,
@@ -212,7 +212,7 @@ class Dataset:
         position = Position(seed, 0, size, steps.count, window, self.manifest.content_digest)
         if resume is not None:
             position = position.resumed(resume)
-        columns = Columns(self.schema, fields)
+        columns = self._columns(fields)
         return Batches(partial(self._items, columns, steps, window), position)
 
     def _items(
@@ -236,6 +236,13 @@ class Dataset:
                 batch[name] = self._assembly.words(self.schema.field(name), codes)
         batch["episode"], batch["step"] = episode, step
         return batch
+
+    def _columns(self, fields: Sequence[str] | None) -> Columns:
+        return self._all_columns if fields is None else Columns(self.schema, fields)
+
+    @cached_property
+    def _all_columns(self) -> Columns:
+        return Columns(self.schema, None)
 
     def _steps_of(self, where: Where | None) -> Steps:
         if where is None:

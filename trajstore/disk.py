@@ -17,6 +17,7 @@ from typing import TypeVar
 from trajstore.errors import StorageError
 
 _BUFFER_BYTES = 2**20
+_DIRECT_BYTES = 2**16
 MAX_OPEN = 64
 SYNC_THREADS = 8
 T = TypeVar("T")
@@ -126,8 +127,12 @@ class DurableFile:
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append bytes."""
-        self._pending += data
         self.size += len(data)
+        if len(data) >= _DIRECT_BYTES:
+            self._flush()
+            self._put(data)
+            return
+        self._pending += data
         if len(self._pending) >= _BUFFER_BYTES:
             self._flush()
 
@@ -155,10 +160,14 @@ class DurableFile:
             self._descriptor = -1
 
     def _flush(self) -> None:
-        self._sha.update(self._pending)
-        write_at(self._descriptor, self._pending, self._flushed)
-        self._flushed = self.size
-        self._pending = bytearray()
+        if self._pending:
+            self._put(self._pending)
+            self._pending = bytearray()
+
+    def _put(self, data: bytes | bytearray | memoryview) -> None:
+        self._sha.update(data)
+        write_at(self._descriptor, data, self._flushed)
+        self._flushed += len(data)
 
 
 class Syncs:

@@ -194,7 +194,8 @@ def read_file(path: Path) -> bytes:
     """
     try:
         with storing(path), path.open("rb") as file:
-            data = file.read(MAX_JSON_BYTES + 1)
+            size = os.fstat(file.fileno()).st_size
+            data = file.read(min(size, MAX_JSON_BYTES) + 1)
     except StorageError as error:
         if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
             raise NotFoundError(f"{path}: expected a file, got nothing there") from None

@@ -83,6 +83,8 @@ class Columns:
             else:
                 self.before.append(name)
         self.both = [name for name in self.before if name in self.after]
+        self._only_before = [name for name in self.before if name not in self.both]
+        self._only_after = [name for name in self.after if name not in self.both]
 
     def fill(
         self, fields: Fields, step_rows: np.ndarray, state_rows: np.ndarray
@@ -99,13 +101,13 @@ class Columns:
             pairs = RowSet(np.stack((state_rows, state_rows + 1)))
             for name in self.both:
                 batch[name], batch[NEXT + name] = pairs.of(fields[name])
-        alone = RowSet(state_rows)
-        for name in self.before:
-            if name not in batch:
+        if self._only_before:
+            alone = RowSet(state_rows)
+            for name in self._only_before:
                 batch[name] = alone.of(fields[name])
-        following = RowSet(state_rows + 1)
-        for name in self.after:
-            if NEXT + name not in batch:
+        if self._only_after:
+            following = RowSet(state_rows + 1)
+            for name in self._only_after:
                 batch[NEXT + name] = following.of(fields[name])
         taken = RowSet(step_rows)
         for name in self.steps:
