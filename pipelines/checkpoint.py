@@ -10,7 +10,7 @@ import torch
 
 from pipelines.ppo import GuardedPPO
 from trajstore.errors import CorruptionError
-from trajstore.files import whole_directory
+from trajstore.files import remove_tree, whole_directory
 
 TENSORS = "learner.safetensors"
 RECORD = "learner.json"
@@ -35,15 +35,18 @@ def save_checkpoint(model: GuardedPPO, folder: Path, record: dict[str, Any]) -> 
         "sha256": hashlib.sha256(payload).hexdigest(),
         **record,
     }
+    document["record_sha256"] = _record_digest(document)
     older = checkpoints(folder)
     with whole_directory(target) as partial:
         (partial / TENSORS).write_bytes(payload)
         (partial / RECORD).write_text(json.dumps(document, sort_keys=True), encoding="utf-8")
     for path in older:
-        for name in (RECORD, TENSORS):
-            (path / name).unlink()
-        path.rmdir()
+        remove_tree(path)
     return target
+
+
+def _record_digest(document: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -57,13 +60,27 @@ def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Ten
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
+def _read_record(source: Path) -> dict[str, Any]:
+    try:
+        record: dict[str, Any] = json.loads((source / RECORD).read_text(encoding="utf-8"))
+        intact = record.pop("record_sha256") == _record_digest(record)
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+        intact = False
+    if not intact:
+        raise CorruptionError(
+            f"{source / RECORD}: expected the record that was saved, got something else; "
+            "delete the checkpoint and train again"
+        )
+    return record
+
+
 def load_checkpoint(model: GuardedPPO, source: Path) -> dict[str, Any]:
     """Put a learner into the state that was saved; return the record.
 
     Raises:
-        CorruptionError: the tensors are not those that were saved.
+        CorruptionError: the record or the tensors are not those that were saved.
     """
-    record: dict[str, Any] = json.loads((source / RECORD).read_text(encoding="utf-8"))
+    record = _read_record(source)
     payload = (source / TENSORS).read_bytes()
     got = hashlib.sha256(payload).hexdigest()
     if got != record["sha256"]:

@@ -1,6 +1,7 @@
 """Behavioural cloning with `imitation`, and a critic taught by the demonstrations' returns."""
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
@@ -112,12 +113,14 @@ def clone(
             values = trainer.logger.default_logger.name_to_value
             curve.append({"update": done} | {k.split("/")[-1]: float(v) for k, v in values.items()})
 
-    trainer.train(
-        n_epochs=params.epochs,
-        on_batch_end=after_batch,
-        log_interval=10**9,
-        progress_bar=False,
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Converting a tensor with requires_grad", UserWarning)
+        trainer.train(
+            n_epochs=params.epochs,
+            on_batch_end=after_batch,
+            log_interval=10**9,
+            progress_bar=False,
+        )
     return curve
 
 

@@ -1,10 +1,9 @@
 """Stage: train the expert with several seeds and promote it only on evidence."""
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,14 +23,18 @@ from pipelines.evaluation import (
     tracking_episodes,
 )
 from pipelines.fanout import run_tasks
-from pipelines.params import read_section
+from pipelines.inputs import code_digest, drop_other_seeds, start_afresh
+from pipelines.params import ParamsError, read_section
 from pipelines.policy import Architecture, build_policy, load_policy, save_policy
 from pipelines.progress import note, watch
-from pipelines.promotion import decide, diagnose, has_converged
-from pipelines.runlog import episode_row, write_episodes
+from pipelines.promotion import decide, diagnose, has_converged, superseded
+from pipelines.runlog import RunRecord, RunStatus, episode_row, write_episodes, write_run
 from pipelines.settings import EnvParams, EvaluationParams, ExpertParams
 from pipelines.snqi import load_baseline
+from pipelines.stage import in_one_line
 from pipelines.training import Training, run_training, settings
+from pipelines.unfinished import unfinished
+from trajstore.files import read_json, write_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,24 @@ def train_seed(task: Task) -> dict[str, Any]:
         stop=partial(has_converged, convergence=params.convergence),
         progress=lambda steps, row: note(run, steps, row),
     )
+    parameters = settings(training) | {
+        "env": asdict(task.env),
+        "select_each": params.select_each,
+        "convergence": asdict(params.convergence),
+    }
+    record = RunRecord(
+        "expert", task.seed, RunStatus.COMPLETED, 0, {"code": code_digest()}, parameters
+    )
+    start_afresh(task.folder, inputs=record.inputs, parameters=parameters)
+    with unfinished(task.folder, record):
+        row = _judged(task, training)
+        write_run(task.folder, replace(record, steps=row["steps"]))
+    return row
+
+
+def _judged(task: Task, training: Training) -> dict[str, Any]:
+    params, config = task.params, task.env.config()
+    scenarios = task.env.scenarios or scenario_names()
     model = run_training(training, task.folder)
     architecture = Architecture(
         model.observation_space.shape[0],  # type: ignore[index]
@@ -87,9 +108,18 @@ def train_seed(task: Task) -> dict[str, Any]:
 def run(
     params: ExpertParams, env: EnvParams, evaluation: EvaluationParams, out: Path
 ) -> Mapping[str, Any]:
-    """Train every seed, decide, and write the manifest; the decision is in its ``state``."""
+    """Train every seed, decide, and write the manifest; the decision is in its ``state``.
+
+    The manifest of an approved expert that this one takes the place of stays in its ``history``.
+
+    Raises:
+        ParamsError: there is no seed.
+    """
     tasks = [Task(params, env, evaluation, seed, out / f"seed_{seed}") for seed in params.seeds]
     totals = {f"expert/seed_{seed}": params.budget.steps for seed in params.seeds}
+    if not tasks:
+        raise ParamsError("params: expert.seeds: expected at least one seed, got none; add one")
+    drop_other_seeds(out, params.seeds)
     with watch(totals):
         rows = run_tasks(train_seed, tasks, engine=params.engine)
     decision = decide(rows, gate=params.gate)
@@ -101,8 +131,9 @@ def run(
     baseline = load_baseline()
     episodes = record_rollout(actor, judged, config)
     write_episodes(out, [episode_row(episode, baseline) for episode in episodes])
-    manifest = {
+    manifest: dict[str, Any] = {
         "id": f"expert-{rows[decision.best]['policy'][:12]}",
+        "policy": rows[decision.best]["policy"],
         "state": "approved" if decision.promoted else "draft",
         "promotable": decision.promoted,
         "reasons": list(decision.reasons),
@@ -114,11 +145,14 @@ def run(
         "environment": ENV_VERSION,
         "diagnosis": [] if decision.promoted else diagnose(rows),
     }
-    text = json.dumps(manifest, indent=1, sort_keys=True, allow_nan=False)
-    (out / "manifest.json").write_text(text + "\n", encoding="utf-8")
+    path = out / "manifest.json"
+    former = read_json(path) if path.is_file() else {}
+    manifest["history"] = superseded(former, manifest)
+    write_json(path, manifest)
     return manifest
 
 
+@in_one_line
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage; exit status 1 when no expert is promoted."""
     parser = argparse.ArgumentParser(description=__doc__)

@@ -6,6 +6,8 @@ from typing import TypeVar
 
 import joblib
 
+from pipelines.params import ParamsError
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 Engine = Callable[[Callable[[Task], Result], Sequence[Task], int], list[Result]]
@@ -40,12 +42,14 @@ def run_tasks(
     The environment variable ``TRAJSTORE_WORKERS`` bounds the workers, by default one a core.
 
     Raises:
-        ValueError: there is no such engine.
+        ParamsError: there is no such engine, or the variable is no number.
     """
     if engine not in ENGINES:
-        raise ValueError(f"engine: expected one of {sorted(ENGINES)}, got {engine!r}")
-    cores = len(os.sched_getaffinity(0))
-    workers = max(1, min(len(tasks), int(os.environ.get("TRAJSTORE_WORKERS", cores))))
+        raise ParamsError(f"engine: expected one of {sorted(ENGINES)}, got {engine!r}")
+    bound = os.environ.get("TRAJSTORE_WORKERS", str(len(os.sched_getaffinity(0))))
+    if not bound.isdecimal():
+        raise ParamsError(f"TRAJSTORE_WORKERS: expected a number of workers, got {bound!r}")
+    workers = max(1, min(len(tasks), int(bound)))
     if workers == 1:
         return one_after_another(function, tasks, 1)
     return list(ENGINES[engine](function, tasks, workers))

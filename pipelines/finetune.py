@@ -19,7 +19,7 @@ from pipelines.env.scenarios import scenario_names
 from pipelines.env.schema import episode_schema
 from pipelines.evaluation import evaluate, judging_episodes, tracking_episodes
 from pipelines.fanout import run_tasks
-from pipelines.inputs import code_digest, is_finished, start_afresh
+from pipelines.inputs import code_digest, drop_other_seeds, is_finished, start_afresh
 from pipelines.params import ParamsError, read_section
 from pipelines.policy import Architecture, SavedPolicy, load_policy, save_policy
 from pipelines.ppo import DemonstrationBatches
@@ -28,7 +28,9 @@ from pipelines.promotion import has_arrived
 from pipelines.runlog import RunRecord, RunStatus, episode_row, write_episodes, write_run
 from pipelines.settings import EnvParams, EvaluationParams, FinetuneParams, TransferParams
 from pipelines.snqi import load_baseline
+from pipelines.stage import in_one_line
 from pipelines.training import Training, never, run_training, settings
+from pipelines.unfinished import unfinished
 from trajstore.dataset import Dataset
 
 Floats = NDArray[np.float32]
@@ -48,7 +50,7 @@ class Task:
     folder: Path
 
 
-def demonstration_batches(dataset: Dataset, *, seed: int) -> DemonstrationBatches:
+def demonstration_batches(dataset: Dataset, seed: int) -> DemonstrationBatches:
     """Endless random transitions of a dataset, for the guard that keeps fitting them."""
     rng = np.random.default_rng(seed)
 
@@ -71,6 +73,14 @@ def train_seed(task: Task) -> str:
     if is_finished(task.folder, inputs=inputs, parameters=parameters):
         return f"{task.arm} seed {task.seed}: finished before"
     start_afresh(task.folder, inputs=inputs, parameters=parameters)
+    record = RunRecord(task.arm, task.seed, RunStatus.COMPLETED, 0, inputs, parameters)
+    with unfinished(task.folder, record):
+        steps = _train_and_judge(task, training)
+        write_run(task.folder, replace(record, steps=steps))
+    return f"{task.arm} seed {task.seed}: {steps:,} online steps"
+
+
+def _train_and_judge(task: Task, training: Training) -> int:
     model = run_training(training, task.folder)
     config = task.env.config()
     contract = contract_of(episode_schema(config), environment=ENV_VERSION)
@@ -87,18 +97,7 @@ def train_seed(task: Task) -> str:
     episodes = record_rollout(load_policy(target).actor, judged, config)
     baseline = load_baseline()
     write_episodes(task.folder, [episode_row(episode, baseline) for episode in episodes])
-    write_run(
-        task.folder,
-        RunRecord(
-            arm=task.arm,
-            seed=task.seed,
-            status=RunStatus.COMPLETED,
-            steps=model.num_timesteps,
-            inputs=inputs,
-            parameters=parameters,
-        ),
-    )
-    return f"{task.arm} seed {task.seed}: {model.num_timesteps:,} online steps"
+    return model.num_timesteps
 
 
 def _inputs(task: Task, start: SavedPolicy | None) -> dict[str, str]:
@@ -115,12 +114,10 @@ def _training(task: Task, start: SavedPolicy | None) -> Training:
     scenarios = task.env.scenarios or scenario_names()
     episodes = tracking_episodes(scenarios, each=task.evaluation.track_each)
     run, budget = f"{task.arm}/seed_{task.seed}", params.budgets[task.arm]
-    demonstrations = None
+    shown = Dataset.open(task.dataset) if task.dataset else None
     if start is not None:
         contract = contract_of(episode_schema(config), environment=ENV_VERSION)
         check_contract(contract, start.contract, where=f"start policy {task.start}")
-    if task.dataset is not None:
-        demonstrations = demonstration_batches(Dataset.open(task.dataset), seed=task.seed)
     return Training(
         make_env=lambda seed: make_vec_env(config, num_envs=params.ppo.num_envs, seed=seed),
         evaluate=lambda actor: evaluate(actor, episodes, config),
@@ -129,7 +126,7 @@ def _training(task: Task, start: SavedPolicy | None) -> Training:
         seed=task.seed,
         start=start,
         guards=params.guards[task.arm] if start else None,
-        demonstrations=demonstrations,
+        demonstrations=partial(demonstration_batches, shown) if shown else None,
         stop=partial(has_arrived, arrival=params.arrival) if budget.stop_on_arrival else never,
         progress=lambda steps, row: note(run, steps, row),
     )
@@ -185,10 +182,12 @@ def run(
             f"finetune.guards: expected guards for arm {arm!r}, got {sorted(params.guards)}"
         )
     budget = params.budgets[arm]
+    drop_other_seeds(out, params.seeds)
     with watch({f"{arm}/seed_{seed}": budget.steps for seed in params.seeds}):
         return run_tasks(train_seed, tasks, engine=params.engine)
 
 
+@in_one_line
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage for one arm."""
     parser = argparse.ArgumentParser(description=__doc__)

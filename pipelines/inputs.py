@@ -1,11 +1,12 @@
 """What a finished run was made from, so that only what changed is trained again."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pipelines.runlog import RECORD, RunStatus, read_run
+from trajstore.errors import CorruptionError
 from trajstore.files import read_json, remove_tree, write_json
 
 PLAN = "plan.json"
@@ -52,12 +53,27 @@ def start_afresh(folder: Path, *, inputs: Mapping[str, str], parameters: Mapping
     """Drop what a run of other inputs or parameters left in ``folder``; keep one to resume."""
     mark = folder / PLAN
     plan = {"inputs": dict(inputs), "parameters": _as_json(parameters)}
-    if mark.is_file() and read_json(mark) == plan:
+    if mark.is_file() and _read_plan(mark) == plan:
         return
     if folder.exists():
         remove_tree(folder)
     folder.mkdir(parents=True)
     write_json(mark, plan)
+
+
+def drop_other_seeds(out: Path, seeds: Iterable[int]) -> None:
+    """Remove the runs below ``out`` of seeds that are not wanted any more."""
+    kept = {f"seed_{seed}" for seed in seeds}
+    for folder in sorted(out.glob("seed_*")):
+        if folder.name not in kept:
+            remove_tree(folder)
+
+
+def _read_plan(mark: Path) -> Any:  # noqa: ANN401 - any JSON value
+    try:
+        return read_json(mark)
+    except CorruptionError:
+        return None
 
 
 def _as_json(value: Any) -> Any:  # noqa: ANN401 - any JSON value

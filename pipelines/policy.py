@@ -17,12 +17,13 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
 from pipelines.actor import Actor
 from pipelines.contract import Contract
-from trajstore.errors import CorruptionError, NotFoundError
-from trajstore.files import whole_directory
+from trajstore.errors import CorruptionError, FormatError, NotFoundError
+from trajstore.files import read_json, whole_directory
 
 TENSORS = "model.safetensors"
 RECORD = "policy.json"
 FORMAT_VERSION = 1
+MAX_UNITS = 4096
 
 
 class Standardise(BaseFeaturesExtractor):
@@ -177,24 +178,59 @@ def load_policy(source: Path) -> SavedPolicy:
 
     Raises:
         NotFoundError: there is no policy at ``source``.
+        FormatError: another release wrote it.
         CorruptionError: the record or the tensors are not those that were saved.
     """
     try:
-        record = json.loads((source / RECORD).read_text(encoding="utf-8"))
+        record = read_json(source / RECORD)
         payload = (source / TENSORS).read_bytes()
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotFoundError) as error:
         raise NotFoundError(f"{source}: expected a policy, got none; run the stage") from error
-    except ValueError as error:
-        raise CorruptionError(f"{source / RECORD}: expected JSON, got {error}") from error
+    architecture, contract = _read_record(record, source / RECORD)
     got = hashlib.sha256(payload).hexdigest()
-    if got != record.get("tensors_sha256"):
+    if got != record["tensors_sha256"]:
         raise CorruptionError(
-            f"{source / TENSORS}: expected sha256 {record.get('tensors_sha256')}, got {got}; "
+            f"{source / TENSORS}: expected sha256 {record['tensors_sha256']}, got {got}; "
             "restore the file or train again"
         )
-    shape = record["architecture"]
-    architecture = Architecture(shape["observations"], shape["actions"], tuple(shape["hidden"]))
+    policy = _build_as_saved(architecture, safetensors.torch.load(payload), source)
+    return SavedPolicy(policy, architecture, contract, record)
+
+
+def _read_record(record: Any, where: Path) -> tuple[Architecture, Contract]:  # noqa: ANN401
+    try:
+        if record["format_version"] != FORMAT_VERSION:
+            raise FormatError(
+                f"{where}: expected format {FORMAT_VERSION}, got {record['format_version']!r}; "
+                "read it with the release that wrote it"
+            )
+        shape = record["architecture"]
+        contract = Contract.from_json(record["contract"])
+        intact = (
+            shape["activation"] == "tanh"
+            and isinstance(record["tensors_sha256"], str)
+            and record["contract_digest"] == contract.digest
+        )
+        sizes = [shape["observations"], shape["actions"], *shape["hidden"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise CorruptionError(f"{where}: expected a policy's record, got {error!r}") from error
+    if not intact or any(type(size) is not int or not 0 < size <= MAX_UNITS for size in sizes):
+        raise CorruptionError(
+            f"{where}: expected an architecture and a contract that fit their digests, "
+            "got others; restore the file or train again"
+        )
+    return Architecture(sizes[0], sizes[1], tuple(sizes[2:])), contract
+
+
+def _build_as_saved(
+    architecture: Architecture, tensors: dict[str, torch.Tensor], where: Path
+) -> ActorCriticPolicy:
     policy = build_policy(architecture)
-    policy.load_state_dict(safetensors.torch.load(payload), strict=True)
+    try:
+        policy.load_state_dict(tensors, strict=True)
+    except RuntimeError as error:
+        raise CorruptionError(
+            f"{where}: expected tensors that fit the record, got {error}"
+        ) from error
     policy.set_training_mode(False)
-    return SavedPolicy(policy, architecture, Contract.from_json(record["contract"]), record)
+    return policy

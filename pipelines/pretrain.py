@@ -22,7 +22,11 @@ from pipelines.params import read_section
 from pipelines.policy import Architecture, build_policy, save_policy, set_standardisation
 from pipelines.runlog import RunRecord, RunStatus, write_run
 from pipelines.settings import EnvParams, FinetuneParams, PretrainParams, TransferParams
+from pipelines.stage import in_one_line
+from pipelines.unfinished import unfinished
 from trajstore.dataset import Dataset
+from trajstore.errors import StatusError
+from trajstore.files import remove_tree
 
 Floats = NDArray[np.float32]
 Draw = Callable[[], Iterator[tuple[Floats, Floats]]]
@@ -102,19 +106,42 @@ def passes(
 
 
 def train_clone(task: Task) -> None:
-    """Clone one policy, teach its critic, and leave a run folder."""
+    """Clone one policy, teach its critic, and leave a run folder; an earlier one goes.
+
+    Raises:
+        ContractError: the dataset's observations or actions are not those of the environment.
+        StatusError: no episode of the dataset may be shown.
+    """
+    remove_tree(task.folder)
+    record = RunRecord(
+        arm="control_clone" if task.shuffled else "clone",
+        seed=task.seed,
+        status=RunStatus.COMPLETED,
+        steps=0,
+        parameters=asdict(task.params),
+    )
+    with unfinished(task.folder, record):
+        _clone(task, record)
+
+
+def _clone(task: Task, record: RunRecord) -> None:
     torch.set_num_threads(1)
     set_random_seed(task.seed)
     rng = np.random.default_rng(task.seed)
     dataset = Dataset.open(task.dataset)
     contract = contract_of(episode_schema(task.env.config()), environment=ENV_VERSION)
-    recorded = dataset.manifest.provenance["environment"]
-    theirs = contract_of(dataset.schema, environment=str(recorded["version"]))
+    recorded = dataset.manifest.provenance.get("environment") or {}
+    theirs = contract_of(dataset.schema, environment=str(recorded.get("version")))
     check_contract(contract, theirs, where=f"dataset {task.dataset}")
     turn = task.params.seeds.index(task.seed)
     allowed = np.ones(len(dataset), bool)
     if task.shown is not None:
         allowed = np.array([task.shown.is_demonstrated(n) for n in dataset.episodes["scenario"]])
+    if not allowed.any():
+        raise StatusError(
+            f"dataset {task.dataset}: expected an episode that may be shown, got none of "
+            f"{len(dataset)}; record other scenarios, or change the section transfer"
+        )
     chosen = chosen_episodes(dataset, allowed=allowed, count=task.params.episodes, turn=turn)
     demos = demonstrations(dataset, chosen, gamma=task.online.ppo.gamma)
     if task.shuffled:
@@ -134,7 +161,6 @@ def train_clone(task: Task) -> None:
     critic = teach_critic(
         policy, demos, epochs=task.params.critic_epochs, batch=task.params.batch, rng=rng
     )
-    task.folder.mkdir(parents=True, exist_ok=True)
     _write_curve(task.folder / "losses.csv", curve)
     save_policy(
         policy,
@@ -145,11 +171,8 @@ def train_clone(task: Task) -> None:
     )
     write_run(
         task.folder,
-        RunRecord(
-            arm="control_clone" if task.shuffled else "clone",
-            seed=task.seed,
-            status=RunStatus.COMPLETED,
-            steps=0,
+        replace(
+            record,
             inputs={"dataset": dataset.manifest.content_digest},
             parameters=asdict(task.params) | {"chosen": int(chosen.sum())},
             notes=[f"critic loss {critic[0]:.4f} -> {critic[-1]:.4f}"] if critic else [],
@@ -165,6 +188,7 @@ def _write_curve(path: Path, curve: Sequence[dict[str, float]]) -> None:
         writer.writerows(curve)
 
 
+@in_one_line
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage."""
     parser = argparse.ArgumentParser(description=__doc__)

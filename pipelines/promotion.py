@@ -68,6 +68,20 @@ def decide(rows: Sequence[Row], *, gate: Gate) -> Decision:
     return Decision(not reasons, tuple(reasons), best, {**pooled, "episodes": total})
 
 
+def superseded(former: Row, manifest: Row) -> list[dict[str, Any]]:
+    """The experts that were approved before this one, oldest first, each with its manifest.
+
+    Args:
+        former: the manifest that is replaced; empty if there is none.
+        manifest: the new one.
+    """
+    history = [dict(entry) for entry in former.get("history", [])]
+    if former.get("state") == "approved" and former["id"] != manifest["id"]:
+        entry = {key: value for key, value in former.items() if key != "history"}
+        history.append(entry | {"state": "superseded"})
+    return history
+
+
 def diagnose(rows: Sequence[Row], *, worst: int = 5) -> list[str]:
     """Sentences that say where the seeds fail, how, and what to try."""
     scenarios = sorted({name for row in rows for name in row["by_scenario"]})

@@ -9,6 +9,7 @@ from pathlib import Path
 from loguru import logger
 
 from pipelines.params import read_section
+from pipelines.stage import in_one_line
 from trajstore.files import read_json
 from trajstore.governance import Published, publish
 from trajstore.rotation import Retention
@@ -62,6 +63,7 @@ def run(
     )
 
 
+@in_one_line
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage."""
     parser = argparse.ArgumentParser(description=__doc__)

@@ -9,6 +9,7 @@ from typing import Any
 
 from loguru import logger
 
+from pipelines.approved import read_expert
 from pipelines.env.config import ENV_VERSION
 from pipelines.env.rollout import record_rollout
 from pipelines.env.scenarios import scenario_names
@@ -19,13 +20,17 @@ from pipelines.fanout import run_tasks
 from pipelines.params import read_section
 from pipelines.policy import SavedPolicy, load_policy
 from pipelines.settings import EnvParams, RecordParams
-from trajstore.errors import StatusError
-from trajstore.files import read_json
-from trajstore.recorder import Recorder
+from pipelines.stage import in_one_line
+from trajstore.errors import NotFoundError
+from trajstore.files import canonical_json
+from trajstore.recorder import Recorder, discard_recording
+from trajstore.recording import open_recording
 from trajstore.segment import Segment
 
-BATCH = 64
-"""Episodes simulated at once; a recording that died loses at most these."""
+BLOCK = 64
+"""Episodes simulated at once, a segment of the recording each; who died loses at most these."""
+Item = tuple[int, str, int]
+"""An episode's place in the version, its scenario, its seed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,37 +40,24 @@ class Shard:
     target: Path
     policy: Path
     env: EnvParams
-    name: str
-    episodes: tuple[tuple[int, str, int], ...]
-
-
-def read_expert(folder: Path) -> tuple[Mapping[str, Any], SavedPolicy]:
-    """The expert's manifest and its best policy.
-
-    Raises:
-        StatusError: the expert is not approved.
-    """
-    manifest = read_json(folder / "manifest.json")
-    if manifest.get("state") != "approved":
-        raise StatusError(
-            f"expert {folder}: expected state approved, got {manifest.get('state')!r}; "
-            "train it until it passes its gate"
-        )
-    return manifest, load_policy(folder / manifest["best"])
+    blocks: tuple[tuple[Item, ...], ...]
 
 
 def record_shard(shard: Shard) -> int:
     """Play the shard's episodes that are not durable yet, and add each at its place."""
     actor = load_policy(shard.policy).actor
     config = shard.env.config()
-    with Segment(shard.target, shard.name, schema=episode_schema(config)) as segment:
-        left = [episode for episode in shard.episodes if episode[0] not in segment.orders]
-        for first in range(0, len(left), BATCH):
-            batch = left[first : first + BATCH]
-            played = record_rollout(actor, [(name, seed) for _, name, seed in batch], config)
-            for (order, _, _), episode in zip(batch, played, strict=True):
+    added = 0
+    for block in shard.blocks:
+        segment = Segment(shard.target, f"block-{block[0][0]:06d}", schema=episode_schema(config))
+        with segment:
+            left = [item for item in block if item[0] not in segment.orders]
+            names = [(scenario, seed) for _, scenario, seed in left]
+            played = record_rollout(actor, names, config) if left else []
+            for (order, _, _), episode in zip(left, played, strict=True):
                 segment.add(episode, order=order)
-        return len(left)
+        added += len(left)
+    return added
 
 
 def provenance(expert: Mapping[str, Any], policy: SavedPolicy, env: EnvParams) -> dict[str, Any]:
@@ -83,7 +75,11 @@ def provenance(expert: Mapping[str, Any], policy: SavedPolicy, env: EnvParams) -
 
 
 def run(params: RecordParams, env: EnvParams, expert: Path, out: Path) -> int:
-    """Record every episode once, with as many workers as there are cores; resume what died."""
+    """Record every episode once, with as many workers as there are cores; resume what died.
+
+    An unfinished recording by another policy, or of another world, is dropped: its episodes
+    would not be those that the new provenance tells of.
+    """
     manifest, policy = read_expert(expert)
     scenarios = env.scenarios or scenario_names()
     episodes = [
@@ -92,28 +88,38 @@ def run(params: RecordParams, env: EnvParams, expert: Path, out: Path) -> int:
             episode_list(scenarios, each=params.each, first_seed=COLLECTION_SEEDS)
         )
     ]
-    size = -(-len(episodes) // params.shards)
+    made_by = provenance(manifest, policy, env)
+    _drop_foreign(out, made_by, count=len(episodes))
     recorder = Recorder(
         out,
         schema=episode_schema(env.config()),
-        provenance=provenance(manifest, policy, env),
+        provenance=made_by,
         quota_bytes=params.quota_bytes,
     )
     with recorder:
+        blocks = [
+            tuple(episodes[first : first + BLOCK]) for first in range(0, len(episodes), BLOCK)
+        ]
         shards = [
-            Shard(
-                out,
-                expert / manifest["best"],
-                env,
-                f"shard-{index:04d}",
-                tuple(episodes[index * size : (index + 1) * size]),
-            )
-            for index in range(params.shards)
+            Shard(out, expert / manifest["best"], env, tuple(blocks[index :: params.shards]))
+            for index in range(min(params.shards, len(blocks)))
         ]
         run_tasks(record_shard, shards, engine=params.engine)
     return len(episodes)
 
 
+def _drop_foreign(out: Path, made_by: Mapping[str, Any], *, count: int) -> None:
+    try:
+        found = open_recording(out)
+    except NotFoundError:
+        return
+    same = canonical_json(dict(found.provenance)) == canonical_json(dict(made_by))
+    if not same or any(frame.order >= count for _, frame in found.frames()):
+        logger.info("dropped an unfinished recording of {} made otherwise", out.name)
+        discard_recording(out)
+
+
+@in_one_line
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage."""
     parser = argparse.ArgumentParser(description=__doc__)

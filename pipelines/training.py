@@ -1,6 +1,7 @@
 """The one training loop: every arm of the comparison, and the expert, go through it."""
 
 import csv
+import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,6 +19,7 @@ from pipelines.actor import Actor
 from pipelines.checkpoint import checkpoints, load_checkpoint, save_checkpoint
 from pipelines.policy import SavedPolicy, actor_of
 from pipelines.ppo import DemonstrationBatches, GuardedPPO, Guards, PpoParams, make_ppo
+from trajstore.files import replace_file
 
 Evaluate = Callable[[Actor], dict[str, Any]]
 """Plays the fixed evaluation episodes; returns an evaluation without its ``steps``."""
@@ -62,7 +64,7 @@ class Training:
         seed: of everything random in this run.
         start: policy to continue from; ``None`` trains from scratch.
         guards: what protects the start.
-        demonstrations: batches for the guard that keeps fitting them.
+        demonstrations: from a seed, batches for the guard that keeps fitting them.
         score: of an evaluation, by which the best policy is kept.
         stop: decides after each evaluation whether to go on.
         progress: is told after each evaluation.
@@ -75,7 +77,7 @@ class Training:
     seed: int
     start: SavedPolicy | None = None
     guards: Guards | None = None
-    demonstrations: DemonstrationBatches | None = None
+    demonstrations: Callable[[int], DemonstrationBatches] | None = None
     score: Score = lambda row: float(row["success"] - row["collision"])
     stop: Stop = never
     progress: Progress = lambda _steps, _row: None
@@ -92,10 +94,12 @@ def run_training(training: Training, folder: Path) -> GuardedPPO:
     env = training.make_env(training.seed)
     model = _learner(training, env)
     rows, losses = _restore(model, folder)
-    if not rows:
+    if rows:
+        _write_curves(folder, rows, losses)
+    else:
         rows = [_evaluation(training, model)]
         _keep_best(training, model, rows)
-    _save(model, folder, rows, losses)
+        _save(model, folder, rows, losses)
     while model.num_timesteps < training.budget.steps and training.stop(rows) is None:
         _advance(training, model, losses)
         rows.append(_evaluation(training, model))
@@ -117,7 +121,6 @@ def _learner(training: Training, env: VecEnv) -> GuardedPPO:
     if training.start is not None:
         model.policy.load_state_dict(training.start.policy.state_dict())
         model.reference = training.start.policy
-        model.demonstrations = training.demonstrations
         model.set_noise(0.0)
         model.take_average(0.0)
     return model
@@ -144,6 +147,8 @@ def _advance(training: Training, model: GuardedPPO, losses: list[dict[str, float
     if env is None:
         raise RuntimeError("the learner lost its environment")
     env.seed(seed)
+    if training.start is not None and training.demonstrations is not None:
+        model.demonstrations = training.demonstrations(seed)
     model._last_obs = cast(np.ndarray, env.reset())
     model._last_episode_starts = np.ones(env.num_envs, bool)
     callback = CallbackList([])
@@ -175,15 +180,19 @@ def _save(
     rows: list[dict[str, Any]],
     losses: list[dict[str, float]],
 ) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     save_checkpoint(model, folder / "checkpoint", {"evaluations": rows, "losses": losses})
+    _write_curves(folder, rows, losses)
+
+
+def _write_curves(folder: Path, rows: list[dict[str, Any]], losses: list[dict[str, float]]) -> None:
     text = "".join(json.dumps(row, sort_keys=True, allow_nan=False) + "\n" for row in rows)
-    (folder / "evaluations.jsonl").write_text(text, encoding="utf-8")
+    replace_file(folder / "evaluations.jsonl", text.encode())
     names = sorted({name for row in losses for name in row})
-    with (folder / "losses.csv").open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, ["steps", *(n for n in names if n != "steps")])
-        writer.writeheader()
-        writer.writerows(losses)
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, ["steps", *(n for n in names if n != "steps")])
+    writer.writeheader()
+    writer.writerows(losses)
+    replace_file(folder / "losses.csv", table.getvalue().encode())
 
 
 def settings(training: Training) -> dict[str, Any]:

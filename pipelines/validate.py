@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from loguru import logger
 
+from pipelines.approved import read_expert
 from pipelines.contract import contract_of
 from pipelines.env.config import ENV_VERSION
 from pipelines.env.make import make_env
@@ -17,8 +18,8 @@ from pipelines.env.scenarios import scenario_names
 from pipelines.env.schema import episode_schema
 from pipelines.evaluation import EVALUATION_SEEDS
 from pipelines.params import read_section
-from pipelines.record import read_expert
 from pipelines.settings import EnvParams
+from pipelines.stage import in_one_line
 from trajstore.contract import Contract
 from trajstore.dataset import Dataset
 from trajstore.files import make_directories, write_json
@@ -84,6 +85,7 @@ def run(
     }
 
 
+@in_one_line
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage; exit status 1 unless the dataset is validated."""
     parser = argparse.ArgumentParser(description=__doc__)

@@ -1,0 +1,60 @@
+"""An action depends on its own observation alone, to the bit, and is what torch would say."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines.policy import Architecture, actor_of, build_policy, set_standardisation
+
+torch.manual_seed(3)
+POLICY = build_policy(Architecture(7, 2, (16, 16)))
+RNG = np.random.default_rng(0)
+set_standardisation(
+    POLICY,
+    mean=RNG.normal(size=7).astype("float32"),
+    std=np.array([1, 2, 0.5, 1e-6, 1, 3, 0.1], "float32"),
+)
+with torch.no_grad():
+    POLICY.action_net.weight.mul_(300.0)
+ACTOR = actor_of(POLICY)
+ROWS = RNG.normal(0, 2, (257, 7)).astype("float32")
+ACTIONS = ACTOR(ROWS)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 16, 64, 100, 257])
+def test_any_batch_size_gives_the_same_bits(size: int) -> None:
+    parts = [ACTOR(ROWS[first : first + size]) for first in range(0, len(ROWS), size)]
+    assert np.concatenate(parts).tobytes() == ACTIONS.tobytes()
+
+
+@settings(max_examples=50, deadline=None)
+@given(order=st.permutations(range(20)))
+def test_neighbours_do_not_matter(order: list[int]) -> None:
+    assert ACTOR(ROWS[order]).tobytes() == ACTIONS[order].tobytes()
+
+
+def test_it_agrees_with_torch() -> None:
+    expected, _ = POLICY.predict(ROWS, deterministic=True)
+    assert np.abs(ACTIONS - expected).max() <= 1e-5
+
+
+def test_actions_are_clipped_to_their_range() -> None:
+    assert ACTIONS.min() == -1.0
+    assert ACTIONS.max() == 1.0
+    assert (np.abs(ACTIONS) < 1).any()
+
+
+def test_a_still_feature_is_left_as_it_is() -> None:
+    assert ACTOR.mean[3] == 0.0
+    assert ACTOR.scale[3] == 1.0
+
+
+def test_it_does_not_follow_the_learner() -> None:
+    policy = build_policy(Architecture(7, 2, (4,)))
+    actor = actor_of(policy)
+    before = actor(ROWS[:5])
+    with torch.no_grad():
+        policy.action_net.weight.fill_(1.0)
+    assert actor(ROWS[:5]).tobytes() == before.tobytes()

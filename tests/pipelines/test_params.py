@@ -1,0 +1,125 @@
+"""A parameter that is unknown, missing or of another type stops a stage, named."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.params import ParamsError, read_section
+from pipelines.publish import PublishParams
+from pipelines.settings import (
+    EnvParams,
+    EvaluationParams,
+    ExpertParams,
+    FinetuneParams,
+    PretrainParams,
+    RecordParams,
+    TransferParams,
+)
+from pipelines.validate import ValidateParams
+
+ROOT = Path(__file__).parents[2]
+SECTIONS = {
+    "env": EnvParams,
+    "evaluation": EvaluationParams,
+    "expert": ExpertParams,
+    "record": RecordParams,
+    "validate": ValidateParams,
+    "publish": PublishParams,
+    "pretrain": PretrainParams,
+    "finetune": FinetuneParams,
+    "transfer": TransferParams,
+}
+
+
+@dataclass(frozen=True)
+class Inner:
+    rate: float
+
+
+@dataclass(frozen=True)
+class Outer:
+    count: int
+    names: tuple[str, ...]
+    inner: Inner
+    table: dict[str, Inner]
+    maybe: int | None
+
+
+GOOD = {
+    "count": 3,
+    "names": ["a", "b"],
+    "inner": {"rate": 1},
+    "table": {"x": {"rate": 0.5}},
+    "maybe": None,
+}
+
+
+def read(folder: Path, section: object) -> Outer:
+    path = folder / "params.yaml"
+    path.write_text(yaml.safe_dump({"stage": section}))
+    return read_section(path, "stage", Outer)
+
+
+def test_a_section_becomes_its_record(tmp_path: Path) -> None:
+    record = read(tmp_path, GOOD)
+    assert record == Outer(3, ("a", "b"), Inner(1.0), {"x": Inner(0.5)}, None)
+    assert isinstance(record.inner.rate, float)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"cuont": 1}, r"stage: expected keys among .*, got unknown \['cuont'\]"),
+        ({"count": "3"}, "stage.count: expected int, got str '3'"),
+        ({"count": 3.5}, "stage.count: expected int, got float 3.5"),
+        ({"count": True}, "stage.count: expected int, got bool True"),
+        ({"names": "ab"}, "stage.names: expected a list, got str"),
+        ({"names": ["a", 1]}, r"stage.names\[1\]: expected str, got int 1"),
+        ({"inner": 5}, "stage.inner: expected a mapping, got int"),
+        ({"inner": {}}, "stage.inner: expected key 'rate', got none"),
+        ({"inner": {"rate": "high"}}, "stage.inner.rate: expected float, got str"),
+        ({"inner": {"rate": True}}, "stage.inner.rate: expected float, got bool"),
+        ({"table": {"x": {"rat": 1}}}, r"stage.table.x: expected keys among .*'rat'"),
+        ({"maybe": "no"}, "stage.maybe: expected int, got str"),
+    ],
+)
+def test_a_wrong_value_is_named(tmp_path: Path, change: dict[str, object], complaint: str) -> None:
+    with pytest.raises(ParamsError, match=complaint):
+        read(tmp_path, GOOD | change)
+
+
+@given(key=st.sampled_from(sorted(GOOD)))
+def test_a_missing_key_is_named(tmp_path_factory: pytest.TempPathFactory, key: str) -> None:
+    section = {name: value for name, value in GOOD.items() if name != key}
+    with pytest.raises(ParamsError, match=f"expected key '{key}', got none; add it"):
+        read(tmp_path_factory.mktemp("params"), section)
+
+
+def test_a_missing_section_or_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    with pytest.raises(ParamsError, match="expected a YAML file of parameters"):
+        read_section(path, "stage", Outer)
+    path.write_text("stage: [1, 2")
+    with pytest.raises(ParamsError, match="expected a YAML file of parameters"):
+        read_section(path, "stage", Outer)
+    path.write_text("other: {}")
+    with pytest.raises(ParamsError, match="expected a section 'stage', got none"):
+        read_section(path, "stage", Outer)
+
+
+@pytest.mark.parametrize("file", ["params.yaml", "tests/tiny/params.yaml"])
+@pytest.mark.parametrize("name", sorted(SECTIONS))
+def test_the_project_s_own_parameters_fit(file: str, name: str) -> None:
+    read_section(ROOT / file, name, SECTIONS[name])
+
+
+def test_the_tiny_profile_has_the_sections_of_the_experiment() -> None:
+    real, tiny = (
+        yaml.safe_load((ROOT / name).read_text())
+        for name in ("params.yaml", "tests/tiny/params.yaml")
+    )
+    assert set(real) == set(tiny)

@@ -1,0 +1,133 @@
+"""The same seed gives the same bytes, however often the training was interrupted."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pipelines import training as module
+from pipelines.checkpoint import checkpoints
+from pipelines.policy import build_policy, load_policy
+from pipelines.training import Training, run_training
+from tests.pipelines import tiny
+from trajstore.errors import CorruptionError
+
+
+class Killed(BaseException):
+    """The process would be gone."""
+
+
+def guarded(folder: Path, **changes: Any) -> Training:
+    """A training from a start policy with every guard on."""
+
+    def batches(seed: int) -> Callable[[int], tuple[np.ndarray, np.ndarray]]:
+        rng = np.random.default_rng(seed)
+        return lambda n: (
+            rng.normal(size=(n, tiny.SIZE)).astype("f4"),
+            rng.uniform(-1, 1, (n, 2)).astype("f4"),
+        )
+
+    start = folder / "start"
+    if not start.exists():
+        tiny.policy(start)
+    return tiny.training(
+        start=load_policy(start), guards=tiny.GUARDS, demonstrations=batches, **changes
+    )
+
+
+def killed_after(evaluations: int) -> Callable[[int, Any], None]:
+    """A progress callback that dies at the given evaluation."""
+    seen = 0
+
+    def progress(steps: int, row: Any) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == evaluations:
+            raise Killed
+
+    return progress
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(tmp_path: Path) -> None:
+    for name, seed in (("one", 1), ("two", 1), ("other", 2)):
+        run_training(tiny.training(seed), tmp_path / name)
+    one, two = tiny.contents(tmp_path / "one"), tiny.contents(tmp_path / "two")
+    assert one == two
+    assert one != tiny.contents(tmp_path / "other")
+    assert {"evaluations.jsonl", "losses.csv"} <= one.keys()
+    assert one["evaluations.jsonl"].count(b"\n") == 4
+
+
+@pytest.mark.parametrize("with_guards", [False, True], ids=["from scratch", "guarded start"])
+def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path: Path, with_guards: bool) -> None:
+    make = (lambda **c: guarded(tmp_path, **c)) if with_guards else tiny.training
+    run_training(make(), tmp_path / "whole")
+    for evaluations in (3, 2):
+        with pytest.raises(Killed):
+            run_training(make(progress=killed_after(evaluations)), tmp_path / "torn")
+        torch.manual_seed(evaluations)
+    run_training(make(), tmp_path / "torn")
+    assert tiny.contents(tmp_path / "torn") == tiny.contents(tmp_path / "whole")
+
+
+def test_a_finished_training_takes_no_further_step(tmp_path: Path) -> None:
+    run_training(tiny.training(), tmp_path)
+    before = tiny.contents(tmp_path)
+    (tmp_path / "losses.csv").unlink()
+
+    def looked_at(actor: object) -> dict[str, Any]:
+        raise AssertionError("it was evaluated again")
+
+    model = run_training(tiny.training(evaluate=looked_at), tmp_path)
+    assert model.num_timesteps == 48
+    assert tiny.contents(tmp_path) == before
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+    run_training(tiny.training(), tmp_path)
+    path = checkpoints(tmp_path / "checkpoint")[-1] / "learner.safetensors"
+    path.write_bytes(path.read_bytes()[:-4] + b"\1\2\3\4")
+    with pytest.raises(CorruptionError, match="delete the checkpoint and train again"):
+        run_training(tiny.training(), tmp_path)
+
+
+def test_the_best_policy_is_kept(tmp_path: Path) -> None:
+    scores = iter([0.1, 0.9, 0.2, 0.3])
+    kept = []
+
+    def looked_at(actor: Any) -> dict[str, Any]:
+        kept.append(actor.layers[0][0].copy())
+        return tiny.looked_at(actor) | {"success": next(scores)}
+
+    model = run_training(tiny.training(evaluate=looked_at), tmp_path)
+    best = model.best["mlp_extractor.policy_net.0.weight"].numpy().T
+    assert np.array_equal(best, kept[1])
+    assert not np.array_equal(best, kept[3])
+
+
+def test_it_stops_when_told(tmp_path: Path) -> None:
+    stop = lambda rows: "enough" if len(rows) == 2 else None  # noqa: E731
+    assert run_training(tiny.training(stop=stop), tmp_path).num_timesteps == 16
+
+
+def test_the_first_evaluation_is_that_of_the_start(tmp_path: Path) -> None:
+    looked: list[np.ndarray] = []
+
+    def looked_at(actor: Any) -> dict[str, Any]:
+        looked.append(actor.layers[-1][0])
+        return tiny.looked_at(actor)
+
+    training = guarded(tmp_path, evaluate=looked_at)
+    run_training(training, tmp_path / "run")
+    assert training.start is not None
+    start = build_policy(tiny.ARCHITECTURE)
+    start.load_state_dict(training.start.policy.state_dict())
+    assert np.array_equal(looked[0], training.start.actor.layers[-1][0])
+
+
+def test_random_numbers_are_drawn_from_seed_and_step_alone() -> None:
+    seeds = {module._segment_seed(seed, steps) for seed in range(20) for steps in range(0, 640, 16)}
+    assert len(seeds) == 20 * 40

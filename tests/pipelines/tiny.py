@@ -1,0 +1,139 @@
+"""The smallest world, learner, expert and dataset that the stages of the pipeline take."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pipelines import record as record_stage
+from pipelines.actor import Actor
+from pipelines.contract import Contract, contract_of
+from pipelines.env.config import ENV_VERSION, RewardWeights
+from pipelines.env.make import make_vec_env
+from pipelines.env.schema import episode_schema
+from pipelines.policy import Architecture, build_policy, load_policy, save_policy
+from pipelines.ppo import Guards, PpoParams
+from pipelines.settings import (
+    Arrival,
+    Convergence,
+    EnvParams,
+    EvaluationParams,
+    ExpertParams,
+    FinetuneParams,
+    Gate,
+    PretrainParams,
+    RecordParams,
+)
+from pipelines.training import Budget, Training
+from trajstore.files import write_json
+from trajstore.manifest import Manifest
+
+SCENARIOS = ("frontal_approach/low", "crowd_navigation/low")
+ENV = EnvParams(25, 0.5, SCENARIOS, RewardWeights())
+PPO = PpoParams(
+    hidden=(8,),
+    num_envs=2,
+    num_steps=8,
+    minibatch=8,
+    epochs=2,
+    learning_rate=1e-3,
+    final_learning_rate=1e-4,
+    gamma=0.99,
+    gae_lambda=0.95,
+    clip=0.2,
+    entropy=0.01,
+    value_weight=0.5,
+    max_grad_norm=0.5,
+    log_std=-0.3,
+    final_log_std=-0.7,
+    averaging=0.8,
+)
+BUDGET = Budget(48, 16, stop_on_arrival=False)
+GUARDS = Guards(2e-4, -0.7, 0, 0.1, 0.5, 1_000_000)
+EVALUATION = EvaluationParams(track_each=1, judge_each=1)
+RECORD = RecordParams(each=4, shards=2, quota_bytes=10**9, engine="sequential")
+PRETRAIN = PretrainParams((1, 2), 0, 1, 4, 16, 1e-3, 0.0, 2)
+FINETUNE = FinetuneParams(
+    (1,),
+    PPO,
+    {"baseline": BUDGET, "finetune": BUDGET},
+    {"finetune": GUARDS},
+    Arrival(0.9, 0.05, 2),
+    "sequential",
+)
+EXPERT = ExpertParams(
+    (1,), PPO, BUDGET, 1, Convergence(0.99, 0.0, 2, 0), Gate(0.0, 1.0, 1, 1), "sequential"
+)
+SIZE = int(np.prod(make_vec_env(ENV.config(), num_envs=1).observation_space.shape))
+ARCHITECTURE = Architecture(SIZE, 2, PPO.hidden)
+
+
+def contract() -> Contract:
+    return contract_of(episode_schema(ENV.config()), environment=ENV_VERSION)
+
+
+def policy(target: Path, *, seed: int = 0) -> Path:
+    """A saved policy with random weights."""
+    torch.manual_seed(seed)
+    made = build_policy(ARCHITECTURE)
+    save_policy(made, target, architecture=ARCHITECTURE, contract=contract(), record={"seed": 1})
+    return target
+
+
+def expert(folder: Path, *, state: str = "approved") -> Path:
+    """An expert with one seed's random policy."""
+    digest = load_policy(policy(folder / "seed_1/policy")).digest
+    rows = [{"seed": 1, "policy": digest}]
+    record = {"id": "expert-tiny", "best": "seed_1/policy", "best_seed": 1, "seeds": rows}
+    write_json(folder / "manifest.json", record | {"state": state})
+    return folder
+
+
+def dataset(folder: Path, params: RecordParams = RECORD) -> Manifest:
+    """A recorded version at ``folder/expert``, by the expert at ``folder/models``."""
+    if not (folder / "models").exists():
+        expert(folder / "models")
+    record_stage.run(params, ENV, folder / "models", folder / "expert")
+    return Manifest.read(folder / "expert")
+
+
+def looked_at(actor: Actor) -> dict[str, Any]:
+    """An evaluation that plays nothing, yet depends on every weight of the first layer."""
+    share = float(np.abs(np.tanh(actor.layers[0][0])).mean())
+    rates = {"success": share, "collision": 0.0}
+    return {"episodes": 1, **rates, "return": share, "by_scenario": {}}
+
+
+def training(seed: int = 1, **changes: Any) -> Training:
+    """A training of three evaluations after the start."""
+    options: dict[str, Any] = {
+        "make_env": lambda seed: make_vec_env(ENV.config(), num_envs=PPO.num_envs, seed=seed),
+        "evaluate": looked_at,
+        "params": PPO,
+        "budget": BUDGET,
+        "seed": seed,
+    }
+    return Training(**(options | changes))
+
+
+def rates(
+    success: float, collision: float, *, seed: int = 1, episodes: int = 200
+) -> dict[str, Any]:
+    """One seed's row at the gate."""
+    shares = {"success": success, "collision": collision}
+    by_scenario = {
+        "blind_corner/high": {"episodes": episodes // 2, **shares},
+        "frontal_approach/low": {"episodes": episodes // 2, "success": 1.0, "collision": 0.0},
+    }
+    return {"seed": seed, "episodes": episodes, **shares, "by_scenario": by_scenario}
+
+
+def contents(folder: Path, *, but: Sequence[str] = ()) -> dict[str, bytes]:
+    """Every file below a folder by its path, except those of the given names."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in but
+    }
