@@ -10,6 +10,7 @@ from loguru import logger
 
 from pipelines.params import read_section
 from pipelines.stage import in_one_line
+from trajstore.errors import CorruptionError
 from trajstore.files import read_json
 from trajstore.governance import Published, publish
 from trajstore.rotation import Retention
@@ -39,19 +40,12 @@ class PublishParams:
 def run(
     params: PublishParams, *, dataset: Path, report: Path, store: Path, reviews: Path
 ) -> Published:
-    """Publish the dataset under its folder's name; the same content is published once."""
-    record = read_json(report)
-    verdict = Verdict.from_json(
-        {
-            "format_version": 1,
-            "status": record["verdict"],
-            "digest": record["digest"],
-            "findings": record["findings"],
-            "history": [],
-            "contract": record["contract"],
-        },
-        where=report,
-    )
+    """Publish the dataset under its folder's name; the same content is published once.
+
+    Raises:
+        CorruptionError: the report is not one of validation.
+    """
+    verdict = _read_verdict(report)
     place = Store(store, archive=params.archive, reviews=reviews).place(dataset.name)
     retention = Retention(params.keep_validated, params.keep_draft, params.keep_quarantined)
     return publish(
@@ -61,6 +55,24 @@ def run(
         retention=retention,
         budget_bytes=params.budget_bytes,
     )
+
+
+def _read_verdict(report: Path) -> Verdict:
+    record = read_json(report)
+    try:
+        document = {
+            "format_version": 1,
+            "status": record["verdict"],
+            "digest": record["digest"],
+            "findings": record["findings"],
+            "history": [],
+            "contract": record["contract"],
+        }
+    except (KeyError, TypeError) as error:
+        raise CorruptionError(
+            f"{report}: expected a report of validation, got {error!r}; validate again"
+        ) from error
+    return Verdict.from_json(document, where=report)
 
 
 @in_one_line

@@ -49,7 +49,8 @@ def conclude(console: Console, seconds: float) -> None:
             interval = f"{answer['low']:.3f} to {answer['high']:.3f}"
             table.add_row(name, f"{answer['estimate']:.3f}", interval)
     console.print(table)
-    console.print(comparison.get("headline", ""))
+    for sentence in comparison["headline"]:
+        console.print(sentence)
     console.print(f"Took {seconds / 60:.1f} minutes. Worth opening:")
     for path in (REPORTS / "report.html", REPORTS / "comparison.json", Path("data/current/expert")):
         if path.exists():

@@ -48,7 +48,7 @@ def test_no_tasks_are_no_results() -> None:
 def test_an_unknown_engine_and_a_number_that_is_none_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with pytest.raises(ParamsError, match="expected one of .* got 'clouds'"):
+    with pytest.raises(ParamsError, match=r"expected one of .* got 'clouds'"):
         run_tasks(square, [1], engine="clouds")
     monkeypatch.setenv("TRAJSTORE_WORKERS", "many")
     with pytest.raises(ParamsError, match="TRAJSTORE_WORKERS: expected a number"):

@@ -23,7 +23,7 @@ def test_a_run_under_way_is_partial_and_then_what_the_block_says(tmp_path: Path)
 @pytest.mark.parametrize(
     ("error", "status", "note"),
     [
-        (StorageError("disk: expected room, got none"), RunStatus.FAILED, "disk: expected room, got none"),
+        (StorageError("disk: got none"), RunStatus.FAILED, "disk: got none"),
         (ZeroDivisionError(), RunStatus.FAILED, "ZeroDivisionError"),
         (KeyboardInterrupt(), RunStatus.PARTIAL, INTERRUPTED),
         (SystemExit(143), RunStatus.PARTIAL, INTERRUPTED),

@@ -1,0 +1,156 @@
+"""The whole experiment, small: built once, never twice, and the same after a pull elsewhere."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipelines.repro import environment
+from pipelines.runlog import RunStatus, read_run
+from trajstore.files import digest, read_json
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+STAGES = set(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
+UP_TO_DATE = "Data and pipelines are up to date."
+NOT_CARRIED = ("data/reviews.json", "dvc.lock")
+
+
+def command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        words, cwd=folder, env=environment(), capture_output=True, text=True, check=False
+    )
+
+
+def dvc(folder: Path, *words: str, status: int = 0) -> str:
+    """What a DVC command says, after its exit status was what it should be."""
+    done = command(folder, sys.executable, "-m", "dvc", *words)
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def git(folder: Path, *words: str) -> str:
+    identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+    done = command(folder, "git", *identity, *words)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def ran(output: str) -> set[str]:
+    """The stages that a repro ran."""
+    return {name for name in STAGES if f"Running stage '{name}'" in output}
+
+
+def change(folder: Path, section: str, **values: Any) -> None:
+    path = folder / "params.yaml"
+    document = yaml.safe_load(path.read_text())
+    document[section] |= values
+    path.write_text(yaml.safe_dump(document))
+
+
+def tracked(target: Path) -> Path:
+    """The files of the project as they are, with the tiny parameters, in a repository anew."""
+    for name in git(ROOT, "ls-files").splitlines():
+        source = ROOT / name
+        if source.is_file() and name not in NOT_CARRIED:
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target / name)
+    for kernels in (ROOT / "pipelines").rglob("*.nb[ic]"):
+        copy = target / kernels.relative_to(ROOT)
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copy2(kernels, copy)
+    (target / "data").mkdir(exist_ok=True)
+    (target / "data/reviews.json").write_text('{"format_version": 1, "reviews": []}\n')
+    shutil.copy(ROOT / "tests/tiny/params.yaml", target / "params.yaml")
+    git(target, "init", "-q")
+    git(target, "add", ".")
+    git(target, "commit", "-q", "-m", "begin")
+    return target
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone in which everything was built, committed and pushed."""
+    folder = tracked(tmp_path_factory.mktemp("origin") / "clone")
+    assert ran(dvc(folder, "repro")) == STAGES
+    git(folder, "add", "dvc.lock", "data/reports/metrics.json", "-f")
+    git(folder, "commit", "-q", "-m", "build")
+    dvc(folder, "push")
+    return folder
+
+
+@pytest.fixture
+def copy(built: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(built, tmp_path / "clone", symlinks=True))
+
+
+def test_everything_is_there(built: Path) -> None:
+    lock = yaml.safe_load((built / "dvc.lock").read_text())["stages"]
+    assert set(lock) == STAGES
+    for stage in lock.values():
+        assert all((built / out["path"]).exists() for out in stage["outs"])
+    assert read_json(built / "data/models/expert/manifest.json")["state"] == "approved"
+    assert read_json(built / "data/reports/validation.json")["status"] == "validated"
+    assert set(read_json(built / "data/reports/comparison.json")["ratio"]) >= {"success", "gate"}
+    for arm in ("baseline", "finetune", "control", "few_10", "transfer", "transfer_baseline"):
+        for seed in (1, 2):
+            record = read_run(built / f"data/runs/{arm}/seed_{seed}")
+            assert record.status is RunStatus.COMPLETED
+            assert not record.notes
+
+
+def test_nothing_is_run_twice(built: Path) -> None:
+    assert UP_TO_DATE in dvc(built, "repro")
+
+
+def test_a_pull_brings_a_fresh_clone_to_the_same_state_and_a_parameter_reruns_what_reads_it(
+    built: Path, tmp_path: Path
+) -> None:
+    fresh = tmp_path / "origin" / "fresh"
+    fresh.parent.mkdir()
+    git(built, "clone", "-q", str(built), str(fresh))
+    shutil.copytree(built.parent / "trajstore-remote", fresh.parent / "trajstore-remote")
+    dvc(fresh, "pull")
+    assert UP_TO_DATE in dvc(fresh, "repro")
+    for path in ("data/reports/comparison.json", "data/current/expert/manifest.json"):
+        assert digest(fresh / path) == digest(built / path)
+    change(fresh, "compare", resamples=150)
+    assert ran(dvc(fresh, "repro")) == {"compare"}
+
+
+def test_a_failed_gate_stops_what_follows(copy: Path) -> None:
+    gate = {"success": 1.01, "collision": 1.0, "seeds": 2, "episodes": 10}
+    change(copy, "expert", gate=gate)
+    before = digest(copy / "data/current/expert/manifest.json")
+    output = dvc(copy, "repro", "validate", status=255)
+    assert ran(output) == {"expert"}
+    assert "expected success >= 1.01" in output
+    manifest = read_json(copy / "data/models/expert/manifest.json")
+    assert (manifest["state"], manifest["promotable"]) == ("draft", False)
+    assert manifest["diagnosis"]
+    assert digest(copy / "data/current/expert/manifest.json") == before
+
+
+def test_a_new_seed_is_trained_and_no_other(copy: Path) -> None:
+    runs = copy / "data/runs/baseline"
+    before = {path: digest(path) for path in runs.rglob("*") if path.is_file()}
+    change(copy, "finetune", seeds=[1, 2, 3])
+    output = dvc(copy, "repro", "--single-item", "baseline")
+    assert ran(output) == {"baseline"}
+    for seed in (1, 2):
+        assert f"baseline seed {seed}: finished before" in output
+    assert "baseline seed 3: 1,024 online steps" in output
+    assert all(digest(path) == value for path, value in before.items())
+
+
+def test_no_command_asks_the_network(built: Path) -> None:
+    config = dvc(built, "config", "--list")
+    assert "core.analytics=false" in config
+    assert "core.check_update=false" in config
+    assert environment()["DVC_NO_ANALYTICS"] == "1"
+    assert "://" not in config

@@ -1,0 +1,123 @@
+"""A start policy is all that tells arms apart; a finished seed is not trained again."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipelines import finetune, training
+from pipelines.finetune import Task, World, demonstration_batches, read_world, train_seed
+from pipelines.params import ParamsError
+from pipelines.policy import load_policy
+from pipelines.runlog import RunStatus, read_episodes, read_evaluations, read_run
+from tests import factories
+from tests.pipelines import tiny
+from trajstore.dataset import Dataset
+from trajstore.errors import NotFoundError, StorageError
+
+ROOT = Path(__file__).parents[2]
+WORLD = World(tiny.ENV, tiny.EVALUATION)
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Progress notes go to the working folder."""
+    monkeypatch.chdir(tmp_path)
+
+
+def task(folder: Path, **changes: object) -> Task:
+    made = Task("baseline", tiny.FINETUNE, tiny.ENV, tiny.EVALUATION, 1, None, None, folder)
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def test_a_run_leaves_what_a_comparison_reads_and_is_not_trained_twice(tmp_path: Path) -> None:
+    assert train_seed(task(tmp_path / "run")) == "baseline seed 1: 48 online steps"
+    record = read_run(tmp_path / "run")
+    assert (record.status, record.steps, list(record.notes)) == (RunStatus.COMPLETED, 48, [])
+    steps = [row["steps"] for row in read_evaluations(tmp_path / "run")]
+    assert steps == [0, 16, 32, 48]
+    assert len(read_episodes(tmp_path / "run")) == len(tiny.SCENARIOS)
+    load_policy(tmp_path / "run/policy")
+    before = tiny.contents(tmp_path / "run")
+    assert train_seed(task(tmp_path / "run")) == "baseline seed 1: finished before"
+    assert tiny.contents(tmp_path / "run") == before
+
+
+def test_the_start_and_the_dataset_are_inputs_of_a_run(tmp_path: Path) -> None:
+    tiny.dataset(tmp_path / "data")
+    start = tiny.policy(tmp_path / "start")
+    changes = {"arm": "finetune", "start": start, "dataset": tmp_path / "data/expert"}
+    train_seed(task(tmp_path / "run", **changes))
+    inputs = read_run(tmp_path / "run").inputs
+    assert set(inputs) == {"code", "start", "dataset"}
+    assert inputs["start"] == load_policy(start).digest
+    other = tiny.policy(tmp_path / "other", seed=4)
+    said = train_seed(task(tmp_path / "run", **(changes | {"start": other})))
+    assert said == "finetune seed 1: 48 online steps"
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(StorageError("disk: expected room, got none"), RunStatus.FAILED),
+     (KeyboardInterrupt(), RunStatus.PARTIAL)],
+)  # fmt: skip
+def test_a_run_that_ends_early_says_so_and_goes_on_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: RunStatus
+) -> None:
+    train_seed(task(tmp_path / "whole"))
+    advance, turns = training._advance, iter(range(9))
+
+    def failing(*arguments: object) -> None:
+        if next(turns) == 2:
+            raise error
+        advance(*arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "_advance", failing)
+        with pytest.raises(type(error)):
+            train_seed(task(tmp_path / "torn"))
+    record = read_run(tmp_path / "torn")
+    assert (record.status, record.steps) == (status, 32)
+    assert record.notes
+    train_seed(task(tmp_path / "torn"))
+    assert tiny.contents(tmp_path / "torn") == tiny.contents(tmp_path / "whole")
+
+
+def test_a_new_seed_is_trained_and_one_that_is_not_wanted_goes(tmp_path: Path) -> None:
+    def done(*seeds: int) -> list[str]:
+        return finetune.run(
+            "baseline", replace(tiny.FINETUNE, seeds=seeds), WORLD, tmp_path / "runs"
+        )
+
+    done(1)
+    assert [line.split(": ")[1] for line in done(1, 2)] == ["finished before", "48 online steps"]
+    done(2)
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["seed_2"]
+
+
+def test_an_arm_without_budget_guards_or_clone_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match="expected a budget for arm 'other'"):
+        finetune.run("other", tiny.FINETUNE, WORLD, tmp_path)
+    with pytest.raises(ParamsError, match="expected guards for arm 'baseline'"):
+        finetune.run("baseline", tiny.FINETUNE, WORLD, tmp_path, start=tmp_path / "clone")
+    with pytest.raises(NotFoundError, match="expected a policy, got none"):
+        finetune.run("finetune", tiny.FINETUNE, WORLD, tmp_path, start=tmp_path / "clone")
+
+
+def test_transfer_trains_on_what_was_not_shown() -> None:
+    world = read_world(ROOT / "params.yaml", transfer=True)
+    assert "crowd_navigation/low" in world.env.scenarios
+    assert "blind_corner/high" in world.env.scenarios
+    assert "blind_corner/low" not in world.env.scenarios
+    assert len(world.env.scenarios) == 12
+
+
+def test_demonstrations_depend_on_the_seed_alone(tmp_path: Path) -> None:
+    factories.dataset(tmp_path / "v1")
+    dataset = Dataset.open(tmp_path / "v1")
+    one, two, other = (demonstration_batches(dataset, seed) for seed in (5, 5, 6))
+    one(3)
+    first = [batch[0].tobytes() for batch in (one(8), two(3), two(8), other(8))]
+    assert first[0] == first[2] != first[3]
+    assert np.isfinite(two(4)[1]).all()
