@@ -118,6 +118,7 @@ def _plain_ppo(saved: SavedPolicy) -> PPO:
         _init_setup_model=False,
     )
     model.observation_space, model.action_space = architecture.spaces()
+    model.n_envs = 1
     model._setup_model()
     model.policy.load_state_dict(_folded(saved.policy), strict=True)
     return model

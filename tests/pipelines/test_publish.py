@@ -52,5 +52,5 @@ def test_a_report_on_other_content_is_refused(place: Path) -> None:
 @pytest.mark.parametrize("report", [{}, [], {"verdict": "splendid"}])
 def test_a_report_that_is_none_is_refused(place: Path, report: object) -> None:
     write_json(place / "validation.json", report)
-    with pytest.raises(TrajStoreError, match="validate again|validate the version again"):
+    with pytest.raises(TrajStoreError, match="validate again"):
         publish(place)
