@@ -107,7 +107,9 @@ FAULTS: list[tuple[Fault, str, int, int]] = [
 ]
 
 
-@pytest.mark.parametrize(("fault", "kind", "first", "last"), FAULTS, ids=lambda it: str(it))
+@pytest.mark.parametrize(
+    ("fault", "kind", "first", "last"), FAULTS, ids=lambda it: getattr(it, "__name__", str(it))
+)
 def test_each_fault_is_found_at_its_steps_and_nothing_else(
     fault: Fault, kind: str, first: int, last: int
 ) -> None:
