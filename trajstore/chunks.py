@@ -56,7 +56,8 @@ class NarrowWriter:
     def _end_chunk(self) -> None:
         if self._file is not None:
             self._file.write(self._crc.to_bytes(CHECKSUM_BYTES, "little"))
-            self.files[self._spec.file_path(self._number)] = self._file.close_later(self._syncs)
+            record = self._file.close_later(self._syncs).ending(self._crc)
+            self.files[self._spec.file_path(self._number)] = record
         self._file, self._crc, self._rows = None, 0, 0
         self._number += 1
 
@@ -115,8 +116,10 @@ class WideWriter:
         entries = np.full((self._spec.chunks_per_file, 2), EMPTY, "<u8")
         entries[: len(self._index)] = self._index
         if self._file is not None:
-            self._file.write(CODECS["raw"].encode(entries.tobytes()))
-            self.files[self._spec.file_path(self._number)] = self._file.close_later(self._syncs)
+            index = entries.tobytes()
+            self._file.write(CODECS["raw"].encode(index))
+            record = self._file.close_later(self._syncs).ending(crc32c(index))
+            self.files[self._spec.file_path(self._number)] = record
         self._file, self._index = None, []
         self._number += 1
 

@@ -4,13 +4,14 @@ A chain is what Zarr calls by the same name: ``encode`` takes the little-endian 
 ``decode`` gives them back or raises. The checksum is outermost, so that it covers all.
 """
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import google_crc32c
 import numpy as np
-from numcodecs import zstd
+import zstandard
 
 from trajstore.errors import CorruptionError
 
@@ -78,19 +79,40 @@ def _open_raw(data: Buffer, size: int) -> memoryview:
     return body
 
 
+class _Zstd(threading.local):
+    """One compressor and one decompressor a thread; making them takes longer than a chunk."""
+
+    def __init__(self) -> None:
+        self.compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL, write_checksum=False)
+        self.decompressor = zstandard.ZstdDecompressor()
+
+
+_ZSTD_OF_THREAD = _Zstd()
+
+
+def unpack(data: Buffer, size: int) -> bytes:
+    """Decompress one zstd frame that holds ``size`` bytes, and nothing else.
+
+    Raises:
+        CorruptionError: if it does not.
+    """
+    try:
+        announced = zstandard.frame_content_size(data)
+        if announced != size:
+            raise CorruptionError(f"chunk: expected {size:,} bytes when decoded, got {announced:,}")
+        rows = _ZSTD_OF_THREAD.decompressor.decompress(data, allow_extra_data=False)
+    except zstandard.ZstdError as error:
+        raise CorruptionError(f"chunk: expected {size:,} packed bytes, got {error}") from error
+    return rows
+
+
 def _seal_zstd(data: Buffer) -> bytes:
-    packed: bytes = zstd.compress(data, ZSTD_LEVEL)
+    packed = _ZSTD_OF_THREAD.compressor.compress(data)
     return packed + checksum(packed)
 
 
-def _open_zstd(data: Buffer, size: int) -> memoryview:
-    body = split_checked(data)
-    rows = np.empty(size, np.uint8)
-    try:
-        zstd.decompress(body, rows)
-    except (RuntimeError, ValueError) as error:
-        raise CorruptionError(f"chunk: expected {size} packed bytes, {error}") from error
-    return rows.data
+def _open_zstd(data: Buffer, size: int) -> bytes:
+    return unpack(split_checked(data), size)
 
 
 _CRC32C: dict[str, Any] = {"name": "crc32c"}

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -84,14 +84,27 @@ OPS = Operations()
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:
-    """What is known of a sealed file: its size in bytes and its SHA-256, hexadecimal."""
+    """What is known of a sealed file.
+
+    Attributes:
+        size: bytes.
+        sha256: hexadecimal.
+        crc32c: of a file that holds rows: the number in its last four bytes, eight hexadecimal
+            digits. A reader compares it, so that files of one size cannot change places.
+    """
 
     size: int
     sha256: str
+    crc32c: str | None = field(default=None, compare=False)
 
     def to_json(self) -> dict[str, object]:
         """A mapping of plain values."""
-        return {"sha256": self.sha256, "size": self.size}
+        plain: dict[str, object] = {"sha256": self.sha256, "size": self.size}
+        return plain if self.crc32c is None else {"crc32c": self.crc32c, **plain}
+
+    def ending(self, crc: int) -> "FileRecord":
+        """The same, with the checksum that the file ends with."""
+        return replace(self, crc32c=f"{crc:08x}")
 
 
 @contextmanager

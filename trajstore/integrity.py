@@ -156,7 +156,7 @@ def _checksums(root: Path, manifest: Manifest, damaged: set[str | None]) -> Iter
                     continue
                 try:
                     if array.block_rows is None:
-                        check_crc(map_sealed(file, size), file)
+                        check_crc(map_sealed(file, size), file, array.ending(number))
                     else:
                         check_shard(array, number)
                 except CorruptionError as error:

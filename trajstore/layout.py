@@ -20,7 +20,7 @@ from trajstore.schema import Axis, EpisodeSchema, FieldSpec
 NARROW_ROW_BYTES = 1024
 CHUNK_ROWS = 65_536
 CHUNK_BYTES = 16 * 2**20
-INNER_BYTES = 16 * 2**10
+INNER_BYTES = 32 * 2**10
 SHARD_ROWS = 4096
 SHARD_BYTES = 64 * 2**20
 INDEX = {
@@ -143,7 +143,7 @@ def inner_rows(row_bytes: int) -> int:
         >>> inner_rows(1_025), inner_rows(4_096), inner_rows(40_000), inner_rows(10**6)
         (8, 4, 1, 1)
     """
-    most = max(INNER_BYTES // row_bytes, min(4, 4 * INNER_BYTES // row_bytes))
+    most = max(INNER_BYTES // row_bytes, min(4, 2 * INNER_BYTES // row_bytes))
     return _power_of_two(min(16, most))
 
 

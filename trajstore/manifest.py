@@ -22,6 +22,7 @@ from trajstore.schema import EpisodeSchema
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 _MALFORMED = (TrajStoreError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+_CRC32C = re.compile(r"[0-9a-f]{8}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -43,7 +44,8 @@ class Manifest:
             same episodes have the same, whenever, wherever and in how many parts they were
             recorded.
         parts: where the arrays lie, in the order of the episodes.
-        files: size and SHA-256 of every file but the manifest, by path relative to the version.
+        files: size, SHA-256 and, where it holds rows, closing checksum of every file but the
+            manifest, by path relative to the version.
         vocabularies: of each text field, the words that its codes stand for.
         statistics: of each field of numbers, as `trajstore.statistics` measures them.
         scenario_counts: episodes of each word of the field ``scenario``, if there is one.
@@ -207,3 +209,5 @@ def _check_file(path: str, entry: FileRecord) -> None:
         raise SchemaError(f"file {path!r}: expected a path inside the version")
     if type(entry.size) is not int or entry.size < 0 or not _SHA256.fullmatch(entry.sha256):
         raise SchemaError(f"file {path!r}: expected a size and a SHA-256, got {entry}")
+    if entry.crc32c is not None and not _CRC32C.fullmatch(entry.crc32c):
+        raise SchemaError(f"file {path!r}: expected a CRC-32C of 8 digits, got {entry.crc32c!r}")

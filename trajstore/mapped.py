@@ -82,6 +82,8 @@ class MappedRows:
         self.shape = arrays[0].shape
         self.dtype = arrays[0].dtype
         self._files = [(array.file_rows, *file) for array in arrays for file in array.files]
+        numbered = [(array, number) for array in arrays for number in range(len(array.files))]
+        self._endings = [array.ending(number) for array, number in numbered]
         self._absent = set(range(len(self._files)))
         self._row_bytes = arrays[0].row_bytes
         size = len(self._files) * self.grid.distance * self._row_bytes
@@ -137,4 +139,4 @@ class MappedRows:
                 f"got {recorded:,} in the manifest"
             )
         data = self._memory.place(path, size, chunk * self.grid.distance * self._row_bytes)
-        check_crc(data, path)
+        check_crc(data, path, self._endings[chunk])

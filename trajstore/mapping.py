@@ -77,8 +77,13 @@ def map_sealed(path: Path, size: int) -> np.ndarray:
         os.close(descriptor)
 
 
-def check_crc(data: np.ndarray, path: Path) -> None:
+def check_crc(data: np.ndarray, path: Path, recorded: str | None = None) -> None:
     """Compare the last four bytes of ``data`` with the crc32c of those before them.
+
+    Args:
+        data: a whole file, or the end of one.
+        path: of the file.
+        recorded: what the manifest says of these four bytes, eight hexadecimal digits.
 
     Raises:
         CorruptionError: if they differ, or if there are fewer than four bytes.
@@ -86,6 +91,11 @@ def check_crc(data: np.ndarray, path: Path) -> None:
     if len(data) < CRC_BYTES:
         raise CorruptionError(f"{path}: expected a checksum of 4 bytes, got {len(data)} bytes")
     stored = int.from_bytes(data[-CRC_BYTES:].tobytes(), "little")
+    if recorded is not None and stored != int(recorded, 16):
+        raise CorruptionError(
+            f"{path}: expected a file that ends with crc32c 0x{recorded}, got {stored:#010x}, "
+            "another file's; get the version anew from its remote"
+        )
     found = google_crc32c.value(data[:-CRC_BYTES])
     if stored != found:
         raise CorruptionError(

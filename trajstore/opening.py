@@ -5,6 +5,7 @@ from pathlib import Path
 
 from trajstore.cache import CachedRows
 from trajstore.errors import CorruptionError
+from trajstore.files import FileRecord
 from trajstore.layout import ArraySpec, arrays_of
 from trajstore.manifest import Manifest
 from trajstore.mapped import MappedRows
@@ -56,17 +57,20 @@ class Opener:
             if folder.is_symlink():
                 raise CorruptionError(f"{folder}: expected a folder, got a symbolic link")
         field = spec.field
+        keys = [spec.file_path(number) for number in range(spec.file_count)]
+        records = [(key, self._record(key)) for key in keys]
         return StoredArray(
             rows=spec.rows,
             shape=field.shape,
             dtype=field.numpy_dtype,
             file_rows=spec.file_rows,
             block_rows=spec.chunk_rows if spec.shard_rows else None,
-            files=tuple(self._file(spec.file_path(n)) for n in range(spec.file_count)),
+            files=tuple((self._root / key, record.size) for key, record in records),
+            endings=tuple(record.crc32c for _, record in records),
         )
 
-    def _file(self, key: str) -> tuple[Path, int]:
+    def _record(self, key: str) -> FileRecord:
         record = self._manifest.files.get(key)
         if record is None:
             raise CorruptionError(f"{self._root / key}: expected in the manifest, got no entry")
-        return self._root / key, record.size
+        return record

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import google_crc32c
 import numpy as np
-from numcodecs.zstd import decompress
 
+from trajstore.codecs import unpack
 from trajstore.errors import CorruptionError
 from trajstore.mapping import CRC_BYTES, check_crc, map_sealed
 from trajstore.stored import StoredArray
@@ -77,7 +77,7 @@ class ShardedRows:
             low, high = max(first, start), min(stop, start + inner)
             target = out[low - first : high - first]
             if high - low == inner and (part, number) not in self._kept:
-                self._decode(part, number, target)
+                target[...] = self._decode(part, number)
             else:
                 target[...] = self._block(part, number)[low - start : high - start]
 
@@ -99,18 +99,16 @@ class ShardedRows:
             return block
         while len(self._kept) >= self._most_kept:
             self._kept.popitem(last=False)
-        block = np.empty((self._arrays[part].block_rows or 1, *self.shape), self.dtype)
-        self._decode(part, number, block)
-        self._kept[key] = block
+        block = self._kept[key] = self._decode(part, number)
         return block
 
-    def _decode(self, part: int, number: int, out: np.ndarray) -> None:
+    def _decode(self, part: int, number: int) -> np.ndarray:
         array = self._arrays[part]
         shard, within = divmod(number, array.file_rows // (array.block_rows or 1))
         opened = self._shards.get((part, shard))
         if opened is None:
             opened = self._shards[part, shard] = _Shard(array, shard)
-        opened.decode(within, out)
+        return opened.decode(within).view(self.dtype).reshape(-1, *self.shape)
 
 
 class _Shard:
@@ -120,20 +118,19 @@ class _Shard:
         self._path, size = array.files[number]
         self._data = map_sealed(self._path, size)
         blocks = array.file_rows // (array.block_rows or 1)
-        self._starts, self._stops = _index(self._data, self._path, blocks)
+        self._starts, self._stops = _index(self._data, self._path, blocks, array.ending(number))
         rows = min(array.rows - number * array.file_rows, array.file_rows)
         self._used = -(-rows // (array.block_rows or 1))
-        _check_sizes(self._data, self._starts[: self._used], _block_bytes(array), self._path)
+        self._block_bytes = _block_bytes(array)
+        _check_sizes(self._data, self._starts[: self._used], self._block_bytes, self._path)
 
-    def decode(self, block: int, out: np.ndarray) -> None:
-        """Check and decode a block into ``out``."""
+    def decode(self, block: int) -> np.ndarray:
+        """Check and decode a block; its bytes, read-only."""
         data = self._checked(block)
         try:
-            decompress(data, out)
-        except (RuntimeError, ValueError) as error:
-            raise CorruptionError(
-                f"{self._path}: block {block}: expected data compressed with zstd, got {error}"
-            ) from None
+            return np.frombuffer(unpack(data.data, self._block_bytes), np.uint8)
+        except CorruptionError as error:
+            raise CorruptionError(f"{self._path}: block {block}: {error}") from None
 
     def check(self) -> None:
         """Compare the checksums of all blocks."""
@@ -156,13 +153,15 @@ def _block_bytes(array: StoredArray) -> int:
     return array.row_bytes * (array.block_rows or 1)
 
 
-def _index(data: np.ndarray, path: Path, blocks: int) -> tuple[list[int], list[int]]:
+def _index(
+    data: np.ndarray, path: Path, blocks: int, recorded: str | None
+) -> tuple[list[int], list[int]]:
     """Where each block starts and stops; ``-1`` twice for one that is not there."""
     size = blocks * 16 + CRC_BYTES
     if len(data) < size:
         raise CorruptionError(f"{path}: expected an index of {size:,} bytes, got {len(data):,}")
     index = data[-size:]
-    check_crc(index, path)
+    check_crc(index, path, recorded)
     entries: np.ndarray = np.frombuffer(index[:-CRC_BYTES].tobytes(), "<u8").reshape(blocks, 2)
     there = entries[:, 0] != _ABSENT
     limit = np.uint64(len(data) - size)
@@ -179,8 +178,7 @@ def _index(data: np.ndarray, path: Path, blocks: int) -> tuple[list[int], list[i
 def _check_sizes(data: np.ndarray, starts: Sequence[int], size: int, path: Path) -> None:
     """Refuse blocks that are absent, or whose header does not announce ``size`` bytes.
 
-    The decoder leaves the rest of its target as it was when a block is too short, and this
-    reader never returns bytes that nobody recorded.
+    So a shard that is not what it should be is refused before anything of it is decoded.
     """
     at = np.array(starts, np.int64)
     if np.any(at < 0):

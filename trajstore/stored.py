@@ -19,6 +19,8 @@ class StoredArray:
         file_rows: rows of one file; the last file is as long as the others.
         block_rows: rows that are compressed together; ``None`` where rows lie as they are.
         files: path and recorded size in bytes of each file, in order.
+        endings: recorded checksum at the end of each file, eight hexadecimal digits; ``None``, or
+            nothing at all, where none is recorded.
     """
 
     rows: int
@@ -27,6 +29,11 @@ class StoredArray:
     file_rows: int
     block_rows: int | None
     files: tuple[tuple[Path, int], ...]
+    endings: tuple[str | None, ...] = ()
+
+    def ending(self, number: int) -> str | None:
+        """The recorded checksum at the end of a file."""
+        return self.endings[number] if self.endings else None
 
     @property
     def row_bytes(self) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 import google_crc32c
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numcodecs.zstd import compress
 
@@ -52,6 +52,7 @@ def array(tmp_path):
     return stored(tmp_path, [shard(good_blocks(number)) for number in range(5)])
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 19), max_size=40), st.integers(1, 2000))
 def test_rows_in_any_order_are_those_rows(tmp_path_factory, wanted, kept):
     folder = tmp_path_factory.mktemp("shards")
@@ -109,6 +110,7 @@ def test_a_shard_that_is_none_is_refused(tmp_path, content, complaint):
         check_shard(array, 0)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 70_000), st.integers(-5, 19))
 def test_the_size_in_a_frame_is_read_as_the_decoder_reads_it(size, level):
     frame = compress(bytes(size), level)
@@ -132,6 +134,7 @@ def test_only_a_plain_file_of_the_recorded_size_is_opened(tmp_path):
             open_sealed(tmp_path / name, size)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(1, 30), st.integers(1, 9)), min_size=1, max_size=3),
     st.data(),
