@@ -1,6 +1,5 @@
 """What was recorded is what is read, by episode, column, sample and window; nothing is written."""
 
-import os
 import pickle
 from pathlib import Path
 
@@ -237,7 +236,7 @@ def test_a_damaged_chunk_is_an_error_that_names_it(tmp_path, fault, field):
         chunk.unlink()
     elif fault == "link":
         chunk.rename(tmp_path / "elsewhere")
-        os.symlink(tmp_path / "elsewhere", chunk)
+        chunk.symlink_to(tmp_path / "elsewhere")
     else:
         flipped = bytes([content[0], content[1] ^ 4]) + content[2:]
         damaged = {
@@ -254,6 +253,6 @@ def test_a_damaged_chunk_is_an_error_that_names_it(tmp_path, fault, field):
 def test_a_linked_folder_is_refused(tmp_path):
     factories.dataset(tmp_path / "v1")
     (tmp_path / "v1/step/action").rename(tmp_path / "action")
-    os.symlink(tmp_path / "action", tmp_path / "v1/step/action")
+    (tmp_path / "v1/step/action").symlink_to(tmp_path / "action")
     with pytest.raises(CorruptionError, match="expected a folder, got a symbolic link"):
         Dataset.open(tmp_path / "v1").column("action")
