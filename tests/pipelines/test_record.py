@@ -40,6 +40,7 @@ def test_each_episode_is_recorded_once_in_its_order(expert: Path, tmp_path: Path
     assert list(zip(table["scenario"], table["seed"], strict=True)) == LISTED
 
 
+@pytest.mark.slow
 def test_the_digest_does_not_depend_on_shards_or_workers(
     expert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
