@@ -147,6 +147,11 @@ class Store:
         wanted = _parsed(reference)
         if wanted.location is not None:
             return _existing(Path(wanted.location), wanted)
+        if wanted.archived:
+            raise NotFoundError(
+                f"{wanted}: expected a version that lies in the store, got one in the archive; "
+                f"bring it back first: trajstore restore {wanted.name}@v{wanted.version or 1}"
+            )
         if wanted.version is not None:
             return _existing(self.folder(wanted.name) / f"v{wanted.version}", wanted)
         numbered = self.versions(wanted.name)

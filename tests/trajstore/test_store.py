@@ -22,8 +22,8 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store")
 
 
-def record(store: Store, seed: int, **changes: str) -> Path:
-    with store.record("expert", schema=SCHEMA, provenance={}, **changes) as recorder:
+def record(store: Store, seed: int, *, extends: str | None = None) -> Path:
+    with store.record("expert", schema=SCHEMA, provenance={}, extends=extends) as recorder:
         recorder.add(factories.episode(seed))
     return store.path("expert@latest")
 
@@ -137,3 +137,28 @@ def test_the_package_gives_its_names_and_is_quiet(
     assert not caplog.records
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = trajstore.nothing  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "reference", ["archive:expert@v1", "archive:expert", "archive:expert@latest"]
+)
+def test_a_live_version_is_not_taken_for_an_archived_one(store: Store, reference: str) -> None:
+    judge(record(store, 0), Status.VALIDATED)
+    with pytest.raises(NotFoundError, match="got one in the archive; bring it back first"):
+        store.open(reference)
+
+
+def test_reviews_lie_beside_the_store_unless_told(store: Store, tmp_path: Path) -> None:
+    assert store.reviews == tmp_path / "reviews.json"
+    assert Store(store.root, reviews=tmp_path / "own.json").reviews == tmp_path / "own.json"
+    assert store.place("expert").reviews == tmp_path / "reviews.json"
+
+
+@pytest.mark.parametrize(
+    "name", [".hidden", "Odd name", "v1", "-", "\u00e9t\u00e9", "v1.status.json"]
+)
+def test_a_stray_folder_does_not_hide_the_datasets(store: Store, name: str) -> None:
+    record(store, 0)
+    (store.root / name / "v1").mkdir(parents=True)
+    assert set(store.datasets()) <= {"expert", "v1"}
+    assert "expert" in store.datasets()
