@@ -247,3 +247,15 @@ def test_a_thousand_looks_at_sound_versions_raise_no_alarm(tmp_path):
         for look in range(20):
             assert verify(tmp_path / "v1", deep=look == 0) == []
         shutil.rmtree(tmp_path / "v1")
+
+
+def test_files_of_one_size_that_changed_places_are_refused_by_reads(version):
+    one, other = (version / "step" / name / "c.0" for name in ("terminated", "truncated"))
+    first, second = one.read_bytes(), other.read_bytes()
+    assert len(first) == len(second) and first != second
+    one.write_bytes(second)
+    other.write_bytes(first)
+    for read in (lambda data: data.column("terminated"), lambda data: data.take([0])):
+        with pytest.raises(CorruptionError, match="expected a file that ends with crc32c"):
+            read(Dataset.open(version))
+    assert {found.check for found in verify(version)} == {"files"}
