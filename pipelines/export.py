@@ -97,7 +97,10 @@ def _read_tensors(data: bytes) -> dict[str, torch.Tensor]:
         if archive.getinfo(TENSORS).file_size > MAX_TENSOR_BYTES:
             raise ValueError(f"{TENSORS} of more than {MAX_TENSOR_BYTES:,} bytes")
         content = archive.read(TENSORS)
-    tensors: dict[str, torch.Tensor] = torch.load(io.BytesIO(content), weights_only=True)
+    try:
+        tensors: dict[str, torch.Tensor] = torch.load(io.BytesIO(content), weights_only=True)
+    except Exception as error:  # noqa: BLE001 - what torch refuses comes as any of a dozen kinds
+        raise ValueError(f"{TENSORS} is refused by torch: {type(error).__name__}") from error
     return tensors
 
 

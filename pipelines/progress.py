@@ -52,7 +52,9 @@ def watch(runs: Mapping[str, int], *, logs: Path = LOGS) -> Iterator[None]:
     )
     with bars:
         tasks = {run: bars.add_task(run, total=total, note="") for run, total in runs.items()}
-        thread = threading.Thread(target=_draw, args=(bars, tasks, logs, done), daemon=True)
+        thread = threading.Thread(
+            target=_draw, args=(bars, tasks, logs, done), name="progress", daemon=True
+        )
         thread.start()
         try:
             yield
