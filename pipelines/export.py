@@ -99,7 +99,7 @@ def _read_tensors(data: bytes) -> dict[str, torch.Tensor]:
         content = archive.read(TENSORS)
     try:
         tensors: dict[str, torch.Tensor] = torch.load(io.BytesIO(content), weights_only=True)
-    except Exception as error:  # noqa: BLE001 - what torch refuses comes as any of a dozen kinds
+    except Exception as error:
         raise ValueError(f"{TENSORS} is refused by torch: {type(error).__name__}") from error
     return tensors
 
