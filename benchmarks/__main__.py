@@ -43,7 +43,7 @@ def _versions() -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
     found = {}
-    names = ("numpy", "zarr", "numcodecs", "torch", "torchrl", "pylance", "minari", "h5py")
+    names = ("numpy", "zarr", "zstandard", "torch", "torchrl", "pylance", "minari", "h5py")
     for name in (*names, "imitation", "trajstore"):
         try:
             found[name] = version(name)
