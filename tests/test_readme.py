@@ -23,7 +23,7 @@ PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")])
 RUN = [ROOT / "README.md", ROOT / "docs" / "environments.md"]
 FENCE = re.compile(r"(?:<!-- run(?:: (\S+))? -->\n)?```(\w+)\n(.*?)^```$", re.M | re.S)
 LINK = re.compile(r"\]\((?!https?://)([^)#\s]+)(?:#[^)]*)?\)")
-LATER = {"docs/results.md"}
+LATER: set[str] = set()
 """Written by the experiment's author when it has run."""
 
 
