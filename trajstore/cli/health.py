@@ -13,7 +13,7 @@ import click
 from trajstore.cli.options import examples, json_option, open_store, pass_store
 from trajstore.cli.output import complain, plain, print_json, print_table, size
 
-REQUIRED = ("numpy", "zarr", "numcodecs", "google-crc32c", "click", "rich", "loguru")
+REQUIRED = ("numpy", "zarr", "numcodecs", "google-crc32c", "click", "rich", "loguru", "zstandard")
 OPTIONAL = ("gymnasium", "torch", "stable-baselines3", "imitation", "minari", "h5py", "dvc")
 LEAST_FREE_BYTES = 1_000_000_000
 MARKS = {"good": "[green]good[/]", "note": "[dim]note[/]", "bad": "[red]bad[/]"}
