@@ -141,7 +141,7 @@ def inner_rows(row_bytes: int) -> int:
 
     Example:
         >>> inner_rows(1_025), inner_rows(4_096), inner_rows(40_000), inner_rows(10**6)
-        (8, 4, 1, 1)
+        (16, 8, 1, 1)
     """
     most = max(INNER_BYTES // row_bytes, min(4, 2 * INNER_BYTES // row_bytes))
     return _power_of_two(min(16, most))

@@ -38,7 +38,7 @@ def fields_of(name: str, space: spaces.Space[Any], *, axis: Axis) -> tuple[Field
 
     Example:
         >>> space = spaces.Dict(goal=spaces.Box(-1, 1, (2,)), gear=spaces.Discrete(5))
-        >>> [field.name for field in fields_of("observation", space, axis=Axis.STATE)]
+        >>> sorted(field.name for field in fields_of("observation", space, axis=Axis.STATE))
         ['observation/gear', 'observation/goal']
     """
     return tuple(_fields(name, space, axis, ""))
