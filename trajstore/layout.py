@@ -133,7 +133,8 @@ def array_spec(field: FieldSpec, path: str, rows: int) -> ArraySpec:
         return ArraySpec(path, field, rows, -(-rows // chunks), 0)
     inner = inner_rows(field.row_bytes)
     shard = max(inner, min(SHARD_ROWS, _power_of_two(SHARD_BYTES // field.row_bytes)))
-    return ArraySpec(path, field, rows, inner, min(shard, -(-rows // inner) * inner))
+    whole = shard // inner * inner
+    return ArraySpec(path, field, rows, inner, min(whole, -(-rows // inner) * inner))
 
 
 def inner_rows(row_bytes: int) -> int:
