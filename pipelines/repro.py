@@ -15,8 +15,26 @@ from trajstore.errors import NotFoundError
 from trajstore.files import read_json
 
 REPORTS = Path("data/reports")
-PIPELINES = {"repro": "dvc.yaml", "study": "pipelines/dvc.yaml"}
-"""What can be driven: the experiment, and the sweeps around it."""
+SWEEP = (5, 50, 200)
+"""Numbers of demonstrations of the study, beside the ten of the pipeline."""
+
+
+def study() -> list[list[str]]:
+    """Commands of the sweep over demonstrations, to be run after the pipeline, in order.
+
+    They are no stages: a clone that never ran the study would then have outputs that
+    ``dvc pull`` cannot find. Finished runs are kept, as in the stages.
+    """
+    commands, arms = [], []
+    for count in SWEEP:
+        clones, runs = f"data/runs/clone_{count}", f"data/runs/few_{count}"
+        arms += ["--arm", f"few_{count}={runs}"]
+        commands.append(["pipelines.pretrain", "--episodes", str(count), "--out", clones])
+        commands.append(
+            ["pipelines.finetune", "--arm", f"few_{count}", "--start", clones, "--out", runs]
+        )
+    commands.append(["pipelines.compare", *arms, "--out", "data/reports/study"])
+    return [[sys.executable, "-m", *command] for command in commands]
 
 
 def environment() -> dict[str, str]:
@@ -30,9 +48,14 @@ def environment() -> dict[str, str]:
 
 
 def drive(pipeline: str, extra: Sequence[str]) -> int:
-    """Run ``dvc repro`` on one of the pipelines; return its exit status."""
-    command = [sys.executable, "-m", "dvc", "repro", PIPELINES[pipeline], *extra]
-    return subprocess.run(command, env=environment(), check=False).returncode
+    """Run ``dvc repro``, and after it the study if that is asked for; return the exit status."""
+    commands = [[sys.executable, "-m", "dvc", "repro", *extra]]
+    commands += study() if pipeline == "study" else []
+    for command in commands:
+        status = subprocess.run(command, env=environment(), check=False).returncode
+        if status:
+            return status
+    return 0
 
 
 def conclude(console: Console, seconds: float) -> None:
@@ -61,7 +84,7 @@ def conclude(console: Console, seconds: float) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a pipeline and sum it up; the exit status is DVC's."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("pipeline", nargs="?", choices=sorted(PIPELINES), default="repro")
+    parser.add_argument("pipeline", nargs="?", choices=("repro", "study"), default="repro")
     parser.add_argument("extra", nargs="*", help="passed on to dvc repro")
     arguments = parser.parse_args(argv)
     started = time.monotonic()
