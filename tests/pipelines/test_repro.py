@@ -41,7 +41,7 @@ def test_the_exit_status_is_that_of_dvc(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(subprocess, "run", called)
     assert repro.main(["repro", "baseline"]) == status
-    assert asked == [[sys.executable, "-m", "dvc", "repro", "dvc.yaml", "baseline"]]
+    assert asked == [[sys.executable, "-m", "dvc", "repro", "baseline"]]
 
 
 def test_it_ends_with_the_ratios_and_the_paths(
@@ -66,3 +66,18 @@ def test_without_a_report_it_ends_in_silence(
     console = Console(record=True)
     repro.conclude(console, 1.0)
     assert console.export_text() == ""
+
+
+def test_the_study_follows_the_pipeline_and_stops_at_the_first_failure(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    def called(words: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        asked.append(words[2])
+        return subprocess.CompletedProcess(words, int(words[2] == "pipelines.finetune"))
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(subprocess, "run", called)
+    assert repro.main(["study"]) == 1
+    assert asked == ["dvc", "pipelines.pretrain", "pipelines.finetune"]
