@@ -81,10 +81,10 @@ class Pack(Sequence[Episode]):
         if self.manifest.episodes > MAX_EPISODES:
             raise ArchiveError(f"{where}: expected at most {MAX_EPISODES:,} episodes, got more")
         part = Part("", self.manifest.episodes, self.manifest.steps)
-        self._arrays = packed_arrays(self.manifest.schema, part)
+        self.arrays = packed_arrays(self.manifest.schema, part)
         self._check_entries(part)
         self._held: dict[str, tuple[int, np.ndarray]] = {}
-        self.lengths = self._span("index/length", 0, len(self))
+        self.lengths = self.span("index/length", 0, len(self))
         if np.any(self.lengths < 1) or int(self.lengths.sum()) != self.manifest.steps:
             raise ArchiveError(f"{where}: expected lengths that add up to the steps, got others")
         self._starts = np.cumsum(self.lengths) - self.lengths
@@ -130,8 +130,8 @@ class Pack(Sequence[Episode]):
         """
         digests = [bytes.fromhex(episode.digest) for episode in self]
         found = content_digest(self.manifest.schema, digests)
-        listed = self._span("index/digest", 0, len(self)).tobytes()
-        self._span("index/anomaly", 0, len(self))
+        listed = self.span("index/digest", 0, len(self)).tobytes()
+        self.span("index/anomaly", 0, len(self))
         if found != self.manifest.content_digest or listed != b"".join(digests):
             raise ArchiveError(
                 f"{self._where}: expected content {self.manifest.content_digest[:12]}, "
@@ -141,9 +141,9 @@ class Pack(Sequence[Episode]):
     def _check_entries(self, part: Part) -> None:
         described = metadata(self.manifest.schema, part)
         expected = {MANIFEST, *described}
-        if sum(spec.file_count for spec in self._arrays.values()) > len(self._zip.records):
+        if sum(spec.file_count for spec in self.arrays.values()) > len(self._zip.records):
             raise ArchiveError(f"{self._where}: expected every chunk, got fewer entries")
-        for spec in self._arrays.values():
+        for spec in self.arrays.values():
             expected |= {spec.file_path(number) for number in range(spec.file_count)}
         if expected != set(self._zip.records):
             odd = min(expected ^ set(self._zip.records))
@@ -153,7 +153,7 @@ class Pack(Sequence[Episode]):
                 raise ArchiveError(f"{self._where}: expected {name} as the manifest has it")
 
     def _values(self, field: FieldSpec, first: int, stop: int) -> np.ndarray:
-        rows = self._span(field.name, first, stop)
+        rows = self.span(field.name, first, stop)
         if field.axis is not Axis.EPISODE:
             return rows.astype(field.dtype, copy=False)
         if not field.is_text:
@@ -166,8 +166,9 @@ class Pack(Sequence[Episode]):
             )
         return np.array(words[code])
 
-    def _span(self, name: str, first: int, stop: int) -> np.ndarray:
-        spec = self._arrays[name]
+    def span(self, name: str, first: int, stop: int) -> np.ndarray:
+        """Rows of a field or of the index, texts as codes; raises as asking for an episode does."""
+        spec = self.arrays[name]
         pieces = []
         for number in range(first // spec.chunk_rows, -(-stop // spec.chunk_rows)):
             start = number * spec.chunk_rows

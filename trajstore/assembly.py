@@ -1,6 +1,6 @@
 """Episodes put together from the rows of a sealed version's fields."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -13,17 +13,25 @@ from trajstore.fields import Axis, FieldSpec
 from trajstore.layout import INDEX
 from trajstore.manifest import Manifest
 from trajstore.opening import Opener
-from trajstore.reading import Fields, as_text
+from trajstore.reading import Fields, Rows, as_text
 
 
 class Assembly:
     """Where each episode of a version lies, and its values."""
 
-    def __init__(self, path: Path, manifest: Manifest, *, cache: Path | None = None) -> None:
-        """Read nothing yet; the arguments are those of ``Opener``."""
+    def __init__(
+        self, path: Path | str, manifest: Manifest, opened: Callable[[str], Rows] | None = None
+    ) -> None:
+        """Read nothing yet.
+
+        Args:
+            path: of the version's folder; of one that lies elsewhere, what errors call it.
+            manifest: of the version.
+            opened: opens the field of a name; those in the folder unless told.
+        """
         self.path = path
         self.manifest = manifest
-        self.fields = Fields(Opener(path, manifest, cache=cache))
+        self.fields = Fields(opened or Opener(Path(path), manifest))
 
     @cached_property
     def lengths(self) -> np.ndarray:

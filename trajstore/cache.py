@@ -65,4 +65,4 @@ class CachedRows(MappedRows):
 def _decoded(array: StoredArray, folder: Path) -> StoredArray:
     size = array.file_rows * array.row_bytes + CRC_BYTES
     files = tuple((folder / f"{number}.rows", size) for number in range(len(array.files)))
-    return replace(array, block_rows=None, files=files, endings=())
+    return replace(array, block_rows=None, files=files, endings=(), fetch=None)

@@ -11,8 +11,12 @@ import numpy as np
 from trajstore.assembly import Assembly
 from trajstore.episode import Episode
 from trajstore.errors import NotFoundError
+from trajstore.findings import Finding
+from trajstore.integrity import Progress, verify
+from trajstore.location import is_url, remote_module
 from trajstore.manifest import Manifest
-from trajstore.reading import Columns, RowSet
+from trajstore.opening import Opener
+from trajstore.reading import Columns, Rows, RowSet
 from trajstore.sampling import Batch, Batches, Position, Steps, window_steps
 from trajstore.schema import Axis, EpisodeSchema
 
@@ -32,19 +36,33 @@ class Dataset:
 
     def __init__(self, path: Path, manifest: Manifest, *, cache: Path | None = None) -> None:
         """Use ``Dataset.open``."""
-        self.path = path
         self.manifest = manifest
+        self._lies(path, Opener(path, manifest, cache=cache), str(path))
         self._cache = cache
-        self._assembly = Assembly(path, manifest, cache=cache)
+
+    def _lies(self, path: Path, opened: Callable[[str], Rows], where: str) -> None:
+        """Say where the version is.
+
+        Args:
+            path: of its folder, or the one that it would have: verdicts lie beside it.
+            opened: opens the field of a name.
+            where: what errors call it.
+        """
+        self.path = path
+        self.where = where
+        self._assembly = Assembly(where, self.manifest, opened)
 
     @classmethod
     def open(
         cls, path: str | os.PathLike[str], *, cache: str | os.PathLike[str] | None = None
     ) -> "Dataset":
-        """Open the version in a folder.
+        """Open the version in a folder, or at a URL.
+
+        Files at a URL are fetched when something in them is first asked for, compared with the
+        manifest, and kept in a folder of this machine (see ``trajstore.remote_version``).
 
         Args:
-            path: of the version.
+            path: of the version, or a URL that fsspec knows.
             cache: folder in which decoded rows of wide fields (images, grids) are kept, so
                 that random access to them runs at the speed of narrow fields; it takes as
                 many bytes as the rows and may be deleted at any time.
@@ -53,15 +71,24 @@ class Dataset:
             NotFoundError: if there is no version.
             FormatError: if it is of a newer format.
             CorruptionError: if its manifest is not what was sealed.
+            StorageError: if it is at a URL that cannot be reached.
         """
+        kept = None if cache is None else Path(cache)
+        if is_url(path):
+            opened: Dataset = remote_module().open_remote(str(path), cache=kept)
+            return opened
         folder = Path(path)
-        return cls(folder, Manifest.read(folder), cache=None if cache is None else Path(cache))
+        return cls(folder, Manifest.read(folder), cache=kept)
 
-    def __reduce__(self) -> tuple[Callable[[Path], "Dataset"], tuple[Path]]:
+    def findings(self, *, deep: bool = False, progress: Progress = lambda _: None) -> list[Finding]:
+        """Compare every byte of the version with its manifest; see ``trajstore.integrity``."""
+        return verify(self.path, deep=deep, progress=progress)
+
+    def __reduce__(self) -> tuple[Callable[..., "Dataset"], tuple[object, ...]]:
         return partial(Dataset.open, cache=self._cache), (self.path,)
 
     def __repr__(self) -> str:
-        return f"Dataset({str(self.path)!r}: {len(self):,} episodes, {self.steps:,} steps)"
+        return f"Dataset({self.where!r}: {len(self):,} episodes, {self.steps:,} steps)"
 
     def __len__(self) -> int:
         return self.manifest.episodes
@@ -254,7 +281,7 @@ class Dataset:
             )
         if not chosen.any():
             raise NotFoundError(
-                f"{self.path}: expected episodes to draw from, got none left by where"
+                f"{self.where}: expected episodes to draw from, got none left by where"
             )
         return Steps(self.lengths, chosen)
 

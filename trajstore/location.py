@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from trajstore import disk
 from trajstore.disk import DurableFile, FileRecord, storing, sync_directory
@@ -115,17 +115,30 @@ def locate(where: Path | str) -> Location:
         >>> locate("data/archive")
         data/archive
     """
-    if "://" not in str(where):
+    if not is_url(where):
         return Folder(Path(where))
+    found: Location = remote_module("remote_location").Remote(str(where))
+    return found
+
+
+def is_url(where: object) -> bool:
+    """Whether something is a URL, and no path."""
+    return "://" in str(where)
+
+
+def remote_module(name: str = "remote_version") -> Any:  # noqa: ANN401 - a module
+    """Import the module of this package that reaches URLs.
+
+    Raises:
+        StorageError: if what it needs is not installed.
+    """
     try:
-        remote = import_module("trajstore.remote_location")
+        return import_module(f"trajstore.{name}")
     except ModuleNotFoundError as error:
         raise StorageError(
-            f"{where}: expected the package {error.name!r} for a URL, got none installed; "
+            f"URL: expected the package {error.name!r}, got none installed; "
             "install trajstore with the extra 'remote'"
         ) from error
-    found: Location = remote.Remote(str(where))
-    return found
 
 
 def plain_name(name: str) -> str:

@@ -84,6 +84,7 @@ class MappedRows:
         self._files = [(array.file_rows, *file) for array in arrays for file in array.files]
         numbered = [(array, number) for array in arrays for number in range(len(array.files))]
         self._endings = [array.ending(number) for array, number in numbered]
+        self._present = arrays[0].present
         self._absent = set(range(len(self._files)))
         self._row_bytes = arrays[0].row_bytes
         size = len(self._files) * self.grid.distance * self._row_bytes
@@ -138,5 +139,6 @@ class MappedRows:
                 f"{path}: expected a file of {size:,} bytes for {rows:,} rows, "
                 f"got {recorded:,} in the manifest"
             )
-        data = self._memory.place(path, size, chunk * self.grid.distance * self._row_bytes)
+        offset = chunk * self.grid.distance * self._row_bytes
+        data = self._memory.place(self._present(path), size, offset)
         check_crc(data, path, self._endings[chunk])

@@ -1,17 +1,38 @@
 """The values of one version's fields: rows of an episode, of a whole column, of a batch."""
 
 from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
 from trajstore.errors import CorruptionError
 from trajstore.mapped import ChunkGrid, MappedRows
 from trajstore.schema import Axis, EpisodeSchema
-from trajstore.shards import ShardedRows
 
-Rows = MappedRows | ShardedRows
 NEXT = "next_"
 """Before the name of a state field: the state after the step."""
+
+
+class Rows(Protocol):
+    """The rows of one field over all parts of a version, wherever they lie."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one row."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the values."""
+        ...
+
+    def at(self, rows: np.ndarray) -> np.ndarray:
+        """Copies of rows in any order; ``rows.shape + row shape``."""
+        ...
+
+    def span(self, first: int, stop: int) -> np.ndarray:
+        """Rows ``first`` to ``stop``, read-only."""
+        ...
 
 
 class Fields:
@@ -39,7 +60,7 @@ class RowSet:
 
     def of(self, field: Rows) -> np.ndarray:
         """The values of the rows."""
-        if isinstance(field, ShardedRows):
+        if not isinstance(field, MappedRows):
             return field.at(self._rows)
         place = self._places.get(field.grid)
         if place is None:

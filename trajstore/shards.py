@@ -116,7 +116,7 @@ class _Shard:
 
     def __init__(self, array: StoredArray, number: int) -> None:
         self._path, size = array.files[number]
-        self._data = map_sealed(self._path, size)
+        self._data = map_sealed(array.present(self._path), size)
         blocks = array.file_rows // (array.block_rows or 1)
         self._starts, self._stops = _index(self._data, self._path, blocks, array.ending(number))
         rows = min(array.rows - number * array.file_rows, array.file_rows)

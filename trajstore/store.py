@@ -10,16 +10,14 @@ from trajstore.errors import NotFoundError, StatusError
 from trajstore.files import remove_tree, storing, sync_directory
 from trajstore.governance import Place, Published
 from trajstore.ledger import numbers, read_ledger
-from trajstore.location import locate
+from trajstore.location import is_url, locate
 from trajstore.manifest import MANIFEST, Manifest, Status
 from trajstore.names import Reference, check_name, is_name, parse_reference, version_number
 from trajstore.quota import DEFAULT_QUOTA_BYTES
 from trajstore.recorder import Recorder, drop_if_sealed
 from trajstore.recording import Recording, recording_folder, recordings
-from trajstore.reviews import effective_status, read_reviews
 from trajstore.rotation import Decision, Retention
 from trajstore.schema import EpisodeSchema
-from trajstore.status import read_verdict
 
 Purpose = Literal["training", "inspection"]
 
@@ -87,7 +85,8 @@ class Store:
 
         Args:
             reference: ``expert`` (the newest validated version), ``expert@v3``,
-                ``expert@latest`` (the newest, whatever its status), or a path.
+                ``expert@latest`` (the newest, whatever its status), a path or a URL; for
+                inspection also ``archive:expert@v1``, which is read in its pack.
             purpose: training refuses a quarantined version, inspection opens all.
 
         Raises:
@@ -95,14 +94,20 @@ class Store:
             NotFoundError: if there is no such version.
             StatusError: if the version is quarantined and wanted for training.
             CorruptionError: if its manifest is damaged.
+            ArchiveError: if an archived version's pack is not the one that was archived.
+            StorageError: if a URL cannot be reached.
         """
-        path = self.path(reference)
-        if purpose == "training" and self.status_of(path) is Status.QUARANTINED:
+        wanted = _parsed(reference)
+        if wanted.archived and purpose == "inspection":
+            return governance.look(self.place(wanted.name), wanted)
+        remote = wanted.location if is_url(wanted.location) else None
+        dataset = Dataset.open(remote or self.path(reference))
+        if purpose == "training" and self.status_of_dataset(dataset) is Status.QUARANTINED:
             raise StatusError(
                 f"{reference}: expected a version fit for training, got a quarantined one; "
                 "see why with 'trajstore inspect'"
             )
-        return Dataset.open(path)
+        return dataset
 
     def datasets(self) -> list[str]:
         """Names of the datasets that have a version or a ledger, sorted."""
@@ -146,7 +151,7 @@ class Store:
         """
         wanted = _parsed(reference)
         if wanted.location is not None:
-            return _existing(Path(wanted.location), wanted)
+            return _located(wanted.location)
         if wanted.archived:
             raise NotFoundError(
                 f"{wanted}: expected a version that lies in the store, got one in the archive; "
@@ -179,10 +184,12 @@ class Store:
 
     def status_of(self, path: Path) -> Status:
         """The status of the version in a folder."""
-        digest = Manifest.read(path).content_digest
-        verdict = read_verdict(path)
-        own = None if verdict is None else verdict.on(digest)
-        return effective_status(own, read_reviews(self.reviews), digest)
+        return governance.status_of(path, self.reviews, Manifest.read(path).content_digest)
+
+    def status_of_dataset(self, dataset: Dataset) -> Status:
+        """The status of an open version, wherever it lies."""
+        digest = dataset.manifest.content_digest
+        return governance.status_of(dataset.path, self.reviews, digest)
 
     def place(self, name: str) -> Place:
         """The dataset as `trajstore.governance` sees it: folder, archive, reviews.
@@ -260,6 +267,14 @@ def _parsed(reference: str | Path) -> Reference:
     if isinstance(reference, Path):
         return Reference(location=str(reference))
     return parse_reference(reference)
+
+
+def _located(location: str) -> Path:
+    if is_url(location):
+        raise NotFoundError(
+            f"{location}: expected a version in a folder of this machine, got a URL; copy it here"
+        )
+    return _existing(Path(location), Reference(location=location))
 
 
 def _existing(path: Path, wanted: Reference) -> Path:

@@ -1,5 +1,6 @@
 """One array of a sealed part, as far as a reader must know it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -21,6 +22,7 @@ class StoredArray:
         files: path and recorded size in bytes of each file, in order.
         endings: recorded checksum at the end of each file, eight hexadecimal digits; ``None``, or
             nothing at all, where none is recorded.
+        fetch: called with the path of a file before it is opened, where files come from elsewhere.
     """
 
     rows: int
@@ -30,10 +32,17 @@ class StoredArray:
     block_rows: int | None
     files: tuple[tuple[Path, int], ...]
     endings: tuple[str | None, ...] = ()
+    fetch: Callable[[Path], None] | None = None
 
     def ending(self, number: int) -> str | None:
         """The recorded checksum at the end of a file."""
         return self.endings[number] if self.endings else None
+
+    def present(self, path: Path) -> Path:
+        """The path of a file of this array, which now lies on this machine, if it can be had."""
+        if self.fetch is not None:
+            self.fetch(path)
+        return path
 
     @property
     def row_bytes(self) -> int:

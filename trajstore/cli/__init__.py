@@ -40,6 +40,7 @@ def trajstore(context: click.Context, store: str) -> None:
     """A versioned store of expert trajectories.
 
     REF is a version: expert (the newest validated one), expert@v3, expert@latest, or a path.
+    For looking also archive:expert@v1, read in its pack, or a URL such as s3://bucket/expert/v1.
     """
     context.obj = store
 

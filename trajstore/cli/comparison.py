@@ -5,9 +5,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trajstore.cli.options import examples, json_option, pass_store, reference_argument
+from trajstore.cli.options import (
+    examples,
+    json_option,
+    open_store,
+    pass_store,
+    reference_argument,
+)
 from trajstore.cli.output import plain, print_json, print_line, print_pairs, print_table
-from trajstore.cli.places import open_store
 
 if TYPE_CHECKING:
     from trajstore.drift import Difference

@@ -12,7 +12,7 @@ from trajstore.cli.options import (
     open_store,
     pass_store,
     reference_argument,
-    version_path,
+    version,
 )
 from trajstore.cli.output import plain, print_json, print_line
 
@@ -50,9 +50,7 @@ def _module(name: str) -> Any:  # noqa: ANN401 - a module
 @pass_store
 def export(store: str, reference: str, kind: str, target: Path, as_json: bool) -> int:
     """Write the version REF to a new PATH in another format, without loss."""
-    from trajstore.dataset import Dataset
-
-    dataset = Dataset.open(version_path(store, reference))
+    dataset = version(store, reference)
     _module(kind).export_dataset(dataset, target)
     facts = {"path": str(target), "format": kind, "episodes": len(dataset), "steps": dataset.steps}
     if as_json:

@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from trajstore.dataset import Dataset
 from trajstore.errors import TrajStoreError
+from trajstore.governance import status_of
 from trajstore.manifest import MANIFEST, Manifest
 from trajstore.quota import DEFAULT_QUOTA_BYTES
 from trajstore.replay_report import read_report
-from trajstore.reviews import effective_status, history, read_reviews
+from trajstore.reviews import history, read_reviews
 from trajstore.status import read_verdict
 from trajstore.store import Store
 
@@ -22,10 +24,18 @@ def summary(store: Store, path: Path) -> Facts:
     Raises:
         CorruptionError: if the manifest, the verdict or the reviews are damaged.
     """
-    manifest = Manifest.read(path)
-    verdict = read_verdict(path)
-    judged = None if verdict is None else verdict.on(manifest.content_digest)
-    status = effective_status(judged, read_reviews(store.reviews), manifest.content_digest)
+    head = _counts(store, path, Manifest.read(path))
+    return head | {"path": str(path), "sealed": sealed_at(path)}
+
+
+def sealed_at(path: Path) -> float | None:
+    """When a version was sealed, seconds; ``None`` if its folder is not on this machine."""
+    manifest = path / MANIFEST
+    return round(manifest.stat().st_mtime, 3) if manifest.exists() else None
+
+
+def _counts(store: Store, path: Path, manifest: Manifest) -> Facts:
+    status = status_of(path, store.reviews, manifest.content_digest)
     return {
         "status": status.value,
         "episodes": manifest.episodes,
@@ -35,8 +45,6 @@ def summary(store: Store, path: Path) -> Facts:
         "scenarios": len(manifest.scenario_counts),
         "anomalous_episodes": len(manifest.anomalies),
         "content_digest": manifest.content_digest,
-        "path": str(path),
-        "sealed": round((path / MANIFEST).stat().st_mtime, 3),
     }
 
 
@@ -59,14 +67,16 @@ def summaries(store: Store, names: list[str]) -> Iterator[Facts]:
             }
 
 
-def details(store: Store, path: Path) -> Facts:
+def details(store: Store, dataset: Dataset) -> Facts:
     """All of a version that its manifest, its verdict, its reviews and its replay say."""
-    manifest = Manifest.read(path)
+    manifest, path = dataset.manifest, dataset.path
     verdict = read_verdict(path)
     replay = read_report(path)
     decided = history(read_reviews(store.reviews), manifest.content_digest)
     return {
-        **summary(store, path),
+        **_counts(store, path, manifest),
+        "path": dataset.where,
+        "sealed": sealed_at(path),
         "format_version": manifest.format_version,
         "schema": manifest.schema.to_json(),
         "schema_digest": manifest.schema.digest,

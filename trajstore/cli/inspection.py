@@ -11,7 +11,7 @@ from trajstore.cli.options import (
     open_store,
     pass_store,
     reference_argument,
-    version_path,
+    version,
 )
 from trajstore.cli.output import (
     age,
@@ -71,7 +71,9 @@ def _row(facts: dict[str, Any], seconds_since: Any) -> list[str]:  # noqa: ANN40
     ]
 
 
-@click.command(epilog=examples("trajstore inspect expert@v3", "trajstore inspect expert --json"))
+@click.command(
+    epilog=examples("trajstore inspect expert@v3", "trajstore inspect archive:expert@v1 --json")
+)
 @reference_argument()
 @json_option()
 @pass_store
@@ -80,7 +82,7 @@ def inspect(store: str, reference: str, as_json: bool) -> int:
     from trajstore.cli.facts import details
 
     opened = open_store(store)
-    facts = details(opened, version_path(store, reference))
+    facts = details(opened, opened.open(reference, purpose="inspection"))
     if as_json:
         print_json(facts)
         return 0
@@ -214,10 +216,8 @@ def du(store: str, reference: str | None, as_json: bool) -> int:
     opened = open_store(store)
     if reference is None:
         return _du_store(opened, as_json=as_json)
-    from trajstore.manifest import Manifest
-
     used: Counter[str] = Counter()
-    for path, record in Manifest.read(version_path(store, reference)).files.items():
+    for path, record in version(store, reference).manifest.files.items():
         used[_owner(path)] += record.size
     if as_json:
         print_json(dict(used))

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trajstore.cli.options import examples, json_option, pass_store, reference_argument
+from trajstore.cli.options import (
+    archive_place,
+    examples,
+    is_elsewhere,
+    json_option,
+    pass_store,
+    reference_argument,
+)
 from trajstore.cli.output import chip, plain, print_json, print_line, print_table
 from trajstore.cli.places import dry_run_option, open_store, reviews_option
 
@@ -46,17 +53,18 @@ def validate(
 ) -> int:
     """Run every check on REF and put the verdict beside it; exit status 1 unless validated.
 
-    With --dry-run the checks run, but no verdict is written.
+    With --dry-run, and for a version in the archive or at a URL, the checks run, but no verdict
+    is written.
     """
-    from trajstore.dataset import Dataset
     from trajstore.governance import judge
     from trajstore.reviews import effective_status, read_reviews
     from trajstore.validation import validate as check
 
-    opened = open_store(store, reviews=reviews)
-    path = opened.path(reference)
-    contract = _contract(opened, path, contract_path)
-    report = check(Dataset.open(path), contract) if dry_run else judge(path, contract)
+    opened = open_store(store, archive=archive_place(store), reviews=reviews)
+    dataset = opened.open(reference, purpose="inspection")
+    contract = _contract(opened, dataset.path, contract_path)
+    looking = dry_run or is_elsewhere(reference)
+    report = check(dataset, contract) if looking else judge(dataset.path, contract)
     status = effective_status(report.status, read_reviews(opened.reviews), report.digest)
     if as_json:
         print_json(report.to_json() | {"effective_status": status.value})

@@ -1,5 +1,6 @@
 """Arguments and options that several commands share, and the store that they mean."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from trajstore.dataset import Dataset
     from trajstore.store import Store
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -35,16 +37,40 @@ def reviews_file(store: str) -> Path:
     return Path(store).parent / "reviews.json"
 
 
-def archive_folder(store: str) -> Path:
-    """The archive, where none is named: beside the store."""
-    return Path(store).parent / "archive"
+def archive_place(store: str) -> Path | str:
+    """The archive: as ``TRAJSTORE_ARCHIVE`` says, else beside the store."""
+    return os.environ.get("TRAJSTORE_ARCHIVE") or Path(store).parent / "archive"
 
 
 def open_store(store: str) -> "Store":
     """The store in a folder, with the reviews and the archive beside it."""
     from trajstore.store import Store
 
-    return Store(store, archive=archive_folder(store), reviews=reviews_file(store))
+    return Store(store, archive=archive_place(store), reviews=reviews_file(store))
+
+
+def version(store: str, reference: str) -> "Dataset":
+    """The version that is meant, for looking at it: in the store, the archive, or at a URL.
+
+    Raises:
+        NameRefusedError: if the reference is malformed.
+        NotFoundError: if there is no such version.
+        ArchiveError: if its pack is not the one that was archived.
+    """
+    return open_store(store).open(reference, purpose="inspection")
+
+
+def is_elsewhere(reference: str) -> bool:
+    """Whether a reference means a version in the archive or at a URL, where nothing is written.
+
+    Raises:
+        NameRefusedError: if the reference is malformed.
+    """
+    from trajstore.location import is_url
+    from trajstore.names import parse_reference
+
+    wanted = parse_reference(reference)
+    return wanted.archived or is_url(wanted.location)
 
 
 def version_path(store: str, reference: str) -> Path:
@@ -52,14 +78,6 @@ def version_path(store: str, reference: str) -> Path:
 
     Raises:
         NameRefusedError: if the reference is malformed.
-        NotFoundError: if there is no such version, or it lies in the archive.
+        NotFoundError: if there is no such version, or it lies elsewhere.
     """
-    from trajstore.errors import NotFoundError
-    from trajstore.names import parse_reference
-
-    if parse_reference(reference).archived:
-        raise NotFoundError(
-            f"{reference}: expected a version in the store, got one in the archive; "
-            "bring it back with 'trajstore restore'"
-        )
     return open_store(store).path(reference)

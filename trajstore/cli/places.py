@@ -1,5 +1,6 @@
 """Options that the commands of governance share, and the store that they stand for."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -35,7 +36,9 @@ def dry_run_option() -> Decorator:
     return click.option("--dry-run", is_flag=True, help="Print the decision and stop.")
 
 
-def open_store(root: str, *, archive: str | None = None, reviews: str | None = None) -> "Store":
+def open_store(
+    root: str, *, archive: Path | str | None = None, reviews: str | None = None
+) -> "Store":
     """Return the store with what the options say."""
     from trajstore.store import Store
 

@@ -13,7 +13,6 @@ from trajstore.cli.options import examples, open_store, pass_store, reference_ar
 from trajstore.cli.output import print_line, size
 from trajstore.cli.replaying import progress
 from trajstore.cli.watching import Range, play_in_terminal, write_media
-from trajstore.dataset import Dataset
 from trajstore.errors import NotFoundError, ReplayError
 from trajstore.manifest import Status
 from trajstore.names import parse_reference
@@ -30,6 +29,7 @@ EPILOG = examples(
     "trajstore play expert@v3 --against expert@v4",
     "trajstore play expert@v3#17 --against expert@v3#40",
     "trajstore play expert --episode 17 --terminal",
+    "trajstore play archive:expert@v1",
 )
 OUT = Path("play")
 
@@ -135,15 +135,15 @@ def open_reference(store: str, text: str) -> Opened:
     found = re.fullmatch(r"(.+)#(\d+)", text)
     reference, episode = (found[1], int(found[2])) if found else (text, None)
     shelf = open_store(store)
-    path = shelf.path(reference)
-    dataset = Dataset.open(path)
+    dataset = shelf.open(reference, purpose="inspection")
+    path, status = dataset.path, shelf.status_of_dataset(dataset)
     parsed = parse_reference(str(reference))
     inside = parsed.location is None or path.parent.parent.resolve() == Path(store).resolve()
     about = About(
         name=path.parent.name if inside else path.name,
         version=path.name if inside else "",
-        status=shelf.status_of(path).value,
-        reasons=_reasons(path, shelf.status_of(path)),
+        status=status.value,
+        reasons=_reasons(path, status),
         replay=read_report(path),
     )
     opened = Opened(Recorded(dataset), about, episode)

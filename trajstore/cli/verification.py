@@ -8,9 +8,11 @@ import click
 
 from trajstore.cli.options import (
     examples,
+    is_elsewhere,
     json_option,
     pass_store,
     reference_argument,
+    version,
     version_path,
 )
 from trajstore.cli.output import is_interactive, plain, print_json, print_line, print_table, size
@@ -27,6 +29,8 @@ FAULTY = 1
         "trajstore verify expert@v3",
         "trajstore verify data/current/expert --deep",
         "trajstore verify expert@v3 --replay 20",
+        "trajstore verify archive:expert@v1",
+        "trajstore verify s3://bucket/folder/expert/v1",
     )
 )
 @reference_argument()
@@ -47,15 +51,25 @@ def verify(
     Exit status 1 says that there are findings, or that an episode plays differently.
     Only --replay writes: its report, beside the version.
     """
-    path = version_path(store, reference)
-    findings = _verified(path, deep=deep, quiet=as_json)
+    if is_elsewhere(reference):
+        if replaying["replay"] is not None:
+            raise click.UsageError(
+                f"--replay: expected a version in a folder here, got {reference}; restore or copy "
+                "it first"
+            )
+        dataset = version(store, reference)
+        path, where = dataset.path, dataset.where
+        findings = dataset.findings(deep=deep)
+    else:
+        path = version_path(store, reference)
+        where, findings = str(path), _verified(path, deep=deep, quiet=as_json)
     report = None
     if replaying["replay"] is not None and not findings:
         report = replay_command(path, **replaying)
     if as_json:
         found = [finding.to_json() for finding in findings]
         replayed = None if report is None else report.to_json()
-        print_json({"path": str(path), "findings": found, "replay": replayed})
+        print_json({"path": where, "findings": found, "replay": replayed})
     else:
         _print(reference, findings)
         if report is not None:

@@ -1,6 +1,7 @@
 """The life of a dataset's versions: judged, published, reviewed, rotated, archived, restored."""
 
 from trajstore.governance.judging import judge, review
+from trajstore.governance.looking import look, status_of
 from trajstore.governance.moving import finish, restore
 from trajstore.governance.place import Place
 from trajstore.governance.publishing import Published, preview, publish
@@ -11,10 +12,12 @@ __all__ = [
     "Published",
     "finish",
     "judge",
+    "look",
     "plan",
     "preview",
     "publish",
     "restore",
     "review",
     "rotate",
+    "status_of",
 ]

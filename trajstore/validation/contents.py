@@ -12,7 +12,6 @@ from trajstore.dataset import Dataset
 from trajstore.episode import Episode, row_bytes
 from trajstore.errors import SchemaError
 from trajstore.findings import Finding, Severity
-from trajstore.integrity import verify
 from trajstore.manifest import content_digest
 from trajstore.schema import Axis, EpisodeSchema
 from trajstore.statistics import NARROW_ROW_BYTES, measure
@@ -21,7 +20,7 @@ from trajstore.statistics import NARROW_ROW_BYTES, measure
 def integrity(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
     """Every file is there, of its size and digest, and there is no other."""
     del contract
-    yield from verify(dataset.path)
+    yield from dataset.findings()
 
 
 def contents(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
