@@ -32,6 +32,7 @@ from pipelines.comparison.ratios import (
     questions,
 )
 from pipelines.comparison.scenarios import held_out, scenario_table
+from pipelines.env.scenarios import held_out_families
 from pipelines.params import read_section
 from pipelines.report.page import write_report
 from pipelines.runlog import RunError, check
@@ -69,7 +70,7 @@ class CompareParams:
     hold: int = 2
     resamples: int = 10_000
     seed: int = 0
-    held_out: tuple[str, ...] = ()
+    held_out: tuple[str, ...] = field(default_factory=held_out_families)
     few: str = "few_10"
     arms: Mapping[str, str] = field(default_factory=lambda: dict(ARMS))
     expert: str = "data/models/expert"
@@ -122,7 +123,7 @@ def compare(params: CompareParams, inputs: Inputs) -> dict[str, Any]:
     report: dict[str, Any] = {
         "version": 1,
         "settings": json.loads(json.dumps(asdict(params))),
-        "arms": {name: arm_facts(arm) for name, arm in arms.items()},
+        "arms": {name: arm_facts(arm, scenarios[name]) for name, arm in arms.items()},
         "matched": matched(finetune, baseline, gate, hold),
         "ratio": {
             question.name: answer(question, arms, hold=hold, draws=draws)
@@ -139,8 +140,8 @@ def compare(params: CompareParams, inputs: Inputs) -> dict[str, Any]:
         "better_than_teacher": better_than_teacher(finetune, expert, scenarios["finetune"], draws)
         if expert
         else {"reason": "no expert was given"},
-        "scenarios": scenario_table(arms, expert, params.held_out, draws),
-        "held_out": held_out(arms, params.held_out, draws),
+        "scenarios": scenario_table(arms, expert, params.held_out),
+        "held_out": held_out(arms, expert, params.held_out, draws),
         "costs": costs(
             arms,
             gate,
@@ -149,7 +150,7 @@ def compare(params: CompareParams, inputs: Inputs) -> dict[str, Any]:
             draws=draws,
         ),
         "curves": curves(arms, draws),
-        "metrics": metric_summaries(arms, draws),
+        "metrics": metric_summaries(arms, scenarios, draws),
         "inputs": digests_of(inputs),
     }
     report["notes"] = notes_on(report)

@@ -8,7 +8,9 @@ import numpy as np
 
 from pipelines.actor import Actor
 from pipelines.env.config import EnvConfig
-from pipelines.env.rollout import Row, rollout
+from pipelines.env.rollout import Row, record_rollout, rollout
+from pipelines.env.scenarios import held_out_names
+from trajstore.episode import Episode
 
 EVALUATION_SEEDS = 1_000_000
 """Seeds of evaluation episodes start here and end before those of recorded ones."""
@@ -46,6 +48,24 @@ def tracking_episodes(scenarios: Sequence[str], *, each: int) -> list[tuple[str,
 def judging_episodes(scenarios: Sequence[str], *, each: int) -> list[tuple[str, int]]:
     """Episodes of the gate and of every final evaluation; they choose nothing."""
     return episode_list(scenarios, each=each, first_seed=EVALUATION_SEEDS + 200_000)
+
+
+def held_out_episodes(*, each: int) -> list[tuple[str, int]]:
+    """Episodes of the scenarios for evaluation only, which a finished policy meets first here."""
+    return episode_list(held_out_names(), each=each, first_seed=EVALUATION_SEEDS + 300_000)
+
+
+def judged(
+    actor: Actor, scenarios: Sequence[str], *, each: int, config: EnvConfig
+) -> list[Episode]:
+    """Play the final evaluation of a policy: the judging episodes, and behind them the held-out.
+
+    The two lists are played apart, so that no episode of the first depends on the second.
+    """
+    ordinary = judging_episodes(scenarios, each=each)
+    return record_rollout(actor, ordinary, config) + record_rollout(
+        actor, held_out_episodes(each=each), config
+    )
 
 
 def summary(outcomes: Sequence[Row]) -> dict[str, Any]:

@@ -13,11 +13,11 @@ from loguru import logger
 from pipelines.contract import contract_of
 from pipelines.env.config import ENV_VERSION
 from pipelines.env.make import make_vec_env
-from pipelines.env.rollout import record_rollout
 from pipelines.env.scenarios import scenario_names
 from pipelines.env.schema import episode_schema
 from pipelines.evaluation import (
     evaluate,
+    judged,
     judging_episodes,
     selection_episodes,
     tracking_episodes,
@@ -127,9 +127,8 @@ def run(
     actor, config = load_policy(out / best).actor, env.config()
     scenarios = env.scenarios or scenario_names()
     tracked = tracking_episodes(scenarios, each=evaluation.track_each)
-    judged = judging_episodes(scenarios, each=evaluation.judge_each)
     baseline = load_baseline()
-    episodes = record_rollout(actor, judged, config)
+    episodes = judged(actor, scenarios, each=evaluation.judge_each, config=config)
     write_episodes(out, [episode_row(episode, baseline) for episode in episodes])
     manifest: dict[str, Any] = {
         "id": f"expert-{rows[decision.best]['policy'][:12]}",

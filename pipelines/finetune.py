@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from pipelines.contract import check_contract, contract_of
 from pipelines.env.config import ENV_VERSION
 from pipelines.env.make import make_vec_env
-from pipelines.env.rollout import record_rollout
 from pipelines.env.scenarios import scenario_names
 from pipelines.env.schema import episode_schema
-from pipelines.evaluation import evaluate, judging_episodes, tracking_episodes
+from pipelines.evaluation import evaluate, judged, tracking_episodes
 from pipelines.fanout import run_tasks
 from pipelines.inputs import code_digest, drop_other_seeds, is_finished, start_afresh
 from pipelines.params import ParamsError, read_section
@@ -93,8 +92,8 @@ def _train_and_judge(task: Task, training: Training) -> int:
     if not target.exists():
         save_policy(model.average, target, architecture=architecture, contract=contract)
     scenarios = task.env.scenarios or scenario_names()
-    judged = judging_episodes(scenarios, each=task.evaluation.judge_each)
-    episodes = record_rollout(load_policy(target).actor, judged, config)
+    actor, each = load_policy(target).actor, task.evaluation.judge_each
+    episodes = judged(actor, scenarios, each=each, config=config)
     baseline = load_baseline()
     write_episodes(task.folder, [episode_row(episode, baseline) for episode in episodes])
     return model.num_timesteps

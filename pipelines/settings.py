@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from pipelines.env.config import EnvConfig, RewardWeights
+from pipelines.env.scenarios import held_out_names
+from pipelines.params import ParamsError
 from pipelines.ppo import Guards, PpoParams
 from pipelines.training import Budget
 
@@ -15,14 +17,25 @@ class EnvParams:
     Attributes:
         horizon: steps after which an episode is truncated.
         goal_radius: metres.
-        scenarios: ``family/density`` names; empty means all.
+        scenarios: ``family/density`` names; empty means all but those for evaluation only.
         reward: its weights.
+
+    Raises:
+        ParamsError: a scenario is for evaluation only.
     """
 
     horizon: int
     goal_radius: float
     scenarios: tuple[str, ...]
     reward: RewardWeights
+
+    def __post_init__(self) -> None:
+        reserved = sorted(set(self.scenarios) & set(held_out_names()))
+        if reserved:
+            raise ParamsError(
+                "params: env.scenarios: expected scenarios that may be trained on, got "
+                f"{reserved[0]!r}, which is for evaluation only; take it out"
+            )
 
     def config(self) -> EnvConfig:
         """As the environment takes it."""
@@ -74,7 +87,8 @@ class EvaluationParams:
 
     Attributes:
         track_each: episodes a scenario at every evaluation during online training.
-        judge_each: episodes a scenario at the gate and at the end of every run.
+        judge_each: episodes a scenario at the gate and at the end of every run, where the
+            scenarios for evaluation only are played beside the others.
     """
 
     track_each: int

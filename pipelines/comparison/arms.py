@@ -165,6 +165,8 @@ class Expert:
         episodes: by (scenario, seed); empty where only the rates are known.
         steps: environment steps that training it took, all seeds; ``None`` if unknown.
         files: SHA-256 of what was read.
+        counted: scenarios of its episodes that count towards its rates.
+        tracking: its rates on the episodes of every evaluation; ``None`` if unknown.
     """
 
     success: float
@@ -172,6 +174,7 @@ class Expert:
     episodes: Mapping[Key, Row]
     steps: int | None
     files: Mapping[str, str]
+    counted: frozenset[str] = frozenset()
     tracking: Target | None = None
 
     @property
@@ -209,6 +212,7 @@ def load_expert(folder: Path, *, leave_out: Sequence[str] = ()) -> Expert:
         episodes={(row["scenario"], int(row["seed"])): row for row in rows},
         steps=steps,
         files=digests(folder),
+        counted=frozenset(row["scenario"] for row in counted),
         tracking=_tracking(document),
     )
 

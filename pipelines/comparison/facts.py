@@ -23,16 +23,16 @@ class Inputs:
     dataset: Mapping[str, Any] | None
 
 
-def arm_facts(arm: Arm) -> dict[str, Any]:
-    """Seeds, budgets and evaluation sizes of an arm."""
+def arm_facts(arm: Arm, scenarios: Sequence[str]) -> dict[str, Any]:
+    """Seeds, budgets and evaluation sizes of an arm; final episodes of the given scenarios."""
     runs = [arm.runs[seed] for seed in arm.seeds]
     return {
         "seeds": arm.seeds,
         "budget_steps": [int(run.evaluations[-1]["steps"]) for run in runs],
         "evaluations": [len(run.evaluations) for run in runs],
         "evaluation_episodes": int(runs[0].evaluations[0]["episodes"]),
-        "final_episodes": len(runs[0].episodes),
-        "families": len({family(key[0]) for key in arm.listed()}),
+        "final_episodes": sum(key[0] in scenarios for key in arm.listed()),
+        "families": len({family(name) for name in scenarios}),
         "notes": [note for run in runs for note in run.record.notes],
     }
 

@@ -163,11 +163,24 @@ def curves(arms: Mapping[str, Arm], draws: Draws) -> dict[str, Any]:
     return result
 
 
-def metric_summaries(arms: Mapping[str, Arm], draws: Draws) -> dict[str, Any]:
-    """Mean, median and p95 of each metric over the final episodes of all seeds of an arm."""
+def metric_summaries(
+    arms: Mapping[str, Arm], scenarios: Mapping[str, Sequence[str]], draws: Draws
+) -> dict[str, Any]:
+    """Mean, median and p95 of each metric over the final episodes of all seeds of an arm.
+
+    Args:
+        arms: that were run.
+        scenarios: which count, by arm.
+        draws: for the intervals.
+    """
     result: dict[str, Any] = {}
     for name, arm in arms.items():
-        rows = [row["metrics"] for seed in arm.seeds for row in arm.runs[seed].episodes.values()]
+        rows = [
+            row["metrics"]
+            for seed in arm.seeds
+            for key, row in arm.runs[seed].episodes.items()
+            if key[0] in scenarios[name]
+        ]
         result[name] = {}
         for metric in sorted(rows[0]):
             values = np.array([row[metric] for row in rows if row.get(metric) is not None])
@@ -222,7 +235,7 @@ def _crossed(
         taught = np.array([float(expert.episodes[key][rate]) for key in keys])
         return (float(rows.mean()), means), (float(taught.mean()), counts @ taught / len(taught))
     level = float(getattr(expert, rate))
-    known = [float(row[rate]) for row in expert.episodes.values()]
+    known = [float(r[rate]) for key, r in expert.episodes.items() if key[0] in expert.counted]
     if not known:
         return (float(rows.mean()), means), (level, np.full(draws.resamples, level))
     taught = np.array(known)

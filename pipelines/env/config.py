@@ -82,7 +82,7 @@ class EnvConfig:
     """Which scenarios are played, what is observed, when an episode ends, what is rewarded.
 
     Attributes:
-        scenarios: names ``family/density``; empty means all thirty.
+        scenarios: names ``family/density``; empty means all but those for evaluation only.
         observation: ``vector`` is ``float32[56]``; ``grid`` adds ``uint8[64, 64]``.
         horizon: steps after which an episode is truncated.
         goal_radius: metres between centre and goal that count as arrived.

@@ -6,7 +6,8 @@ import numpy as np
 
 from pipelines.env import physics
 from pipelines.env.config import GRID_CELLS, OBSERVATION_SIZE, EnvConfig
-from pipelines.env.scenarios import Scenario, find_scenario, place, scenario_names
+from pipelines.env.placement import place
+from pipelines.env.scenarios import Scenario, find_scenario, scenario_names
 from pipelines.env.state import empty_worlds
 
 Observation = np.ndarray | dict[str, np.ndarray]
@@ -14,7 +15,7 @@ Observation = np.ndarray | dict[str, np.ndarray]
 
 
 def scenarios_of(config: EnvConfig) -> tuple[Scenario, ...]:
-    """The scenarios that a configuration names, all of them if it names none.
+    """The scenarios that a configuration names; if none, all but those for evaluation only.
 
     Raises:
         ValueError: a name that does not exist.

@@ -177,12 +177,12 @@ def _ratio_series(report: Report) -> list[tuple[str, str]]:
 def _held_out(part: Report) -> str:
     if part["reason"] is not None:
         return "" if not part["families"] else f"<p class='soft'>{escape(part['reason'])}.</p>"
-    rates = {name: part["final"][name]["success"] for name in ("finetune", "baseline")}
     names = ", ".join(part["families"]).replace("_", " ")
     return (
-        f"<p>In the held-out family {escape(names)}, which no training and no demonstration "
-        f"showed, fine-tuned policies succeed in {tables.interval(rates['finetune'])}, those "
-        f"trained from scratch in {tables.interval(rates['baseline'])} of the episodes.</p>"
+        f"<h3>What nobody was trained on</h3><p>No training and no demonstration showed the family "
+        f"{escape(names)}; it was played in {part['episodes']} episodes when the finished policies "
+        f"were judged, and counts nowhere else on this page.</p>"
+        f"<div class='wide card'>{tables.held_out(part)}</div>"
     )
 
 

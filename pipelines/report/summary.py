@@ -3,11 +3,18 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pipelines.comparison.goals import STATUS_WORDS, ratio_text
+from pipelines.comparison.goals import STATUS_WORDS, points, ratio_text
+from pipelines.comparison.performance import RATES
 from pipelines.report.figures import arm_words, in_order
-from pipelines.report.tables import ACCOUNT_WORDS, RATIO_WORDS, difference_words
+from pipelines.report.tables import ACCOUNT_WORDS, RATIO_WORDS, difference_words, points_text
 
 Report = Mapping[str, Any]
+
+FLAG_RULE = (
+    "`regression`: success fell against training from scratch by 5 points or more and beyond "
+    "chance, with seeds and episodes drawn anew and all scenarios corrected for together (Holm, "
+    "5 %). `watch`: it fell by as much, and chance could explain it."
+)
 
 
 def summary(report: Report) -> str:
@@ -43,6 +50,7 @@ def summary(report: Report) -> str:
         "## Final performance",
         difference_words(report),
         _table(("arm", "success", "collisions"), final),
+        *_held_out(report["held_out"]),
         "## Cost accounts",
         _table(
             ("account", "ratio", "seeds", "never arrived"),
@@ -53,12 +61,13 @@ def summary(report: Report) -> str:
         ),
         "## Scenarios to look at",
         _table(
-            ("scenario", "from scratch", "fine-tuned", "flag"),
+            ("scenario", "from scratch", "fine-tuned", "difference", "flag"),
             (
                 (
                     row["scenario"],
                     f"{row['baseline']['success'] * 100:.0f} %",
                     f"{row['finetune']['success'] * 100:.0f} %",
+                    points(row["difference"]["estimate"]),
                     row["flag"],
                 )
                 for row in flagged
@@ -66,11 +75,37 @@ def summary(report: Report) -> str:
         )
         if flagged
         else "None is flagged.",
+        FLAG_RULE,
         *([] if not report["notes"] else ["## Notes", *(f"- {note}" for note in report["notes"])]),
         "![Learning curves](curves.png)",
         "![Ratio over targets](ratio_over_targets.png)",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _held_out(part: Report) -> list[str]:
+    """The held-out families, where they were played."""
+    if part["reason"] is not None:
+        return []
+    rows: list[tuple[str, ...]] = [
+        (
+            arm_words(name),
+            _share(part["final"][name]["success"]),
+            _share(part["final"][name]["collision"]),
+        )
+        for name in ("baseline", "finetune")
+    ]
+    if part["expert"]:
+        shares = (f"{part['expert'][rate] * 100:.1f} %" for rate in RATES)
+        rows.append(("expert (teacher)", *shares))
+    changes = (points_text(part["difference"][rate]) for rate in RATES)
+    rows.append(("pre-trained minus from scratch", *changes))
+    return [
+        "## Held out",
+        f"{part['episodes']} episodes of {', '.join(part['families'])}, which no training and no "
+        "demonstration showed; they count nowhere else.",
+        _table(("arm", "success", "collisions"), rows),
+    ]
 
 
 def metrics(report: Report) -> dict[str, Any]:
@@ -85,6 +120,9 @@ def metrics(report: Report) -> dict[str, Any]:
     teacher = report["better_than_teacher"]
     numbers["teacher.collision_ratio"] = teacher.get("collision_ratio", {}).get("estimate")
     numbers["dip.change"] = report["no_dip"]["change"]
+    for arm, rates in report["held_out"].get("final", {}).items():
+        for rate, part in rates.items():
+            numbers[f"held_out.{arm}.{rate}"] = part["estimate"]
     numbers["scenarios.regressions"] = sum(
         row["flag"] == "regression" for row in report["scenarios"]
     )

@@ -5,6 +5,7 @@ from html import escape
 from typing import Any
 
 from pipelines.comparison.goals import STATUS_WORDS, points, ratio_text
+from pipelines.comparison.performance import RATES
 from pipelines.metrics import METRICS
 from pipelines.report.charts import share_text
 from pipelines.report.figures import arm_words, in_order
@@ -119,6 +120,22 @@ def final(report: Report) -> str:
     return table(["Arm", "#Success", "#Collisions"], rows)
 
 
+def held_out(part: Report) -> str:
+    """Success and collisions in the held-out families, and what pre-training changed there."""
+    words = {"finetune": arm_words("finetune"), "baseline": arm_words("baseline")}
+    rows: list[tuple[str, ...]] = [
+        (escape(words[name]), interval(rates["success"]), interval(rates["collision"]))
+        for name, rates in ((key, part["final"][key]) for key in words)
+    ]
+    if part["expert"]:
+        shares = (f"{part['expert'][rate] * 100:.1f} %" for rate in ("success", "collision"))
+        rows.append(("expert (teacher)", *shares))
+    change = part["difference"]
+    gaps = (small_ends(points_text(change[rate])) for rate in RATES)
+    rows.append(("difference of the two arms", *gaps))
+    return table(["Held out", "#Success", "#Collisions"], rows)
+
+
 def interval(part: Report) -> str:
     """A share with its interval, in per cent."""
     text = f"{part['estimate'] * 100:.1f} %"
@@ -128,19 +145,19 @@ def interval(part: Report) -> str:
 
 
 def scenarios(report: Report) -> str:
-    """A heat table: success of expert, scratch, clone and fine-tuned in each scenario."""
+    """A heat table: success of expert, scratch, fine-tuned and clone in each scenario."""
     return table(
-        ["Scenario", "#Expert", "#Scratch", "#Clone", "#Fine-tuned", "#Gain over scratch", ""],
+        ["Scenario", "#Expert", "#Scratch", "#Fine-tuned", "#Gain over scratch", "", "#Clone"],
         [
             (
                 f"<td class='nowrap'>{escape(row['scenario'].replace('_', ' '))}</td>",
                 heat(row["expert"]),
                 heat(row["baseline"]),
-                heat(row["clone"]),
                 heat(row["finetune"]),
                 gain(row["difference"]),
                 (pill(row["flag"]) if row["flag"] else "")
                 + (pill("held", "held out") if row["held_out"] else ""),
+                heat(row["clone"]),
             )
             for row in sorted(report["scenarios"], key=_place)
         ],
@@ -251,6 +268,11 @@ def difference_words(report: Report) -> str:
         f"{points(collision['estimate'])} of collisions{_ends(collision)}; a pre-trained run beats "
         f"a run from scratch with a probability of {chance * 100:.0f} % (ties count half)."
     )
+
+
+def points_text(part: Report) -> str:
+    """A difference of shares in points, with its interval."""
+    return points(part["estimate"]) + _ends(part)
 
 
 def _ends(part: Report) -> str:

@@ -1,6 +1,7 @@
 """A comparison says what its runs say: matched, censored, bounded, and against fixed goals."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +13,17 @@ from pipelines.compare import CompareParams, compare, load, main
 from pipelines.comparison.arms import load_arm
 from pipelines.comparison.goals import MET, MISSED, NOT_SHOWN, at_most
 from pipelines.comparison.ratios import Draws
-from pipelines.comparison.scenarios import flag_of
 from pipelines.params import read_section
-from pipelines.runlog import RunError, RunRecord, RunStatus, check, read_run, write_run
-from pipelines.stats import Estimate
+from pipelines.runlog import (
+    RunError,
+    RunRecord,
+    RunStatus,
+    check,
+    read_episodes,
+    read_run,
+    write_episodes,
+    write_run,
+)
 from tests.pipelines import runs
 
 SMALL = ("blind_corner/low", "crowd_navigation/high")
@@ -197,19 +205,44 @@ def test_a_goal_is_met_only_where_the_bound_allows_it(
     assert at_most(value, 0.7, bound) == verdict
 
 
-@pytest.mark.parametrize(
-    ("difference", "shift", "flag"),
-    [
-        (Estimate(-0.1, -0.2, -0.01), None, "regression"),
-        (Estimate(0.1, 0.0, 0.2), Estimate(-0.1, -0.2, -0.05), "regression"),
-        (Estimate(-0.06, -0.2, 0.1), None, "watch"),
-        (Estimate(-0.01, -0.1, 0.1), Estimate(0.0, 0.0, 0.0), None),
-    ],
-)
-def test_a_scenario_is_flagged_where_success_fell(
-    difference: Estimate, shift: Estimate | None, flag: str | None
+def test_held_out_families_are_reported_and_change_no_other_number(
+    params: CompareParams, report: dict, root: Path, tmp_path: Path
 ) -> None:
-    assert flag_of(difference, shift) == flag
+    arms = {}
+    for name in ("baseline", "finetune", "control", "few_10"):
+        arms[name] = str(shutil.copytree(root / name, tmp_path / name))
+        for folder in (tmp_path / name).iterdir():
+            add_held_out(folder, success=name == "finetune")
+    taught = shutil.copytree(root / "expert", tmp_path / "expert")
+    add_held_out(taught, success=True)
+    chosen = replace(params, arms=arms, expert=str(taught))
+    found = compare(chosen, load(chosen))
+    check(found, "comparison", where="comparison")
+    part = found["held_out"]
+    assert (part["reason"], part["families"], part["episodes"]) == (None, [HELD.split("/")[0]], 4)
+    assert part["final"]["finetune"]["success"]["estimate"] == 1.0
+    assert part["final"]["baseline"]["success"]["estimate"] == 0.0
+    assert part["difference"]["success"] == {"estimate": 1.0, "low": 1.0, "high": 1.0}
+    assert part["expert"] == {"success": 1.0, "collision": 0.0}
+    assert [row["scenario"] for row in found["scenarios"] if row["held_out"]] == [HELD]
+    counted = ("ratio", "over_targets", "arms", "final", "contrast", "better_than_teacher", "area",
+               "no_dip", "costs", "curves", "metrics", "goals", "headline")  # fmt: skip
+    for name in counted:
+        assert found[name] == report[name], name
+
+
+HELD = "pedestrian_overtaking/high"
+
+
+def add_held_out(folder: Path, *, success: bool) -> None:
+    """Four episodes more at the end of a run."""
+    end = "goal" if success else "timeout"
+    more = [runs.episode_row(HELD, 1_300_000 + turn, end) for turn in range(4)]
+    write_episodes(folder, [*read_episodes(folder), *more])
+
+
+def test_without_held_out_episodes_the_report_says_so(report: dict) -> None:
+    assert report["held_out"]["reason"] == "no final episode is of a held-out family"
 
 
 def test_each_estimate_has_a_generator_of_its_own() -> None:

@@ -8,10 +8,10 @@ import yaml
 
 from pipelines import expert
 from pipelines.approved import read_expert
-from pipelines.env.scenarios import scenario_names
+from pipelines.env.scenarios import held_out_names, scenario_names
 from pipelines.params import ParamsError
 from pipelines.policy import load_policy
-from pipelines.runlog import RunStatus, read_run
+from pipelines.runlog import RunStatus, read_episodes, read_run
 from pipelines.settings import Gate
 from tests.pipelines import tiny
 from trajstore.files import read_json
@@ -35,6 +35,15 @@ def test_a_promoted_expert_is_approved_and_its_policy_is_the_one_named(tmp_path:
     assert told == read_json(tmp_path / "expert/manifest.json")
     assert policy.digest == manifest["policy"]
     assert read_run(tmp_path / "expert/seed_1").status is RunStatus.COMPLETED
+
+
+def test_held_out_scenarios_are_judged_but_neither_choose_nor_promote(tmp_path: Path) -> None:
+    manifest = run(tmp_path / "expert")
+    names = [row["scenario"] for row in read_episodes(tmp_path / "expert")]
+    assert names == [*tiny.SCENARIOS, *held_out_names()]
+    for part in (*manifest["seeds"], manifest["tracking"]):
+        assert set(part["by_scenario"]) == set(tiny.SCENARIOS)
+        assert part["episodes"] == len(tiny.SCENARIOS)
 
 
 def test_a_starved_expert_gives_exit_1_and_a_diagnosis(

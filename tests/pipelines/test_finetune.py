@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pipelines import finetune, training
+from pipelines.env.scenarios import held_out_names
 from pipelines.finetune import Task, World, demonstration_batches, read_world, train_seed
 from pipelines.params import ParamsError
 from pipelines.policy import load_policy
@@ -37,11 +38,23 @@ def test_a_run_leaves_what_a_comparison_reads_and_is_not_trained_twice(tmp_path:
     assert (record.status, record.steps, list(record.notes)) == (RunStatus.COMPLETED, 48, [])
     steps = [row["steps"] for row in read_evaluations(tmp_path / "run")]
     assert steps == [0, 16, 32, 48]
-    assert len(read_episodes(tmp_path / "run")) == len(tiny.SCENARIOS)
+    assert len(read_episodes(tmp_path / "run")) == len(tiny.SCENARIOS) + len(held_out_names())
     load_policy(tmp_path / "run/policy")
     before = tiny.contents(tmp_path / "run")
     assert train_seed(task(tmp_path / "run")) == "baseline seed 1: finished before"
     assert tiny.contents(tmp_path / "run") == before
+
+
+def test_held_out_scenarios_are_played_at_the_end_of_a_run_and_never_before(
+    tmp_path: Path,
+) -> None:
+    train_seed(task(tmp_path / "run"))
+    rows = read_episodes(tmp_path / "run")
+    names = [row["scenario"] for row in rows]
+    assert names == [*tiny.SCENARIOS, *held_out_names()]
+    assert [row["seed"] for row in rows[:2]] == [1_200_000, 1_200_001]
+    for row in read_evaluations(tmp_path / "run"):
+        assert set(row["by_scenario"]) == set(tiny.SCENARIOS)
 
 
 def test_the_start_and_the_dataset_are_inputs_of_a_run(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from pipelines import record
 from pipelines.approved import read_expert
+from pipelines.env.scenarios import scenario_names
 from pipelines.evaluation import COLLECTION_SEEDS, episode_list
 from tests.pipelines import tiny
 from trajstore.dataset import Dataset
@@ -32,6 +33,12 @@ def recorded(expert: Path, out: Path, **changes: object) -> str:
     """Content digest of a version recorded with other parameters."""
     record.run(replace(tiny.RECORD, **changes), tiny.ENV, expert, out)  # type: ignore[arg-type]
     return Dataset.open(out).manifest.content_digest
+
+
+def test_what_is_held_out_is_never_demonstrated(expert: Path, tmp_path: Path) -> None:
+    env = replace(tiny.ENV, scenarios=(), horizon=5)
+    record.run(replace(tiny.RECORD, each=1), env, expert, tmp_path / "v")
+    assert sorted(Dataset.open(tmp_path / "v").episodes["scenario"]) == sorted(scenario_names())
 
 
 def test_each_episode_is_recorded_once_in_its_order(expert: Path, tmp_path: Path) -> None:

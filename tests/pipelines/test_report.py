@@ -95,6 +95,28 @@ def test_the_page_states_headline_goals_and_every_scenario(report: dict) -> None
         assert name.replace("_", " ") in text
 
 
+def test_page_summary_and_metrics_show_the_held_out_family(report: dict) -> None:
+    part = report["held_out"]
+    text = page(report).replace("\u00a0%", " %")
+    for rates in part["final"].values():
+        assert f"{rates['success']['estimate'] * 100:.1f} %" in text
+    assert "No training and no demonstration showed the family new" in text
+    assert "held out</span>" in text
+    written = summary(report)
+    section = written.split("## Held out")[1].split("##")[0]
+    for words in ("PPO from scratch", "pre-trained", "expert (teacher)", "minus from scratch"):
+        assert words in section
+    assert f"{part['expert']['success'] * 100:.1f} %" in section
+    assert "points [" in section
+    found = metrics(report)
+    assert found["held_out.finetune.success"] == (part["final"]["finetune"]["success"]["estimate"])
+
+
+def test_the_table_states_the_rule_of_its_flags(report: dict) -> None:
+    assert "corrected for all 3 scenarios together (Holm)" in page(report)
+    assert "all scenarios corrected for together (Holm, 5 %)" in summary(report)
+
+
 def test_the_page_is_the_same_after_a_round_trip_through_json(report: dict) -> None:
     again = json.loads(json.dumps(report, sort_keys=True))
     assert page(again) == page(report)

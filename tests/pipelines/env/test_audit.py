@@ -7,7 +7,7 @@ import pytest
 from pipelines.env import audit
 from pipelines.env.audit import Rates, broken
 from pipelines.env.config import EnvConfig
-from pipelines.env.scenarios import scenario_names
+from pipelines.env.scenarios import held_out_names, scenario_names
 
 
 def rate(scenario: str, robot: str, success: float) -> Rates:
@@ -61,3 +61,10 @@ def test_no_episodes_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.slow
 def test_every_scenario_is_sound() -> None:
     assert broken(audit.audit(EnvConfig(), episodes=100, seed=5000)) == []
+
+
+def test_the_held_out_scenarios_are_solvable_and_none_is_trivial() -> None:
+    found = audit.audit(EnvConfig(scenarios=held_out_names()), episodes=200, seed=5000)
+    assert broken(found) == []
+    assert min(one.success for one in found if one.robot == "social_force") >= 0.95
+    assert max(one.success for one in found if one.robot == "straight") < 0.9

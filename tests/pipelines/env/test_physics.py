@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from pipelines.env import kernel, oracle, oracle_sight, sight
 from pipelines.env.config import GRID_CELLS, OBSERVATION_SIZE, Constants, EnvConfig
-from pipelines.env.scenarios import find_scenario, place, scenario_names
+from pipelines.env.placement import place
+from pipelines.env.scenarios import find_scenario, scenario_names
 from pipelines.env.state import STATE, Outcome, empty_worlds
 
 CONSTANTS = EnvConfig().constants()
