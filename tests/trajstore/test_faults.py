@@ -8,8 +8,10 @@ same bytes.
 
 import errno
 import itertools
+import math
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -18,7 +20,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pytest
 
-from tests.trajstore import faults
+from tests.trajstore import faults, power_cuts
 from trajstore.errors import SealedError, StorageError, TrajStoreError
 from trajstore.manifest import Manifest
 from trajstore.writer import write_dataset
@@ -73,10 +75,25 @@ def finish(folder: Path, expected: bytes, extends: bool) -> None:
 
 
 def points(count: int, kinds: int, floor: int) -> list[tuple[int, int]]:
-    """(operation, kind) pairs, evenly spread; at least ``floor`` times the density, or all."""
+    """(operation, kind) pairs, evenly spread; at least ``floor`` times the density, or all.
+
+    The step shares no factor with the number of kinds, so that it comes past each of them.
+    """
     every = [(number, kind) for number in range(1, count + 1) for kind in range(kinds)]
     step = max(1, len(every) // (floor * DENSITY))
+    while math.gcd(step, kinds) > 1:
+        step -= 1
     return every[::step]
+
+
+@pytest.mark.parametrize("kinds", [3, len(ERRORS)])
+def test_a_sweep_of_any_length_tries_every_kind_of_fault_equally_often(kinds: int) -> None:
+    for count in range(100, 400):
+        swept = points(count, kinds, floor=160)
+        tried = Counter(kind for _, kind in swept)
+        assert len(swept) >= 160
+        assert tried.keys() == set(range(kinds))
+        assert max(tried.values()) - min(tried.values()) <= 1
 
 
 @pytest.mark.slow
@@ -84,6 +101,7 @@ def points(count: int, kinds: int, floor: int) -> list[tuple[int, int]]:
 def test_a_kill_at_any_operation_loses_nothing(start: Path, tmp_path: Path, extends: bool) -> None:
     expected, count = reference(start, extends)
     swept = points(count, 3, floor=500)
+    assert {kind for _, kind in swept} == {0, 1, 2}
     for number, kind in swept:
         folder = tmp_path / "killed"
         shutil.copytree(start, folder)
@@ -124,7 +142,9 @@ def test_a_refusal_at_any_operation_is_named_and_survived(
 ) -> None:
     expected, count = reference(start, extends)
     swept = points(count, len(ERRORS), floor=160)
+    assert {ERRORS[kind] for _, kind in swept} == set(ERRORS)
     before = open_files()
+    tried = set()
     for number, kind in swept:
         folder = tmp_path / "refused"
         shutil.copytree(start, folder)
@@ -134,6 +154,7 @@ def test_a_refusal_at_any_operation_is_named_and_survived(
             try:
                 faults.record(folder, acknowledged.append, extends=extends)
             except StorageError as error:
+                tried.add(ERRORS[kind])
                 assert errno.errorcode[ERRORS[kind]] in str(error) or "earlier failure" in str(
                     error
                 )
@@ -141,6 +162,7 @@ def test_a_refusal_at_any_operation_is_named_and_survived(
         if (number + kind) % 4 == 0:
             finish(folder, expected, extends)
         shutil.rmtree(folder)
+    assert tried == set(ERRORS)
     assert open_files() == before
 
 
@@ -157,7 +179,7 @@ def crashes(start: Path, tmp_path: Path, *, most: int, skip: Callable[[Path], bo
     """Check states that a power cut may leave; returns how many. Each is checked on files."""
     folder = tmp_path / "traced"
     shutil.copytree(start, folder)
-    trace = faults.Trace(folder, skip)
+    trace = power_cuts.Trace(folder, skip)
     trace.inode(folder)
     with faults.replaced(trace):
         faults.record(folder, trace.acknowledge)
@@ -167,7 +189,7 @@ def crashes(start: Path, tmp_path: Path, *, most: int, skip: Callable[[Path], bo
     for number, (end, kept) in enumerate(itertools.islice(every, 0, None, step)):
         disk.mkdir()
         try:
-            faults.materialise(trace, kept, disk)
+            power_cuts.materialise(trace, kept, disk)
             faults.check_promises(disk, trace.acknowledged(end))
             if number % 100 == 0 and not (disk / "v2").exists():
                 faults.record(disk, silent)
