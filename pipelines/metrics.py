@@ -99,15 +99,15 @@ def path_length(episode: Episode) -> float:
 
 
 def path_efficiency(episode: Episode) -> float:
-    """Shortest way over the way taken, at most 1; ``nan`` unless the goal was reached."""
+    """Shortest way over the way taken, at most 1, as in ``spl``; ``nan`` without success."""
     return spl(episode) if success(episode) else math.nan
 
 
 def spl(episode: Episode) -> float:
     """Success weighted by path length, S * L / max(P, L) (Anderson et al. 2018).
 
-    L is the field ``shortest_path`` where the episode has it, else the straight line from start
-    to goal, which walls can make too short.
+    L is the field ``shortest_path``, the way round the walls. Episodes of other environments that
+    lack it are measured by the straight line from start to goal, which walls can make too short.
     """
     shortest = _shortest_path(episode)
     return success(episode) * shortest / max(path_length(episode), shortest, 1e-9)

@@ -79,6 +79,7 @@ def record_rollout(act: Act, episodes: Sequence[Names], config: EnvConfig) -> li
         SchemaError: the actions are not finite numbers.
     """
     worlds = _start(episodes, config)
+    shortest = [worlds.shortest_path(row) for row in range(len(episodes))]
     steps = [_snapshot(worlds, config)]
     for actions, _ in _steps(act, worlds):
         reward = worlds.states["reward"].astype(np.float32)
@@ -90,7 +91,7 @@ def record_rollout(act: Act, episodes: Sequence[Names], config: EnvConfig) -> li
         if spec.name in steps[-1] and spec.axis is not Axis.EPISODE
     }
     return [
-        _episode(schema, names, worlds.states[row : row + 1], columns, row)
+        _episode(schema, names, worlds.states[row : row + 1], columns, row, shortest[row])
         for row, names in enumerate(episodes)
     ]
 
@@ -148,6 +149,7 @@ def _episode(
     state: np.ndarray,
     columns: dict[str, np.ndarray],
     row: int,
+    shortest: np.float32,
 ) -> Episode:
     """Cut one episode out of the columns ``[T, N, ...]``."""
     length = int(state["time"][0])
@@ -167,5 +169,6 @@ def _episode(
         "seed": np.asarray(names[1], np.int64),
         "outcome": np.asarray(outcome.label),
         "robot_at_fault": np.asarray(bool(state["robot_at_fault"][0])),
+        "shortest_path": np.asarray(shortest),
     }
     return Episode(schema, arrays | labels)

@@ -144,6 +144,15 @@ LABELS = (
         "bool",
         description="in a collision, the robot was moving towards what it touched",
     ),
+    FieldSpec(
+        "shortest_path",
+        Axis.EPISODE,
+        (),
+        "float32",
+        unit="m",
+        low=0.0,
+        description="least length of the robot's centre from start to goal, round the walls",
+    ),
 )
 
 

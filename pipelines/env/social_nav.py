@@ -32,6 +32,7 @@ class SocialNavEnv(gym.Env[Any, np.ndarray]):
         self._pool = scenarios_of(self.config)
         self._worlds = Worlds(1, self.config)
         self._episode = (self._pool[0], 0)
+        self._shortest = np.float32(0.0)
         self._actions = np.zeros((1, 2), np.float32)
 
     def reset(
@@ -49,6 +50,7 @@ class SocialNavEnv(gym.Env[Any, np.ndarray]):
         episode_seed = int(self.np_random.integers(2**31)) if seed is None else seed
         self._episode = (scenario, episode_seed)
         self._worlds.place({0: self._episode})
+        self._shortest = self._worlds.shortest_path(0)
         return self._worlds.observation_of(0), self._info()
 
     def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -67,7 +69,8 @@ class SocialNavEnv(gym.Env[Any, np.ndarray]):
 
         ``robot_pose`` x, y, heading; ``robot_velocity`` v, omega; ``pedestrian_position`` and
         ``pedestrian_velocity`` ``float32[10, 2]``; ``robot_force`` ``float32[10]``, m/s2;
-        ``clearance`` to the nearest pedestrian, metres, at most 10; ``outcome``.
+        ``clearance`` to the nearest pedestrian, metres, at most 10; ``outcome``;
+        ``shortest_path`` from start to goal, metres.
         """
         state = self._worlds.states[0]
         robot = state["robot"].astype(np.float32)
@@ -85,6 +88,7 @@ class SocialNavEnv(gym.Env[Any, np.ndarray]):
             "success": outcome is Outcome.GOAL,
             "is_success": outcome is Outcome.GOAL,
             "robot_at_fault": bool(state["robot_at_fault"]),
+            "shortest_path": self._shortest,
             "scenario": self._episode[0].name,
             "seed": self._episode[1],
         }

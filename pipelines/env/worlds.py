@@ -8,6 +8,7 @@ from pipelines.env import physics
 from pipelines.env.config import GRID_CELLS, OBSERVATION_SIZE, EnvConfig
 from pipelines.env.placement import place
 from pipelines.env.scenarios import Scenario, find_scenario, scenario_names
+from pipelines.env.shortest import shortest_path
 from pipelines.env.state import empty_worlds
 
 Observation = np.ndarray | dict[str, np.ndarray]
@@ -28,11 +29,12 @@ class Worlds:
 
     Attributes:
         states: ``[count]`` of ``STATE``; the whole truth, copy it to save it.
+        constants: of the physics.
     """
 
     def __init__(self, count: int, config: EnvConfig) -> None:
         self.states = empty_worlds(count)
-        self._constants = config.constants()
+        self.constants = config.constants()
         self._vector = np.zeros((count, OBSERVATION_SIZE), np.float32)
         self._grid = (
             np.zeros((count, GRID_CELLS, GRID_CELLS), np.uint8)
@@ -46,14 +48,20 @@ class Worlds:
         for row, (scenario, seed) in episodes.items():
             self.states[row] = place(scenario, seed)
         rows = np.fromiter(episodes, np.int64, len(episodes))
-        physics.begin(self.states, rows, self._constants)
+        physics.begin(self.states, rows, self.constants)
         self._observe(rows)
 
     def advance(self, actions: np.ndarray) -> None:
         """One step by ``[count, 2]`` actions; worlds that have ended stand still."""
         actions = np.ascontiguousarray(actions, np.float32)
-        physics.advance(self.states, actions, self._constants)
+        physics.advance(self.states, actions, self.constants)
         self._observe(self._all)
+
+    def shortest_path(self, row: int) -> np.float32:
+        """Least length of the way from where the robot of one world stands to its goal, metres."""
+        world = self.states[row]
+        radius = self.constants.robot_radius
+        return np.float32(shortest_path(world["robot"][:2], world["goal"], world["wall"], radius))
 
     def observation(self) -> Observation:
         """A copy of the latest observations, ``count`` rows."""
@@ -69,6 +77,6 @@ class Worlds:
         return {"vector": vector, "grid": np.array(self._grid[row])}
 
     def _observe(self, rows: np.ndarray) -> None:
-        physics.observe(self.states, rows, self._constants, self._vector)
+        physics.observe(self.states, rows, self.constants, self._vector)
         if self._grid is not None:
-            physics.draw_grid(self.states, rows, self._constants, self._grid)
+            physics.draw_grid(self.states, rows, self.constants, self._grid)

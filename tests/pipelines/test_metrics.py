@@ -104,6 +104,17 @@ def test_a_detour_costs_its_length() -> None:
     assert value("spl", episode) == pytest.approx(2.0 / 6.0)
 
 
+def test_efficiency_is_measured_by_the_recorded_shortest_path() -> None:
+    schema = EpisodeSchema(
+        (*SCHEMA.fields, FieldSpec("shortest_path", Axis.EPISODE, (), "float32", unit="m"))
+    )
+    short = walk([0.0, 3.0, 1.0, 2.0])
+    arrays = {name: short[name] for name in SCHEMA.names}
+    episode = Episode(schema, arrays | {"shortest_path": np.float32(4.5)})
+    assert value("spl", episode) == pytest.approx(4.5 / 6.0)
+    assert value("path_efficiency", episode) == pytest.approx(4.5 / 6.0)
+
+
 def test_a_robot_that_never_arrives_has_no_efficiency_and_no_time() -> None:
     episode = walk([0.0, 0.0, 0.0], outcome="timeout")
     found = measure(episode)
