@@ -1,11 +1,21 @@
 """``play`` writes what is asked for, prints where it lies, and refuses what does not exist."""
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
+import gymnasium as gym
 import pytest
 
 from tests.trajstore import scenes
 from trajstore.cli import run
+from trajstore.governance import review
+from trajstore.interop.environment import environment_of
+from trajstore.interop.gymnasium import record, schema_of
+from trajstore.manifest import Manifest, Status
+from trajstore.writer import write_dataset
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +92,44 @@ def test_a_limit_is_kept(store: Path, tmp_path: Path) -> None:
     target = tmp_path / "page.html"
     assert play(store, "expert@v1", "--limit", "2", "--out", str(target), "--no-open") == 0
     assert "4 of 6 episodes are not in this page" in target.read_text()
+
+
+def test_what_people_decided_stands_in_the_head_of_the_page(tmp_path: Path) -> None:
+    (tmp_path / "store/expert").mkdir(parents=True)
+    scenes.dataset(tmp_path / "store/expert/v1", 3, steps=20)
+    digest = Manifest.read(tmp_path / "store/expert/v1").content_digest
+    decisions = [
+        (Status.QUARANTINED, "people walk through walls"),
+        (Status.VALIDATED, "they do not"),
+    ]
+    for status, reason in decisions:
+        review(
+            tmp_path / "reviews.json", digest, status, reason=reason, clock=lambda: "2026-01-02T"
+        )
+    target = tmp_path / "page.html"
+    assert play(tmp_path / "store", "expert@v1", "--out", str(target), "--no-open") == 0
+    text = target.read_text().split('id="payload">')[1].split("</script>")[0]
+    (side,) = json.loads(text)["sides"]
+    assert [it.partition(" by ")[0] for it in side["reviews"]] == ["validated", "quarantined"]
+    assert side["reviews"][0].endswith("2026-01-02: they do not")
+    assert "reviews[0]" in target.read_text()
+
+
+def test_an_environment_that_renders_with_pygame_is_played_without_a_word(tmp_path: Path) -> None:
+    env = gym.make("CartPole-v1")
+    episodes = list(record(env, lambda observation: int(observation[2] > 0), seeds=[1, 2]))
+    provenance = {"environment": environment_of(env)}
+    write_dataset(tmp_path / "v1", episodes, schema=schema_of(env), provenance=provenance)
+    env.close()
+    kept = ("SDL_", "XDG_RUNTIME_DIR", "DISPLAY", "WAYLAND_DISPLAY", "PYGAME_")
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(kept)}
+    command = ["-m", "trajstore", "play", str(tmp_path / "v1"), "--environment", "gymnasium"]
+    done = subprocess.run(
+        [sys.executable, *command, "--no-open", "--out", str(tmp_path / "page.html")],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=plain,
+    )
+    assert done.stderr == ""
+    assert "data:image" in (tmp_path / "page.html").read_text()

@@ -8,15 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import click
-import gymnasium as gym
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trajstore.cli.environments import simulator
-from trajstore.cli.replaying import replay_command
 from trajstore.dataset import Dataset
 from trajstore.episode import Episode
 from trajstore.errors import CorruptionError, ReplayError
@@ -195,66 +191,3 @@ def test_an_environment_that_fails_is_a_replay_error(dataset: Dataset) -> None:
             record(0).__class__(SCHEMA, dict(record(0).arrays) | {"scenario": np.array("x")}),
             Drift(),
         )
-
-
-@pytest.mark.parametrize("entry", ["os:system", "pipelines_evil.make:f", "", "subprocess:run"])
-def test_data_never_chooses_what_is_imported(entry: str) -> None:
-    with pytest.raises(ReplayError, match="expected one of the package pipelines"):
-        simulator({"environment": {"id": "x", "entry_point": entry}}, None)
-
-
-def test_an_id_that_names_a_module_is_refused() -> None:
-    build = simulator({"environment": {"id": "antigravity:Flight-v0"}}, "gymnasium")
-    with pytest.raises(ReplayError, match="registered Gymnasium id without a module"):
-        build({"environment": {"id": "antigravity:Flight-v0"}})
-
-
-def test_a_misspelt_environment_is_wrong_use() -> None:
-    with pytest.raises(click.UsageError, match="expected module:function"):
-        simulator({}, "no_such_module:make")
-
-
-def test_any_gymnasium_environment_is_replayed_and_its_report_kept(tmp_path: Path) -> None:
-    write_dataset(
-        tmp_path / "v1",
-        [pendulum(seed) for seed in range(3)],
-        schema=pendulum(0).schema,
-        provenance={"environment": {"id": "CartPole-v1"}},
-    )
-    report = replay_command(tmp_path / "v1", "all", environment="gymnasium")
-    assert str(report) == "3/3 bit-equal"
-    assert read_report(tmp_path / "v1") == report
-
-
-def pendulum(seed: int) -> Episode:
-    env, rng = gym.make("CartPole-v1"), np.random.default_rng(seed)
-    rows = [env.reset(seed=seed)[0]]
-    steps: list[tuple[int, float, bool, bool]] = []
-    while not steps or not (steps[-1][2] or steps[-1][3]):
-        action = int(rng.integers(2))
-        observation, reward, terminated, truncated, _ = env.step(action)
-        rows.append(observation)
-        steps.append((action, float(reward), terminated, truncated))
-    env.close()
-    actions, rewards, terminated, truncated = zip(*steps, strict=True)
-    schema = EpisodeSchema(
-        (
-            FieldSpec("observation", Axis.STATE, (4,), "float32"),
-            FieldSpec("action", Axis.STEP, (), "int64"),
-            FieldSpec("reward", Axis.STEP, (), "float32"),
-            FieldSpec("terminated", Axis.STEP, (), "bool"),
-            FieldSpec("truncated", Axis.STEP, (), "bool"),
-            FieldSpec("seed", Axis.EPISODE, (), "int64"),
-        )
-    )
-    return Episode(
-        schema,
-        {
-            "observation": np.stack(rows),
-            "action": np.array(actions, "int64"),
-            "reward": np.array(rewards, "float32"),
-            "terminated": np.array(terminated),
-            "truncated": np.array(truncated),
-            "seed": np.array(seed, "int64"),
-        },
-    )

@@ -4,10 +4,13 @@ A dataset's provenance says how its environment was made, but data never chooses
 imported: its ``entry_point`` is compared with what is allowed, and nothing else is done with it.
 """
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
 
 PIPELINES = "pipelines"
 GYMNASIUM = "gymnasium"
+_REMEDY = (
+    "say what builds it: --environment gymnasium for a registered id, "
+    "or --environment module:function"
+)
 
 
 def environment_option() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -26,8 +33,9 @@ def environment_option() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return click.option(
         "--environment",
         metavar="MODULE:FUNCTION",
-        help="What builds the environment from the provenance: a function of yours, or "
-        "'gymnasium' for any registered id. Default: the installed pipelines, for their datasets.",
+        help="What builds the environment from the provenance: a function of yours, also in a "
+        "module of the current folder, or 'gymnasium' for any registered id. "
+        "Default: the installed pipelines, for their datasets.",
     )
 
 
@@ -59,12 +67,12 @@ def _installed(provenance: Mapping[str, Any]) -> "Callable[..., Environment]":
     if str(entry).split(":")[0].split(".")[0] != PIPELINES:
         raise ReplayError(
             f"environment: expected one of the package {PIPELINES}, got entry point {entry!r}; "
-            "name a function that builds it with --environment module:function"
+            f"{_REMEDY}"
         )
     if find_spec(PIPELINES) is None:
         raise ReplayError(
             f"environment: expected the package {PIPELINES} installed, got none; "
-            "install it, or name a function with --environment module:function"
+            f"install it, or {_REMEDY}"
         )
     simulate: Callable[..., Environment] = import_module("pipelines.simulator").simulate
     return simulate
@@ -77,16 +85,31 @@ def _registered(provenance: Mapping[str, Any], *, render_mode: str | None = None
         raise ReplayError(
             f"environment: expected a registered Gymnasium id without a module, got {name!r}"
         )
-    made: Environment = import_module("gymnasium").make(name, render_mode=render_mode)
+    kwargs = recorded.get("kwargs", {}) if isinstance(recorded, Mapping) else {}
+    if not isinstance(kwargs, Mapping) or "render_mode" in kwargs:
+        raise ReplayError(f"environment {name}: expected arguments of gym.make, got {kwargs!r}")
+    made: Environment = import_module("gymnasium").make(name, render_mode=render_mode, **kwargs)
     return made
 
 
 def _named(chosen: str) -> "Callable[..., Environment]":
     module, _, name = chosen.partition(":")
     try:
-        function: Callable[..., Environment] = getattr(import_module(module), name)
+        with _current_folder():
+            function: Callable[..., Environment] = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise click.UsageError(
             f"--environment: expected module:function, got {chosen!r} ({error})"
         ) from error
     return function
+
+
+@contextmanager
+def _current_folder() -> Iterator[None]:
+    """Look for modules in the current folder first, as ``python -m`` does, for the block."""
+    before = sys.path.copy()
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        yield
+    finally:
+        sys.path[:] = before

@@ -21,6 +21,7 @@ from trajstore.playback.payload import About, Side, build
 from trajstore.playback.recorded import Recorded
 from trajstore.playback.selection import LIMIT, choose, match
 from trajstore.replay_report import read_report
+from trajstore.reviews import history, read_reviews
 from trajstore.status import read_verdict
 
 EPILOG = examples(
@@ -145,6 +146,7 @@ def open_reference(store: str, text: str) -> Opened:
         status=status.value,
         reasons=_reasons(path, status),
         replay=read_report(path),
+        reviews=_reviews(shelf.reviews, dataset.manifest.content_digest),
     )
     opened = Opened(Recorded(dataset), about, episode)
     opened.check(None)
@@ -156,6 +158,14 @@ def _reasons(path: Path, status: Status) -> tuple[str, ...]:
     if verdict is None or verdict.status is not status:
         return ()
     return tuple(finding.message for finding in verdict.findings[:5])
+
+
+def _reviews(file: Path, digest: str) -> tuple[str, ...]:
+    """What people decided about the content, newest first."""
+    decided = history(read_reviews(file), digest)
+    return tuple(
+        f"{it.status.value} by {it.by}, {it.time[:10]}: {it.reason}" for it in reversed(decided)
+    )
 
 
 def _side(opened: Opened, index: int | None, limit: int, environment: str | None) -> Side:

@@ -1,5 +1,6 @@
 """Frames of environments that record no scene: played again and rendered, for a few episodes."""
 
+import os
 from collections.abc import Iterator
 
 import numpy as np
@@ -21,6 +22,7 @@ def add_frames(side: Side, recorded: Recorded, index: int | None, simulator: Sim
     Raises:
         ReplayError: if the environment cannot be built or refuses an episode.
     """
+    _quiet()
     rows = sorted(side.record["episodes"], key=lambda row: (row["index"] != index, -row["score"]))
     room = BUDGET_BYTES - sum(len(text) for text in side.numbers.values())
     environment = simulator(recorded.dataset.manifest.provenance)
@@ -38,6 +40,13 @@ def add_frames(side: Side, recorded: Recorded, index: int | None, simulator: Sim
             row["frames"] = {"every": every}
     finally:
         environment.close()
+
+
+def _quiet() -> None:
+    """Nothing is shown in a window: spare pygame its greeting, and SDL the search for a screen."""
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+    os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
+    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 
 
 def _rendered(

@@ -168,3 +168,31 @@ def _resolution(figures: Mapping[str, object]) -> float:
     sizes = [float(np.abs(values).max()) for values in known if values.size]
     largest = max(sizes, default=0.0)
     return MILLIMETRE if largest == 0.0 else float(10.0 ** (np.floor(np.log10(largest)) - 4))
+
+
+def charts_of(channels: Sequence[Channel], units: Mapping[str, str]) -> list[dict[str, object]]:
+    """Return which components are drawn over time: reward, speed and clearance, or everything."""
+    names = {channel.name for channel in channels}
+    if "robot_pose" in names:
+        wanted = [
+            ("reward", "reward", 0),
+            ("robot_velocity", "speed", 0),
+            ("clearance", "clearance", 0),
+        ]
+        chosen = [one for one in wanted if one[0] in names]
+    else:
+        chosen = [
+            (channel.name, f"{channel.name}[{column}]" if column else channel.name, place)
+            for channel in channels
+            for place, column in enumerate(channel.columns)
+        ]
+    defaults = {"speed": "m/s", "clearance": "m"}
+    return [
+        {
+            "channel": name,
+            "label": label,
+            "column": column,
+            "unit": defaults.get(label, units[name]),
+        }
+        for name, label, column in chosen
+    ]

@@ -10,7 +10,7 @@ import numpy as np
 from trajstore import anomalies
 from trajstore.episode import Episode
 from trajstore.playback import evidence
-from trajstore.playback.channels import Channel, channels_of, has_scene, pack
+from trajstore.playback.channels import Channel, channels_of, charts_of, has_scene, pack
 from trajstore.playback.recorded import Recorded
 from trajstore.replay_report import ReplayReport
 from trajstore.schema import Axis, EpisodeSchema
@@ -37,6 +37,7 @@ class About:
         status: draft, validated or quarantined; empty if it was never judged.
         reasons: why it has that status.
         replay: the report of a replay verification; ``None`` if there was none.
+        reviews: what people decided and why, newest first.
     """
 
     name: str
@@ -44,6 +45,7 @@ class About:
     status: str = ""
     reasons: tuple[str, ...] = ()
     replay: ReplayReport | None = None
+    reviews: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -122,10 +124,9 @@ def _episode(
     arrays = recorded.arrays(index) if episode is None else episode.arrays
     steps = int(table["length"])
     found = anomalies.find(episode) if episode is not None else []
-    known = recorded.dataset.manifest.anomalies.get(index, ())
-    marks = (
-        [one.to_json() for one in found] if episode is not None else [dict(one) for one in known]
-    )
+    marks = [one.to_json() for one in found]
+    if episode is None:
+        marks = [dict(one) for one in recorded.dataset.manifest.anomalies.get(index, ())]
     facts = evidence.facts(arrays, table, steps)
     if episode is None:
         facts.append(evidence.unreadable(table))
@@ -159,6 +160,7 @@ def _dataset(recorded: Recorded, about: About, channels: Sequence[Channel]) -> d
         "version": about.version,
         "status": about.status,
         "reasons": list(about.reasons),
+        "reviews": list(about.reviews),
         "replay": _replay(about.replay, manifest.content_digest),
         "episodes_total": manifest.episodes,
         "steps_total": manifest.steps,
@@ -176,34 +178,6 @@ def _dataset(recorded: Recorded, about: About, channels: Sequence[Channel]) -> d
     }
 
 
-def charts_of(channels: Sequence[Channel], units: Mapping[str, str]) -> list[dict[str, object]]:
-    """Return which components are drawn over time: reward, speed and clearance, or everything."""
-    names = {channel.name for channel in channels}
-    if "robot_pose" in names:
-        wanted = [
-            ("reward", "reward", 0),
-            ("robot_velocity", "speed", 0),
-            ("clearance", "clearance", 0),
-        ]
-        chosen = [one for one in wanted if one[0] in names]
-    else:
-        chosen = [
-            (channel.name, f"{channel.name}[{column}]" if column else channel.name, place)
-            for channel in channels
-            for place, column in enumerate(channel.columns)
-        ]
-    defaults = {"speed": "m/s", "clearance": "m"}
-    return [
-        {
-            "channel": name,
-            "label": label,
-            "column": column,
-            "unit": defaults.get(label, units[name]),
-        }
-        for name, label, column in chosen
-    ]
-
-
 def _notices(recorded: Recorded, about: About) -> list[str]:
     found = [
         f"{'episodes' if not name else f'field {name}'}: {message}"
@@ -211,7 +185,7 @@ def _notices(recorded: Recorded, about: About) -> list[str]:
         if name or list(recorded.faults.values()).count(message) == 1
     ]
     if about.status == "quarantined":
-        why = "; ".join(about.reasons) or "no reason given"
+        why = "; ".join(about.reviews[:1] or about.reasons) or "no reason given"
         found.append(f"Quarantined, not for training: {why}")
     digest = recorded.dataset.manifest.content_digest
     if about.replay is not None and about.replay.content_digest != digest:
@@ -283,9 +257,8 @@ def _least(arrays: Mapping[str, np.ndarray]) -> float | None:
 
 
 def _ending(arrays: Mapping[str, np.ndarray]) -> str:
-    if "terminated" not in arrays:
-        return ""
-    return "terminated" if bool(arrays["terminated"][-1]) else "truncated"
+    ended = arrays.get("terminated")
+    return "" if ended is None else "terminated" if bool(ended[-1]) else "truncated"
 
 
 def number_of(record: Mapping[str, Any], key: str, default: float | None) -> float | None:

@@ -51,7 +51,8 @@ function header() {
   $("name").append(...names.flat().filter(Boolean));
   for (const side of page.sides) {
     const kind = { validated: "good", quarantined: "bad", draft: "warn" }[side.status] || "";
-    if (side.status) $("chips").append(el("span", { class: `chip ${kind}`, title: side.reasons.join("; ") }, el("span", { class: "dot" }), side.status));
+    if (side.status) $("chips").append(el("span", { class: `chip ${kind}`, title: [...side.reviews, ...side.reasons].join("\n") }, el("span", { class: "dot" }), side.status));
+    if (side.reviews.length) $("chips").append(el("span", { class: "chip review", title: side.reviews.join("\n") }, side.reviews[0]));
     if (side.replay) $("chips").append(el("span", { class: `chip ${side.replay.ok ? "good" : "bad"}`, title: side.replay.sentence }, `replay ${side.replay.equal}/${side.replay.checked}`));
     if (page.sides.length === 1) $("chips").append(el("span", { class: "chip" }, `${count(side.episodes_total, "episode")}, ${count(side.steps_total, "step")}`));
   }
