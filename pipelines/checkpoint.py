@@ -8,7 +8,7 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from pipelines.ppo import GuardedPPO
+from pipelines.ppo import AveragedPPO
 from trajstore.errors import CorruptionError
 from trajstore.files import remove_tree, whole_directory
 
@@ -16,7 +16,7 @@ TENSORS = "learner.safetensors"
 RECORD = "learner.json"
 
 
-def _tensors(model: GuardedPPO) -> dict[str, torch.Tensor]:
+def _tensors(model: AveragedPPO) -> dict[str, torch.Tensor]:
     tensors = {f"policy/{name}": value for name, value in model.policy.state_dict().items()}
     tensors.update({f"average/{name}": v for name, v in model.average.state_dict().items()})
     tensors.update({f"best/{name}": value for name, value in model.best.items()})
@@ -25,7 +25,7 @@ def _tensors(model: GuardedPPO) -> dict[str, torch.Tensor]:
     return {name: tensor.contiguous().clone() for name, tensor in sorted(tensors.items())}
 
 
-def save_checkpoint(model: GuardedPPO, folder: Path, record: dict[str, Any]) -> Path:
+def save_checkpoint(model: AveragedPPO, folder: Path, record: dict[str, Any]) -> Path:
     """Write the policy, Adam's moments and ``record`` as ``folder/<steps>``; drop older ones."""
     payload = safetensors.torch.save(_tensors(model))
     target = folder / f"{model.num_timesteps:010d}"
@@ -74,7 +74,7 @@ def _read_record(source: Path) -> dict[str, Any]:
     return record
 
 
-def load_checkpoint(model: GuardedPPO, source: Path) -> dict[str, Any]:
+def load_checkpoint(model: AveragedPPO, source: Path) -> dict[str, Any]:
     """Put a learner into the state that was saved; return the record.
 
     Raises:

@@ -7,9 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 from loguru import logger
-from numpy.typing import NDArray
 
 from pipelines.contract import check_contract, contract_of
 from pipelines.env.config import ENV_VERSION
@@ -21,7 +19,6 @@ from pipelines.fanout import run_tasks
 from pipelines.inputs import code_digest, drop_other_seeds, is_finished, start_afresh
 from pipelines.params import ParamsError, read_section
 from pipelines.policy import Architecture, SavedPolicy, load_policy, save_policy
-from pipelines.ppo import DemonstrationBatches
 from pipelines.progress import note, watch
 from pipelines.promotion import has_arrived
 from pipelines.runlog import RunRecord, RunStatus, episode_row, write_episodes, write_run
@@ -30,9 +27,6 @@ from pipelines.snqi import load_baseline
 from pipelines.stage import in_one_line
 from pipelines.training import Training, never, run_training, settings
 from pipelines.unfinished import unfinished
-from trajstore.dataset import Dataset
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +39,7 @@ class Task:
     evaluation: EvaluationParams
     seed: int
     start: Path | None
-    dataset: Path | None
     folder: Path
-
-
-def demonstration_batches(dataset: Dataset, seed: int) -> DemonstrationBatches:
-    """Endless random transitions of a dataset, for the guard that keeps fitting them."""
-    rng = np.random.default_rng(seed)
-
-    def draw(count: int) -> tuple[Floats, Floats]:
-        rows = dataset.sample(count, rng=rng, fields=("observation", "action"))
-        return rows["observation"], rows["action"]
-
-    return draw
 
 
 def train_seed(task: Task) -> str:
@@ -103,8 +85,6 @@ def _inputs(task: Task, start: SavedPolicy | None) -> dict[str, str]:
     inputs = {"code": code_digest()}
     if start is not None:
         inputs["start"] = start.digest
-    if task.dataset is not None:
-        inputs["dataset"] = Dataset.open(task.dataset).manifest.content_digest
     return inputs
 
 
@@ -113,19 +93,18 @@ def _training(task: Task, start: SavedPolicy | None) -> Training:
     scenarios = task.env.scenarios or scenario_names()
     episodes = tracking_episodes(scenarios, each=task.evaluation.track_each)
     run, budget = f"{task.arm}/seed_{task.seed}", params.budgets[task.arm]
-    shown = Dataset.open(task.dataset) if task.dataset else None
+    ppo = params.ppo
     if start is not None:
         contract = contract_of(episode_schema(config), environment=ENV_VERSION)
         check_contract(contract, start.contract, where=f"start policy {task.start}")
+        ppo = params.from_clone[task.arm].settings(ppo)
     return Training(
-        make_env=lambda seed: make_vec_env(config, num_envs=params.ppo.num_envs, seed=seed),
+        make_env=lambda seed: make_vec_env(config, num_envs=ppo.num_envs, seed=seed),
         evaluate=lambda actor: evaluate(actor, episodes, config),
-        params=params.ppo,
+        params=ppo,
         budget=budget,
         seed=task.seed,
         start=start,
-        guards=params.guards[task.arm] if start else None,
-        demonstrations=partial(demonstration_batches, shown) if shown else None,
         stop=partial(has_arrived, arrival=params.arrival) if budget.stop_on_arrival else never,
         progress=lambda steps, row: note(run, steps, row),
     )
@@ -156,7 +135,6 @@ def run(
     out: Path,
     *,
     start: Path | None = None,
-    dataset: Path | None = None,
 ) -> list[str]:
     """Train every seed of an arm; ``start`` holds a clone for each of them."""
     tasks = [
@@ -167,7 +145,6 @@ def run(
             world.evaluation,
             seed,
             start / f"seed_{seed}" / "policy" if start else None,
-            dataset,
             out / f"seed_{seed}",
         )
         for seed in params.seeds
@@ -176,9 +153,10 @@ def run(
         raise ParamsError(
             f"finetune.budgets: expected a budget for arm {arm!r}, got {sorted(params.budgets)}"
         )
-    if start is not None and arm not in params.guards:
+    if start is not None and arm not in params.from_clone:
         raise ParamsError(
-            f"finetune.guards: expected guards for arm {arm!r}, got {sorted(params.guards)}"
+            f"finetune.from_clone: expected settings for arm {arm!r}, "
+            f"got {sorted(params.from_clone)}"
         )
     budget = params.budgets[arm]
     drop_other_seeds(out, params.seeds)
@@ -193,7 +171,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     parser.add_argument("--arm", required=True, help="name of the arm, such as baseline")
     parser.add_argument("--start", type=Path, help="folder of clones; none trains from scratch")
-    parser.add_argument("--dataset", type=Path, help="demonstrations kept in the loss")
     parser.add_argument("--transfer", action="store_true", help="train on what is not shown")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args(argv)
@@ -204,7 +181,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         read_world(arguments.params, transfer=arguments.transfer),
         arguments.out,
         start=arguments.start,
-        dataset=arguments.dataset,
     )
     for line in done:
         logger.info(line)

@@ -1,26 +1,20 @@
-"""Proximal policy optimisation on Stable-Baselines3, with guards for a cloned start.
+"""Proximal policy optimisation on Stable-Baselines3, with settled noise and averaged weights.
 
-The update is that of Schulman et al. (2017) as Stable-Baselines3 states it. A start that was
-cloned from demonstrations may be guarded: the policy waits until its critic knows the new
-returns, stays close to the clone, and keeps fitting the demonstrations while it explores.
+The update is that of Schulman et al. (2017) as Stable-Baselines3 states it, but for three things:
+the action noise follows a schedule, gradients of policy and critic are clipped apart, and what is
+evaluated and saved is a running average of the weights.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from stable_baselines3 import PPO
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import VecEnv
 from torch.nn import functional
 
 from pipelines.policy import Architecture, build_policy
-
-DemonstrationBatches = Callable[[int], tuple[NDArray[np.float32], NDArray[np.float32]]]
-"""Draws ``n`` observations ``[n, D]`` and the demonstrated actions ``[n, A]``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +39,8 @@ class PpoParams:
         final_log_std: reached in a straight line at the last step of the budget.
         averaging: share of the running average of the weights that an update keeps; the
             average is what is evaluated and saved (Polyak & Juditsky, 1992).
+        hard_share: share of the training episodes that are drawn in proportion to how often
+            their scenarios failed at the evaluations so far; the others are drawn evenly.
     """
 
     hidden: tuple[int, ...]
@@ -63,35 +59,37 @@ class PpoParams:
     log_std: float
     final_log_std: float
     averaging: float
+    hard_share: float
 
 
 @dataclass(frozen=True, slots=True)
-class Guards:
-    """What protects a cloned start.
+class FromClone:
+    """How training goes on from a clone, instead of the settings for a start from scratch.
 
     Attributes:
-        learning_rate: of Adam at the first step, instead of the one for scratch.
-        log_std: action noise that fine-tuning begins with.
-        warmup_steps: online steps in which only the critic learns.
-        kl_weight: weight of the divergence from the start policy.
-        demonstration_weight: weight of the demonstrations in the policy's loss.
-        fade_steps: steps over which the two weights fade to zero.
+        learning_rate: of Adam at the first step.
+        log_std: logarithm of the action noise at the first step.
+        num_envs: environments stepped at once.
+        num_steps: steps of each environment between two updates.
+        minibatch: transitions a gradient step.
+        epochs: passes over the collected steps.
     """
 
     learning_rate: float
     log_std: float
-    warmup_steps: int
-    kl_weight: float
-    demonstration_weight: float
-    fade_steps: int
+    num_envs: int
+    num_steps: int
+    minibatch: int
+    epochs: int
+
+    def settings(self, scratch: PpoParams) -> PpoParams:
+        """The settings for scratch with these in their place."""
+        return replace(scratch, **asdict(self))
 
 
-class GuardedPPO(PPO):
-    """PPO whose gradient clipping keeps policy and critic apart, with optional guards."""
+class AveragedPPO(PPO):
+    """PPO with scheduled action noise, whose running average of the weights is what counts."""
 
-    guards: Guards | None = None
-    reference: ActorCriticPolicy | None = None
-    demonstrations: DemonstrationBatches | None = None
     last_losses: dict[str, float]
     best: dict[str, torch.Tensor]
     noise: tuple[float, float]
@@ -111,14 +109,13 @@ class GuardedPPO(PPO):
         """One update over the rollout buffer."""
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
-        frozen = self.guards is not None and self.num_timesteps <= self.guards.warmup_steps
         critic = [p for name, p in self.policy.named_parameters() if "value" in name]
         actor = [p for name, p in self.policy.named_parameters() if "value" not in name]
         totals: dict[str, float] = {}
         count = 0
         for _ in range(self.n_epochs):
             for data in self.rollout_buffer.get(self.batch_size):
-                losses = self._losses(data, frozen=frozen)
+                losses = self._losses(data)
                 loss = torch.stack(list(losses.values())).sum()
                 self.policy.optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -140,13 +137,11 @@ class GuardedPPO(PPO):
             for name, value in self.average.state_dict().items():
                 value.lerp_(learnt[name], 1.0 - keep)
 
-    def _losses(self, data: Any, *, frozen: bool) -> dict[str, torch.Tensor]:  # noqa: ANN401
+    def _losses(self, data: Any) -> dict[str, torch.Tensor]:  # noqa: ANN401
         features = self.policy.extract_features(data.observations)
         latent_policy, latent_value = self.policy.mlp_extractor(features)
         values = self.policy.value_net(latent_value).flatten()
         losses = {"value": self.vf_coef * functional.mse_loss(data.returns, values)}
-        if frozen:
-            return losses
         distribution = self.policy._get_action_dist_from_latent(latent_policy)
         log_prob = distribution.log_prob(data.actions)
         advantages = data.advantages
@@ -156,47 +151,17 @@ class GuardedPPO(PPO):
         clipped = torch.clamp(ratio, 1 - clip, 1 + clip)
         losses["policy"] = -torch.min(advantages * ratio, advantages * clipped).mean()
         losses["entropy"] = -self.ent_coef * cast(torch.Tensor, distribution.entropy()).mean()
-        mean = cast(torch.distributions.Normal, distribution.distribution).mean
-        losses.update(self._guard_losses(data.observations, mean))
-        return losses
-
-    def _guard_losses(
-        self, observations: torch.Tensor, mean: torch.Tensor
-    ) -> dict[str, torch.Tensor]:
-        guards = self.guards
-        if guards is None:
-            return {}
-        fade = max(0.0, 1.0 - self.num_timesteps / max(1, guards.fade_steps))
-        losses = {}
-        if guards.kl_weight * fade > 0.0 and self.reference is not None:
-            with torch.no_grad():
-                target = _means(self.reference, observations)
-            deviation = (mean - target) / self.policy.log_std.detach().exp()
-            losses["kl"] = guards.kl_weight * fade * 0.5 * deviation.square().sum(1).mean()
-        if guards.demonstration_weight * fade > 0.0 and self.demonstrations is not None:
-            observed, acted = self.demonstrations(len(observations))
-            error = _means(self.policy, torch.as_tensor(observed)) - torch.as_tensor(acted)
-            weight = guards.demonstration_weight * fade
-            losses["demonstrations"] = weight * error.square().sum(1).mean()
         return losses
 
 
-def _means(policy: ActorCriticPolicy, observations: torch.Tensor) -> torch.Tensor:
-    features = cast(torch.Tensor, policy.extract_features(observations))
-    means: torch.Tensor = policy.action_net(policy.mlp_extractor.forward_actor(features))
-    return means
-
-
-def make_ppo(
-    env: VecEnv, params: PpoParams, *, seed: int, total_steps: int, guards: Guards | None = None
-) -> GuardedPPO:
+def make_ppo(env: VecEnv, params: PpoParams, *, seed: int, total_steps: int) -> AveragedPPO:
     """A fresh learner; its learning rate falls in a straight line over ``total_steps``."""
     shape = env.observation_space.shape or ()
     actions = env.action_space.shape or ()
     architecture = Architecture(shape[0], actions[0], params.hidden)
-    first = guards.learning_rate if guards else params.learning_rate
+    first = params.learning_rate
     last = min(params.final_learning_rate, first)
-    model = GuardedPPO(
+    model = AveragedPPO(
         "MlpPolicy",
         env,
         learning_rate=lambda left: last + (first - last) * max(0.0, left),
@@ -214,11 +179,9 @@ def make_ppo(
         device="cpu",
         verbose=0,
     )
-    model.guards = guards
     model.last_losses = {}
     model.best = {}
-    start = guards.log_std if guards else params.log_std
-    model.noise = (start, min(start, params.final_log_std))
+    model.noise = (params.log_std, min(params.log_std, params.final_log_std))
     model.policy.log_std.requires_grad_(False)
     model.set_noise(0.0)
     model.averaging = params.averaging

@@ -48,18 +48,43 @@ class Task:
 
 
 def chosen_episodes(
-    dataset: Dataset, *, allowed: NDArray[np.bool_], count: int, turn: int
+    scenarios: NDArray[np.str_], *, allowed: NDArray[np.bool_], count: int, turn: int
 ) -> NDArray[np.bool_]:
-    """Which episodes the clone number ``turn`` learns from, ``[N]``.
+    """Which episodes the clone number ``turn`` learns from.
 
-    Neighbouring episodes are of different scenarios, so that a run of them covers the scenarios
-    evenly; each clone takes the run after the one before.
+    Episodes are dealt out family by family, each time at the next density, so that ten families
+    are shown by any ten episodes; each clone takes the run after that of the clone before.
+
+    Args:
+        scenarios: ``[N]`` of every episode, ``family/density``.
+        allowed: ``[N]`` episodes to choose among.
+        count: so many; 0, or more than there are, means all.
+        turn: from 0.
+
+    Returns:
+        ``[N]``, true where chosen.
     """
-    chosen = np.zeros(len(dataset), bool)
+    chosen = np.zeros(len(scenarios), bool)
     candidates = np.flatnonzero(allowed)
     size = min(count, len(candidates)) or len(candidates)
-    chosen[candidates[(turn * size + np.arange(size)) % len(candidates)]] = True
+    dealt = candidates[_deal(scenarios[candidates])]
+    chosen[dealt[(turn * size + np.arange(size)) % len(dealt)]] = True
     return chosen
+
+
+def _deal(scenarios: NDArray[np.str_]) -> NDArray[np.int64]:
+    """An order in which families take turns, and densities within a family."""
+    names = list(dict.fromkeys(scenarios.tolist()))
+    families = list(dict.fromkeys(name.split("/")[0] for name in names))
+    siblings = {f: [n for n in names if n.split("/")[0] == f] for f in families}
+    seen = dict.fromkeys(names, 0)
+    keys = []
+    for name in scenarios.tolist():
+        family = families.index(name.split("/")[0])
+        kin = siblings[families[family]]
+        keys.append((seen[name] * len(kin) + (kin.index(name) - family) % len(kin), family))
+        seen[name] += 1
+    return np.array(sorted(range(len(keys)), key=keys.__getitem__), np.int64)
 
 
 def demonstrations(dataset: Dataset, chosen: NDArray[np.bool_], *, gamma: float) -> Demonstrations:
@@ -134,15 +159,12 @@ def _clone(task: Task, record: RunRecord) -> None:
     theirs = contract_of(dataset.schema, environment=str(recorded.get("version")))
     check_contract(contract, theirs, where=f"dataset {task.dataset}")
     turn = task.params.seeds.index(task.seed)
-    allowed = np.ones(len(dataset), bool)
-    if task.shown is not None:
-        allowed = np.array([task.shown.is_demonstrated(n) for n in dataset.episodes["scenario"]])
-    if not allowed.any():
-        raise StatusError(
-            f"dataset {task.dataset}: expected an episode that may be shown, got none of "
-            f"{len(dataset)}; record other scenarios, or change the section transfer"
-        )
-    chosen = chosen_episodes(dataset, allowed=allowed, count=task.params.episodes, turn=turn)
+    chosen = chosen_episodes(
+        dataset.episodes["scenario"],
+        allowed=_allowed(task, dataset),
+        count=task.params.episodes,
+        turn=turn,
+    )
     demos = demonstrations(dataset, chosen, gamma=task.online.ppo.gamma)
     if task.shuffled:
         demos = replace(demos, returns=rng.permutation(demos.returns))
@@ -178,6 +200,21 @@ def _clone(task: Task, record: RunRecord) -> None:
             notes=[f"critic loss {critic[0]:.4f} -> {critic[-1]:.4f}"] if critic else [],
         ),
     )
+
+
+def _allowed(task: Task, dataset: Dataset) -> NDArray[np.bool_]:
+    """Episodes that may be shown, ``[N]``."""
+    allowed = np.ones(len(dataset), bool)
+    if task.params.only_successes:
+        allowed &= dataset.episodes["outcome"] == "goal"
+    if task.shown is not None:
+        allowed &= [task.shown.is_demonstrated(n) for n in dataset.episodes["scenario"]]
+    if not allowed.any():
+        raise StatusError(
+            f"dataset {task.dataset}: expected an episode that may be shown, got none of "
+            f"{len(dataset)}; record other scenarios, or change the sections pretrain, transfer"
+        )
+    return allowed
 
 
 def _write_curve(path: Path, curve: Sequence[dict[str, float]]) -> None:

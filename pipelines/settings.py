@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pipelines.env.config import EnvConfig, RewardWeights
 from pipelines.env.scenarios import held_out_names
 from pipelines.params import ParamsError
-from pipelines.ppo import Guards, PpoParams
+from pipelines.ppo import FromClone, PpoParams
 from pipelines.training import Budget
 
 
@@ -168,7 +168,8 @@ class PretrainParams:
 
     Attributes:
         seeds: one clone each, matched to the seeds of fine-tuning.
-        episodes: so many of the dataset, evenly over scenarios; 0 means all.
+        episodes: so many of the dataset, evenly over families; 0 means all.
+        only_successes: leave out episodes that did not reach the goal.
         epochs: passes over the demonstrations.
         least_updates: gradient steps at least, for few demonstrations.
         batch: transitions a gradient step.
@@ -179,6 +180,7 @@ class PretrainParams:
 
     seeds: tuple[int, ...]
     episodes: int
+    only_successes: bool
     epochs: int
     least_updates: int
     batch: int
@@ -197,9 +199,9 @@ class FinetuneParams:
 
     Attributes:
         seeds: matched over the arms.
-        ppo: settings of the update, the same for every arm.
+        ppo: settings of the update for a start from scratch.
         budgets: of each arm by name.
-        guards: what protects the start of each arm that begins with a clone.
+        from_clone: what each arm that begins with a clone sets differently.
         arrival: the target at which an arm may end.
         engine: what runs the seeds side by side.
     """
@@ -207,6 +209,6 @@ class FinetuneParams:
     seeds: tuple[int, ...]
     ppo: PpoParams
     budgets: Mapping[str, Budget]
-    guards: Mapping[str, Guards]
+    from_clone: Mapping[str, FromClone]
     arrival: Arrival
     engine: str

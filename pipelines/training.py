@@ -17,8 +17,9 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from pipelines.actor import Actor
 from pipelines.checkpoint import checkpoints, load_checkpoint, save_checkpoint
+from pipelines.curriculum import scenario_weights
 from pipelines.policy import SavedPolicy, actor_of
-from pipelines.ppo import DemonstrationBatches, GuardedPPO, Guards, PpoParams, make_ppo
+from pipelines.ppo import AveragedPPO, PpoParams, make_ppo
 from trajstore.files import replace_file
 
 Evaluate = Callable[[Actor], dict[str, Any]]
@@ -63,8 +64,6 @@ class Training:
         budget: online steps and evaluations.
         seed: of everything random in this run.
         start: policy to continue from; ``None`` trains from scratch.
-        guards: what protects the start.
-        demonstrations: from a seed, batches for the guard that keeps fitting them.
         score: of an evaluation, by which the best policy is kept.
         stop: decides after each evaluation whether to go on.
         progress: is told after each evaluation.
@@ -76,14 +75,12 @@ class Training:
     budget: Budget
     seed: int
     start: SavedPolicy | None = None
-    guards: Guards | None = None
-    demonstrations: Callable[[int], DemonstrationBatches] | None = None
     score: Score = lambda row: float(row["success"] - row["collision"])
     stop: Stop = never
     progress: Progress = lambda _steps, _row: None
 
 
-def run_training(training: Training, folder: Path) -> GuardedPPO:
+def run_training(training: Training, folder: Path) -> AveragedPPO:
     """Train to the end of the budget, or until ``stop``; resume if ``folder`` has a checkpoint.
 
     Writes ``evaluations.jsonl`` (a line an evaluation, the start included), ``losses.csv`` and
@@ -101,7 +98,7 @@ def run_training(training: Training, folder: Path) -> GuardedPPO:
         _keep_best(training, model, rows)
         _save(model, folder, rows, losses)
     while model.num_timesteps < training.budget.steps and training.stop(rows) is None:
-        _advance(training, model, losses)
+        _advance(training, model, rows, losses)
         rows.append(_evaluation(training, model))
         _keep_best(training, model, rows)
         _save(model, folder, rows, losses)
@@ -109,25 +106,19 @@ def run_training(training: Training, folder: Path) -> GuardedPPO:
     return model
 
 
-def _learner(training: Training, env: VecEnv) -> GuardedPPO:
-    model = make_ppo(
-        env,
-        training.params,
-        seed=training.seed,
-        total_steps=training.budget.steps,
-        guards=training.guards,
-    )
+def _learner(training: Training, env: VecEnv) -> AveragedPPO:
+    steps = training.budget.steps
+    model = make_ppo(env, training.params, seed=training.seed, total_steps=steps)
     model.set_logger(Logger(folder=None, output_formats=[]))
     if training.start is not None:
         model.policy.load_state_dict(training.start.policy.state_dict())
-        model.reference = training.start.policy
         model.set_noise(0.0)
         model.take_average(0.0)
     return model
 
 
 def _restore(
-    model: GuardedPPO, folder: Path
+    model: AveragedPPO, folder: Path
 ) -> tuple[list[dict[str, Any]], list[dict[str, float]]]:
     found = checkpoints(folder / "checkpoint")
     if not found:
@@ -140,15 +131,21 @@ def _segment_seed(seed: int, steps: int) -> int:
     return int(np.random.SeedSequence([seed, steps]).generate_state(1)[0])
 
 
-def _advance(training: Training, model: GuardedPPO, losses: list[dict[str, float]]) -> None:
+def _advance(
+    training: Training,
+    model: AveragedPPO,
+    rows: list[dict[str, Any]],
+    losses: list[dict[str, float]],
+) -> None:
     seed = _segment_seed(training.seed, model.num_timesteps)
     set_random_seed(seed)
     env = model.env
     if env is None:
         raise RuntimeError("the learner lost its environment")
     env.seed(seed)
-    if training.start is not None and training.demonstrations is not None:
-        model.demonstrations = training.demonstrations(seed)
+    share = training.params.hard_share
+    if share > 0.0:
+        env.env_method("weigh", scenario_weights(rows, share=share))
     model._last_obs = cast(np.ndarray, env.reset())
     model._last_episode_starts = np.ones(env.num_envs, bool)
     callback = CallbackList([])
@@ -163,19 +160,19 @@ def _advance(training: Training, model: GuardedPPO, losses: list[dict[str, float
         losses.append({"steps": model.num_timesteps, **model.last_losses})
 
 
-def _evaluation(training: Training, model: GuardedPPO) -> dict[str, Any]:
+def _evaluation(training: Training, model: AveragedPPO) -> dict[str, Any]:
     row = {"steps": model.num_timesteps, **training.evaluate(actor_of(model.average))}
     training.progress(model.num_timesteps, row)
     return row
 
 
-def _keep_best(training: Training, model: GuardedPPO, rows: list[dict[str, Any]]) -> None:
+def _keep_best(training: Training, model: AveragedPPO, rows: list[dict[str, Any]]) -> None:
     if training.score(rows[-1]) >= max(map(training.score, rows)):
         model.best = {name: value.clone() for name, value in model.average.state_dict().items()}
 
 
 def _save(
-    model: GuardedPPO,
+    model: AveragedPPO,
     folder: Path,
     rows: list[dict[str, Any]],
     losses: list[dict[str, float]],
@@ -200,5 +197,4 @@ def settings(training: Training) -> dict[str, Any]:
     return {
         "ppo": asdict(training.params),
         "budget": asdict(training.budget),
-        "guards": asdict(training.guards) if training.guards else None,
     }

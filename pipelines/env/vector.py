@@ -1,9 +1,10 @@
 """Many worlds as one Stable-Baselines3 vector environment."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
 from pipelines.env.config import EnvConfig
@@ -20,9 +21,10 @@ class SocialNavVecEnv(VecEnv):
     """``num_envs`` worlds in one batch; an ended one starts its next episode at once.
 
     World ``i`` draws scenarios and episode seeds from a generator of its own, made of ``seed``
-    and ``i``. Infos are empty but for the last step of an episode: ``terminal_observation``,
-    ``TimeLimit.truncated``, ``outcome``, ``success`` (also as ``is_success``), ``scenario``,
-    ``seed``, ``robot_at_fault`` and ``episode`` with return ``r`` and length ``l``.
+    and ``i``; scenarios evenly, until ``weigh`` says otherwise. Infos are empty but for the last
+    step of an episode: ``terminal_observation``, ``TimeLimit.truncated``, ``outcome``,
+    ``success`` (also as ``is_success``), ``scenario``, ``seed``, ``robot_at_fault`` and
+    ``episode`` with return ``r`` and length ``l``.
     """
 
     render_mode: str | None
@@ -31,6 +33,7 @@ class SocialNavVecEnv(VecEnv):
         self.config = config
         self.worlds = Worlds(num_envs, config)
         self._pool = scenarios_of(config)
+        self._up_to: NDArray[np.float64] | None = None
         self._seed = seed
         self._draws: list[np.random.Generator] = []
         self._episodes: dict[int, tuple[Scenario, int]] = {}
@@ -47,8 +50,31 @@ class SocialNavVecEnv(VecEnv):
 
     def _next_episode(self, row: int) -> tuple[Scenario, int]:
         draws = self._draws[row]
-        scenario = self._pool[int(draws.integers(len(self._pool)))]
-        return scenario, int(draws.integers(*TRAINING_SEEDS))
+        if self._up_to is None:
+            index = int(draws.integers(len(self._pool)))
+        else:
+            index = int(np.searchsorted(self._up_to, draws.random(), side="right"))
+        return self._pool[index], int(draws.integers(*TRAINING_SEEDS))
+
+    def weigh(self, chances: Mapping[str, float]) -> None:
+        """Draw the scenarios of further episodes with these chances; none draws evenly.
+
+        Raises:
+            ValueError: chances that are negative, all zero, or not of this environment's
+                scenarios.
+        """
+        self._up_to = None
+        if not chances:
+            return
+        names = [scenario.name for scenario in self._pool]
+        row = np.array([chances.get(name, 0.0) for name in names])
+        if set(chances) - set(names) or not (row >= 0.0).all() or row.sum() <= 0.0:
+            raise ValueError(
+                f"chances of scenarios: expected numbers of at least 0, not all 0, for some of "
+                f"{names}, got {dict(chances)}; name scenarios of the configuration"
+            )
+        self._up_to = np.cumsum(row) / row.sum()
+        self._up_to[-1] = 1.0
 
     def reset(self) -> Observation:  # type: ignore[override]
         """Start an episode everywhere; seeds and options given before count once."""

@@ -9,7 +9,7 @@ import torch
 
 from pipelines.checkpoint import RECORD, TENSORS, checkpoints, load_checkpoint, save_checkpoint
 from pipelines.env.make import make_vec_env
-from pipelines.ppo import GuardedPPO, make_ppo
+from pipelines.ppo import AveragedPPO, make_ppo
 from tests.pipelines import tiny
 from tests.pipelines.test_policy import KillAt, Killed
 from trajstore import disk
@@ -23,7 +23,7 @@ def env():
     return make_vec_env(tiny.ENV.config(), num_envs=2, seed=0)
 
 
-def learner(env, *, seed: int = 0, steps: int = 16) -> GuardedPPO:
+def learner(env, *, seed: int = 0, steps: int = 16) -> AveragedPPO:
     """A learner that has taken one gradient step, so that Adam has moments."""
     model = make_ppo(env, tiny.PPO, seed=seed, total_steps=48)
     model.num_timesteps = steps
@@ -34,7 +34,7 @@ def learner(env, *, seed: int = 0, steps: int = 16) -> GuardedPPO:
     return model
 
 
-def tensors(model: GuardedPPO) -> dict[str, torch.Tensor]:
+def tensors(model: AveragedPPO) -> dict[str, torch.Tensor]:
     adam = model.policy.optimizer.state_dict()["state"]
     moments = {f"{i}/{k}": v for i, state in adam.items() for k, v in state.items()}
     return {**model.policy.state_dict(), **moments}

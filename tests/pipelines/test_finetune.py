@@ -3,18 +3,15 @@
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from pipelines import finetune, training
 from pipelines.env.scenarios import held_out_names
-from pipelines.finetune import Task, World, demonstration_batches, read_world, train_seed
+from pipelines.finetune import Task, World, read_world, train_seed
 from pipelines.params import ParamsError
 from pipelines.policy import load_policy
 from pipelines.runlog import RunStatus, read_episodes, read_evaluations, read_run
-from tests import factories
 from tests.pipelines import tiny
-from trajstore.dataset import Dataset
 from trajstore.errors import NotFoundError, StorageError
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +25,7 @@ def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def task(folder: Path, **changes: object) -> Task:
-    made = Task("baseline", tiny.FINETUNE, tiny.ENV, tiny.EVALUATION, 1, None, None, folder)
+    made = Task("baseline", tiny.FINETUNE, tiny.ENV, tiny.EVALUATION, 1, None, folder)
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
@@ -57,13 +54,12 @@ def test_held_out_scenarios_are_played_at_the_end_of_a_run_and_never_before(
         assert set(row["by_scenario"]) == set(tiny.SCENARIOS)
 
 
-def test_the_start_and_the_dataset_are_inputs_of_a_run(tmp_path: Path) -> None:
-    tiny.dataset(tmp_path / "data")
+def test_the_start_is_an_input_of_a_run(tmp_path: Path) -> None:
     start = tiny.policy(tmp_path / "start")
-    changes = {"arm": "finetune", "start": start, "dataset": tmp_path / "data/expert"}
+    changes = {"arm": "finetune", "start": start}
     train_seed(task(tmp_path / "run", **changes))
     inputs = read_run(tmp_path / "run").inputs
-    assert set(inputs) == {"code", "start", "dataset"}
+    assert set(inputs) == {"code", "start"}
     assert inputs["start"] == load_policy(start).digest
     other = tiny.policy(tmp_path / "other", seed=4)
     said = train_seed(task(tmp_path / "run", **(changes | {"start": other})))
@@ -109,10 +105,10 @@ def test_a_new_seed_is_trained_and_one_that_is_not_wanted_goes(tmp_path: Path) -
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["seed_2"]
 
 
-def test_an_arm_without_budget_guards_or_clone_is_refused_by_name(tmp_path: Path) -> None:
+def test_an_arm_without_budget_settings_or_clone_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match="expected a budget for arm 'other'"):
         finetune.run("other", tiny.FINETUNE, WORLD, tmp_path)
-    with pytest.raises(ParamsError, match="expected guards for arm 'baseline'"):
+    with pytest.raises(ParamsError, match="expected settings for arm 'baseline'"):
         finetune.run("baseline", tiny.FINETUNE, WORLD, tmp_path, start=tmp_path / "clone")
     with pytest.raises(NotFoundError, match="expected a policy, got none"):
         finetune.run("finetune", tiny.FINETUNE, WORLD, tmp_path, start=tmp_path / "clone")
@@ -124,13 +120,3 @@ def test_transfer_trains_on_what_was_not_shown() -> None:
     assert "blind_corner/high" in world.env.scenarios
     assert "blind_corner/low" not in world.env.scenarios
     assert len(world.env.scenarios) == 12
-
-
-def test_demonstrations_depend_on_the_seed_alone(tmp_path: Path) -> None:
-    factories.dataset(tmp_path / "v1")
-    dataset = Dataset.open(tmp_path / "v1")
-    one, two, other = (demonstration_batches(dataset, seed) for seed in (5, 5, 6))
-    one(3)
-    first = [batch[0].tobytes() for batch in (one(8), two(3), two(8), other(8))]
-    assert first[0] == first[2] != first[3]
-    assert np.isfinite(two(4)[1]).all()

@@ -34,16 +34,27 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return Dataset.open(folder)
 
 
-def test_neighbouring_clones_take_neighbouring_episodes(made: Dataset) -> None:
-    allowed = np.arange(60) % 2 == 0
-    one, two = (
-        np.flatnonzero(chosen_episodes(made, allowed=allowed, count=10, turn=turn))
-        for turn in (0, 1)
-    )
-    assert one.tolist() == list(range(0, 20, 2))
-    assert two.tolist() == list(range(20, 40, 2))
-    assert chosen_episodes(made, allowed=allowed, count=0, turn=3).tolist() == allowed.tolist()
-    assert chosen_episodes(made, allowed=allowed, count=10, turn=3).sum() == 10
+def test_ten_episodes_show_ten_families_and_clones_share_none() -> None:
+    families = [f"family_{number}" for number in range(10)]
+    names = [f"{family}/{d}" for family in families for d in ("low", "medium", "high")]
+    scenarios = np.array(names * 4)
+    allowed = np.arange(120) != 3
+    rows = [chosen_episodes(scenarios, allowed=allowed, count=10, turn=turn) for turn in range(5)]
+    for row in rows:
+        shown = [name.split("/") for name in scenarios[row].tolist()]
+        assert {family for family, _ in shown} == set(families)
+        assert len({density for _, density in shown}) == 3
+    assert np.sum(rows, axis=0).max() == 1
+    assert not np.any(rows, axis=0)[3]
+
+
+def test_a_clone_may_ask_for_everything_and_for_more_than_there_is() -> None:
+    scenarios = np.array(["a/low", "b/low", "b/high"])
+    allowed = np.array([True, False, True])
+    for count in (0, 2, 9):
+        chosen = chosen_episodes(scenarios, allowed=allowed, count=count, turn=3)
+        assert chosen.tolist() == allowed.tolist()
+    assert chosen_episodes(scenarios, allowed=allowed, count=1, turn=1).sum() == 1
 
 
 def test_demonstrations_pair_each_action_with_the_observation_before_it(made: Dataset) -> None:

@@ -20,22 +20,13 @@ class Killed(BaseException):
     """The process would be gone."""
 
 
-def guarded(folder: Path, **changes: Any) -> Training:
-    """A training from a start policy with every guard on."""
-
-    def batches(seed: int) -> Callable[[int], tuple[np.ndarray, np.ndarray]]:
-        rng = np.random.default_rng(seed)
-        return lambda n: (
-            rng.normal(size=(n, tiny.SIZE)).astype("f4"),
-            rng.uniform(-1, 1, (n, 2)).astype("f4"),
-        )
-
+def from_clone(folder: Path, **changes: Any) -> Training:
+    """A training that goes on from a policy."""
     start = folder / "start"
     if not start.exists():
         tiny.policy(start)
-    return tiny.training(
-        start=load_policy(start), guards=tiny.GUARDS, demonstrations=batches, **changes
-    )
+    params = tiny.FROM_CLONE.settings(tiny.PPO)
+    return tiny.training(start=load_policy(start), params=params, **changes)
 
 
 def killed_after(evaluations: int) -> Callable[[int, Any], None]:
@@ -61,9 +52,9 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(tmp_path: 
     assert one["evaluations.jsonl"].count(b"\n") == 4
 
 
-@pytest.mark.parametrize("with_guards", [False, True], ids=["from scratch", "guarded start"])
-def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path: Path, with_guards: bool) -> None:
-    make = (lambda **c: guarded(tmp_path, **c)) if with_guards else tiny.training
+@pytest.mark.parametrize("cloned", [False, True], ids=["from scratch", "from a clone"])
+def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path: Path, cloned: bool) -> None:
+    make = (lambda **c: from_clone(tmp_path, **c)) if cloned else tiny.training
     run_training(make(), tmp_path / "whole")
     for evaluations in (3, 2):
         with pytest.raises(Killed):
@@ -120,7 +111,7 @@ def test_the_first_evaluation_is_that_of_the_start(tmp_path: Path) -> None:
         looked.append(actor.layers[-1][0])
         return tiny.looked_at(actor)
 
-    training = guarded(tmp_path, evaluate=looked_at)
+    training = from_clone(tmp_path, evaluate=looked_at)
     run_training(training, tmp_path / "run")
     assert training.start is not None
     start = build_policy(tiny.ARCHITECTURE)

@@ -14,7 +14,7 @@ from pipelines.env.config import ENV_VERSION, RewardWeights
 from pipelines.env.make import make_vec_env
 from pipelines.env.schema import episode_schema
 from pipelines.policy import Architecture, build_policy, load_policy, save_policy
-from pipelines.ppo import Guards, PpoParams
+from pipelines.ppo import FromClone, PpoParams
 from pipelines.settings import (
     Arrival,
     Convergence,
@@ -49,17 +49,18 @@ PPO = PpoParams(
     log_std=-0.3,
     final_log_std=-0.7,
     averaging=0.8,
+    hard_share=0.5,
 )
 BUDGET = Budget(48, 16, stop_on_arrival=False)
-GUARDS = Guards(2e-4, -0.7, 0, 0.1, 0.5, 1_000_000)
+FROM_CLONE = FromClone(2e-4, -0.9, 2, 8, 8, 1)
 EVALUATION = EvaluationParams(track_each=1, judge_each=1)
 RECORD = RecordParams(each=4, shards=2, quota_bytes=10**9, engine="sequential")
-PRETRAIN = PretrainParams((1, 2), 0, 1, 4, 16, 1e-3, 0.0, 2)
+PRETRAIN = PretrainParams((1, 2), 0, False, 1, 4, 16, 1e-3, 0.0, 2)
 FINETUNE = FinetuneParams(
     (1,),
     PPO,
     {"baseline": BUDGET, "finetune": BUDGET},
-    {"finetune": GUARDS},
+    {"finetune": FROM_CLONE},
     Arrival(0.9, 0.05, 2),
     "sequential",
 )
