@@ -1,13 +1,13 @@
-"""A version is published once, judged, reviewed, rotated out and brought back, and never lost."""
+"""A version is published once, rotated out and brought back, and never lost."""
 
-import json
 from pathlib import Path
 
 import pytest
 
 from tests import factories
+from tests.trajstore import lives
+from tests.trajstore.lives import CONTRACT, fill, source
 from trajstore import governance
-from trajstore.contract import Contract
 from trajstore.dataset import Dataset
 from trajstore.errors import (
     ArchiveError,
@@ -19,40 +19,18 @@ from trajstore.errors import (
     StatusError,
     StorageError,
 )
-from trajstore.governance import Place, judge, plan, preview, publish, restore, review, rotate
+from trajstore.governance import Place, judge, plan, preview, publish, restore, rotate
 from trajstore.integrity import verify
 from trajstore.ledger import Deed
 from trajstore.location import Folder, locate
 from trajstore.manifest import Status
 from trajstore.rotation import Action, Retention
-from trajstore.status import read_verdict, status_path
-from trajstore.store import Store
-
-CONTRACT = Contract(minimum_episodes=3)
+from trajstore.status import status_path
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
-    return Place(
-        tmp_path / "store" / "expert",
-        Folder(tmp_path / "archive"),
-        tmp_path / "reviews.json",
-        clock=lambda: "2026-01-02T03:04:05+00:00",
-    )
-
-
-def source(tmp_path: Path, seed: int, *, count: int = 4) -> Path:
-    path = tmp_path / "in" / f"s{seed}" / "expert"
-    factories.dataset(path, count=count, seed=seed)
-    judge(path, CONTRACT)
-    return path
-
-
-def fill(place: Place, tmp_path: Path, count: int) -> list[Path]:
-    sources = [source(tmp_path, 100 * number) for number in range(1, count + 1)]
-    for path in sources:
-        publish(place, path)
-    return sources
+    return lives.place(tmp_path)
 
 
 def test_versions_get_the_next_number_and_the_fourth_pushes_the_first_out(
@@ -218,104 +196,3 @@ def test_a_url_that_nothing_reaches_is_refused_by_name() -> None:
 def test_names_that_lead_out_of_the_archive_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(NameRefusedError):
         Folder(tmp_path).create(name)
-
-
-# --- reviews ----------------------------------------------------------------------------------
-
-
-def test_a_review_wins_over_the_verdict_and_its_history_is_kept(
-    place: Place, tmp_path: Path
-) -> None:
-    fill(place, tmp_path, 1)
-    assert place.reviews is not None
-    digest = place.digest(1)
-    review(place.reviews, digest, Status.QUARANTINED, reason="wrong scale", name="expert@v1")
-    assert place.status(1) is Status.QUARANTINED
-    judge(place.path(1), CONTRACT)
-    assert place.status(1) is Status.QUARANTINED
-    review(place.reviews, digest, Status.VALIDATED, reason="scale was right", name="expert@v1")
-    assert place.status(1) is Status.VALIDATED
-    kept = json.loads(place.reviews.read_text())["reviews"]
-    assert [it["reason"] for it in kept] == ["wrong scale", "scale was right"]
-
-
-def test_training_from_a_quarantined_version_is_refused_and_looking_is_not(
-    place: Place, tmp_path: Path
-) -> None:
-    fill(place, tmp_path, 2)
-    store = Store(tmp_path / "store", archive=tmp_path / "archive")
-    assert place.reviews is not None
-    review(place.reviews, place.digest(2), Status.QUARANTINED, reason="bad", name="expert@v2")
-    with pytest.raises(StatusError, match="expected a version fit for training"):
-        store.open("expert@v2")
-    assert len(store.open("expert@v2", purpose="inspection")) == 4
-    assert store.open("expert").path.name == "v1"
-
-
-def test_a_quarantined_version_is_rotated_by_its_own_count(place: Place, tmp_path: Path) -> None:
-    fill(place, tmp_path, 3)
-    assert place.reviews is not None
-    review(place.reviews, place.digest(1), Status.QUARANTINED, reason="bad")
-    rotate(place, retention=Retention(validated=1, quarantined=1))
-    assert place.live() == [1, 3]
-    rotate(place, retention=Retention(validated=1, quarantined=0))
-    assert place.live() == [3]
-
-
-@pytest.mark.parametrize(
-    "text", ["", "[]", "<<<<<<< HEAD", '{"format_version": 2}', '{"reviews": 3}']
-)
-def test_a_damaged_reviews_file_is_an_error_and_never_ignored(
-    place: Place, tmp_path: Path, text: str
-) -> None:
-    fill(place, tmp_path, 1)
-    assert place.reviews is not None
-    place.reviews.write_text(text)
-    with pytest.raises(CorruptionError):
-        place.status(1)
-    with pytest.raises(CorruptionError):
-        review(place.reviews, place.digest(1), Status.VALIDATED, reason="ok")
-    assert place.reviews.read_text() == text
-
-
-@pytest.mark.parametrize("reason", ["", "   "])
-def test_a_review_without_a_reason_is_refused(tmp_path: Path, reason: str) -> None:
-    with pytest.raises(ValueError, match="expected a reason"):
-        review(tmp_path / "reviews.json", "ab", Status.VALIDATED, reason=reason)
-    with pytest.raises(ValueError, match="expected validated or quarantined"):
-        review(tmp_path / "reviews.json", "ab", Status.DRAFT, reason="why")
-
-
-def test_a_verdict_keeps_its_history_and_stays_beside_the_version(
-    place: Place, tmp_path: Path
-) -> None:
-    path = source(tmp_path, 1)
-    files = {it: it.read_bytes() for it in path.rglob("*") if it.is_file()}
-    judge(path, Contract(minimum_episodes=99), clock=lambda: "2027")
-    judge(path, Contract(minimum_episodes=99), clock=lambda: "2028")
-    verdict = read_verdict(path)
-    assert verdict is not None
-    assert [it["status"] for it in verdict.history] == ["validated", "draft"]
-    assert {it: it.read_bytes() for it in path.rglob("*") if it.is_file()} == files
-
-
-# --- ledger -----------------------------------------------------------------------------------
-
-
-def test_a_line_that_was_changed_lost_or_put_in_is_noticed(place: Place, tmp_path: Path) -> None:
-    fill(place, tmp_path, 4)
-    path = place.folder / "ledger.jsonl"
-    lines = path.read_bytes().splitlines(keepends=True)
-    forged = lines[1].replace(b'"version":2', b'"version":9')
-    for spoiled in (
-        [lines[0], *lines[2:]],
-        lines[1:],
-        [lines[0], forged, *lines[2:]],
-        [*lines[:2], lines[1], *lines[2:]],
-        [*lines, b"{}\n"],
-        [*lines, lines[-1][:40]],
-        [lines[1], lines[0], *lines[2:]],
-    ):
-        path.write_bytes(b"".join(spoiled))
-        with pytest.raises(CorruptionError, match=r"ledger\.jsonl, line \d"):
-            place.ledger()

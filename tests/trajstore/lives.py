@@ -1,0 +1,36 @@
+"""A place for the versions of one dataset, and versions to fill it with."""
+
+from pathlib import Path
+
+from tests import factories
+from trajstore.contract import Contract
+from trajstore.governance import Place, judge, publish
+from trajstore.location import Folder
+
+CONTRACT = Contract(minimum_episodes=3)
+
+
+def place(folder: Path) -> Place:
+    """An empty place, with an archive and a file of reviews; its clock stands still."""
+    return Place(
+        folder / "store" / "expert",
+        Folder(folder / "archive"),
+        folder / "reviews.json",
+        clock=lambda: "2026-01-02T03:04:05+00:00",
+    )
+
+
+def source(tmp_path: Path, seed: int, *, count: int = 4) -> Path:
+    """A judged version outside the store."""
+    path = tmp_path / "in" / f"s{seed}" / "expert"
+    factories.dataset(path, count=count, seed=seed)
+    judge(path, CONTRACT)
+    return path
+
+
+def fill(place: Place, tmp_path: Path, count: int) -> list[Path]:
+    """Publish that many versions; returns where they came from."""
+    sources = [source(tmp_path, 100 * number) for number in range(1, count + 1)]
+    for path in sources:
+        publish(place, path)
+    return sources
