@@ -3,13 +3,32 @@
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import fsspec
 
 from trajstore.disk import FileRecord, storing
-from trajstore.errors import NotFoundError, StorageError
+from trajstore.errors import NotFoundError, StorageError, TrajStoreError
 from trajstore.location import PART, plain_name
+
+
+@contextmanager
+def reaching(where: Path | str) -> Iterator[None]:
+    """Name what a service refuses: drivers raise errors of their own beside those of the system.
+
+    Raises:
+        StorageError: for every error that is none of this package.
+    """
+    try:
+        with storing(where):
+            yield
+    except TrajStoreError:
+        raise
+    except Exception as error:
+        raise StorageError(
+            f"{where}: expected a service that answers, got {type(error).__name__}: {error}"
+        ) from error
 
 
 class Remote:
@@ -38,7 +57,7 @@ class Remote:
 
     def names(self) -> list[str]:
         """Return the names of whole files, sorted."""
-        with storing(self.url):
+        with reaching(self.url):
             self._files.invalidate_cache()
             if not self._files.isdir(self._path):
                 return []
@@ -48,13 +67,13 @@ class Remote:
 
     def create(self, name: str) -> "Upload":
         """Begin a file."""
-        with storing(self.url):
+        with reaching(self.url):
             self._files.makedirs(self._path, exist_ok=True)
             return Upload(self._files.open(self._at(name) + PART, "wb"))
 
     def commit(self, name: str) -> None:
         """Give a closed file its name."""
-        with storing(self.url):
+        with reaching(self.url):
             if self._files.exists(self._at(name)):
                 self._files.rm_file(self._at(name))
             self._files.mv(self._at(name) + PART, self._at(name))
@@ -62,7 +81,7 @@ class Remote:
     @contextmanager
     def reading(self, name: str) -> Iterator[BinaryIO]:
         """Open a whole file, or with ``.part`` behind its name one that is not committed yet."""
-        with storing(f"{self.url}/{name}"):
+        with reaching(f"{self.url}/{name}"):
             try:
                 file = self._files.open(self._at(name), "rb")
             except FileNotFoundError:

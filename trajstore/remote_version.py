@@ -27,6 +27,7 @@ from trajstore.findings import Finding
 from trajstore.integrity import Progress, verify
 from trajstore.manifest import MANIFEST, Manifest
 from trajstore.opening import Opener
+from trajstore.remote_location import reaching
 
 CACHE_BYTES = 10_000_000_000
 MAX_STRAYS = 1000
@@ -96,7 +97,7 @@ class RemoteFolder:
             CorruptionError: if it is larger than any such file can be.
         """
         path = f"{self._path.rpartition('/')[0] if beside else self._path}/{key}"
-        with storing(f"{self.url}: {key}"):
+        with reaching(f"{self.url}: {key}"):
             try:
                 with self._files.open(path, "rb") as file:
                     data: bytes = file.read(MAX_JSON_BYTES + 1)
@@ -113,7 +114,7 @@ class RemoteFolder:
             CorruptionError: if it is missing, or other bytes than were sealed.
         """
         sha, size = hashlib.sha256(), 0
-        with storing(f"{self.url}/{key}"):
+        with reaching(f"{self.url}/{key}"):
             try:
                 with self._files.open(f"{self._path}/{key}", "rb") as file:
                     while block := file.read(min(COPY_BYTES, record.size + 1 - size)):
@@ -135,7 +136,7 @@ class RemoteFolder:
 
     def keys(self) -> Iterator[str]:
         """Yield the paths of all files, relative to the folder."""
-        with storing(self.url):
+        with reaching(self.url):
             self._files.invalidate_cache()
             paths = self._files.find(self._path)
         for path in paths:

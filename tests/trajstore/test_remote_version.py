@@ -17,6 +17,7 @@ from trajstore.dataset import Dataset
 from trajstore.errors import CorruptionError, NotFoundError, StatusError, StorageError
 from trajstore.governance import judge
 from trajstore.integrity import verify
+from trajstore.location import locate
 from trajstore.manifest import Status
 from trajstore.remote_version import RemoteDataset, open_remote
 from trajstore.store import Store
@@ -137,6 +138,26 @@ def test_a_url_without_a_version_or_a_driver_is_refused_by_name(
     bucket.pipe(f"{ROOT}/v1/manifest.json", manifest.replace(b'"steps"', b'"steqs"', 1))
     with pytest.raises(CorruptionError, match="expected a manifest"):
         Dataset.open(URL)
+
+
+class Down(fsspec.AbstractFileSystem):
+    """A service whose driver fails with an error of its own."""
+
+    protocol = "down"
+
+    def open(self, *_: object, **__: object) -> object:
+        raise LookupError("the endpoint does not answer")
+
+    isdir = open
+
+
+def test_a_service_that_does_not_answer_is_a_storage_error() -> None:
+    fsspec.register_implementation("down", Down, clobber=True)
+    with pytest.raises(StorageError, match="expected a service that answers, got LookupError"):
+        Dataset.open("down://bucket/v1")
+    for ask in (lambda it: it.names(), lambda it: it.reading("a.zip").__enter__()):
+        with pytest.raises(StorageError, match="expected a service that answers"):
+            ask(locate("down://packs"))
 
 
 def test_a_file_url_is_the_folder_that_it_names(local: Path) -> None:
