@@ -14,7 +14,7 @@ import numpy as np
 from pipelines.env.config import Constants
 from trajstore.episode import Episode
 
-METRICS_VERSION = 1
+METRICS_VERSION = 2
 """Changes with every change of a definition; part of every logged row."""
 
 PHYSICS = Constants()

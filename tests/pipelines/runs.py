@@ -81,7 +81,7 @@ def episode_row(scenario: str, seed: int, ended: str, steps: int = 120) -> dict[
         "snqi": 0.1,
     }
     return {
-        "version": 1,
+        "version": 2,
         "scenario": scenario,
         "seed": seed,
         "outcome": ended,
