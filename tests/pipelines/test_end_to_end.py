@@ -78,7 +78,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone in which everything was built, committed and pushed."""
     folder = tracked(tmp_path_factory.mktemp("origin") / "clone")
     assert ran(dvc(folder, "repro")) == STAGES
-    git(folder, "add", "dvc.lock", "data/reports/metrics.json", "-f")
+    git(folder, "add", "dvc.lock", "data/reports/metrics.json")
     git(folder, "commit", "-q", "-m", "build")
     dvc(folder, "push")
     return folder
@@ -121,6 +121,21 @@ def test_a_pull_brings_a_fresh_clone_to_the_same_state_and_a_parameter_reruns_wh
         assert digest(fresh / path) == digest(built / path)
     change(fresh, "compare", resamples=150)
     assert ran(dvc(fresh, "repro")) == {"compare"}
+
+
+def test_a_second_clean_run_gives_the_same_lock_but_for_the_ring(
+    built: Path, tmp_path: Path
+) -> None:
+    again = tmp_path / "origin" / "again"
+    git(built, "clone", "-q", str(built), str(again))
+    git(again, "checkout", "-q", "HEAD~1")
+    assert ran(dvc(again, "repro")) == STAGES
+    first, second = (
+        yaml.safe_load((folder / "dvc.lock").read_text())["stages"] for folder in (built, again)
+    )
+    for lock in (first, second):
+        assert [out["path"] for out in lock.pop("publish")["outs"]] == ["data/store"]
+    assert first == second
 
 
 def test_a_failed_gate_stops_what_follows(copy: Path) -> None:
