@@ -11,12 +11,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from pipelines.forecast import RUNNING, Forecast, online_steps, stages_of
 from trajstore.errors import NotFoundError
 from trajstore.files import read_json
 
 REPORTS = Path("data/reports")
 SWEEP = (5, 50, 200)
 """Numbers of demonstrations of the study, beside the ten of the pipeline."""
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
 
 
 def study() -> list[list[str]]:
@@ -44,18 +48,31 @@ def environment() -> dict[str, str]:
         "PATH": scripts + os.pathsep + os.environ.get("PATH", ""),
         "DVC_NO_ANALYTICS": "1",
         "OMP_NUM_THREADS": "1",
+        "PYTHONUNBUFFERED": "1",
     }
 
 
 def drive(pipeline: str, extra: Sequence[str]) -> int:
     """Run ``dvc repro``, and after it the study if that is asked for; return the exit status."""
-    commands = [[sys.executable, "-m", "dvc", "repro", *extra]]
-    commands += study() if pipeline == "study" else []
-    for command in commands:
-        status = subprocess.run(command, env=environment(), check=False).returncode
+    status = reproduce([sys.executable, "-m", "dvc", "repro", *extra])
+    for command in study() if pipeline == "study" else []:
         if status:
-            return status
-    return 0
+            break
+        status = subprocess.run(command, env=environment(), check=False).returncode
+    return status
+
+
+def reproduce(command: Sequence[str]) -> int:
+    """Run DVC, and say before each stage how far the whole is; return DVC's exit status."""
+    forecast = Forecast(stages_of(Path("dvc.yaml")), online_steps(Path("params.yaml")))
+    with subprocess.Popen(
+        command, env=environment(), stdout=subprocess.PIPE, text=True, bufsize=1
+    ) as process:
+        for line in process.stdout or ():
+            if found := RUNNING.match(line):
+                print(forecast.begin(found["stage"], time.monotonic()), flush=True)
+            print(line, end="", flush=True)
+    return process.returncode
 
 
 def conclude(console: Console, seconds: float) -> None:
@@ -88,7 +105,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("extra", nargs="*", help="passed on to dvc repro")
     arguments = parser.parse_args(argv)
     started = time.monotonic()
-    status = drive(arguments.pipeline, arguments.extra)
+    try:
+        status = drive(arguments.pipeline, arguments.extra)
+    except KeyboardInterrupt:
+        print("Stopped. Run it again to go on from here.", file=sys.stderr)
+        return INTERRUPTED
     if status == 0:
         conclude(Console(), time.monotonic() - started)
     return status

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -32,16 +33,41 @@ def test_a_stage_s_python_is_the_one_that_started_it() -> None:
 def test_the_exit_status_is_that_of_dvc(
     status: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    asked: list[list[str]] = []
+    asked: list[Sequence[str]] = []
 
-    def called(words: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+    def called(words: Sequence[str]) -> int:
         asked.append(words)
-        return subprocess.CompletedProcess(words, status)
+        return status
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(subprocess, "run", called)
+    monkeypatch.setattr(repro, "reproduce", called)
     assert repro.main(["repro", "baseline"]) == status
     assert asked == [[sys.executable, "-m", "dvc", "repro", "baseline"]]
+
+
+def test_what_dvc_says_is_passed_on_with_the_place_of_each_stage(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dvc.yaml").write_text("stages: {first: {cmd: a}, second: {cmd: b}}\n")
+    said = "import sys; print(\"Running stage 'second':\"); print('> b'); sys.exit(5)"
+    assert repro.reproduce([sys.executable, "-c", said]) == 5
+    assert capfd.readouterr().out.splitlines() == [
+        "[2 of 2] second",
+        "Running stage 'second':",
+        "> b",
+    ]
+
+
+def test_an_interruption_says_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(repro, "drive", interrupted)
+    assert repro.main([]) == repro.INTERRUPTED
+    assert "Run it again" in capfd.readouterr().err
 
 
 def test_it_ends_with_the_ratios_and_the_paths(
@@ -78,6 +104,7 @@ def test_the_study_follows_the_pipeline_and_stops_at_the_first_failure(
         return subprocess.CompletedProcess(words, int(words[2] == "pipelines.finetune"))
 
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(repro, "reproduce", lambda _: 0)
     monkeypatch.setattr(subprocess, "run", called)
     assert repro.main(["study"]) == 1
-    assert asked == ["dvc", "pipelines.pretrain", "pipelines.finetune"]
+    assert asked == ["pipelines.pretrain", "pipelines.finetune"]
