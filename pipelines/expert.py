@@ -28,7 +28,14 @@ from pipelines.params import ParamsError, read_section
 from pipelines.policy import Architecture, build_policy, load_policy, save_policy
 from pipelines.progress import note, watch
 from pipelines.promotion import decide, diagnose, has_converged, superseded
-from pipelines.runlog import RunRecord, RunStatus, episode_row, write_episodes, write_run
+from pipelines.runlog import (
+    RunRecord,
+    RunStatus,
+    episode_row,
+    read_evaluations,
+    write_episodes,
+    write_run,
+)
 from pipelines.settings import EnvParams, EvaluationParams, ExpertParams
 from pipelines.snqi import load_baseline
 from pipelines.stage import in_one_line
@@ -102,7 +109,13 @@ def _judged(task: Task, training: Training) -> dict[str, Any]:
     saved = load_policy(target)
     judging = judging_episodes(scenarios, each=task.evaluation.judge_each)
     row = evaluate(saved.actor, judging, config)
-    return {"seed": task.seed, "steps": model.num_timesteps, "policy": saved.digest, **row}
+    return {
+        "seed": task.seed,
+        "steps": model.num_timesteps,
+        "policy": saved.digest,
+        "selection": max(map(training.score, read_evaluations(task.folder))),
+        **row,
+    }
 
 
 def run(

@@ -43,7 +43,11 @@ class Decision:
 
 
 def decide(rows: Sequence[Row], *, gate: Gate) -> Decision:
-    """Hold every seed, and all of them together, against the gate."""
+    """Hold every seed, and all of them together, against the gate.
+
+    The best seed is the one with the best ``selection``, its score on the episodes that chose its
+    policy: judged episodes choose nothing, so that the rates on them are no luckier than others.
+    """
     reasons = []
     if len(rows) < gate.seeds:
         reasons.append(f"seeds: expected at least {gate.seeds}, got {len(rows)}")
@@ -64,7 +68,7 @@ def decide(rows: Sequence[Row], *, gate: Gate) -> Decision:
             reasons.append(
                 f"{name}: expected collisions <= {gate.collision}, got {row['collision']:.3f}"
             )
-    best = max(range(len(rows)), key=lambda i: rows[i]["success"] - rows[i]["collision"])
+    best = max(range(len(rows)), key=lambda i: rows[i]["selection"])
     return Decision(not reasons, tuple(reasons), best, {**pooled, "episodes": total})
 
 

@@ -55,9 +55,11 @@ def test_all_seeds_together_are_weighed_by_their_episodes() -> None:
     assert pooled == {"success": 0.625, "collision": pytest.approx(0.15), "episodes": 400}
 
 
-def test_the_best_seed_is_the_one_with_the_best_score() -> None:
+def test_the_best_seed_is_chosen_by_its_selection_not_by_the_episodes_that_judge() -> None:
     rows = [rates(0.95, 0.05), rates(0.94, 0.01), rates(0.96, 0.05)]
     assert decide(rows, gate=GATE).best == 1
+    rows[0]["selection"] = 0.99
+    assert decide(rows, gate=GATE).best == 0
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,8 @@ def rates(
         "blind_corner/high": {"episodes": episodes // 2, **shares},
         "frontal_approach/low": {"episodes": episodes // 2, "success": 1.0, "collision": 0.0},
     }
-    return {"seed": seed, "episodes": episodes, **shares, "by_scenario": by_scenario}
+    score = {"selection": success - collision}
+    return {"seed": seed, "episodes": episodes, **score, **shares, "by_scenario": by_scenario}
 
 
 def contents(folder: Path, *, but: Sequence[str] = ()) -> dict[str, bytes]:
