@@ -34,6 +34,7 @@ from pipelines.comparison.ratios import (
 from pipelines.comparison.scenarios import held_out, scenario_table
 from pipelines.env.scenarios import held_out_families
 from pipelines.params import read_section
+from pipelines.report.expert import write_expert
 from pipelines.report.page import write_report
 from pipelines.runlog import RunError, check
 from trajstore.errors import TrajStoreError
@@ -160,7 +161,7 @@ def compare(params: CompareParams, inputs: Inputs) -> dict[str, Any]:
 
 
 def run(params: CompareParams, out: Path) -> dict[str, Any]:
-    """Compare, and write ``comparison.json``, the page, the summary, metrics and plots.
+    """Compare, and write ``comparison.json``, the pages, the summaries, metrics and plots.
 
     Raises:
         RunError: runs are missing, unfinished or cannot be paired.
@@ -168,6 +169,8 @@ def run(params: CompareParams, out: Path) -> dict[str, Any]:
     report = compare(params, load(params))
     check(report, "comparison", where="comparison")
     write_report(report, out)
+    if params.expert and Path(params.expert, "manifest.json").is_file():
+        write_expert(Path(params.expert), out)
     return report
 
 

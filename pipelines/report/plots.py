@@ -17,8 +17,8 @@ COLOURS = {"baseline": "#6b7480", "finetune": "#0a7a72", "control": "#c2641a"}
 
 def write_plots(report: Report, out: Path) -> None:
     """Write ``curves.png`` and ``ratio_over_targets.png``."""
-    _save(_curves(report), out / "curves.png")
-    _save(_ratios(report), out / "ratio_over_targets.png")
+    save(_curves(report), out / "curves.png")
+    save(_ratios(report), out / "ratio_over_targets.png")
 
 
 def _curves(report: Report) -> Figure:
@@ -31,7 +31,7 @@ def _curves(report: Report) -> Figure:
         axes.axhline(report["settings"][f"target_{rate}"], color="black", lw=1, ls="--")
         axes.set(xlabel="online environment steps", ylabel=rate)
         axes.set_ylim(0, 1.02 if rate == "success" else 0.4)
-        _plain(axes)
+        plain(axes)
     figure.axes[0].legend(frameon=False, loc="lower right")
     return figure
 
@@ -70,14 +70,16 @@ def _ratios(report: Report) -> Figure:
     axes.axhline(1.0, color="black", lw=1, ls="--")
     axes.set(xlabel="target success", ylabel="ratio of online steps", ylim=(0, None))
     axes.legend(frameon=False)
-    _plain(axes)
+    plain(axes)
     return figure
 
 
-def _plain(axes: Axes) -> None:
+def plain(axes: Axes) -> None:
+    """A faint grid, no box."""
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
+    """Write a PNG without anything that differs between two runs."""
     figure.savefig(path, dpi=110, metadata={"Software": None})
