@@ -92,9 +92,9 @@ def conclude(console: Console, seconds: float) -> None:
     for sentence in comparison["headline"]:
         console.print(sentence)
     console.print(f"Took {seconds / 60:.1f} minutes. Worth opening:")
-    for path in (REPORTS / "report.html", REPORTS / "comparison.json", Path("data/current/expert")):
-        if path.exists():
-            console.print(f"  {path}")
+    for name in ("report.html", "expert.md", "comparison.json"):
+        if (REPORTS / name).exists():
+            console.print(f"  {REPORTS / name}")
     console.print("  trajstore play data/current/expert")
 
 
