@@ -14,6 +14,36 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
+LIMIT = np.float32(7.90531110763549805)
+ODD = np.array(
+    [-2.76076847742355e-16, 2.00018790482477e-13, -8.60467152213735e-11, 5.12229709037114e-08,
+     1.48572235717979e-05, 6.37261928875436e-04, 4.89352455891786e-03],
+    np.float32,
+)  # fmt: skip
+EVEN = np.array(
+    [1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03],
+    np.float32,
+)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _tanh(values: Floats) -> None:
+    """The hyperbolic tangent in place, by the rational function of Eigen's ``ptanh``.
+
+    Within 5e-7 of the true value, and made of operations that every vector width rounds alike;
+    the C library's takes ten times as long.
+    """
+    for j in range(len(values)):
+        x = min(max(values[j], -LIMIT), LIMIT)
+        square = x * x
+        above = ODD[0]
+        for k in range(1, 7):
+            above = above * square + ODD[k]
+        below = EVEN[0]
+        for k in range(1, 4):
+            below = below * square + EVEN[k]
+        values[j] = x * above / below
+
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _layer(rows: Floats, weight: Floats, bias: Floats, squash: bool) -> Floats:
@@ -26,8 +56,9 @@ def _layer(rows: Floats, weight: Floats, bias: Floats, squash: bool) -> Floats:
             x = rows[r, k]
             for j in range(outputs):
                 total[j] += x * weight[k, j]
-        for j in range(outputs):
-            result[r, j] = np.tanh(total[j]) if squash else total[j]
+        if squash:
+            _tanh(total)
+        result[r] = total
     return result
 
 

@@ -107,10 +107,14 @@ def _vector(observation: Observation) -> np.ndarray:
 
 
 def _steps(act: Act, worlds: Worlds) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Play to the end; yields the actions, and which worlds took part in the step."""
+    """Play to the end; yields the actions, and which worlds took part in the step.
+
+    Only worlds that still run are shown to ``act``; the actions of the others are zero.
+    """
     running = worlds.states["outcome"] == Outcome.RUNNING
     while running.any():
-        actions = np.clip(act(_vector(worlds.observation())), -1.0, 1.0).astype(np.float32)
+        actions = np.zeros((len(running), 2), np.float32)
+        actions[running] = np.clip(act(_vector(worlds.observation())[running]), -1.0, 1.0)
         worlds.advance(actions)
         yield actions, running
         running = worlds.states["outcome"] == Outcome.RUNNING

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.actor import _tanh
 from pipelines.policy import Architecture, actor_of, build_policy, set_standardisation
 
 torch.manual_seed(3)
@@ -38,6 +39,16 @@ def test_neighbours_do_not_matter(order: list[int]) -> None:
 def test_it_agrees_with_torch() -> None:
     expected, _ = POLICY.predict(ROWS, deterministic=True)
     assert np.abs(ACTIONS - expected).max() <= 1e-5
+
+
+def test_the_tangent_is_true_to_half_a_millionth_whatever_the_vector_width() -> None:
+    values = np.linspace(-12, 12, 10_001, dtype=np.float32)
+    together, apart = values.copy(), values.copy()
+    _tanh(together)
+    for index in range(len(apart)):
+        _tanh(apart[index : index + 1])
+    assert together.tobytes() == apart.tobytes()
+    assert np.abs(together - np.tanh(values.astype(float))).max() < 5e-7
 
 
 def test_actions_are_clipped_to_their_range() -> None:
