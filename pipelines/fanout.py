@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import TypeVar
 
 import joblib
@@ -33,7 +34,30 @@ def processes(
         return list(joblib.Parallel()(joblib.delayed(function)(task) for task in tasks))
 
 
-ENGINES: dict[str, Engine] = {"processes": processes, "sequential": one_after_another}  # type: ignore[type-arg]
+def elsewhere(module: str) -> Engine[Task, Result]:
+    """An engine whose module, and the package that it needs, is imported when it is used."""
+
+    def apply(
+        function: Callable[[Task], Result], tasks: Sequence[Task], workers: int
+    ) -> list[Result]:
+        try:
+            engine = import_module(module)
+        except ImportError as error:
+            raise ParamsError(
+                f"engine: expected the package {error.name} that {module} needs, got none; "
+                "install the extra 'cluster'"
+            ) from error
+        return list(engine.apply(function, tasks, workers))
+
+    return apply
+
+
+ENGINES: dict[str, Engine] = {  # type: ignore[type-arg]
+    "processes": processes,
+    "sequential": one_after_another,
+    "ray": elsewhere("pipelines.on_ray"),
+    "submitit": elsewhere("pipelines.on_submitit"),
+}
 """Every engine by name; what a task computes does not depend on which one runs it."""
 
 
@@ -54,6 +78,6 @@ def run_tasks(
     if not bound.isdecimal():
         raise ParamsError(f"TRAJSTORE_WORKERS: expected a number of workers, got {bound!r}")
     workers = max(1, min(len(tasks), int(bound)))
-    if workers == 1:
+    if workers == 1 and engine in ("processes", "sequential"):
         return one_after_another(function, tasks, 1)
     return list(ENGINES[engine](function, tasks, workers))
