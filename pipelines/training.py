@@ -32,6 +32,10 @@ Progress = Callable[[int, Mapping[str, Any]], None]
 """Told the online steps done and the newest evaluation."""
 
 
+EVALUATIONS_A_CHECKPOINT = 8
+"""Episodes go on over so many evaluations before the state is saved and all begin anew."""
+
+
 def never(rows: Sequence[Mapping[str, Any]]) -> str | None:
     """Do not stop before the budget is spent."""
     del rows
@@ -84,8 +88,9 @@ def run_training(training: Training, folder: Path) -> AveragedPPO:
     """Train to the end of the budget, or until ``stop``; resume if ``folder`` has a checkpoint.
 
     Writes ``evaluations.jsonl`` (a line an evaluation, the start included), ``losses.csv`` and
-    the newest checkpoint. Between two evaluations everything random is drawn from the seed and
-    the step count, so that a resumed run equals an uninterrupted one bit for bit.
+    the newest checkpoint. After a checkpoint everything random is drawn from the seed and the
+    step count, and all episodes begin anew, so that a resumed run equals an uninterrupted one bit
+    for bit. Checkpoints are far enough apart for episodes to come to their ends.
     """
     torch.set_num_threads(1)
     env = training.make_env(training.seed)
@@ -97,13 +102,20 @@ def run_training(training: Training, folder: Path) -> AveragedPPO:
         rows = [_evaluation(training, model)]
         _keep_best(training, model, rows)
         _save(model, folder, rows, losses)
-    while model.num_timesteps < training.budget.steps and training.stop(rows) is None:
-        _advance(training, model, rows, losses)
-        rows.append(_evaluation(training, model))
-        _keep_best(training, model, rows)
+    while _goes_on(training, model, rows):
+        _begin(training, model, rows)
+        for _ in range(EVALUATIONS_A_CHECKPOINT):
+            if _goes_on(training, model, rows):
+                _advance(training, model, rows, losses)
+                rows.append(_evaluation(training, model))
+                _keep_best(training, model, rows)
         _save(model, folder, rows, losses)
     env.close()
     return model
+
+
+def _goes_on(training: Training, model: AveragedPPO, rows: list[dict[str, Any]]) -> bool:
+    return model.num_timesteps < training.budget.steps and training.stop(rows) is None
 
 
 def _learner(training: Training, env: VecEnv) -> AveragedPPO:
@@ -131,23 +143,38 @@ def _segment_seed(seed: int, steps: int) -> int:
     return int(np.random.SeedSequence([seed, steps]).generate_state(1)[0])
 
 
+def _begin(training: Training, model: AveragedPPO, rows: list[dict[str, Any]]) -> None:
+    """Start all episodes anew, with everything random drawn from the seed and the step count."""
+    seed = _segment_seed(training.seed, model.num_timesteps)
+    set_random_seed(seed)
+    env = _env_of(model)
+    env.seed(seed)
+    _weigh(training, env, rows)
+    model._last_obs = cast(np.ndarray, env.reset())
+    model._last_episode_starts = np.ones(env.num_envs, bool)
+
+
+def _weigh(training: Training, env: VecEnv, rows: list[dict[str, Any]]) -> None:
+    share = training.params.hard_share
+    if share > 0.0:
+        env.env_method("weigh", scenario_weights(rows, share=share))
+
+
+def _env_of(model: AveragedPPO) -> VecEnv:
+    if model.env is None:
+        raise RuntimeError("the learner lost its environment")
+    return model.env
+
+
 def _advance(
     training: Training,
     model: AveragedPPO,
     rows: list[dict[str, Any]],
     losses: list[dict[str, float]],
 ) -> None:
-    seed = _segment_seed(training.seed, model.num_timesteps)
-    set_random_seed(seed)
-    env = model.env
-    if env is None:
-        raise RuntimeError("the learner lost its environment")
-    env.seed(seed)
-    share = training.params.hard_share
-    if share > 0.0:
-        env.env_method("weigh", scenario_weights(rows, share=share))
-    model._last_obs = cast(np.ndarray, env.reset())
-    model._last_episode_starts = np.ones(env.num_envs, bool)
+    """Train until the next evaluation."""
+    env = _env_of(model)
+    _weigh(training, env, rows)
     callback = CallbackList([])
     callback.init_callback(model)
     goal = min(model.num_timesteps + training.budget.evaluate_every, training.budget.steps)

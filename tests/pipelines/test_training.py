@@ -16,6 +16,12 @@ from tests.pipelines import tiny
 from trajstore.errors import CorruptionError
 
 
+@pytest.fixture(autouse=True)
+def checkpoints_that_fall_between_evaluations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two evaluations a checkpoint: an interruption may lose one."""
+    monkeypatch.setattr(module, "EVALUATIONS_A_CHECKPOINT", 2)
+
+
 class Killed(BaseException):
     """The process would be gone."""
 
@@ -122,3 +128,18 @@ def test_the_first_evaluation_is_that_of_the_start(tmp_path: Path) -> None:
 def test_random_numbers_are_drawn_from_seed_and_step_alone() -> None:
     seeds = {module._segment_seed(seed, steps) for seed in range(20) for steps in range(0, 640, 16)}
     assert len(seeds) == 20 * 40
+
+
+def test_episodes_go_on_over_an_evaluation_and_begin_anew_after_a_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[int] = []
+    begin = module._begin
+
+    def counted(training: Training, model: Any, rows: Any) -> None:
+        steps.append(model.num_timesteps)
+        begin(training, model, rows)
+
+    monkeypatch.setattr(module, "_begin", counted)
+    run_training(tiny.training(), tmp_path / "run")
+    assert steps == [0, 32]
