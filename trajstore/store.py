@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from trajstore import disk, governance
 from trajstore.dataset import Dataset
@@ -96,7 +96,13 @@ class Store:
             CorruptionError: if its manifest is damaged.
             ArchiveError: if an archived version's pack is not the one that was archived.
             StorageError: if a URL cannot be reached.
+            ValueError: if the purpose is neither training nor inspection.
         """
+        if purpose not in get_args(Purpose):
+            raise ValueError(
+                f"purpose: expected 'training' or 'inspection', got {ascii(purpose)[:80]}; "
+                "choose one of them"
+            )
         wanted = _parsed(reference)
         if wanted.archived and purpose == "inspection":
             return governance.look(self.place(wanted.name), wanted)

@@ -62,6 +62,12 @@ def test_a_quarantined_version_opens_for_inspection_only(store: Store) -> None:
     assert len(store.open("expert@v1", purpose="inspection")) == 1
 
 
+def test_a_purpose_that_is_none_opens_nothing(store: Store) -> None:
+    judge(record(store, 0), Status.QUARANTINED)
+    with pytest.raises(ValueError, match="expected 'training' or 'inspection', got 'inspecton'"):
+        store.open("expert@v1", purpose="inspecton")  # type: ignore[arg-type]
+
+
 def test_a_verdict_on_other_content_does_not_count(store: Store) -> None:
     path = record(store, 0)
     write_verdict(path, Verdict(Status.VALIDATED, "0" * 64))
