@@ -61,6 +61,9 @@ class Dataset:
         Files at a URL are fetched when something in them is first asked for, compared with the
         manifest, and kept in a folder of this machine (see ``trajstore.remote_version``).
 
+        This is the door for looking: it does not ask for the status, and opens a quarantined
+        version too. For training use ``Store.open``, which refuses one.
+
         Args:
             path: of the version, or a URL that fsspec knows.
             cache: folder in which decoded rows of wide fields (images, grids) are kept, so
