@@ -17,7 +17,7 @@ def lock(path: Path, *, purpose: str, shared: bool = False) -> Iterator[None]:
     """Hold a lock that ends with this process, however it ends.
 
     Args:
-        path: of the lock file; an exclusive holder removes it on leaving.
+        path: of the lock file; an exclusive holder removes it on leaving, a fork of it does not.
         purpose: what a refused caller is told about the holder, such as ``"recording v3"``.
         shared: whether other shared holders are welcome.
 
@@ -27,14 +27,15 @@ def lock(path: Path, *, purpose: str, shared: bool = False) -> Iterator[None]:
     """
     with storing(path):
         descriptor = _locked(path, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+    process = os.getpid()
     try:
-        holder = {"host": socket.gethostname(), "pid": os.getpid(), "purpose": purpose}
+        holder = {"host": socket.gethostname(), "pid": process, "purpose": purpose}
         with storing(path):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, canonical_json(holder), 0)
         yield
     finally:
-        if not shared and _same_file(descriptor, path):
+        if not shared and process == os.getpid() and _same_file(descriptor, path):
             path.unlink(missing_ok=True)
         os.close(descriptor)
 

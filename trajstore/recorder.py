@@ -45,7 +45,7 @@ class Recorder:
         LockedError: on entering, if another process records it; the message names that one.
         SchemaError: on entering, if an unfinished recording there has another schema.
         JournalError: on entering, if it extends another version, or is damaged; on leaving, if
-            there is no episode.
+            there is no episode, or in a fork of the process that entered it.
         QuotaExceededError: on leaving, if the version came out larger than foreseen.
         StorageError: if the operating system refuses; durable episodes stay in the recording.
     """
@@ -62,6 +62,7 @@ class Recorder:
         canonical_json(dict(provenance))
         base = None if extends is None else Path(extends).absolute()
         self._recording = Recording(Path(target), schema, provenance, quota_bytes, base)
+        self._segment = Segment(self._recording.target, MAIN, schema=schema)
         self._stack = ExitStack()
         self.manifest: Manifest | None = None
 
@@ -71,7 +72,6 @@ class Recorder:
             stack.enter_context(_recorder_lock(recording.target))
             _check_target(recording)
             recording.begin()
-            self._segment = Segment(recording.target, MAIN, schema=recording.schema)
             stack.enter_context(self._segment)
             self._stack = stack.pop_all()
         return self
@@ -83,6 +83,8 @@ class Recorder:
         trace: TracebackType | None,
     ) -> None:
         with self._stack:
+            if error is None:
+                self._segment.check_open()
             self._segment.__exit__()
             if error is None:
                 self.manifest = _seal(self._recording)
@@ -106,7 +108,9 @@ class Recorder:
 
         Raises:
             SchemaError: if it has another schema.
-            JournalError: if the place is taken.
+            JournalError: if the place is taken, or in a fork of the process that entered it;
+                there, add to a `trajstore.segment.Segment`.
+            SealedError: if the version is sealed by now.
             QuotaExceededError: if there would be no room to seal it too; nothing was written.
             StorageError: if the operating system refuses; earlier episodes are safe.
         """

@@ -1,5 +1,6 @@
 """One worker's share of a recording."""
 
+import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
@@ -7,11 +8,11 @@ from typing import Self
 from loguru import logger
 
 from trajstore.episode import Episode
-from trajstore.errors import JournalError, SchemaError
+from trajstore.errors import JournalError, SchemaError, SealedError
 from trajstore.journal import Journal, frame_bytes
 from trajstore.layout import metadata_files
 from trajstore.locks import lock
-from trajstore.manifest import Manifest
+from trajstore.manifest import MANIFEST, Manifest
 from trajstore.part import Part
 from trajstore.quota import check_quota
 from trajstore.recording import Recording, check_schema, open_recording
@@ -25,7 +26,8 @@ class Segment:
     """One worker's journal of a recording that a `Recorder` has begun.
 
     Several processes may hold one each. Which episode comes first is said by ``order``, so that
-    the version does not depend on how many workers there were.
+    the version does not depend on how many workers there were. A segment belongs to the process
+    that entered it; a fork of that process opens one of its own.
 
     Example::
 
@@ -41,6 +43,8 @@ class Segment:
     def __init__(self, target: Path, name: str, *, schema: EpisodeSchema) -> None:
         self._target, self._name, self._schema = Path(target), name, schema
         self._stack = ExitStack()
+        self._process: int | None = None
+        self._orders: set[int] = set()
 
     def __enter__(self) -> Self:
         recording = open_recording(self._target)
@@ -60,9 +64,11 @@ class Segment:
         self._recording = recording
         self._fixed = _fixed_bytes(recording)
         self._orders = {frame.order for frame in self._journal.frames}
+        self._process = os.getpid()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._process = None
         self._stack.close()
 
     @property
@@ -84,10 +90,13 @@ class Segment:
 
         Raises:
             SchemaError: if it has another schema.
-            JournalError: if this segment has an episode in that place.
+            JournalError: if this segment has an episode in that place, is closed, or was entered
+                by another process.
+            SealedError: if it is closed because its version is sealed.
             QuotaExceededError: if there would be no room to seal it too; nothing was written.
             StorageError: if the operating system refuses; earlier episodes are safe.
         """
+        self.check_open()
         if episode.schema != self._schema:
             raise SchemaError("episode: expected the schema of its dataset, got another one")
         if order in self._orders or not 0 <= order < 2**63:
@@ -100,6 +109,33 @@ class Segment:
         check_quota(self._target, needed=needed, quota_bytes=self._recording.quota_bytes)
         self._journal.append(episode, order=order)
         self._orders.add(order)
+
+    def check_open(self) -> None:
+        """Refuse what would not become durable here: after the end, or in a fork.
+
+        Raises:
+            JournalError: if it is closed, or was entered by another process.
+            SealedError: if it is closed because its version is sealed.
+        """
+        where = f"recording {self._target.name}"
+        if self._process == os.getpid():
+            return
+        if self._process is not None:
+            raise JournalError(
+                f"{where}: expected to be used by process {self._process}, which opened it, got a "
+                f"fork of it, {os.getpid()}; give each worker a segment of its own: "
+                'with Segment(target, "worker-1", schema=schema) as segment: '
+                "segment.add(episode, order=...)"
+            )
+        if (self._target / MANIFEST).exists():
+            raise SealedError(
+                f"{where}: expected an open recorder, got one that is closed, its version sealed; "
+                "record again with extends= that version to add episodes to it"
+            )
+        raise JournalError(
+            f"{where}: expected an open recorder, got one that is closed; enter a new one "
+            "with 'with' to go on"
+        )
 
 
 def _fixed_bytes(recording: Recording) -> int:

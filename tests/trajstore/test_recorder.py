@@ -132,6 +132,49 @@ def test_a_second_recorder_is_told_who_records(tmp_path: Path) -> None:
             discard_recording(tmp_path / "v1")
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_is_told_to_open_a_segment_of_its_own(tmp_path: Path) -> None:
+    target = tmp_path / "v1"
+    with recorder(target) as begun:
+        begun.add(EPISODES[0])
+        reading, writing = os.pipe()
+        if (child := os.fork()) == 0:
+            told = []
+            for forbidden in (lambda: begun.add(EPISODES[1]), lambda: leave(begun)):
+                try:
+                    forbidden()
+                except JournalError as error:
+                    told.append(str(error))
+            with Segment(target, "child", schema=SCHEMA) as own:
+                own.add(EPISODES[1], order=1)
+            os.write(writing, "\n".join(told).encode())
+            os._exit(0)
+        os.close(writing)
+        assert os.waitpid(child, 0)[1] == 0
+        with os.fdopen(reading) as pipe:
+            told = pipe.read().splitlines()
+        assert [line.count("give each worker a segment of its own") for line in told] == [1, 1]
+        assert f"process {os.getpid()}, which opened it, got a fork of it, {child}" in told[0]
+        with pytest.raises(LockedError):
+            recorder(target).__enter__()
+    assert Manifest.read(target).episodes == 2
+
+
+def leave(begun: Recorder) -> None:
+    begun.__exit__(None, None, None)
+
+
+def test_a_recorder_that_is_closed_says_so(tmp_path: Path) -> None:
+    with recorder(tmp_path / "v1") as begun:
+        begun.add(EPISODES[0])
+    with pytest.raises(SealedError, match="its version sealed; record again with extends="):
+        begun.add(EPISODES[1])
+    with pytest.raises(InterruptedError), recorder(tmp_path / "v2") as begun:
+        raise InterruptedError
+    with pytest.raises(JournalError, match="expected an open recorder, got one that is closed"):
+        begun.add(EPISODES[1])
+
+
 def test_an_extension_keeps_every_file_and_equals_one_recording(tmp_path: Path) -> None:
     whole = write_dataset(tmp_path / "whole", EPISODES, schema=SCHEMA, provenance={})
     base = write_dataset(tmp_path / "v1", EPISODES[:3], schema=SCHEMA, provenance={})
