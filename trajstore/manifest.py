@@ -143,19 +143,29 @@ class Manifest:
         """Read the manifest of the version in a folder.
 
         Raises:
-            NotFoundError: if there is none.
+            NotFoundError: if there is no version.
             FormatError: if it is of a newer format.
-            CorruptionError: if it is not, byte for byte, what was sealed.
+            CorruptionError: if it is not, byte for byte, what was sealed, or gone.
             StorageError: if it cannot be read.
         """
         path = Path(folder) / MANIFEST
         try:
             data = read_file(path)
         except NotFoundError:
+            if is_bereft(Path(folder)):
+                raise CorruptionError(
+                    f"{folder}: expected {MANIFEST} beside the arrays, got none; the manifest is "
+                    "gone: bring it back with 'dvc checkout --force' or 'dvc pull', or from a copy"
+                ) from None
             raise NotFoundError(
                 f"{folder}: expected a sealed version, got no {MANIFEST} there"
             ) from None
         return cls.from_bytes(data, path)
+
+
+def is_bereft(folder: Path) -> bool:
+    """Whether a folder holds the arrays of a version, but its manifest is gone."""
+    return not (folder / MANIFEST).exists() and any(folder.rglob("zarr.json"))
 
 
 def content_digest(schema: EpisodeSchema, digests: Iterable[bytes]) -> str:

@@ -11,7 +11,7 @@ from trajstore.files import remove_tree, storing, sync_directory
 from trajstore.governance import Place, Published
 from trajstore.ledger import numbers, read_ledger
 from trajstore.location import is_url, locate
-from trajstore.manifest import MANIFEST, Manifest, Status
+from trajstore.manifest import MANIFEST, Manifest, Status, is_bereft
 from trajstore.names import Reference, check_name, is_name, parse_reference, version_number
 from trajstore.quota import DEFAULT_QUOTA_BYTES
 from trajstore.recorder import Recorder, drop_if_sealed
@@ -124,13 +124,17 @@ class Store:
 
     def versions(self, name: str) -> list[int]:
         """Numbers of the sealed versions that lie in the store, oldest first."""
+        found = self._folders(name)
+        return sorted(number for number, path in found.items() if (path / MANIFEST).exists())
+
+    def bereft(self, name: str) -> list[int]:
+        """Numbers of the versions whose arrays lie in the store without a manifest."""
+        return sorted(number for number, path in self._folders(name).items() if is_bereft(path))
+
+    def _folders(self, name: str) -> dict[int, Path]:
         folder = self.folder(name)
-        if not folder.is_dir():
-            return []
-        found = {version_number(path.name): path for path in folder.iterdir()}
-        return sorted(
-            number for number, path in found.items() if number and (path / MANIFEST).exists()
-        )
+        paths = folder.iterdir() if folder.is_dir() else iter(())
+        return {number: path for path in paths if (number := version_number(path.name))}
 
     def folder(self, name: str) -> Path:
         """Where the versions of a dataset lie.
@@ -284,6 +288,6 @@ def _located(location: str) -> Path:
 
 
 def _existing(path: Path, wanted: Reference) -> Path:
-    if not (path / MANIFEST).exists():
+    if not (path / MANIFEST).exists() and not is_bereft(path):
         raise NotFoundError(f"{wanted}: expected a sealed version at {path}, got none")
     return path

@@ -51,7 +51,7 @@ def _counts(store: Store, path: Path, manifest: Manifest) -> Facts:
 def summaries(store: Store, names: list[str]) -> Iterator[Facts]:
     """Every version, and every unfinished recording, of some datasets; damaged ones say so."""
     for name in names:
-        for number in store.versions(name):
+        for number in sorted({*store.versions(name), *store.bereft(name)}):
             head = {"dataset": name, "version": f"v{number}"}
             try:
                 yield head | summary(store, store.folder(name) / f"v{number}")

@@ -113,6 +113,19 @@ def test_a_damaged_version_does_not_hide_the_others(tmp_path, capsys):
     assert "expected a manifest" in printed.err
 
 
+def test_a_version_whose_manifest_is_gone_is_damaged_not_absent(tmp_path, capsys):
+    for number in (1, 2):
+        factories.dataset(tmp_path / f"store/expert/v{number}")
+    (tmp_path / "store/expert/v2/manifest.json").unlink()
+    for line in ("list", "inspect expert@v2", "verify expert@v2"):
+        assert run(["--store", str(tmp_path / "store"), *line.split()]) == 1
+        printed = capsys.readouterr()
+        told = " ".join((printed.out + printed.err).split())
+        assert "the manifest is gone" in told and "dvc checkout --force" in told
+        assert line != "list" or ("damaged" in printed.out and "v2" in printed.out)
+    assert Store(tmp_path / "store").versions("expert") == [1]
+
+
 HOSTILE = [
     *("", "expert\n", "x" * 300, "\u0435xpert@v1", "nope", "-", "v1", "@latest", "Expert"),
     *("../x", "/etc", "file:///etc", "expert@v1/../../x", "archive:../x@v1", "archive:expert@v1"),
