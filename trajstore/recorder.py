@@ -18,7 +18,7 @@ from trajstore.files import canonical_json, make_directories, remove_tree, stori
 from trajstore.locks import lock
 from trajstore.manifest import MANIFEST, Manifest, content_digest
 from trajstore.quota import DEFAULT_QUOTA_BYTES
-from trajstore.recording import Recording, check_schema, open_recording
+from trajstore.recording import Recording, check_provenance, check_schema, open_recording
 from trajstore.schema import EpisodeSchema
 from trajstore.sealing import read_digests
 from trajstore.segment import Segment
@@ -44,8 +44,9 @@ class Recorder:
         SealedError: on entering, if the target exists.
         LockedError: on entering, if another process records it; the message names that one.
         SchemaError: on entering, if an unfinished recording there has another schema.
-        JournalError: on entering, if it extends another version, or is damaged; on leaving, if
-            there is no episode, or in a fork of the process that entered it.
+        JournalError: on entering, if an unfinished recording there has another provenance, extends
+            another version, or is damaged; on leaving, if there is no episode, or in a fork of the
+            process that entered it.
         QuotaExceededError: on leaving, if the version came out larger than foreseen.
         StorageError: if the operating system refuses; durable episodes stay in the recording.
     """
@@ -88,6 +89,11 @@ class Recorder:
             self._segment.__exit__()
             if error is None:
                 self.manifest = _seal(self._recording)
+
+    @property
+    def target(self) -> Path:
+        """Folder of the version to be; workers open their segments with it."""
+        return self._recording.target
 
     @property
     def episodes(self) -> int:
@@ -178,6 +184,7 @@ def _check_target(wanted: Recording) -> None:
     if found is None:
         return
     check_schema(found, wanted.schema)
+    check_provenance(found, wanted.provenance)
     if found.extends != wanted.extends:
         raise JournalError(
             f"recording {wanted.target.name}: expected to extend {found.extends}, as it was begun, "

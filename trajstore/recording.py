@@ -12,13 +12,21 @@ from typing import Any
 
 from trajstore.episode import Episode
 from trajstore.errors import CorruptionError, JournalError, NotFoundError, SchemaError
-from trajstore.files import make_directories, read_json, storing, write_json
+from trajstore.files import (
+    canonical_json,
+    make_directories,
+    parse_json,
+    read_json,
+    storing,
+    write_json,
+)
 from trajstore.journal import Frame, read_episodes, scan
 from trajstore.names import check_name
 from trajstore.quota import DEFAULT_QUOTA_BYTES
 from trajstore.schema import EpisodeSchema
 
 RECORD = "recording.json"
+_ABSENT = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,3 +168,35 @@ def check_schema(recording: Recording, schema: EpisodeSchema) -> None:
             f"recording {recording.target.name}: expected the schema it was begun with, got "
             "another one; seal or discard that recording first"
         )
+
+
+def check_provenance(recording: Recording, provenance: Mapping[str, Any]) -> None:
+    """Refuse to go on with another origin: a version has one, which tells of all its episodes.
+
+    Raises:
+        JournalError: if the provenances differ as JSON; it names the first key that does.
+    """
+    begun, wanted = canonical_json(dict(recording.provenance)), canonical_json(dict(provenance))
+    if begun == wanted:
+        return
+    name = recording.target.name
+    key, one, other = _difference(parse_json(begun, name), parse_json(wanted, name))
+    raise JournalError(
+        f"recording {name}: expected the provenance it was begun with ({key}: {one}), "
+        f"got {key}: {other}; record with the same provenance, or end that recording first: "
+        f"trajstore recover {recording.target.parent.name} --seal, or --discard"
+    )
+
+
+def _difference(one: Any, other: Any, key: str = "") -> tuple[str, str, str]:  # noqa: ANN401 - JSON
+    """The first key whose values differ, dotted, and both values in short."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for name in sorted(one.keys() | other.keys()):
+            values = one.get(name, _ABSENT), other.get(name, _ABSENT)
+            if _shown(values[0]) != _shown(values[1]):
+                return _difference(*values, f"{key}.{name}" if key else name)
+    return key, _shown(one)[:80], _shown(other)[:80]
+
+
+def _shown(value: Any) -> str:  # noqa: ANN401 - JSON
+    return "nothing" if value is _ABSENT else canonical_json(value).decode()

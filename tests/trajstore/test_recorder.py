@@ -2,6 +2,8 @@
 
 import errno
 import os
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -139,12 +141,7 @@ def test_a_fork_is_told_to_open_a_segment_of_its_own(tmp_path: Path) -> None:
         begun.add(EPISODES[0])
         reading, writing = os.pipe()
         if (child := os.fork()) == 0:
-            told = []
-            for forbidden in (lambda: begun.add(EPISODES[1]), lambda: leave(begun)):
-                try:
-                    forbidden()
-                except JournalError as error:
-                    told.append(str(error))
+            told = [refusal(begun.add, EPISODES[1]), refusal(begun.__exit__, None, None, None)]
             with Segment(target, "child", schema=SCHEMA) as own:
                 own.add(EPISODES[1], order=1)
             os.write(writing, "\n".join(told).encode())
@@ -160,8 +157,12 @@ def test_a_fork_is_told_to_open_a_segment_of_its_own(tmp_path: Path) -> None:
     assert Manifest.read(target).episodes == 2
 
 
-def leave(begun: Recorder) -> None:
-    begun.__exit__(None, None, None)
+def refusal(call: Callable[..., None], *arguments: object) -> str:
+    try:
+        call(*arguments)
+    except JournalError as error:
+        return str(error)
+    return "nothing was refused"
 
 
 def test_a_recorder_that_is_closed_says_so(tmp_path: Path) -> None:
@@ -204,6 +205,22 @@ def test_another_schema_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SchemaError), recorder(tmp_path / "v2", schema=wide,
                                               extends=tmp_path / "v1") as begun:  # fmt: skip
         begun.add(factories.episode(schema=wide))
+
+
+def test_a_resumed_recording_has_one_provenance(tmp_path: Path) -> None:
+    made_by = {"policy": {"id": "p7", "layers": (64, 64)}, "env": "nav"}
+    with pytest.raises(InterruptedError), recorder(tmp_path / "v1", provenance=made_by) as begun:
+        begun.add(EPISODES[0])
+        raise InterruptedError
+    for other, named in (
+        ({**made_by, "policy": {"id": "p8"}}, 'policy.id: "p7"), got policy.id: "p8"; record with'),
+        ({**made_by, "a": 1}, "(a: nothing), got a: 1; record with the same provenance"),
+    ):
+        with pytest.raises(JournalError, match=re.escape(named)):
+            recorder(tmp_path / "v1", provenance=other).__enter__()
+    with recorder(tmp_path / "v1", provenance=dict(reversed(made_by.items()))) as again:
+        assert again.episodes == 1
+    assert Manifest.read(tmp_path / "v1").provenance["policy"]["id"] == "p7"
 
 
 def test_a_resumed_recording_extends_the_same_version(tmp_path: Path) -> None:
