@@ -10,6 +10,7 @@ from trajstore.cli.options import (
     examples,
     json_option,
     open_store,
+    output_path,
     pass_store,
     reference_argument,
     version,
@@ -45,7 +46,7 @@ def _module(name: str) -> Any:  # noqa: ANN401 - a module
 )
 @reference_argument()
 @click.option("--to", "kind", type=_CHOICE, required=True, help=_HELP)
-@click.argument("target", metavar="PATH", type=click.Path(path_type=Path))
+@click.argument("target", metavar="PATH", type=click.Path(path_type=Path), callback=output_path)
 @json_option()
 @pass_store
 def export(store: str, reference: str, kind: str, target: Path, as_json: bool) -> int:

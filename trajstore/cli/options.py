@@ -81,3 +81,46 @@ def version_path(store: str, reference: str) -> Path:
         NotFoundError: if there is no such version, or it lies elsewhere.
     """
     return open_store(store).path(reference)
+
+
+def output_path(context: click.Context, _: click.Parameter, path: Path | None) -> Path | None:
+    """Callback of options that say where to write: not into what is sealed or being recorded.
+
+    Raises:
+        SealedError: if the path leads there, through links too.
+    """
+    if path is not None:
+        check_output(context.obj, path)
+    return path
+
+
+def check_output(store: str, path: Path) -> None:
+    """Refuse to write into a version or a recording.
+
+    Raises:
+        SealedError: if the path leads there, through links too.
+    """
+    from trajstore.errors import SealedError
+
+    real, root = path.resolve(), Path(store).resolve()
+    for folder in (real, *real.parents):
+        if _is_record(folder, root):
+            raise SealedError(
+                f"{path}: expected a place outside of versions and recordings, got one inside "
+                f"{folder}, which no output may change; choose another folder"
+            )
+
+
+def _is_record(folder: Path, root: Path) -> bool:
+    """Whether a folder is a version or a recording: by its place, or by what it holds."""
+    from trajstore.files import storing
+    from trajstore.manifest import MANIFEST
+    from trajstore.names import version_number
+    from trajstore.recording import RECORD
+
+    in_store = folder.parent.parent == root and folder.is_dir()
+    if (in_store and version_number(folder.name)) or (folder / RECORD).is_file():
+        return True
+    manifest = folder / MANIFEST
+    with storing(manifest):
+        return manifest.is_file() and b'"content_digest"' in manifest.read_bytes()

@@ -9,7 +9,14 @@ from pathlib import Path
 import click
 
 from trajstore.cli.environments import environment_option, simulator
-from trajstore.cli.options import examples, open_store, pass_store, reference_argument
+from trajstore.cli.options import (
+    check_output,
+    examples,
+    open_store,
+    output_path,
+    pass_store,
+    reference_argument,
+)
 from trajstore.cli.output import print_line, size
 from trajstore.cli.replaying import progress
 from trajstore.cli.watching import Range, play_in_terminal, write_media
@@ -62,11 +69,25 @@ class Opened:
 @reference_argument()
 @click.option("--episode", type=int, help="Open this episode; also as REF#17.")
 @click.option("--against", metavar="REF", help="Put another version, or REF#17, beside it.")
-@click.option("--out", type=click.Path(path_type=Path), help="File of the page.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), callback=output_path, help="File of the page."
+)
 @click.option("--no-open", is_flag=True, help="Do not open the page in a browser.")
-@click.option("--gif", type=click.Path(path_type=Path), help="Write the episode as a GIF.")
-@click.option("--mp4", type=click.Path(path_type=Path), help="Write the episode as a film.")
-@click.option("--png", type=click.Path(path_type=Path), help="Write a contact sheet.")
+@click.option(
+    "--gif",
+    type=click.Path(path_type=Path),
+    callback=output_path,
+    help="Write the episode as a GIF.",
+)
+@click.option(
+    "--mp4",
+    type=click.Path(path_type=Path),
+    callback=output_path,
+    help="Write the episode as a film.",
+)
+@click.option(
+    "--png", type=click.Path(path_type=Path), callback=output_path, help="Write a contact sheet."
+)
 @click.option("--terminal", is_flag=True, help="Play the episode in the terminal.")
 @click.option("--speed", type=click.FloatRange(0.01, 100), default=1.0, help="1 is real time.")
 @click.option("--from", "first", type=click.IntRange(0), default=0, help="First step.")
@@ -105,6 +126,8 @@ def play(  # noqa: PLR0913 - one a command-line option
     opened = open_reference(store, reference)
     index = opened.check(episode)
     span = Range(first, last, speed)
+    if not (out or terminal or gif or mp4 or png):
+        check_output(store, OUT)
     if terminal:
         return play_in_terminal(opened.recorded, _worst(opened) if index is None else index, span)
     if gif or mp4 or png:
