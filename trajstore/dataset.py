@@ -16,14 +16,19 @@ from trajstore.integrity import Progress, verify
 from trajstore.location import is_url, remote_module
 from trajstore.manifest import Manifest
 from trajstore.opening import Opener
-from trajstore.reading import Columns, Rows, RowSet
-from trajstore.sampling import Batch, Batches, Position, Steps, window_steps
+from trajstore.reading import Columns, Rows, RowSet, Table, Where
+from trajstore.sampling import (
+    Batch,
+    Batches,
+    Position,
+    Steps,
+    check_count,
+    check_generator,
+    check_pass,
+    episode_number,
+    window_steps,
+)
 from trajstore.schema import Axis, EpisodeSchema
-
-Table = dict[str, np.ndarray]
-"""One row an episode; columns by name."""
-Where = Callable[[Table], np.ndarray] | np.ndarray
-"""Which episodes to draw from: ``bool[N]``, or what computes it from the table of episodes."""
 
 
 class Dataset:
@@ -121,7 +126,8 @@ class Dataset:
 
         Texts come as text, digests as hexadecimal text; the arrays are shared and read-only.
         """
-        table = {spec.name: self.column(spec.name) for spec in self.schema.on(Axis.EPISODE)}
+        specs = self.schema.on(Axis.EPISODE)
+        table = Table({spec.name: self.column(spec.name) for spec in specs})
         table["length"] = self.lengths
         table["anomaly"] = self._assembly.index("anomaly")
         digests = self._assembly.index("digest")
@@ -138,10 +144,7 @@ class Dataset:
 
     def __getitem__(self, index: int) -> Episode:
         """The episode of that index; negative ones count from the end."""
-        count = len(self)
-        if not -count <= index < count:
-            raise IndexError(f"episode {index}: expected 0 to {count - 1}")
-        return self._assembly.episode(int(index) % count)
+        return self._assembly.episode(episode_number(index, len(self)))
 
     def rows(self, name: str) -> Iterator[np.ndarray]:
         """The rows of one field, an episode at a time; read-only.
@@ -178,7 +181,11 @@ class Dataset:
         Raises:
             SchemaError: if a field is unknown.
             NotFoundError: if ``where`` leaves no episode.
+            TypeError: if ``rng`` is no generator.
+            ValueError: if ``n`` is negative.
         """
+        check_count(n)
+        check_generator(rng)
         steps = self._steps_of(where)
         items = rng.integers(steps.count, size=n)
         return self._batch(self._columns(fields), *steps.locate(items))
@@ -228,15 +235,11 @@ class Dataset:
         Raises:
             SchemaError: if a field is unknown.
             NotFoundError: if ``where`` leaves no episode.
+            TypeError: if ``rng`` is no generator.
             ValueError: if neither ``rng`` nor ``resume`` is given, a size is not positive, or
                 ``resume`` is the state of another pass.
         """
-        if size < 1 or (window is not None and window < 1):
-            raise ValueError(
-                f"batches: expected a size and a window of 1 or more, got {size}, {window}"
-            )
-        if rng is None and resume is None:
-            raise ValueError("batches: expected a generator rng, or a state to resume from")
+        check_pass(size, window, rng, resume)
         steps = self._steps_of(where)
         seed = 0 if rng is None else int(rng.integers(2**62))
         position = Position(seed, 0, size, steps.count, window, self.manifest.content_digest)

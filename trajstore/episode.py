@@ -36,6 +36,11 @@ class Episode:
     arrays: Mapping[str, np.ndarray]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.arrays, Mapping):
+            raise SchemaError(
+                "arrays: expected a mapping of field names to arrays, got "
+                f"{type(self.arrays).__name__}"
+            )
         arrays = {name: _array(name, value) for name, value in dict(self.arrays).items()}
         self.schema.check(arrays)
         object.__setattr__(self, "arrays", MappingProxyType(arrays))

@@ -3,6 +3,7 @@
 Two runs of one recipe on one commit give the same provenance, hence the same bytes.
 """
 
+import math
 import platform
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -48,6 +49,48 @@ def capture(
     if clashes:
         raise SchemaError(f"provenance: expected other names than {sorted(own)}, got {clashes}")
     return own | facts
+
+
+def check_provenance(provenance: object) -> None:
+    """Refuse what could not be written as JSON and read back the same.
+
+    Raises:
+        SchemaError: naming the first value at fault.
+
+    Example:
+        >>> check_provenance({"policy": "p7", "seeds": [1, 2]})
+    """
+    if not isinstance(provenance, Mapping):
+        raise SchemaError(
+            "provenance: expected a mapping of names to plain JSON values, got "
+            f"{type(provenance).__name__}; give {{}}, or what provenance.capture() returns"
+        )
+    _check_value("provenance", dict(provenance))
+
+
+def _check_value(where: str, value: object) -> None:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if not (isinstance(name, str) and _is_plain(name)):
+                raise SchemaError(f"{where}: expected names that are text, got {ascii(name)[:80]}")
+            _check_value(f"{where}[{name!r}]", item)
+    elif isinstance(value, list | tuple):
+        for number, item in enumerate(value):
+            _check_value(f"{where}[{number}]", item)
+    elif not _is_plain(value):
+        shown = ascii(value)[:80] if isinstance(value, str | float) else type(value).__name__
+        raise SchemaError(
+            f"{where}: expected a plain JSON value (None, bool, int, finite float, UTF-8 text, "
+            f"list, dict), got {shown}; convert it first, an array with .tolist()"
+        )
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, str):
+        return not any("\ud800" <= letter <= "\udfff" for letter in value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, bool | int)
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:

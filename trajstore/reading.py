@@ -5,12 +5,27 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from trajstore.errors import CorruptionError
+from trajstore.errors import CorruptionError, SchemaError
 from trajstore.mapped import ChunkGrid, MappedRows
 from trajstore.schema import Axis, EpisodeSchema
 
 NEXT = "next_"
 """Before the name of a state field: the state after the step."""
+
+
+class Table(dict[str, np.ndarray]):
+    """One row an episode; columns by name."""
+
+    def __missing__(self, name: str) -> np.ndarray:
+        """Refuse a name, such as that of a field with a value a step."""
+        raise SchemaError(
+            f"episodes: expected one of the columns {', '.join(self)}, got {name!r}; "
+            "a field of another axis is no column"
+        )
+
+
+Where = Callable[[Table], np.ndarray] | np.ndarray
+"""Which episodes to draw from: ``bool[N]``, or what computes it from the table of episodes."""
 
 
 class Rows(Protocol):

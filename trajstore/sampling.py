@@ -62,6 +62,68 @@ class Order:
         return left * self._side + right
 
 
+def check_count(n: object) -> None:
+    """Refuse what is no number of steps to draw.
+
+    Raises:
+        ValueError: if it is negative, or no whole number.
+    """
+    if not isinstance(n, int | np.integer) or n < 0:
+        raise ValueError(f"n: expected a whole number of 0 or more, got {ascii(n)[:80]}")
+
+
+def check_generator(rng: object) -> None:
+    """Refuse a source of chance that is none, such as a bare seed.
+
+    Raises:
+        TypeError: if it is no generator.
+    """
+    if not isinstance(rng, np.random.Generator):
+        seed = rng if isinstance(rng, int) else 0
+        raise TypeError(
+            f"rng: expected a numpy.random.Generator, got {ascii(rng)[:80]}; "
+            f"pass np.random.default_rng({seed})"
+        )
+
+
+def check_pass(size: int, window: int | None, rng: object, resume: object) -> None:
+    """Refuse what no pass through the steps can be made of.
+
+    Raises:
+        TypeError: if ``rng`` is given and no generator.
+        ValueError: if there is nothing to take an order from, or a size is not positive.
+    """
+    if size < 1 or (window is not None and window < 1):
+        raise ValueError(
+            f"batches: expected a size and a window of 1 or more, got {size}, {window}"
+        )
+    if rng is None and resume is None:
+        raise ValueError("batches: expected a generator rng, or a state to resume from")
+    if rng is not None:
+        check_generator(rng)
+
+
+def episode_number(index: object, count: int) -> int:
+    """The number of an episode among ``count``; negative ones count from the end.
+
+    Raises:
+        TypeError: if it is no whole number.
+        IndexError: if there is no such episode.
+
+    Example:
+        >>> episode_number(-1, 5)
+        4
+    """
+    if not isinstance(index, int | np.integer):
+        raise TypeError(
+            f"episode: expected a whole number, got {ascii(index)[:80]}; "
+            "ask for one episode at a time"
+        )
+    if not -count <= index < count:
+        raise IndexError(f"episode {index}: expected 0 to {count - 1}")
+    return int(index) % count
+
+
 class Steps:
     """The steps of some episodes, counted through: item ``k`` is a step of an episode."""
 

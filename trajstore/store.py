@@ -13,6 +13,7 @@ from trajstore.ledger import numbers, read_ledger
 from trajstore.location import is_url, locate
 from trajstore.manifest import MANIFEST, Manifest, Status, is_bereft
 from trajstore.names import Reference, check_name, is_name, parse_reference, version_number
+from trajstore.provenance import check_provenance
 from trajstore.quota import DEFAULT_QUOTA_BYTES
 from trajstore.recorder import Recorder, drop_if_sealed
 from trajstore.recording import Recording, recording_folder, recordings
@@ -70,7 +71,9 @@ class Store:
         Raises:
             NameRefusedError: if the name is none.
             NotFoundError: if the version to extend does not exist.
+            SchemaError: if the provenance holds what is no plain JSON value.
         """
+        check_provenance(provenance)
         base = None if extends is None else self.path(extends)
         return Recorder(
             self._next_target(check_name(name)),

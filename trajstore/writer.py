@@ -11,6 +11,7 @@ from trajstore.files import check_new, storing, whole_directory, write_file
 from trajstore.layout import projected_bytes
 from trajstore.manifest import MANIFEST, Manifest
 from trajstore.part import Part
+from trajstore.provenance import check_provenance
 from trajstore.quota import DEFAULT_QUOTA_BYTES, check_quota
 from trajstore.schema import EpisodeSchema
 from trajstore.sealing import VersionWriter, open_base
@@ -38,13 +39,14 @@ def write_dataset(
 
     Raises:
         SealedError: if the target exists.
-        SchemaError: if an episode has another schema.
+        SchemaError: if an episode has another schema, or the provenance is no plain JSON.
         JournalError: if there is no episode.
         QuotaExceededError: if the version would be larger; nothing was written.
         StorageError: if the operating system refuses.
     """
     target = Path(target)
     check_new(target)
+    check_provenance(provenance)
     if isinstance(episodes, Sequence):
         steps = sum(len(episode) for episode in episodes)
         plan = Plan(schema, len(episodes), steps, provenance, quota_bytes)

@@ -129,6 +129,21 @@ def test_a_where_that_makes_no_sense_is_refused(dataset, where, error, complaint
         dataset.sample(1, rng=np.random.default_rng(0), where=where)
 
 
+def test_a_wrong_argument_is_named_with_what_was_expected(dataset):
+    rng = np.random.default_rng(0)
+    for index in (slice(0, 1), 1.0):
+        with pytest.raises(TypeError, match="episode: expected a whole number"):
+            dataset[index]
+    for count in (-1, 2.5):
+        with pytest.raises(ValueError, match="n: expected a whole number of 0 or more"):
+            dataset.sample(count, rng=rng)
+    for draw in (dataset.sample, dataset.batches):
+        with pytest.raises(TypeError, match=r"rng: .* got 7; pass np.random.default_rng\(7\)"):
+            draw(3, rng=7)
+    with pytest.raises(SchemaError, match=r"columns .*length, anomaly, digest, got 'reward'"):
+        dataset.sample(3, rng=rng, where=lambda table: table["reward"] > 0)
+
+
 def test_a_pass_gives_every_step_once(dataset, episodes):
     seen = []
     for batch in dataset.batches(64, rng=np.random.default_rng(5)):

@@ -62,6 +62,11 @@ def test_missing_and_unknown_fields_are_named() -> None:
         Episode(factories.SCHEMA, arrays)
 
 
+def test_arrays_that_are_no_mapping_are_refused() -> None:
+    with pytest.raises(SchemaError, match=r"arrays: expected a mapping .* got NoneType"):
+        Episode(factories.SCHEMA, None)  # type: ignore[arg-type]
+
+
 def test_both_ends_at_the_last_step_are_one_end() -> None:
     arrays = factories.arrays()
     both = factories.episode(truncated=arrays["terminated"])

@@ -4,10 +4,13 @@ import json
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from tests import factories
 from trajstore.errors import SchemaError
-from trajstore.provenance import capture, git_state
+from trajstore.provenance import capture, check_provenance, git_state
+from trajstore.store import Store
 
 
 def git(folder: Path, *arguments: str) -> None:
@@ -45,3 +48,28 @@ def test_without_git_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.Monk
 def test_our_own_names_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match=r"got \['git'\]"):
         capture(folder=tmp_path, git="mine")
+
+
+@pytest.mark.parametrize(
+    ("provenance", "complaint"),
+    [
+        (None, "provenance: expected a mapping .* got NoneType"),
+        (np.zeros(2), "provenance: expected a mapping .* got ndarray"),
+        ({"a": [1.5, float("nan")]}, r"provenance\['a'\]\[1\]: .* got nan"),
+        ({"a": np.zeros(2)}, r"provenance\['a'\]: .* got ndarray"),
+        ({"a": "\ud800"}, r"provenance\['a'\]: expected a plain JSON value"),
+        ({"a": {1: 2}}, r"provenance\['a'\]: expected names that are text, got 1"),
+    ],
+)
+def test_a_provenance_that_is_no_json_is_refused_before_anything_is_made(
+    tmp_path: Path, provenance: object, complaint: str
+) -> None:
+    with pytest.raises(SchemaError, match=complaint):
+        check_provenance(provenance)
+    with pytest.raises(SchemaError, match=complaint):
+        Store(tmp_path / "store").record(
+            "expert",
+            schema=factories.SCHEMA,
+            provenance=provenance,  # type: ignore[arg-type]
+        )
+    assert not (tmp_path / "store").exists()

@@ -12,12 +12,13 @@ import datasets  # type: ignore[import-untyped]
 import numpy as np
 from imitation.data import serialize, types
 
-from trajstore.dataset import Dataset, Where
+from trajstore.dataset import Dataset
 from trajstore.episode import Episode
 from trajstore.errors import CorruptionError, SchemaError
 from trajstore.fields import Axis, FieldSpec
 from trajstore.files import canonical_json, read_json, storing, write_file
 from trajstore.interop.recorded import Recorded, check_new, check_there
+from trajstore.reading import Where
 from trajstore.sampling import Batch
 from trajstore.schema import EpisodeSchema
 

@@ -7,7 +7,8 @@ import torch
 from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import IterableDataset, get_worker_info
 
-from trajstore.dataset import Dataset, Where
+from trajstore.dataset import Dataset
+from trajstore.reading import Where
 from trajstore.sampling import Batches
 
 Tensors = dict[str, torch.Tensor]
