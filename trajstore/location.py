@@ -109,6 +109,7 @@ def locate(where: Path | str) -> Location:
     """Return the location at a path or URL.
 
     Raises:
+        NameRefusedError: if it is a URL that no driver is for.
         StorageError: if it is a URL that no installed driver reaches.
 
     Example:

@@ -17,8 +17,6 @@ from typing import IO
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-import fsspec
-
 from trajstore.dataset import Dataset
 from trajstore.disk import FileRecord, storing
 from trajstore.errors import CorruptionError, NotFoundError, StorageError
@@ -27,7 +25,7 @@ from trajstore.findings import Finding
 from trajstore.integrity import Progress, verify
 from trajstore.manifest import MANIFEST, Manifest
 from trajstore.opening import Opener
-from trajstore.remote_location import reaching
+from trajstore.remote_location import ABSENT, driver, is_missing, reaching
 
 CACHE_BYTES = 10_000_000_000
 MAX_STRAYS = 1000
@@ -55,6 +53,7 @@ def open_remote(url: str, *, cache: Path | None = None, most_bytes: int = CACHE_
         NotFoundError: if there is no version.
         FormatError: if it is of a newer format.
         CorruptionError: if its manifest is not what was sealed.
+        NameRefusedError: if there is no driver for such URLs.
         StorageError: if the URL cannot be reached.
     """
     if url.startswith("file://"):
@@ -74,20 +73,14 @@ class RemoteFolder:
     """A folder at a URL, read only; options of the service come from fsspec's configuration.
 
     Raises:
+        NameRefusedError: if there is no driver for such URLs.
         StorageError: from every method, if the service refuses or no driver for it is installed.
     """
 
     def __init__(self, url: str) -> None:
         """Use a URL; nothing is looked up yet."""
         self.url = url.rstrip("/")
-        try:
-            self._files, path = fsspec.core.url_to_fs(self.url)
-        except (ImportError, ValueError) as error:
-            raise StorageError(
-                f"{url}: expected a location that fsspec knows, got {error}; "
-                "install trajstore with the extra 'remote'"
-            ) from error
-        self._path = str(path).rstrip("/")
+        self._files, self._path = driver(self.url)
 
     def read(self, key: str, *, beside: bool = False) -> bytes:
         """Return a small file, or one that lies beside the folder.
@@ -101,7 +94,9 @@ class RemoteFolder:
             try:
                 with self._files.open(path, "rb") as file:
                     data: bytes = file.read(MAX_JSON_BYTES + 1)
-            except (FileNotFoundError, IsADirectoryError):
+            except ABSENT as error:
+                if not is_missing(error):
+                    raise
                 raise NotFoundError(f"{self.url}: expected {key}, got no such file") from None
         if len(data) > MAX_JSON_BYTES:
             raise CorruptionError(f"{self.url}: {key}: expected at most 64 MiB, got more")
@@ -121,7 +116,9 @@ class RemoteFolder:
                         out.write(block)
                         sha.update(block)
                         size += len(block)
-            except (FileNotFoundError, IsADirectoryError):
+            except ABSENT as error:
+                if not is_missing(error):
+                    raise
                 raise CorruptionError(
                     f"{self.url}/{key}: expected a file of {record.size:,} bytes, got none; "
                     "push the version again from a clone that has it"

@@ -17,7 +17,6 @@ from trajstore.errors import (
     NotFoundError,
     QuotaExceededError,
     StatusError,
-    StorageError,
 )
 from trajstore.governance import Place, judge, plan, preview, publish, restore, rotate
 from trajstore.integrity import verify
@@ -188,7 +187,7 @@ def test_an_archive_at_a_url_serves_like_a_folder(place: Place, tmp_path: Path) 
 
 
 def test_a_url_that_nothing_reaches_is_refused_by_name() -> None:
-    with pytest.raises(StorageError, match="expected a location that fsspec knows"):
+    with pytest.raises(NameRefusedError, match="expected a scheme that fsspec has a driver for"):
         locate("nowhere://packs")
 
 

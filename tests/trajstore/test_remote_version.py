@@ -2,6 +2,7 @@
 
 import copy
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,13 @@ from trajstore import remote_version
 from trajstore.cli import run
 from trajstore.contract import Contract
 from trajstore.dataset import Dataset
-from trajstore.errors import CorruptionError, NotFoundError, StatusError, StorageError
+from trajstore.errors import (
+    CorruptionError,
+    NameRefusedError,
+    NotFoundError,
+    StatusError,
+    StorageError,
+)
 from trajstore.governance import judge
 from trajstore.integrity import verify
 from trajstore.location import locate
@@ -132,12 +139,26 @@ def test_a_url_without_a_version_or_a_driver_is_refused_by_name(
 ) -> None:
     with pytest.raises(NotFoundError, match=r"expected a sealed version, got no manifest.json"):
         Dataset.open("memory://bucket/data/expert/v2")
-    with pytest.raises(StorageError, match="expected a location that fsspec knows"):
+    with pytest.raises(NameRefusedError, match=r"has a driver for, got 'nosuch'; use one such as"):
         Dataset.open("nosuch://bucket/v1")
     manifest = bucket.cat(f"{ROOT}/v1/manifest.json")
     bucket.pipe(f"{ROOT}/v1/manifest.json", manifest.replace(b'"steps"', b'"steqs"', 1))
     with pytest.raises(CorruptionError, match="expected a manifest"):
         Dataset.open(URL)
+
+
+def test_a_url_that_cannot_be_reached_says_why_and_what_would_help(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["inspect", "nosuch://bucket/v1"]) == 2
+    assert "expected a scheme that fsspec has a driver for" in capsys.readouterr().err
+    assert run(["inspect", "http://127.0.0.1:1/x/v1"]) == 1
+    assert "expected a service that answers, got Connection" in capsys.readouterr().err
+    for url, wanted in (("gs://b/v1", "gcsfs"), ("s3://b/v1", '"trajstore[remote]"')):
+        package = {"gs": "gcsfs", "s3": "s3fs"}[url[:2]]
+        monkeypatch.setitem(sys.modules, package, None)
+        assert run(["inspect", url]) == 1
+        assert f"pip install {wanted}" in capsys.readouterr().err
 
 
 class Down(fsspec.AbstractFileSystem):
