@@ -18,7 +18,7 @@ from trajstore.files import canonical_json, make_directories, remove_tree, stori
 from trajstore.locks import lock
 from trajstore.manifest import MANIFEST, Manifest, content_digest
 from trajstore.quota import DEFAULT_QUOTA_BYTES
-from trajstore.recording import Recording, check_provenance, check_schema, open_recording
+from trajstore.recording import Recording, check_origin, check_schema, open_recording
 from trajstore.schema import EpisodeSchema
 from trajstore.sealing import read_digests
 from trajstore.segment import Segment
@@ -184,7 +184,7 @@ def _check_target(wanted: Recording) -> None:
     if found is None:
         return
     check_schema(found, wanted.schema)
-    check_provenance(found, wanted.provenance)
+    check_origin(found, wanted.provenance)
     if found.extends != wanted.extends:
         raise JournalError(
             f"recording {wanted.target.name}: expected to extend {found.extends}, as it was begun, "

@@ -170,7 +170,7 @@ def check_schema(recording: Recording, schema: EpisodeSchema) -> None:
         )
 
 
-def check_provenance(recording: Recording, provenance: Mapping[str, Any]) -> None:
+def check_origin(recording: Recording, provenance: Mapping[str, Any]) -> None:
     """Refuse to go on with another origin: a version has one, which tells of all its episodes.
 
     Raises:

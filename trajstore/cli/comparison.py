@@ -8,6 +8,7 @@ import click
 from trajstore.cli.options import (
     examples,
     json_option,
+    look,
     open_store,
     pass_store,
     reference_argument,
@@ -32,9 +33,7 @@ def diff(store: str, before: str, after: str, as_json: bool) -> None:
     from trajstore.drift import diff
 
     opened = open_store(store)
-    found = diff(
-        opened.open(before, purpose="inspection"), opened.open(after, purpose="inspection")
-    )
+    found = diff(look(opened, before), look(opened, after))
     if as_json:
         print_json(found.to_json())
     else:

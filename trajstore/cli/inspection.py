@@ -8,6 +8,7 @@ import click
 from trajstore.cli.options import (
     examples,
     json_option,
+    look,
     open_store,
     pass_store,
     reference_argument,
@@ -82,7 +83,7 @@ def inspect(store: str, reference: str, as_json: bool) -> int:
     from trajstore.cli.facts import details
 
     opened = open_store(store)
-    facts = details(opened, opened.open(reference, purpose="inspection"))
+    facts = details(opened, look(opened, reference))
     if as_json:
         print_json(facts)
         return 0

@@ -11,6 +11,7 @@ from trajstore.cli.options import (
     examples,
     is_elsewhere,
     json_option,
+    look,
     pass_store,
     reference_argument,
 )
@@ -61,7 +62,7 @@ def validate(
     from trajstore.validation import validate as check
 
     opened = open_store(store, archive=archive_place(store), reviews=reviews)
-    dataset = opened.open(reference, purpose="inspection")
+    dataset = look(opened, reference)
     contract = _contract(opened, dataset.path, contract_path)
     looking = dry_run or is_elsewhere(reference)
     report = check(dataset, contract) if looking else judge(dataset.path, contract)

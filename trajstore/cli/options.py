@@ -1,7 +1,8 @@
 """Arguments and options that several commands share, and the store that they mean."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,43 @@ def version(store: str, reference: str) -> "Dataset":
         NotFoundError: if there is no such version.
         ArchiveError: if its pack is not the one that was archived.
     """
-    return open_store(store).open(reference, purpose="inspection")
+    return look(open_store(store), reference)
+
+
+def look(store: "Store", reference: str) -> "Dataset":
+    """`version` in a store that is open.
+
+    Raises:
+        NotFoundError: if there is no such version; it says so where only the archive has it.
+    """
+    with _pointing_to_archive(store, reference):
+        return store.open(reference, purpose="inspection")
+
+
+@contextmanager
+def _pointing_to_archive(store: "Store", reference: str) -> Iterator[None]:
+    from trajstore.errors import NotFoundError
+
+    try:
+        yield
+    except NotFoundError as error:
+        if not _is_archived(store, reference):
+            raise
+        raise NotFoundError(
+            f"{reference}: expected a version that lies in the store, got one in the archive; "
+            f"look at archive:{reference}, or bring it back: trajstore restore {reference}"
+        ) from error
+
+
+def _is_archived(store: "Store", reference: str) -> bool:
+    """Whether a reference names one version, of the store, that has a pack."""
+    from trajstore.ledger import packed
+    from trajstore.names import parse_reference
+
+    wanted = parse_reference(reference)
+    if wanted.version is None or wanted.archived:
+        return False
+    return packed(store.place(wanted.name).ledger(), wanted.version) is not None
 
 
 def is_elsewhere(reference: str) -> bool:
@@ -80,7 +117,9 @@ def version_path(store: str, reference: str) -> Path:
         NameRefusedError: if the reference is malformed.
         NotFoundError: if there is no such version, or it lies elsewhere.
     """
-    return open_store(store).path(reference)
+    opened = open_store(store)
+    with _pointing_to_archive(opened, reference):
+        return opened.path(reference)
 
 
 def output_path(context: click.Context, _: click.Parameter, path: Path | None) -> Path | None:

@@ -12,6 +12,7 @@ from trajstore.cli.environments import environment_option, simulator
 from trajstore.cli.options import (
     check_output,
     examples,
+    look,
     open_store,
     output_path,
     pass_store,
@@ -159,7 +160,7 @@ def open_reference(store: str, text: str) -> Opened:
     found = re.fullmatch(r"(.+)#(\d+)", text)
     reference, episode = (found[1], int(found[2])) if found else (text, None)
     shelf = open_store(store)
-    dataset = shelf.open(reference, purpose="inspection")
+    dataset = look(shelf, reference)
     path, status = dataset.path, shelf.status_of_dataset(dataset)
     parsed = parse_reference(str(reference))
     inside = parsed.location is None or path.parent.parent.resolve() == Path(store).resolve()

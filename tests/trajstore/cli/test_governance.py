@@ -96,6 +96,19 @@ def test_an_archived_version_can_be_reviewed(
     assert "expert@v1" in (data / "reviews.json").read_text()
 
 
+def test_a_version_that_only_the_archive_has_is_found_there(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish_both(capsys)
+    output(capsys, "rotate", "expert", "--keep", "1")
+    for line in ("inspect {}", "du {}", "diff {} expert@v2", "verify {}"):
+        assert run(line.format("expert@v1").split()) == 2
+        told = capsys.readouterr().err
+        assert "look at archive:expert@v1, or bring it back: trajstore restore expert@v1" in told
+    assert run(["inspect", "expert@v9"]) == 2
+    assert "archive" not in capsys.readouterr().err
+
+
 def test_diff_shows_episodes_and_provenance(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     publish_both(capsys)
     found = facts(capsys, "diff", "expert@v1", "expert@v2")
