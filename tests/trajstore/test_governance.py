@@ -106,7 +106,7 @@ def test_a_damaged_source_is_not_published(place: Place, tmp_path: Path) -> None
 
 def test_the_budget_of_the_store_is_kept_and_said_in_words(place: Place, tmp_path: Path) -> None:
     fill(place, tmp_path, 1)
-    with pytest.raises(QuotaExceededError, match=r"trajstore rotate expert --keep 2"):
+    with pytest.raises(QuotaExceededError, match=r"^\S+: .*trajstore rotate expert --keep 2"):
         publish(place, source(tmp_path, 900), budget_bytes=10_000)
     assert place.live() == [1]
     assert publish(place, source(tmp_path, 901), budget_bytes=10**9).new

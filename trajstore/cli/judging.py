@@ -169,8 +169,15 @@ def _print_findings(findings: Sequence["Finding"]) -> None:
             plain(it.check),
             "" if it.episode is None else str(it.episode),
             "" if it.step is None else str(it.step),
-            plain(it.message if it.file is None else f"{it.file}: {it.message}"),
+            plain(_told(it)),
         )
         for it in findings
     ]
     print_table(("severity", "check", ">episode", ">step", "finding"), rows)
+
+
+def _told(finding: "Finding") -> str:
+    """The message, behind the file that it is about unless it says so itself."""
+    if finding.file is None or finding.file in finding.message:
+        return finding.message
+    return f"{finding.file}: {finding.message}"

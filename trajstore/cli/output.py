@@ -17,6 +17,11 @@ WRONG_USE = (NameRefusedError, NotFoundError, SealedError)
 
 STYLES = {"validated": "green", "draft": "yellow", "quarantined": "red"}
 
+UNBROKEN = ("anomaly", "check", "dataset", "field", "scenario", "severity", "status", "version")
+"""Columns of names, which are copied and searched for; the columns beside them wrap instead."""
+MAX_UNBROKEN = 48
+"""Letters; a longer name is broken after all, so that none of it is cut off."""
+
 
 def exit_status(error: TrajStoreError) -> int:
     """2 where the command was wrong, 1 where the data is at fault."""
@@ -43,11 +48,16 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title:
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
-    for name in columns:
+    cells = list(rows)
+    for place, name in enumerate(columns):
+        longest = max((len(row[place]) for row in cells), default=0)
         table.add_column(
-            name.lstrip(">"), justify="right" if name.startswith(">") else "left", overflow="fold"
+            name.lstrip(">"),
+            justify="right" if name.startswith(">") else "left",
+            overflow="fold",
+            no_wrap=name in UNBROKEN and longest <= MAX_UNBROKEN,
         )
-    for row in rows:
+    for row in cells:
         table.add_row(*row)
     _console().print(table)
 

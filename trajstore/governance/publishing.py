@@ -146,7 +146,7 @@ def check_budget(place: Place, *, incoming: int, budget_bytes: int | None) -> No
     used = size_bytes(place.folder.parent)
     if used + incoming > budget_bytes:
         raise QuotaExceededError(
-            f"store {place.folder.parent.name}: expected at most {budget_bytes:,} bytes live, got "
+            f"{place.folder.parent}: expected at most {budget_bytes:,} bytes live, got "
             f"{used:,} and {incoming:,} to come; archive older versions "
             f"(trajstore rotate {place.name} --keep 2), or raise the budget"
         )

@@ -1,15 +1,22 @@
 """Commands print facts, change nothing, and say with their exit status whose fault it was."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from tests import factories
 from trajstore.cli import run
 from trajstore.cli.commands import COMMANDS
+from trajstore.episode import Episode
+from trajstore.schema import Axis, EpisodeSchema, FieldSpec
 from trajstore.store import Store
+from trajstore.writer import write_dataset
 
 OURS = ("list", "inspect", "du", "verify", "recover", "export", "import", "doctor", "completion")
 
@@ -126,6 +133,25 @@ def test_a_version_whose_manifest_is_gone_is_damaged_not_absent(tmp_path, capsys
     assert Store(tmp_path / "store").versions("expert") == [1]
 
 
+def test_names_of_fields_are_not_broken_and_a_file_is_named_once(tmp_path, capsys):
+    long = tuple(
+        FieldSpec(f"pedestrian_positions/{number}", Axis.EPISODE, (2,), "float32", unit="m" * 20)
+        for number in (1, 2)
+    )
+    schema = EpisodeSchema((*factories.SCHEMA.fields, *long))
+    near = np.array([-1234.5, 6789.5], "float32")
+    arrays = factories.arrays() | {spec.name: near for spec in long}
+    target = tmp_path / "store/expert/v1"
+    write_dataset(target, [Episode(schema, arrays)], schema=schema, provenance={})
+    assert run(["--store", str(tmp_path / "store"), "inspect", "expert@v1"]) == 0
+    out = capsys.readouterr().out
+    assert all(f"{spec.name} " in out for spec in long)
+    (target / "step/reward/c.0").unlink()
+    assert run(["--store", str(tmp_path / "store"), "validate", "expert@v1"]) == 1
+    told = "".join(capsys.readouterr().out.split()).partition("contents")[0]
+    assert told.count("step/reward/c.0") == 1
+
+
 HOSTILE = [
     *("", "expert\n", "x" * 300, "\u0435xpert@v1", "nope", "-", "v1", "@latest", "Expert"),
     *("../x", "/etc", "file:///etc", "expert@v1/../../x", "archive:../x@v1", "archive:expert@v1"),
@@ -215,6 +241,16 @@ def test_commands_that_read_write_nothing(trajstore, store, line):
     before = tree(store.parent)
     trajstore(*line.split())
     assert tree(store.parent) == before
+
+
+@pytest.mark.parametrize("line", ["inspect expert@v1", "inspect expert@v1 --json", "--help"])
+def test_a_reader_that_goes_away_is_no_fault_of_the_data(store, line):
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "trajstore", "--store", str(store), *line.split()]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
 
 
 def test_recover_seals_or_discards_what_was_recorded(tmp_path, capsys):
