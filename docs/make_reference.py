@@ -14,7 +14,8 @@ HEAD = """# Command line reference
 
 This page is the text of `--help`. `python docs/make_reference.py` writes it; a test compares.
 
-Exit status of every command: 0 good, 1 the data is at fault, 2 wrong use, 130 interrupted.
+Exit status of every command: 0 good, 1 the data is at fault, 2 wrong use, 130 interrupted,
+141 the reader of the output went away (`... | head`).
 Messages go to standard error. `--json` prints one JSON document on standard output.
 """
 

@@ -1,6 +1,7 @@
 """The ``trajstore`` command: reads arguments, calls the library, prints."""
 
 import os
+import select
 import sys
 from collections.abc import Sequence
 
@@ -11,6 +12,7 @@ from trajstore.cli.output import complain, exit_status
 from trajstore.errors import TrajStoreError
 
 INTERRUPTED = 130
+PIPE_CLOSED = 141
 
 EPILOG = """\b
 Examples:
@@ -48,10 +50,12 @@ def trajstore(context: click.Context, store: str) -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit status.
 
-    0 is good, 1 says that the data is at fault, 2 wrong use, 130 that Ctrl-C was pressed.
+    0 is good, 1 says that the data is at fault, 2 wrong use, 130 that Ctrl-C was pressed,
+    141 that the reader of the output went away, such as ``head``.
     """
     try:
         result = trajstore.main(arguments, prog_name="trajstore", standalone_mode=False)
+        sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -62,9 +66,25 @@ def run(arguments: Sequence[str] | None = None) -> int:
         complain(str(error))
         return exit_status(error)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _pipe_closed()
+    except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError) or _reader_is_gone():
+            return _pipe_closed()
+        raise
     return result if isinstance(result, int) else 0
+
+
+def _reader_is_gone() -> bool:
+    """Whether stdout is a pipe that nobody reads; then click exits with 1, and says nothing."""
+    polled = select.poll()
+    polled.register(1, 0)
+    return any(event & select.POLLERR for _, event in polled.poll(0))
+
+
+def _pipe_closed() -> int:
+    """Let what is still buffered go nowhere, so that the end of the process is quiet too."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return PIPE_CLOSED
 
 
 def main() -> None:
