@@ -14,9 +14,10 @@ from typing import Any, Self
 from trajstore import disk
 from trajstore.episode import Episode
 from trajstore.errors import JournalError, NotFoundError, SealedError
-from trajstore.files import canonical_json, make_directories, remove_tree, storing, sync_directory
+from trajstore.files import make_directories, remove_tree, storing, sync_directory
 from trajstore.locks import lock
 from trajstore.manifest import MANIFEST, Manifest, content_digest
+from trajstore.provenance import check_provenance
 from trajstore.quota import DEFAULT_QUOTA_BYTES
 from trajstore.recording import Recording, check_origin, check_schema, open_recording
 from trajstore.schema import EpisodeSchema
@@ -60,7 +61,7 @@ class Recorder:
         quota_bytes: int = DEFAULT_QUOTA_BYTES,
         extends: Path | None = None,
     ) -> None:
-        canonical_json(dict(provenance))
+        check_provenance(provenance)
         base = None if extends is None else Path(extends).absolute()
         self._recording = Recording(Path(target), schema, provenance, quota_bytes, base)
         self._segment = Segment(self._recording.target, MAIN, schema=schema)
