@@ -57,7 +57,7 @@ def promotion(manifest: Row) -> str:
             ]
         ),
         "## By scenario",
-        "Success / collisions, mean of the seeds.",
+        "Success / collisions, all seeds together.",
         _by_scenario(seeds),
         *(["## What to try", *(f"- {line}" for line in manifest["diagnosis"])]
           if manifest["diagnosis"] else []),
@@ -89,8 +89,13 @@ def learning_curves(folder: Path, manifest: Row) -> Figure:
 
 def _rates(row: Row) -> str:
     count = int(row["episodes"])
-    shown = (wilson(round(row[rate] * count), count) for rate in RATES)
-    return " | ".join(f"{e.estimate:.3f} [{e.low:.3f}, {e.high:.3f}]" for e in shown)
+    return " | ".join(_share(round(row[rate] * count), count, digits=3) for rate in RATES)
+
+
+def _share(successes: int, count: int, *, digits: int) -> str:
+    found = wilson(successes, count)
+    shown = (f"{value:.{digits}f}" for value in (found.estimate, found.low, found.high))
+    return "{} [{}, {}]".format(*shown)
 
 
 def _by_scenario(seeds: Sequence[Row]) -> str:
@@ -115,8 +120,9 @@ def _cell(seeds: Sequence[Row], name: str) -> str:
     parts = [row["by_scenario"][name] for row in seeds if name in row["by_scenario"]]
     if not parts:
         return "-"
-    shown = (sum(part[rate] for part in parts) / len(parts) for rate in RATES)
-    return " / ".join(f"{value:.2f}" for value in shown)
+    count = sum(int(part["episodes"]) for part in parts)
+    totals = (sum(round(part[rate] * part["episodes"]) for part in parts) for rate in RATES)
+    return " / ".join(_share(total, count, digits=2) for total in totals)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -44,8 +44,8 @@ def test_a_promotion_names_every_seed_and_scenario_with_intervals() -> None:
     assert "expert-0123: approved, seed 1. Judged on 200 held-out episodes a seed" in text
     assert "| 1 | 1,000 | 0.960 [0.923, 0.980] | 0.030 [0.014, 0.064] |" in text
     assert "| all | | 0.950 [0.924, 0.967] |" in text
-    assert "| blind_corner | - | 0.95 / 0.04 |" in text
-    assert "| frontal_approach | 1.00 / 0.00 | - |" in text
+    assert "| blind_corner | - | 0.95 [0.91, 0.97] / 0.04 [0.02, 0.07] |" in text
+    assert "| frontal_approach | 1.00 [0.98, 1.00] / 0.00 [0.00, 0.02] | - |" in text
     assert "What to try" not in text
 
 
