@@ -41,6 +41,8 @@ class PpoParams:
             average is what is evaluated and saved (Polyak & Juditsky, 1992).
         hard_share: share of the training episodes that are drawn in proportion to how often
             their scenarios failed at the evaluations so far; the others are drawn evenly.
+        replay_share: share of the training episodes that are ones which failed before, seed for
+            seed, until they succeed (after Jiang et al., 2021).
     """
 
     hidden: tuple[int, ...]
@@ -60,6 +62,7 @@ class PpoParams:
     final_log_std: float
     averaging: float
     hard_share: float
+    replay_share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,9 @@ class FromClone:
         num_steps: steps of each environment between two updates.
         minibatch: transitions a gradient step.
         epochs: passes over the collected steps.
+        averaging: share of the running average of the weights that an update keeps.
+        hard_share: share of the training episodes that favour scenarios which failed.
+        replay_share: share of the training episodes that are ones which failed before.
     """
 
     learning_rate: float
@@ -81,6 +87,9 @@ class FromClone:
     num_steps: int
     minibatch: int
     epochs: int
+    averaging: float
+    hard_share: float
+    replay_share: float
 
     def settings(self, scratch: PpoParams) -> PpoParams:
         """The settings for scratch with these in their place."""

@@ -48,15 +48,22 @@ class Task:
 
 
 def chosen_episodes(
-    scenarios: NDArray[np.str_], *, allowed: NDArray[np.bool_], count: int, turn: int
+    scenarios: NDArray[np.str_],
+    lengths: NDArray[np.int64],
+    *,
+    allowed: NDArray[np.bool_],
+    count: int,
+    turn: int,
 ) -> NDArray[np.bool_]:
     """Which episodes the clone number ``turn`` learns from.
 
-    Episodes are dealt out family by family, each time at the next density, so that ten families
-    are shown by any ten episodes; each clone takes the run after that of the clone before.
+    Families take turns, each with the longest of its episodes that is left: ten families are
+    shown by any ten episodes, and a long way to the goal shows more of what may come in between.
+    Each clone takes the run after that of the clone before.
 
     Args:
         scenarios: ``[N]`` of every episode, ``family/density``.
+        lengths: ``[N]`` steps of every episode.
         allowed: ``[N]`` episodes to choose among.
         count: so many; 0, or more than there are, means all.
         turn: from 0.
@@ -67,24 +74,21 @@ def chosen_episodes(
     chosen = np.zeros(len(scenarios), bool)
     candidates = np.flatnonzero(allowed)
     size = min(count, len(candidates)) or len(candidates)
-    dealt = candidates[_deal(scenarios[candidates])]
+    dealt = candidates[_deal(scenarios[candidates], lengths[candidates])]
     chosen[dealt[(turn * size + np.arange(size)) % len(dealt)]] = True
     return chosen
 
 
-def _deal(scenarios: NDArray[np.str_]) -> NDArray[np.int64]:
-    """An order in which families take turns, and densities within a family."""
-    names = list(dict.fromkeys(scenarios.tolist()))
-    families = list(dict.fromkeys(name.split("/")[0] for name in names))
-    siblings = {f: [n for n in names if n.split("/")[0] == f] for f in families}
-    seen = dict.fromkeys(names, 0)
+def _deal(scenarios: NDArray[np.str_], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """An order in which families take turns, longest episodes first within a family."""
+    kin = [name.split("/")[0] for name in scenarios.tolist()]
+    families = {family: place for place, family in enumerate(dict.fromkeys(kin))}
+    seen = dict.fromkeys(families, 0)
     keys = []
-    for name in scenarios.tolist():
-        family = families.index(name.split("/")[0])
-        kin = siblings[families[family]]
-        keys.append((seen[name] * len(kin) + (kin.index(name) - family) % len(kin), family))
-        seen[name] += 1
-    return np.array(sorted(range(len(keys)), key=keys.__getitem__), np.int64)
+    for index in np.argsort(-lengths, kind="stable").tolist():
+        keys.append((seen[kin[index]], families[kin[index]], index))
+        seen[kin[index]] += 1
+    return np.array([index for _, _, index in sorted(keys)], np.int64)
 
 
 def demonstrations(dataset: Dataset, chosen: NDArray[np.bool_], *, gamma: float) -> Demonstrations:
@@ -161,6 +165,7 @@ def _clone(task: Task, record: RunRecord) -> None:
     turn = task.params.seeds.index(task.seed)
     chosen = chosen_episodes(
         dataset.episodes["scenario"],
+        dataset.lengths,
         allowed=_allowed(task, dataset),
         count=task.params.episodes,
         turn=turn,

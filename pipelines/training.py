@@ -155,9 +155,11 @@ def _begin(training: Training, model: AveragedPPO, rows: list[dict[str, Any]]) -
 
 
 def _weigh(training: Training, env: VecEnv, rows: list[dict[str, Any]]) -> None:
-    share = training.params.hard_share
-    if share > 0.0:
-        env.env_method("weigh", scenario_weights(rows, share=share))
+    params = training.params
+    if params.hard_share > 0.0:
+        env.env_method("weigh", scenario_weights(rows, share=params.hard_share))
+    if params.replay_share > 0.0:
+        env.env_method("replay", params.replay_share)
 
 
 def _env_of(model: AveragedPPO) -> VecEnv:

@@ -15,13 +15,18 @@ from pipelines.env.worlds import Observation, Worlds, scenarios_of
 
 TRAINING_SEEDS = (10_000_000, 2**31)
 """Half-open range of the episode seeds that training draws from."""
+KEPT_FAILURES = 1024
+"""So many episodes that failed last are kept to be played again."""
+ENOUGH_FAILURES = 32
+"""None is played again before so many are kept."""
 
 
 class SocialNavVecEnv(VecEnv):
     """``num_envs`` worlds in one batch; an ended one starts its next episode at once.
 
     World ``i`` draws scenarios and episode seeds from a generator of its own, made of ``seed``
-    and ``i``; scenarios evenly, until ``weigh`` says otherwise. Infos are empty but for the last
+    and ``i``; scenarios evenly, until ``weigh`` says otherwise. With ``replay`` a share of the
+    episodes are those that failed before, until they succeed. Infos are empty but for the last
     step of an episode: ``terminal_observation``, ``TimeLimit.truncated``, ``outcome``,
     ``success`` (also as ``is_success``), ``scenario``, ``seed``, ``robot_at_fault`` and
     ``episode`` with return ``r`` and length ``l``.
@@ -35,6 +40,8 @@ class SocialNavVecEnv(VecEnv):
         self._pool = scenarios_of(config)
         self._up_to: NDArray[np.float64] | None = None
         self._seed = seed
+        self._replay_share = 0.0
+        self._failed: dict[tuple[str, int], tuple[Scenario, int]] = {}
         self._draws: list[np.random.Generator] = []
         self._episodes: dict[int, tuple[Scenario, int]] = {}
         self._returns = np.zeros(num_envs)
@@ -43,6 +50,7 @@ class SocialNavVecEnv(VecEnv):
         self._start_draws([seed + i for i in range(num_envs)])
 
     def _start_draws(self, seeds: Sequence[int]) -> None:
+        self._failed = {}
         self._draws = [
             np.random.Generator(np.random.PCG64(np.random.SeedSequence([int(seed), row])))
             for row, seed in enumerate(seeds)
@@ -50,6 +58,9 @@ class SocialNavVecEnv(VecEnv):
 
     def _next_episode(self, row: int) -> tuple[Scenario, int]:
         draws = self._draws[row]
+        may_replay = self._replay_share > 0.0 and len(self._failed) >= ENOUGH_FAILURES
+        if may_replay and draws.random() < self._replay_share:
+            return list(self._failed.values())[int(draws.integers(len(self._failed)))]
         if self._up_to is None:
             index = int(draws.integers(len(self._pool)))
         else:
@@ -75,6 +86,30 @@ class SocialNavVecEnv(VecEnv):
             )
         self._up_to = np.cumsum(row) / row.sum()
         self._up_to[-1] = 1.0
+
+    def replay(self, share: float) -> None:
+        """Let a share of further episodes be ones that failed, until they succeed.
+
+        Failures come back with the same scenario and episode seed; a seed given to ``seed``
+        forgets them. The idea is that of prioritised level replay (Jiang et al., 2021).
+
+        Raises:
+            ValueError: a share outside [0, 1].
+        """
+        if not 0.0 <= share <= 1.0:
+            raise ValueError(f"share of replayed episodes: expected 0 to 1, got {share}")
+        self._replay_share = share
+
+    def _judge(self, row: int) -> None:
+        """Keep the ended episode of a world if it failed, let go of it if it succeeded."""
+        scenario, seed = self._episodes[row]
+        key = (scenario.name, seed)
+        if self.worlds.states[row]["outcome"] == Outcome.GOAL:
+            self._failed.pop(key, None)
+            return
+        self._failed.setdefault(key, (scenario, seed))
+        if len(self._failed) > KEPT_FAILURES:
+            del self._failed[next(iter(self._failed))]
 
     def reset(self) -> Observation:  # type: ignore[override]
         """Start an episode everywhere; seeds and options given before count once."""
@@ -113,6 +148,7 @@ class SocialNavVecEnv(VecEnv):
         if ended:
             for row in ended:
                 infos[row] = self._last_info(row)
+                self._judge(row)
             self._start({row: self._next_episode(row) for row in ended})
         return self.worlds.observation(), rewards, ends, infos
 

@@ -50,9 +50,10 @@ PPO = PpoParams(
     final_log_std=-0.7,
     averaging=0.8,
     hard_share=0.5,
+    replay_share=0.0,
 )
 BUDGET = Budget(48, 16, stop_on_arrival=False)
-FROM_CLONE = FromClone(2e-4, -0.9, 2, 8, 8, 1)
+FROM_CLONE = FromClone(2e-4, -0.9, 2, 8, 8, 1, 0.85, 0.0, 0.5)
 EVALUATION = EvaluationParams(track_each=1, judge_each=1)
 RECORD = RecordParams(each=4, shards=2, quota_bytes=10**9, engine="sequential")
 PRETRAIN = PretrainParams((1, 2), 0, False, 1, 4, 16, 1e-3, 0.0, 2)

@@ -192,28 +192,3 @@ def test_the_reward_follows_its_weights() -> None:
     ahead = np.float32([1, 0])
     rewards = [(plain.step(ahead)[1], double.step(ahead)[1]) for _ in range(5)]
     assert all(twice == pytest.approx(2 * once) for once, twice in rewards)
-
-
-def test_weighed_scenarios_are_drawn_by_their_chances_and_none_draws_evenly_again() -> None:
-    names = ("frontal_approach/low", "blind_corner/low", "crowd_navigation/low")
-    env = make_vec_env(EnvConfig(scenarios=names), num_envs=300, seed=1)
-
-    def drawn() -> list[int]:
-        env.reset()
-        shown = [info["scenario"] for info in env.reset_infos]
-        return [shown.count(name) for name in names]
-
-    env.weigh({names[0]: 1.0, names[2]: 3.0})
-    first, second, third = drawn()
-    assert second == 0
-    assert 190 < third < 260
-    assert first + third == 300
-    env.weigh({})
-    assert min(drawn()) > 60
-
-
-@pytest.mark.parametrize("chances", [{"nowhere/low": 1.0}, {"blind_corner/low": -1.0}])
-def test_chances_of_other_scenarios_or_below_zero_are_refused(chances: dict[str, float]) -> None:
-    env = make_vec_env(EnvConfig(scenarios=("blind_corner/low",)), num_envs=2, seed=1)
-    with pytest.raises(ValueError, match="chances of scenarios: expected numbers of at least 0"):
-        env.weigh(chances)
