@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import gymnasium as gym
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 from gymnasium.envs.classic_control import CartPoleEnv
 
+from trajstore.cli import run
 from trajstore.cli.environments import simulator
 from trajstore.cli.replaying import replay_command
+from trajstore.dataset import Dataset
 from trajstore.episode import Episode
 from trajstore.errors import ReplayError, SchemaError
 from trajstore.interop.environment import environment_of
@@ -18,6 +21,8 @@ from trajstore.interop.gymnasium import record, schema_of
 from trajstore.replay_report import read_report
 from trajstore.schema import Axis, EpisodeSchema, FieldSpec
 from trajstore.writer import write_dataset
+
+GYMNASIUM = ("--environment", "gymnasium")
 
 
 @pytest.mark.parametrize("entry", ["os:system", "pipelines_evil.make:f", "", "subprocess:run"])
@@ -44,8 +49,9 @@ def test_any_gymnasium_environment_is_replayed_and_its_report_kept(tmp_path: Pat
         schema=pendulum(0).schema,
         provenance={"environment": {"id": "CartPole-v1"}},
     )
-    report = replay_command(tmp_path / "v1", "all", environment="gymnasium")
+    report = replay_command(Dataset.open(tmp_path / "v1"), "all", environment="gymnasium")
     assert str(report) == "3/3 bit-equal"
+    assert run(["verify", str(tmp_path / "v1"), "--replay", "all", *GYMNASIUM]) == 0
     assert read_report(tmp_path / "v1") == report
 
 
@@ -56,10 +62,10 @@ def test_an_environment_is_made_with_the_arguments_that_were_recorded(tmp_path: 
     provenance = {"environment": environment_of(env)}
     assert provenance["environment"]["kwargs"]["max_episode_steps"] == 9
     write_dataset(tmp_path / "v1", episodes, schema=schema_of(env), provenance=provenance)
-    assert replay_command(tmp_path / "v1", "all", environment="gymnasium").ok
+    assert replay_command(Dataset.open(tmp_path / "v1"), "all", environment="gymnasium").ok
     bare = {"environment": {"id": "FrozenLake-v1"}}
     write_dataset(tmp_path / "v2", episodes, schema=schema_of(env), provenance=bare)
-    assert not replay_command(tmp_path / "v2", "all", environment="gymnasium").ok
+    assert not replay_command(Dataset.open(tmp_path / "v2"), "all", environment="gymnasium").ok
     env.close()
 
 
@@ -83,11 +89,17 @@ def test_a_module_of_the_current_folder_is_found_for_that_look_up_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = "worlds_of_this_folder"
-    (tmp_path / f"{name}.py").write_text("def build(provenance):\n    return provenance['kind']\n")
+    (tmp_path / f"{name}.py").write_text(
+        "class World:\n"
+        "    def __init__(self, provenance):\n"
+        "        self.kind = provenance['kind']\n"
+        "    reset = step = close = lambda self: None\n"
+    )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [it for it in sys.path if it not in ("", str(tmp_path))])
     before = sys.path.copy()
-    assert simulator({}, f"{name}:build")({"kind": "a world"}) == "a world"
+    world: Any = simulator({}, f"{name}:World")({"kind": "a world"})
+    assert world.kind == "a world"
     assert sys.path == before
     sys.modules.pop(name)
 

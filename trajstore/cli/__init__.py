@@ -67,11 +67,24 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return exit_status(error)
     except BrokenPipeError:
         return _pipe_closed()
+    except OSError as error:
+        complain(_refused(error))
+        return 1
     except SystemExit as error:
         if isinstance(error.__context__, BrokenPipeError) or _reader_is_gone():
             return _pipe_closed()
         raise
     return result if isinstance(result, int) else 0
+
+
+def _refused(error: OSError) -> str:
+    """What to say of a refusal of the operating system; without a file's name, of the output."""
+    if error.filename is None:
+        _drop_output()
+        where, remedy = "output", "what was printed is not whole; write it elsewhere"
+    else:
+        where, remedy = str(error.filename), "look at the file and its permissions"
+    return f"{where}: expected the system to take it, got {error.strerror or error}; {remedy}"
 
 
 def _reader_is_gone() -> bool:
@@ -82,9 +95,13 @@ def _reader_is_gone() -> bool:
 
 
 def _pipe_closed() -> int:
+    _drop_output()
+    return PIPE_CLOSED
+
+
+def _drop_output() -> None:
     """Let what is still buffered go nowhere, so that the end of the process is quiet too."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    return PIPE_CLOSED
 
 
 def main() -> None:

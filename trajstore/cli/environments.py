@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,12 +54,21 @@ def simulator(
         ReplayError: if nothing allowed fits the dataset.
         click.UsageError: if what the user named cannot be imported.
     """
-    extra: dict[str, Any] = {} if render_mode is None else {"render_mode": render_mode}
     if chosen is None:
-        return partial(_installed(provenance), **extra)
-    if chosen == GYMNASIUM:
-        return partial(_registered, **extra)
-    return partial(_named(chosen), **extra)
+        function = _installed(provenance)
+    else:
+        function = _registered if chosen == GYMNASIUM else _named(chosen)
+    asked = render_mode is not None and _takes_render_mode(function)
+    extra: dict[str, Any] = {"render_mode": render_mode} if asked else {}
+    return partial(_built, function, chosen or PIPELINES, **extra)
+
+
+def _takes_render_mode(function: Callable[..., Any]) -> bool:
+    try:
+        parameters = signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    return any(it.name == "render_mode" or it.kind is Parameter.VAR_KEYWORD for it in parameters)
 
 
 def _installed(provenance: Mapping[str, Any]) -> "Callable[..., Environment]":
@@ -102,6 +112,34 @@ def _named(chosen: str) -> "Callable[..., Environment]":
             f"--environment: expected module:function, got {chosen!r} ({error})"
         ) from error
     return function
+
+
+def _built(
+    function: "Callable[..., Environment]",
+    chosen: str,
+    provenance: Mapping[str, Any],
+    **extra: Any,  # noqa: ANN401 - as `simulator` says
+) -> "Environment":
+    """What a function makes of the provenance.
+
+    Raises:
+        ReplayError: if it fails, or makes something else than an environment.
+    """
+    try:
+        made = function(provenance, **extra)
+    except ReplayError:
+        raise
+    except Exception as error:
+        raise ReplayError(
+            f"environment {chosen}: expected it to be built from the provenance, got "
+            f"{type(error).__name__}: {error}; {_REMEDY}"
+        ) from error
+    if not all(callable(getattr(made, name, None)) for name in ("reset", "step", "close")):
+        raise ReplayError(
+            f"environment {chosen}: expected one with reset, step and close, got "
+            f"{type(made).__name__}; {_REMEDY}"
+        )
+    return made
 
 
 @contextmanager

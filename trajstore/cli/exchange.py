@@ -51,8 +51,13 @@ def _module(name: str) -> Any:  # noqa: ANN401 - a module
 @pass_store
 def export(store: str, reference: str, kind: str, target: Path, as_json: bool) -> int:
     """Write the version REF to a new PATH in another format, without loss."""
+    from trajstore.errors import SchemaError
+
     dataset = version(store, reference)
-    _module(kind).export_dataset(dataset, target)
+    try:
+        _module(kind).export_dataset(dataset, target)
+    except SchemaError as error:
+        raise click.UsageError(f"--to {kind}: {error}") from error
     facts = {"path": str(target), "format": kind, "episodes": len(dataset), "steps": dataset.steps}
     if as_json:
         print_json(facts)
@@ -69,22 +74,39 @@ def export(store: str, reference: str, kind: str, target: Path, as_json: bool) -
 @json_option()
 @pass_store
 def import_(store: str, source: Path, kind: str, name: str, dry_run: bool, as_json: bool) -> int:
-    """Record the episodes at PATH as the next version of a dataset; it begins as a draft."""
+    """Record the episodes at PATH as the next version of a dataset; it begins as a draft.
+
+    All of it is read once before anything is recorded.
+    """
     from trajstore.names import check_name
 
     check_name(name)
-    recorded = _module(kind).import_dataset(source)
-    if dry_run:
-        count = sum(1 for _ in recorded.episodes)
-        facts: dict[str, object] = {"episodes": count, "recorded": False}
-    else:
-        facts = _record(open_store(store), name, recorded)
+    module = _module(kind)
+    count = _count(source, module.import_dataset(source))
+    facts: dict[str, object] = {"episodes": count, "recorded": False}
+    if not dry_run:
+        facts = _record(open_store(store), name, module.import_dataset(source))
     if as_json:
         print_json(facts)
     else:
         done = f"as {name}@{facts['version']}" if not dry_run else "and recorded nothing"
         print_line(plain(f"read {facts['episodes']:,} episodes {done}"))
     return 0
+
+
+def _count(source: Path, recorded: Any) -> int:  # noqa: ANN401 - what an importer gave
+    """The number of episodes, each of which was read.
+
+    Raises:
+        CorruptionError: if one cannot be read, or there is none.
+        SchemaError: if one does not fit its schema.
+    """
+    from trajstore.errors import CorruptionError
+
+    count = sum(1 for _ in recorded.episodes)
+    if not count:
+        raise CorruptionError(f"{source}: expected at least one episode, got none; export it again")
+    return count
 
 
 def _record(store: Any, name: str, recorded: Any) -> dict[str, object]:  # noqa: ANN401

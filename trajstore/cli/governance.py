@@ -8,7 +8,7 @@ import click
 
 from trajstore.cli.comparison import diff
 from trajstore.cli.judging import approve, quarantine, validate
-from trajstore.cli.options import examples, json_option, pass_store, reference_argument
+from trajstore.cli.options import FiniteRange, examples, json_option, pass_store, reference_argument
 from trajstore.cli.output import plain, print_json, print_line, print_table
 from trajstore.cli.places import archive_option, dry_run_option, open_store
 
@@ -26,8 +26,16 @@ __all__ = ["approve", "diff", "publish", "quarantine", "restore", "rotate", "val
     )
 )
 @click.argument("path", type=click.Path(exists=True, file_okay=False))
-@click.option("--name", help="Of the dataset [default: the name of the folder].")
-@click.option("--budget-gb", type=float, help="Most that the whole store may take, in 10^9 bytes.")
+@click.option(
+    "--name",
+    help="Of the dataset [default: the name of the folder; of the one around it, if the folder "
+    "is called v3 or the like].",
+)
+@click.option(
+    "--budget-gb",
+    type=FiniteRange(min=0, min_open=True),
+    help="Most that the whole store may take, in 10^9 bytes.",
+)
 @archive_option()
 @dry_run_option()
 @json_option()
@@ -49,7 +57,7 @@ def publish(
 
     opened = open_store(store, archive=options["archive"])
     source = Path(path)
-    place = opened.place(name or source.resolve().name)
+    place = opened.place(name or _dataset_name(source.resolve()))
     gigabytes = options["budget_gb"]
     budget = None if gigabytes is None else int(gigabytes * 1e9)
     if dry_run:
@@ -153,6 +161,13 @@ def restore(store: str, reference: str, archive: str | None, dry_run: bool, as_j
         return
     what = "is live already" if live else "would be restored" if dry_run else "restored"
     print_line(f"{wanted.name}@v{wanted.version}: {what} at {plain(path)}")
+
+
+def _dataset_name(source: Path) -> str:
+    """The name of the folder, or of the dataset's folder around a version of it."""
+    from trajstore.names import version_number
+
+    return source.name if version_number(source.name) is None else source.parent.name
 
 
 def _known(store: "Store", name: str) -> None:

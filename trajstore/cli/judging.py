@@ -74,7 +74,7 @@ def validate(
         reviewed = "" if status is report.status else f", by review {chip(status.value)}"
         print_line(
             f"{plain(reference)}: {chip(report.status.value)}{reviewed}; "
-            f"{len(report.checks)} checks, {report.episodes} episodes"
+            f"{len(report.checks)} checks, {report.episodes:,} episodes"
         )
     return 0 if status.value == "validated" else FAULT
 

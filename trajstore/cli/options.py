@@ -1,5 +1,6 @@
 """Arguments and options that several commands share, and the store that they mean."""
 
+import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,26 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 pass_store = click.pass_obj
 """Gives a command the folder of the store as its first argument."""
+
+
+class FiniteRange(click.FloatRange):
+    """A number within bounds; neither ``nan``, which no bound refuses, nor infinite."""
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> float:
+        """Return the number.
+
+        Raises:
+            click.BadParameter: if it is none, out of bounds or not finite.
+        """
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"expected a finite number, got {value!r}", param, ctx)
+        return number
 
 
 def json_option() -> Decorator:
@@ -78,23 +99,30 @@ def _pointing_to_archive(store: "Store", reference: str) -> Iterator[None]:
     try:
         yield
     except NotFoundError as error:
-        if not _is_archived(store, reference):
+        archived = _archived(store, reference)
+        if archived is None:
             raise
         raise NotFoundError(
             f"{reference}: expected a version that lies in the store, got one in the archive; "
-            f"look at archive:{reference}, or bring it back: trajstore restore {reference}"
+            f"look at archive:{archived}, or bring it back: trajstore restore {archived}"
         ) from error
 
 
-def _is_archived(store: "Store", reference: str) -> bool:
-    """Whether a reference names one version, of the store, that has a pack."""
-    from trajstore.ledger import packed
+def _archived(store: "Store", reference: str) -> str | None:
+    """The archived version that a reference would mean, had it not left the store."""
+    from trajstore.ledger import numbers, packed
     from trajstore.names import parse_reference
 
     wanted = parse_reference(reference)
-    if wanted.version is None or wanted.archived:
-        return False
-    return packed(store.place(wanted.name).ledger(), wanted.version) is not None
+    if wanted.archived or wanted.location is not None:
+        return None
+    place = store.place(wanted.name)
+    entries = place.ledger()
+    if wanted.version is None and place.live():
+        return None
+    among = numbers(entries) if wanted.version is None else {wanted.version}
+    found = [number for number in among if packed(entries, number)]
+    return f"{wanted.name}@v{max(found)}" if found else None
 
 
 def is_elsewhere(reference: str) -> bool:

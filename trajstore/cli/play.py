@@ -10,6 +10,7 @@ import click
 
 from trajstore.cli.environments import environment_option, simulator
 from trajstore.cli.options import (
+    FiniteRange,
     check_output,
     examples,
     look,
@@ -90,7 +91,7 @@ class Opened:
     "--png", type=click.Path(path_type=Path), callback=output_path, help="Write a contact sheet."
 )
 @click.option("--terminal", is_flag=True, help="Play the episode in the terminal.")
-@click.option("--speed", type=click.FloatRange(0.01, 100), default=1.0, help="1 is real time.")
+@click.option("--speed", type=FiniteRange(0.01, 100), default=1.0, help="1 is real time.")
 @click.option("--from", "first", type=click.IntRange(0), default=0, help="First step.")
 @click.option("--to", "last", type=click.IntRange(0), help="Last step.")
 @click.option(
@@ -157,7 +158,7 @@ def open_reference(store: str, text: str) -> Opened:
         NameRefusedError: if the reference is malformed.
         CorruptionError: if not even the lengths of its episodes can be read.
     """
-    found = re.fullmatch(r"(.+)#(\d+)", text)
+    found = re.fullmatch(r"(.+)#([0-9]{1,18})", text)
     reference, episode = (found[1], int(found[2])) if found else (text, None)
     shelf = open_store(store)
     dataset = look(shelf, reference)
@@ -206,13 +207,15 @@ def _side(opened: Opened, index: int | None, limit: int, environment: str | None
 def _add_frames(side: Side, recorded: Recorded, index: int | None, environment: str | None) -> None:
     """Without a recorded scene: simulate a few episodes again and keep what is rendered."""
     try:
-        from trajstore.cli.rendering import add_frames
+        from trajstore.cli.rendering import ASKED, add_frames
 
         build_environment = simulator(
-            recorded.dataset.manifest.provenance, environment, render_mode="rgb_array"
+            recorded.dataset.manifest.provenance, environment, render_mode=ASKED
         )
         add_frames(side, recorded, index, build_environment)
     except (ReplayError, ModuleNotFoundError) as error:
+        if environment is not None:
+            raise ReplayError(f"play: expected frames, got none: {error}") from error
         side.record["notices"].append(["", f"Charts only: {error}"])
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from trajstore.cli.replaying import progress
+from trajstore.errors import ReplayError
 from trajstore.playback.media import data_urls
 from trajstore.playback.payload import BUDGET_BYTES, Side
 from trajstore.playback.recorded import Recorded
@@ -14,6 +15,8 @@ from trajstore.replay import Environment, Simulator, play
 EPISODES = 12
 FRAMES = 120
 """Most episodes of a page with frames, and most frames of each."""
+ASKED = "rgb_array"
+"""The render mode that gives frames; an environment made in another has none to give."""
 
 
 def add_frames(side: Side, recorded: Recorded, index: int | None, simulator: Simulator) -> None:
@@ -54,7 +57,19 @@ def _rendered(
 ) -> Iterator[np.ndarray]:
     for step, _ in enumerate(reports):
         if step % every == 0:
-            picture = getattr(environment, "render", lambda: None)()
+            picture = _picture(environment)
             if not isinstance(picture, np.ndarray) or picture.ndim != 3:
                 return
             yield picture.astype(np.uint8, copy=False)
+
+
+def _picture(environment: Environment) -> object:
+    if getattr(environment, "render_mode", ASKED) != ASKED:
+        return None
+    try:
+        return getattr(environment, "render", lambda: None)()
+    except Exception as error:
+        raise ReplayError(
+            f"environment: expected it to render, got {type(error).__name__}: {error}; mend its "
+            "'render', or leave --environment out"
+        ) from error

@@ -1,5 +1,6 @@
 """The part of ``verify`` that plays recorded episodes again: ``--replay N|all``."""
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -8,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trajstore.cli.environments import environment_option, simulator
+from trajstore.cli.options import FiniteRange
 from trajstore.cli.output import is_interactive, plain, print_line
+from trajstore.errors import ReplayError, StorageError
 
 if TYPE_CHECKING:
+    from trajstore.dataset import Dataset
     from trajstore.replay_report import ReplayReport
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -34,7 +38,7 @@ def replay_options() -> Decorator:
             environment_option(),
             click.option(
                 "--tolerance",
-                type=click.FloatRange(min=0.0),
+                type=FiniteRange(min=0.0),
                 default=0.0,
                 show_default="bit for bit",
                 help="Largest difference that counts as equal; 1e-09 for data "
@@ -49,12 +53,12 @@ def replay_options() -> Decorator:
 
 
 def replay_command(
-    path: Path, replay: str, *, environment: str | None = None, tolerance: float = 0.0
+    dataset: "Dataset", replay: str, *, environment: str | None = None, tolerance: float = 0.0
 ) -> "ReplayReport":
-    """Play episodes of a version again, store the report beside it, and return it.
+    """Play episodes of a version again.
 
     Args:
-        path: of the version.
+        dataset: the version.
         replay: a number of episodes, or ``all``.
         environment: what the user allowed to simulate.
         tolerance: largest difference that counts as equal.
@@ -62,29 +66,41 @@ def replay_command(
     Raises:
         ReplayError: if the dataset cannot be simulated here.
         CorruptionError: if it cannot be read.
-        StorageError: if the report cannot be written.
+        click.UsageError: if nothing that may simulate fits the dataset.
     """
-    from trajstore.dataset import Dataset
     from trajstore.replay import spread, verify_replay
-    from trajstore.replay_report import write_report
 
-    dataset = Dataset.open(path)
     count = len(dataset)
     wanted = list(range(count)) if replay == "all" else spread(count, int(replay))
-    build = simulator(dataset.manifest.provenance, environment)
+    try:
+        build = simulator(dataset.manifest.provenance, environment)
+    except ReplayError as error:
+        raise click.UsageError(f"--replay: {error}") from error
     indices = progress(wanted, "replaying")
-    report = verify_replay(dataset, build, indices=indices, tolerance=tolerance)
-    write_report(path, report)
-    return report
+    return verify_replay(dataset, build, indices=indices, tolerance=tolerance)
 
 
-def print_replay(path: Path, report: "ReplayReport") -> None:
-    """Say what a replay has shown, and where the report lies."""
-    from trajstore.replay_report import report_path
-
+def print_replay(report: "ReplayReport") -> None:
+    """Say what a replay has shown."""
     colour = "green" if report.ok else "red"
     print_line(f"[{colour}]replay {plain(report)}[/]")
-    print_line(f"[dim]{plain(report_path(path))}[/dim]")
+
+
+def store_replay(path: Path, report: "ReplayReport") -> None:
+    """Put the report beside the version.
+
+    Raises:
+        StorageError: if the operating system refuses; it says that the replay itself was made.
+    """
+    from trajstore.replay_report import report_path, write_report
+
+    try:
+        write_report(path, report)
+    except StorageError as error:
+        raise StorageError(
+            f"{report_path(path)}: expected to keep the report of the replay, which is printed "
+            f"above, got a refusal ({error.__cause__}); make its folder writable, or do without it"
+        ) from error
 
 
 def progress(items: Iterable[Any], label: str) -> Iterator[Any]:
@@ -98,6 +114,6 @@ def progress(items: Iterable[Any], label: str) -> Iterator[Any]:
 
 
 def _checked(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    if value is None or value == "all" or (value.isascii() and value.isdigit() and int(value) > 0):
+    if value is None or value == "all" or re.fullmatch(r"[1-9][0-9]{0,17}", value):
         return value
-    raise click.BadParameter(f"expected a number of episodes or 'all', got {value!r}")
+    raise click.BadParameter(f"expected a number of episodes or 'all', got {value[:40]!r}")

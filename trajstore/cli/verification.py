@@ -16,7 +16,7 @@ from trajstore.cli.options import (
     version_path,
 )
 from trajstore.cli.output import is_interactive, plain, print_json, print_line, print_table, size
-from trajstore.cli.replaying import print_replay, replay_command, replay_options
+from trajstore.cli.replaying import print_replay, replay_command, replay_options, store_replay
 
 if TYPE_CHECKING:
     from trajstore.findings import Finding
@@ -49,23 +49,20 @@ def verify(
     """Compare every byte of a version with what its manifest records.
 
     Exit status 1 says that there are findings, or that an episode plays differently.
-    Only --replay writes: its report, beside the version.
+    Only --replay writes: its report, beside the version; nothing for one in the archive or at a
+    URL.
     """
-    if is_elsewhere(reference):
-        if replaying["replay"] is not None:
-            raise click.UsageError(
-                f"--replay: expected a version in a folder here, got {reference}; restore or copy "
-                "it first"
-            )
+    from trajstore.dataset import Dataset
+
+    path = None if is_elsewhere(reference) else version_path(store, reference)
+    if path is None:
         dataset = version(store, reference)
-        path, where = dataset.path, dataset.where
-        findings = dataset.findings(deep=deep)
+        where, findings = dataset.where, dataset.findings(deep=deep)
     else:
-        path = version_path(store, reference)
         where, findings = str(path), _verified(path, deep=deep, quiet=as_json)
     report = None
     if replaying["replay"] is not None and not findings:
-        report = replay_command(path, **replaying)
+        report = replay_command(dataset if path is None else Dataset.open(path), **replaying)
     if as_json:
         found = [finding.to_json() for finding in findings]
         replayed = None if report is None else report.to_json()
@@ -73,7 +70,9 @@ def verify(
     else:
         _print(reference, findings)
         if report is not None:
-            print_replay(path, report)
+            print_replay(report)
+    if report is not None and path is not None:
+        store_replay(path, report)
     return FAULTY if findings or not (report is None or report.ok) else 0
 
 

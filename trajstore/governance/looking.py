@@ -3,13 +3,16 @@
 from pathlib import Path
 
 from trajstore.archived import ArchivedDataset
-from trajstore.errors import NotFoundError
+from trajstore.errors import CorruptionError, NotFoundError, StorageError
 from trajstore.governance.place import Place
 from trajstore.ledger import Entry, packed
 from trajstore.manifest import Status
 from trajstore.names import Reference
 from trajstore.reviews import effective_status, read_reviews
 from trajstore.status import read_verdict
+
+UNREADABLE = "unreadable"
+"""Shown in place of a status that cannot be told."""
 
 
 def look(place: Place, wanted: Reference) -> ArchivedDataset:
@@ -35,6 +38,18 @@ def status_of(path: Path, reviews: Path | None, digest: str) -> Status:
     return effective_status(
         None if verdict is None else verdict.on(digest), read_reviews(reviews), digest
     )
+
+
+def standing(path: Path, reviews: Path | None, digest: str) -> tuple[str, str]:
+    """The status of content for showing it, and what is wrong if that cannot be told.
+
+    Damaged reviews, or a damaged verdict, say nothing about the arrays: the status is then
+    ``unreadable``, and the second text says what to do. Nothing may be trained from on its account.
+    """
+    try:
+        return status_of(path, reviews, digest).value, ""
+    except (CorruptionError, StorageError) as error:
+        return UNREADABLE, str(error)
 
 
 def _entry(place: Place, wanted: Reference) -> Entry:

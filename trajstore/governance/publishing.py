@@ -106,7 +106,7 @@ def preview(
     """
     manifest = Manifest.read(source)
     check_validated(place, source, manifest, verdict or read_verdict(source))
-    known = version_of(place.ledger(), manifest.content_digest)
+    known = version_of(place.ledger(), manifest.content_digest) or _found_live(place, manifest)
     statuses = [(version, place.status(version).value) for version in place.live()]
     version = known or place.next_version()
     if known is None:
@@ -159,6 +159,15 @@ def _adopt(place: Place) -> None:
         if version not in known and version not in place.in_work("recording"):
             manifest = Manifest.read(place.path(version))
             _note(place, version, manifest, "found live")
+
+
+def _found_live(place: Place, manifest: Manifest) -> int | None:
+    """The live version of that content which the ledger does not know yet."""
+    known = numbers(place.ledger())
+    for version in place.live():
+        if version not in known and place.digest(version) == manifest.content_digest:
+            return version
+    return None
 
 
 def _copy(source: Path, target: Path, manifest: Manifest) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from trajstore.errors import NotFoundError
 from trajstore.governance.moving import archive_version, finish
 from trajstore.governance.place import Place
 from trajstore.rotation import Action, Decision, Retention, decide
@@ -12,7 +13,13 @@ DEFAULT_RETENTION = Retention()
 def plan(
     place: Place, *, retention: Retention = DEFAULT_RETENTION, in_use: Iterable[int] = ()
 ) -> list[Decision]:
-    """Return what a rotation would do with every live version, oldest first; changes nothing."""
+    """Return what a rotation would do with every live version, oldest first; changes nothing.
+
+    Raises:
+        NotFoundError: if a version that is to stay is not live: it would not protect the one meant.
+    """
+    in_use = list(in_use)
+    _check_live(place, in_use)
     statuses = [(version, place.status(version).value) for version in place.live()]
     return decide(statuses, retention, in_use=in_use)
 
@@ -26,11 +33,14 @@ def rotate(
     exists all the time.
 
     Raises:
+        NotFoundError: if a version that is to stay is not live.
         LockedError: if someone else publishes, rotates or restores this dataset.
         ArchiveError: if the archive does not give back what it was given; the version stays.
         CorruptionError: if a live version is damaged; it stays.
         StorageError: if the operating system refuses.
     """
+    in_use = list(in_use)
+    _check_live(place, in_use)
     with place.locked("rotating"):
         return rotate_locked(place, retention=retention, in_use=in_use)
 
@@ -45,3 +55,14 @@ def rotate_locked(
         if decision.action is Action.ARCHIVE:
             archive_version(place, decision.version, why=decision.reason)
     return decisions
+
+
+def _check_live(place: Place, in_use: Iterable[int]) -> None:
+    live = place.live()
+    for version in in_use:
+        if version not in live:
+            known = ", ".join(f"v{number}" for number in live) or "none at all"
+            raise NotFoundError(
+                f"{place.name}@v{version}: expected a live version to stay in use, got one that "
+                f"is not in the store, which has {known}; name one of these"
+            )

@@ -5,6 +5,7 @@ Its loaders run code from the files that they read, so nothing here uses them.
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,16 @@ from imitation.data import serialize, types
 
 from trajstore.dataset import Dataset
 from trajstore.episode import Episode
-from trajstore.errors import CorruptionError, SchemaError
+from trajstore.errors import SchemaError
 from trajstore.fields import Axis, FieldSpec
-from trajstore.files import canonical_json, read_json, storing, write_file
-from trajstore.interop.recorded import Recorded, check_new, check_there
+from trajstore.files import canonical_json, read_json, write_file
+from trajstore.interop.recorded import Recorded, check_there, reading, whole_export
 from trajstore.reading import Where
 from trajstore.sampling import Batch
 from trajstore.schema import EpisodeSchema
 
 OBSERVATION, ACTION, REWARD = "observation", "action", "reward"
+EXPECTED = "a folder that imitation saved"
 SIDECAR, REST = "trajstore.json", "trajstore.npz"
 """Beside imitation's own files: schema and provenance, and the fields that it has no place for."""
 
@@ -136,16 +138,35 @@ def export_dataset(dataset: Dataset, target: Path) -> None:
             f"field {OBSERVATION!r}: expected one field of observations, got nested ones, which "
             "imitation's format cannot hold; export to npz or minari"
         )
+    missing = {ACTION, REWARD} - set(dataset.schema.names)
+    if missing:
+        raise SchemaError(
+            f"field {min(missing)!r}: expected it, as imitation demands one, got "
+            f"{list(dataset.schema.names)}; export to npz"
+        )
     record = {
         "schema": dataset.schema.to_json(),
         "provenance": dict(dataset.manifest.provenance),
     }
     rest = {name: dataset.column(name) for name in _rest(dataset.schema)}
-    with storing(target), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "keys will default", DeprecationWarning)
-        serialize.save(check_new(target), trajectories(dataset))
-        write_file(target / SIDECAR, canonical_json(record))
-        np.savez(target / REST, allow_pickle=False, **rest)
+    with whole_export(target) as whole, _quiet():
+        serialize.save(whole, trajectories(dataset))
+        write_file(whole / SIDECAR, canonical_json(record))
+        np.savez(whole / REST, allow_pickle=False, **rest)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Neither the progress bars of the package ``datasets`` nor imitation's warning about it."""
+    shown = datasets.are_progress_bars_disabled() is False
+    datasets.disable_progress_bars()
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "keys will default", DeprecationWarning)
+            yield
+    finally:
+        if shown:
+            datasets.enable_progress_bars()
 
 
 def _rest(schema: EpisodeSchema) -> list[str]:
@@ -163,33 +184,30 @@ def import_dataset(source: Path) -> Recorded:
         CorruptionError: if it is something else.
     """
     source = check_there(source)
-    try:
+    with reading(source, EXPECTED), _quiet():
         table = datasets.load_from_disk(str(source)).with_format("numpy")
         table = table.remove_columns("infos")
-    except (OSError, ValueError) as error:
-        raise CorruptionError(
-            f"{source}: expected a folder that imitation saved, {error}"
-        ) from error
-    if (source / SIDECAR).exists():
-        record = read_json(source / SIDECAR)
-        schema = EpisodeSchema.from_json(record["schema"])
-        return Recorded(schema, record["provenance"], _episodes(table, schema, source))
-    schema = _shown(table)
-    provenance = {"imported_from": "imitation"}
-    return Recorded(schema, provenance, (_plain(schema, row) for row in table))
+        if (source / SIDECAR).exists():
+            record = read_json(source / SIDECAR)
+            schema = EpisodeSchema.from_json(record["schema"])
+            provenance = dict(record["provenance"])
+            return Recorded(schema, provenance, _episodes(table, schema, source))
+        schema = _shown(table)
+    return Recorded(schema, {"imported_from": "imitation"}, _plain_all(table, schema, source))
 
 
 def _episodes(table: Any, schema: EpisodeSchema, source: Path) -> Iterator[Episode]:  # noqa: ANN401
-    with np.load(source / REST, allow_pickle=False) as file:
-        rest = {name: file[name] for name in _rest(schema)}
-    first = 0
-    for index, row in enumerate(table):
-        arrays = _arrays(schema, row)
-        stop = first + len(row["acts"])
-        for name, column in rest.items():
-            arrays[name] = _slice(schema.field(name), column, index, (first, stop))
-        first = stop
-        yield Episode(schema, arrays)
+    with reading(source, EXPECTED):
+        with np.load(source / REST, allow_pickle=False) as file:
+            rest = {name: file[name] for name in _rest(schema)}
+        first = 0
+        for index, row in enumerate(table):
+            arrays = _arrays(schema, row)
+            stop = first + len(row["acts"])
+            for name, column in rest.items():
+                arrays[name] = _slice(schema.field(name), column, index, (first, stop))
+            first = stop
+            yield Episode(schema, arrays)
 
 
 def _slice(spec: FieldSpec, column: np.ndarray, index: int, steps: tuple[int, int]) -> np.ndarray:
@@ -208,6 +226,12 @@ def _arrays(schema: EpisodeSchema, row: Mapping[str, Any]) -> dict[str, np.ndarr
         spec = schema.field(name)
         arrays[name] = np.asarray(values).astype(spec.dtype).reshape(spec.rows(steps))
     return arrays
+
+
+def _plain_all(table: Any, schema: EpisodeSchema, source: Path) -> Iterator[Episode]:  # noqa: ANN401
+    with reading(source, EXPECTED):
+        for row in table:
+            yield _plain(schema, row)
 
 
 def _plain(schema: EpisodeSchema, row: Mapping[str, Any]) -> Episode:

@@ -11,16 +11,17 @@ from minari.dataset.minari_storage import MinariStorage
 
 from trajstore.dataset import Dataset
 from trajstore.episode import Episode
-from trajstore.errors import CorruptionError, SchemaError
+from trajstore.errors import SchemaError
 from trajstore.fields import Axis
-from trajstore.files import canonical_json, parse_json, storing
+from trajstore.files import canonical_json, parse_json
 from trajstore.interop.gymnasium import fields_of, flatten, nest, space_of
-from trajstore.interop.recorded import Recorded, check_new, check_there
+from trajstore.interop.recorded import Recorded, check_there, reading, whole_export
 from trajstore.schema import EpisodeSchema, FieldSpec
 
 OBSERVATION, ACTION, REWARD = "observation", "action", "reward"
 OURS = "trajstore"
 """Key of Minari's metadata that holds schema and provenance as JSON."""
+EXPECTED = "a Minari dataset"
 
 _AT_ONCE = 50
 
@@ -37,13 +38,15 @@ def export_dataset(dataset: Dataset, target: Path) -> None:
     """
     schema = dataset.schema
     record = {"schema": schema.to_json(), "provenance": dict(dataset.manifest.provenance)}
-    with storing(target):
-        data = check_new(target) / "data"
+    spaces = space_of(schema, OBSERVATION), space_of(schema, ACTION)
+    _check_reward(schema)
+    with whole_export(target) as whole:
+        data = whole / "data"
         data.mkdir(parents=True)
         storage = MinariStorage.new(
             data,
-            observation_space=space_of(schema, OBSERVATION),
-            action_space=space_of(schema, ACTION),
+            observation_space=spaces[0],
+            action_space=spaces[1],
             data_format="hdf5",
             jpeg_encoding=False,
         )
@@ -59,6 +62,14 @@ def export_dataset(dataset: Dataset, target: Path) -> None:
             storage.update_episodes(
                 [_buffer(dataset[index], index) for index in range(first, stop)]
             )
+
+
+def _check_reward(schema: EpisodeSchema) -> None:
+    if REWARD not in schema.names:
+        raise SchemaError(
+            f"field {REWARD!r}: expected it, as Minari demands one, got {list(schema.names)}; "
+            "export to npz"
+        )
 
 
 def _buffer(episode: Episode, index: int) -> EpisodeBuffer:
@@ -104,18 +115,16 @@ def import_dataset(source: Path) -> Recorded:
         SchemaError: if a space has no form as fields.
     """
     source = check_there(source)
-    try:
+    with reading(source, EXPECTED):
         storage = MinariStorage.read(source / "data" if (source / "data").is_dir() else source)
-    except (OSError, ValueError, KeyError) as error:
-        raise CorruptionError(f"{source}: expected a Minari dataset, got {error}") from error
-    text = storage.metadata.get(OURS)
-    if text is not None:
-        record = parse_json(str(text).encode(), source)
-        schema = EpisodeSchema.from_json(record["schema"])
-        return Recorded(schema, record["provenance"], _episodes(storage, schema))
-    return Recorded(
-        _shown(storage), {"imported_from": "minari"}, _episodes(storage, _shown(storage))
-    )
+        text = storage.metadata.get(OURS)
+        if text is None:
+            schema, provenance = _shown(storage), {"imported_from": "minari"}
+        else:
+            record = parse_json(str(text).encode(), source)
+            schema = EpisodeSchema.from_json(record["schema"])
+            provenance = dict(record["provenance"])
+    return Recorded(schema, provenance, _episodes(storage, schema, source))
 
 
 def _shown(storage: MinariStorage) -> EpisodeSchema:
@@ -130,17 +139,19 @@ def _shown(storage: MinariStorage) -> EpisodeSchema:
     )
 
 
-def _episodes(storage: MinariStorage, schema: EpisodeSchema) -> Iterator[Episode]:
-    for episode in storage.get_episodes(range(int(storage.total_episodes))):
-        found = {
-            **_flat_infos(episode["infos"] or {}),
-            **flatten(OBSERVATION, episode["observations"]),
-            **flatten(ACTION, episode["actions"]),
-            REWARD: episode["rewards"],
-            "terminated": episode["terminations"],
-            "truncated": episode["truncations"],
-        }
-        yield Episode(schema, {spec.name: _values(spec, found) for spec in schema.fields})
+def _episodes(storage: MinariStorage, schema: EpisodeSchema, source: Path) -> Iterator[Episode]:
+    with reading(source, EXPECTED):
+        for episode in storage.get_episodes(range(int(storage.total_episodes))):
+            found = {
+                **_flat_infos(episode["infos"] or {}),
+                **flatten(OBSERVATION, episode["observations"]),
+                **flatten(ACTION, episode["actions"]),
+                REWARD: episode["rewards"],
+                "terminated": episode["terminations"],
+                "truncated": episode["truncations"],
+            }
+            arrays = {spec.name: _values(spec, found) for spec in schema.fields}
+            yield Episode(schema, arrays)
 
 
 def _flat_infos(infos: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,11 +15,13 @@ from numpy.lib import format as npy
 
 from trajstore.dataset import Dataset
 from trajstore.episode import Episode
-from trajstore.errors import CorruptionError, TrajStoreError
+from trajstore.errors import CorruptionError
 from trajstore.fields import Axis, FieldSpec
-from trajstore.files import canonical_json, parse_json, storing
-from trajstore.interop.recorded import Recorded, check_new, check_there
+from trajstore.files import canonical_json, parse_json
+from trajstore.interop.recorded import Recorded, check_there, reading, whole_export
 from trajstore.schema import EpisodeSchema
+
+EXPECTED = "an NPZ file that trajstore exported"
 
 _TIME = (1980, 1, 1, 0, 0, 0)
 
@@ -31,18 +33,12 @@ def export_dataset(dataset: Dataset, target: Path) -> None:
         SealedError: if the target exists.
         StorageError: if the operating system refuses.
     """
-    partial = check_new(target).with_name(f".{target.name}.partial")
-    with storing(target):
-        try:
-            with zipfile.ZipFile(partial, "w") as archive:
-                _write(archive, "schema", _text(dataset.schema.to_json()))
-                _write(archive, "provenance", _text(dict(dataset.manifest.provenance)))
-                _write(archive, "length", dataset.lengths)
-                for spec in dataset.schema.fields:
-                    _write_field(archive, dataset, spec)
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
+    with whole_export(target) as whole, zipfile.ZipFile(whole, "w") as archive:
+        _write(archive, "schema", _text(dataset.schema.to_json()))
+        _write(archive, "provenance", _text(dict(dataset.manifest.provenance)))
+        _write(archive, "length", dataset.lengths)
+        for spec in dataset.schema.fields:
+            _write_field(archive, dataset, spec)
 
 
 def import_dataset(source: Path) -> Recorded:
@@ -53,16 +49,11 @@ def import_dataset(source: Path) -> Recorded:
         CorruptionError: if it is something else.
     """
     source = check_there(source)
-    try:
-        with zipfile.ZipFile(source) as archive:
-            schema = EpisodeSchema.from_json(_json(archive, "schema"))
-            provenance = _json(archive, "provenance")
-            lengths = _read(archive, "length")
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile, TrajStoreError) as error:
-        raise CorruptionError(
-            f"{source}: expected an NPZ file that trajstore exported, got another: {error}"
-        ) from error
-    return Recorded(schema, provenance, _episodes(source, schema, lengths.tolist()))
+    with reading(source, EXPECTED), zipfile.ZipFile(source) as archive:
+        schema = EpisodeSchema.from_json(_json(archive, "schema"))
+        provenance = dict(_json(archive, "provenance"))
+        lengths = [int(length) for length in _read(archive, "length").tolist()]
+    return Recorded(schema, provenance, _episodes(source, schema, lengths))
 
 
 def _text(value: object) -> np.ndarray:
@@ -110,7 +101,7 @@ def _json(archive: zipfile.ZipFile, name: str) -> Any:  # noqa: ANN401 - JSON is
 
 
 def _episodes(source: Path, schema: EpisodeSchema, lengths: list[int]) -> Iterator[Episode]:
-    with ExitStack() as stack:
+    with reading(source, EXPECTED), ExitStack() as stack:
         archive = stack.enter_context(zipfile.ZipFile(source))
         whole = {spec.name: _read(archive, _key(spec)) for spec in schema.on(Axis.EPISODE)}
         streams = {

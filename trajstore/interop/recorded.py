@@ -1,13 +1,24 @@
-"""Episodes that come from another format, and what is known of them."""
+"""Episodes that come from another format, and files in one that appear whole or not at all."""
 
+import os
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from trajstore.episode import Episode
-from trajstore.errors import NotFoundError, SealedError
+from trajstore.errors import CorruptionError, NotFoundError, SealedError
+from trajstore.files import remove_tree, storing
 from trajstore.schema import EpisodeSchema
+
+UNREADABLE = (
+    ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError,
+    ValueError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What readers of other packages raise on files that are not theirs, or are damaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +36,56 @@ class Recorded:
     episodes: Iterator[Episode]
 
 
-def check_new(target: Path) -> Path:
-    """Return a path that does not exist yet.
+@contextmanager
+def whole_export(target: Path) -> Iterator[Path]:
+    """Yield an absolute path for a file or folder; it becomes ``target`` if the block ends well.
+
+    Otherwise nothing stays, parent folders that were made for it included.
 
     Raises:
-        SealedError: if it does.
+        SealedError: if the target exists.
+        StorageError: if the operating system refuses.
     """
-    if target.exists() or target.is_symlink():
-        raise SealedError(f"{target}: expected a new path to export to, got one that exists")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    return target
+    if os.path.lexists(target):
+        raise SealedError(
+            f"{target}: expected a new path to export to, got one that exists; choose another, "
+            "or remove it"
+        )
+    whole = target.absolute()
+    made = [folder for folder in whole.parents if not folder.exists()]
+    partial = whole.with_name(f".{whole.name}.{os.getpid()}.partial")
+    with storing(target):
+        try:
+            whole.parent.mkdir(parents=True, exist_ok=True)
+            yield partial
+            partial.rename(whole)
+        except BaseException:
+            _remove(partial, made)
+            raise
+
+
+def _remove(partial: Path, made: list[Path]) -> None:
+    """Remove what is of no use; a refusal here must not hide the error that brought us here."""
+    with suppress(OSError):
+        remove_tree(partial)
+        for folder in made:
+            folder.rmdir()
+
+
+@contextmanager
+def reading(source: Path, what: str) -> Iterator[None]:
+    """Turn what a foreign reader raises on data that it cannot read into a named error.
+
+    Raises:
+        CorruptionError: saying what was expected, such as ``a Minari dataset``.
+    """
+    try:
+        yield
+    except UNREADABLE as error:
+        told = " ".join(str(error).split()) or type(error).__name__
+        raise CorruptionError(
+            f"{source}: expected {what}, got something else ({told}); export it again"
+        ) from error
 
 
 def check_there(source: Path) -> Path:
@@ -44,5 +95,5 @@ def check_there(source: Path) -> Path:
         NotFoundError: if it does not.
     """
     if not source.exists():
-        raise NotFoundError(f"{source}: expected data to import, got nothing there")
+        raise NotFoundError(f"{source}: expected data to import, got nothing there; check the path")
     return source

@@ -109,6 +109,51 @@ def test_a_version_that_only_the_archive_has_is_found_there(
     assert "archive" not in capsys.readouterr().err
 
 
+def test_a_dataset_that_is_all_in_the_archive_is_found_there(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish_both(capsys)
+    for number in (1, 2):
+        output(capsys, "quarantine", f"expert@v{number}", "--reason", "old sensor")
+    output(capsys, "rotate", "expert", "--keep-quarantined", "0")
+    for reference in ("expert", "expert@latest"):
+        assert run(["inspect", reference]) == 2
+        told = capsys.readouterr().err
+        assert "look at archive:expert@v2, or bring it back: trajstore restore expert@v2" in told
+
+
+@pytest.mark.parametrize("versions", [("v9",), ("v2", "v1"), ("v99", "v2")])
+def test_a_version_in_use_that_is_not_live_is_refused_and_nothing_rotates(
+    data: Path, capsys: pytest.CaptureFixture[str], versions: tuple[str, ...]
+) -> None:
+    publish_both(capsys)
+    output(capsys, "rotate", "expert", "--keep", "1")
+    output(capsys, "restore", "expert@v1")
+    output(capsys, "rotate", "expert", "--keep", "1")
+    before = sorted(data.rglob("*"))
+    options = [word for version in versions for word in ("--in-use", version)]
+    for dry in ([], ["--dry-run"]):
+        assert run(["rotate", "expert", *options, *dry]) == 2
+        assert "not in the store, which has v2; name one of these" in capsys.readouterr().err
+    assert sorted(data.rglob("*")) == before
+
+
+def test_a_version_of_the_store_is_published_under_the_name_of_its_dataset(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    factories.dataset(data / "store" / "mine" / "v1", count=4)
+    output(capsys, "validate", "mine@v1")
+    for dry in (["--dry-run"], []):
+        shown = output(capsys, "publish", "data/store/mine/v1", *dry)
+        assert "mine@v1: there already, nothing published" in shown
+    assert not (data / "store" / "v1").exists()
+
+
+def test_numbers_for_people_have_separators(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    factories.dataset(data / "many", count=1001)
+    assert "12 checks, 1,001 episodes" in output(capsys, "validate", "data/many")
+
+
 def test_diff_shows_episodes_and_provenance(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     publish_both(capsys)
     found = facts(capsys, "diff", "expert@v1", "expert@v2")
@@ -128,6 +173,7 @@ def test_diff_shows_episodes_and_provenance(data: Path, capsys: pytest.CaptureFi
         ("diff", "expert@v1", "../../etc/passwd"),
         ("validate", "Bad@Name"),
         ("rotate", "expert", "--keep", "0"),
+        ("rotate", "expert", "--in-use", "v9"),
     ],
 )
 def test_wrong_use_exits_with_2_before_anything_is_touched(
