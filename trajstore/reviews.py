@@ -64,15 +64,21 @@ def read_reviews(path: Path | None) -> list[Review]:
         record = read_json(path)
     except NotFoundError:
         return []
+    except CorruptionError as error:
+        raise CorruptionError(_other(path, "something else")) from error
     try:
         if record["format_version"] != FORMAT_VERSION:
             raise ValueError(f"format version {record['format_version']!r}")
         return [_review(entry) for entry in record["reviews"]]
     except (KeyError, TypeError, ValueError) as error:
-        raise CorruptionError(
-            f"{path}: expected reviews of format {FORMAT_VERSION}, got {error!r}; "
-            "take the last good one from git"
-        ) from error
+        raise CorruptionError(_other(path, repr(error))) from error
+
+
+def _other(path: Path, found: str) -> str:
+    return (
+        f"{path}: expected reviews of format {FORMAT_VERSION}, got {found}; "
+        "take the last good one from git"
+    )
 
 
 def add_review(path: Path, review: Review) -> None:

@@ -68,10 +68,7 @@ class Verdict:
                 record["contract"],
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise CorruptionError(
-                f"{where}: expected a verdict of format {FORMAT_VERSION}, got {error}; "
-                "validate the version again"
-            ) from error
+            raise CorruptionError(_other(where, f"{type(error).__name__}: {error}")) from error
 
 
 def status_path(version: Path) -> Path:
@@ -112,6 +109,8 @@ def read_verdict(version: Path) -> Verdict | None:
         record = read_json(path)
     except NotFoundError:
         return None
+    except CorruptionError as error:
+        raise CorruptionError(_other(path, "something else")) from error
     return Verdict.from_json(record, path)
 
 
@@ -122,6 +121,13 @@ def write_verdict(version: Path, verdict: Verdict) -> None:
         StorageError: if the operating system refuses; the earlier verdict is then unchanged.
     """
     write_json(status_path(version), verdict.to_json())
+
+
+def _other(where: object, found: str) -> str:
+    return (
+        f"{where}: expected a verdict of format {FORMAT_VERSION}, got {found}; "
+        "remove it and validate the version again"
+    )
 
 
 def _finding(record: Mapping[str, Any]) -> Finding:

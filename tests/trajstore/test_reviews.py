@@ -5,14 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from tests import factories
 from tests.trajstore import lives
 from tests.trajstore.lives import CONTRACT, fill, source
+from trajstore.cli import run
 from trajstore.contract import Contract
 from trajstore.errors import CorruptionError, StatusError
-from trajstore.governance import Place, judge, review, rotate
+from trajstore.governance import UNREADABLE, Place, judge, review, rotate, standing
 from trajstore.manifest import Status
 from trajstore.rotation import Retention
-from trajstore.status import read_verdict
+from trajstore.status import read_verdict, status_path
 from trajstore.store import Store
 
 
@@ -95,3 +97,42 @@ def test_a_verdict_keeps_its_history_and_stays_beside_the_version(
     assert verdict is not None
     assert [it["status"] for it in verdict.history] == ["validated", "draft"]
     assert {it: it.read_bytes() for it in path.rglob("*") if it.is_file()} == files
+
+
+@pytest.mark.parametrize("text", ["garbage", "{}", "[]", '{"format_version": 2}', "null"])
+def test_damaged_reviews_say_nothing_about_the_version_and_what_to_do(
+    place: Place, tmp_path: Path, text: str
+) -> None:
+    fill(place, tmp_path, 1)
+    assert place.reviews is not None
+    assert standing(place.path(1), place.reviews, place.digest(1)) == ("validated", "")
+    place.reviews.write_text(text)
+    status, wrong = standing(place.path(1), place.reviews, place.digest(1))
+    assert status == UNREADABLE
+    assert wrong.startswith(f"{place.reviews}: expected reviews of format 1, got ")
+    assert wrong.endswith("; take the last good one from git")
+
+
+@pytest.mark.parametrize("text", ["garbage", "{}", "[]", '{"format_version": 2}', "null"])
+def test_a_damaged_verdict_is_removed_and_made_anew(
+    place: Place, tmp_path: Path, text: str
+) -> None:
+    fill(place, tmp_path, 1)
+    file = status_path(place.path(1))
+    file.write_text(text)
+    status, wrong = standing(place.path(1), place.reviews, place.digest(1))
+    assert status == UNREADABLE
+    assert wrong.startswith(f"{file}: expected a verdict of format 1, got ")
+    assert wrong.endswith("; remove it and validate the version again")
+    with pytest.raises(CorruptionError, match="remove it and validate the version again"):
+        judge(place.path(1), CONTRACT)
+    file.unlink()
+    judge(place.path(1), CONTRACT)
+    assert place.status(1) is Status.VALIDATED
+
+
+def test_damaged_reviews_stop_validating_before_a_verdict_is_written(tmp_path: Path) -> None:
+    factories.dataset(tmp_path / "store/expert/v1")
+    (tmp_path / "reviews.json").write_text("garbage")
+    assert run(["--store", str(tmp_path / "store"), "validate", "expert@v1"]) == 1
+    assert not status_path(tmp_path / "store/expert/v1").exists()

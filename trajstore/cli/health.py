@@ -75,7 +75,7 @@ def _versions(store: str) -> Iterator[Check]:
     opened = open_store(store)
     for facts in summaries(opened, opened.datasets()):
         what = f"{facts['dataset']}@{facts['version']}"
-        if facts["status"] == "damaged":
+        if "error" in facts:
             yield "bad", what, facts["error"]
         elif facts["status"] == "recording":
             yield "note", what, "an unfinished recording; see 'trajstore recover'"

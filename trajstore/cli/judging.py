@@ -65,8 +65,9 @@ def validate(
     dataset = look(opened, reference)
     contract = _contract(opened, dataset.path, contract_path)
     looking = dry_run or is_elsewhere(reference)
+    decided = read_reviews(opened.reviews)
     report = check(dataset, contract) if looking else judge(dataset.path, contract)
-    status = effective_status(report.status, read_reviews(opened.reviews), report.digest)
+    status = effective_status(report.status, decided, report.digest)
     if as_json:
         print_json(report.to_json() | {"effective_status": status.value})
     else:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 WRONG_USE = (NameRefusedError, NotFoundError, SealedError)
 """Errors for which the command line is at fault, not the data."""
 
-STYLES = {"validated": "green", "draft": "yellow", "quarantined": "red"}
+STYLES = {"validated": "green", "draft": "yellow", "quarantined": "red", "unreadable": "magenta"}
 
 UNBROKEN = ("anomaly", "check", "dataset", "field", "scenario", "severity", "status", "version")
 """Columns of names, which are copied and searched for; the columns beside them wrap instead."""

@@ -30,10 +30,12 @@ def judge(
 
     Raises:
         NotFoundError: if there is no version.
+        CorruptionError: if the verdict that is there is damaged; nothing was checked.
         StorageError: if the verdict cannot be written.
     """
+    before = read_verdict(version)
     report = validate(Dataset.open(version), contract, checks=checks)
-    write_verdict(version, verdict_of(report, before=read_verdict(version), time=clock()))
+    write_verdict(version, verdict_of(report, before=before, time=clock()))
     return report
 
 
