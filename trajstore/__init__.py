@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from trajstore.episode import Episode
     from trajstore.errors import (
         ArchiveError,
+        ArgumentError,
         CorruptionError,
         FormatError,
         JournalError,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ArchiveError",
+    "ArgumentError",
     "Axis",
     "CorruptionError",
     "Dataset",

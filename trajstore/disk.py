@@ -30,6 +30,13 @@ _REMEDIES = {
     errno.EPERM: "change the permissions, or choose another folder",
     errno.EMFILE: "raise the limit of open files (ulimit -n) and try again",
     errno.ENFILE: "close other programs' files and try again",
+    errno.ENOTDIR: "move the file that is in the way, or choose another folder",
+    errno.EEXIST: "move what is in the way, or choose another folder",
+    errno.EISDIR: "move the folder that is in the way, or choose another path",
+    errno.ENOTEMPTY: "see what lies in that folder, then move it or choose another",
+    errno.ELOOP: "replace the symbolic link by what it points to",
+    errno.ENAMETOOLONG: "shorten the path or the names in it",
+    errno.ENOENT: "see whether something else moved or removed it, then try again",
     errno.EFBIG: "raise the limit of file sizes (ulimit -f), or choose another file system",
 }
 
@@ -117,10 +124,13 @@ def storing(where: Path | str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        code = errno.errorcode.get(error.errno or 0, "unknown")
-        remedy = _REMEDIES.get(error.errno or 0, "see the error above")
+        code = errno.errorcode.get(error.errno or 0, type(error).__name__)
+        place = error.filename2 or error.filename
+        at = f" at {place}" if place is not None and str(place) != str(where) else ""
+        remedy = _REMEDIES.get(error.errno or 0, f"look at {place or where}, then try again")
         raise StorageError(
-            f"{where}: expected the disk to take it, got {error.strerror} ({code}); {remedy}"
+            f"{where}: expected the disk to take it, got {error.strerror or error} ({code}){at}; "
+            f"{remedy}"
         ) from error
 
 

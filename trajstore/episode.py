@@ -10,7 +10,8 @@ from types import MappingProxyType
 import numpy as np
 
 from trajstore.errors import SchemaError
-from trajstore.schema import EpisodeSchema, FieldSpec
+from trajstore.schema import EpisodeSchema, FieldSpec, check_is_schema
+from trajstore.texts import check_text
 
 Value = np.ndarray | np.generic | str | float | int
 """What a field may be given as: numbers and text only for a field without leading axes."""
@@ -36,6 +37,7 @@ class Episode:
     arrays: Mapping[str, np.ndarray]
 
     def __post_init__(self) -> None:
+        check_is_schema(self.schema)
         if not isinstance(self.arrays, Mapping):
             raise SchemaError(
                 "arrays: expected a mapping of field names to arrays, got "
@@ -73,6 +75,26 @@ class Episode:
         return sha.hexdigest()
 
 
+def check_episode(episode: object, schema: EpisodeSchema) -> None:
+    """Refuse what is no episode of a schema.
+
+    Raises:
+        SchemaError: if it is something else, or an episode of another schema.
+    """
+    if not isinstance(episode, Episode):
+        raise SchemaError(
+            f"episode: expected an Episode, got {type(episode).__name__}; make one: "
+            "Episode(schema, arrays)"
+        )
+    if episode.schema is not schema and episode.schema != schema:
+        names = set(episode.schema.names) ^ set(schema.names)
+        fields = f"fields {', '.join(sorted(names)[:5])}" if names else "a field's definition"
+        raise SchemaError(
+            "episode: expected the schema of its dataset, got another one, which differs in "
+            f"{fields}"
+        )
+
+
 @lru_cache(maxsize=4096)
 def _header(name: str, dtype: str, *shape: int) -> bytes:
     return json.dumps([name, dtype, shape], separators=(",", ":")).encode() + b"\n"
@@ -88,7 +110,7 @@ def row_bytes(spec: FieldSpec, values: np.ndarray) -> bytes | memoryview:
 
 def _array(name: str, value: Value) -> np.ndarray:
     if isinstance(value, str) and (value.endswith("\0") or not value.isascii()):
-        _check_text(name, value)
+        check_text(f"field {name!r}", value)
     if isinstance(value, (str, bool, int, float, np.generic)):
         value = np.asarray(value)
     if type(value) not in (np.ndarray, np.memmap):
@@ -97,12 +119,3 @@ def _array(name: str, value: Value) -> np.ndarray:
         value = np.array(value, order="C", subok=False)
         value.flags.writeable = False
     return value
-
-
-def _check_text(name: str, value: str) -> None:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise SchemaError(f"field {name!r}: expected text that UTF-8 can hold") from None
-    if value.endswith("\0"):
-        raise SchemaError(f"field {name!r}: expected text without NUL, got {value!r}")

@@ -8,6 +8,10 @@ class TrajStoreError(Exception):
     """Something is wrong that a caller or a curator can act on; the root of all our errors."""
 
 
+class ArgumentError(TrajStoreError, ValueError):
+    """A call was given an argument of another type or value than it takes; nothing was done."""
+
+
 class SchemaError(TrajStoreError):
     """A field, an array or an episode does not fit its schema."""
 

@@ -5,14 +5,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from math import prod
+from operator import index
 from typing import Any
 
 import numpy as np
 
+from trajstore.bounds import Bound, frozen_bound, limit
 from trajstore.errors import SchemaError
+from trajstore.texts import MAX_TEXT_BYTES, check_line, check_text, shown
 
-Bound = float | int | None | tuple["Bound", ...]
-"""A limit of a range: one number, or nested tuples that broadcast to the field's shape."""
+__all__ = ["MAX_TEXT_BYTES", "Axis", "Bound", "FieldSpec", "limits"]
 
 NUMBERS = (
     "bool",
@@ -21,7 +23,9 @@ NUMBERS = (
 )
 TEXT = "str"
 MAX_ROW_BYTES = 2**30
-MAX_TEXT_BYTES = 4096
+MAX_NAME = 512
+"""Letters: the name is a path below a version, whose own path has to find room beside it."""
+MAX_DIMENSIONS = 32
 RESERVED = frozenset({"anomaly", "digest", "episode", "length", "mask", "step"})
 _SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
@@ -42,7 +46,8 @@ class FieldSpec:
     """One array of an episode.
 
     Attributes:
-        name: letters, digits, ``_`` and ``-``; ``/`` nests (``observation/goal``).
+        name: letters, digits, ``_`` and ``-``; ``/`` nests (``observation/goal``). At most 64
+            letters between two ``/``, 512 in all.
         axis: what a row stands for.
         shape: of one row; ``()`` for a number.
         dtype: a NumPy name of a truth value, integer or float; ``str`` on the episode axis.
@@ -74,16 +79,13 @@ class FieldSpec:
 
     def __post_init__(self) -> None:
         _check_name(self.name)
-        try:
-            object.__setattr__(self, "axis", Axis(self.axis))
-            object.__setattr__(self, "shape", tuple(int(size) for size in self.shape))
-        except (TypeError, ValueError) as error:
-            raise SchemaError(
-                f"field {self.name!r}: expected an axis and a shape, {error}"
-            ) from error
+        object.__setattr__(self, "axis", _axis(self))
+        object.__setattr__(self, "shape", _shape(self))
         object.__setattr__(self, "dtype", _dtype_name(self))
         for side in ("low", "high"):
-            object.__setattr__(self, side, _frozen_bound(self, getattr(self, side)))
+            where, bound = f"field {self.name!r}: {side}", getattr(self, side)
+            plain = frozen_bound(where, bound, shape=self.shape, dtype=self.dtype)
+            object.__setattr__(self, side, plain)
         _check_definition(self)
 
     @property
@@ -121,7 +123,7 @@ class FieldSpec:
         if values.shape != self.rows(steps):
             raise SchemaError(f"{where}: expected shape {self.rows(steps)}, got {values.shape}")
         if self.is_text:
-            _check_text(where, values)
+            _check_text_value(where, values)
         else:
             _check_values(self, where, values)
 
@@ -146,21 +148,60 @@ class FieldSpec:
         Raises:
             SchemaError: if a key is missing or unknown, or a value makes no sense.
         """
+        keys = sorted(record) if isinstance(record, Mapping) else shown(record)
         try:
             return cls(**record)
         except TypeError as error:
-            raise SchemaError(f"field record: expected the keys of a field, {error}") from error
+            raise SchemaError(f"field record: expected the keys of a field, got {keys}") from error
 
 
 def _check_name(name: object) -> None:
-    segments = name.split("/") if isinstance(name, str) else []
-    if not segments or not all(_SEGMENT.fullmatch(segment) for segment in segments):
+    segments = name.split("/") if isinstance(name, str) else [name]
+    for segment in segments:
+        if not isinstance(segment, str) or not _SEGMENT.fullmatch(segment):
+            raise SchemaError(
+                f"field {shown(name)}: expected names of letters, digits, '_' and '-' joined by "
+                "'/', each at most 64 long and starting with a letter or digit, "
+                f"got {shown(segment)}"
+            )
+    if len(str(name)) > MAX_NAME:
         raise SchemaError(
-            f"field {name!r}: expected names of letters, digits, '_' and '-' joined by '/', "
-            "each at most 64 long and starting with a letter or digit"
+            f"field {shown(name)}: expected at most {MAX_NAME} letters in all, so that its files "
+            f"find room below any folder, got {len(str(name)):,}; shorten the name or nest less"
         )
     if name in RESERVED:
-        raise SchemaError(f"field {name!r}: expected a name that tables do not use, got {name!r}")
+        raise SchemaError(
+            f"field {name!r}: expected a name that tables do not use, got one of "
+            f"{', '.join(sorted(RESERVED))}"
+        )
+
+
+def _axis(spec: FieldSpec) -> Axis:
+    try:
+        return Axis(spec.axis)
+    except ValueError:
+        raise SchemaError(
+            f"field {spec.name!r}: expected the axis {', '.join(Axis)}, got {shown(spec.axis)}"
+        ) from None
+
+
+def _shape(spec: FieldSpec) -> tuple[int, ...]:
+    try:
+        sizes = tuple(spec.shape)
+        if any(isinstance(size, bool) for size in sizes):
+            raise TypeError
+        shape = tuple(index(size) for size in sizes)
+    except TypeError:
+        raise SchemaError(
+            f"field {spec.name!r}: expected a tuple of whole numbers as shape, () for a number, "
+            f"got {shown(spec.shape)}"
+        ) from None
+    if len(shape) > MAX_DIMENSIONS:
+        raise SchemaError(
+            f"field {spec.name!r}: expected a shape of at most {MAX_DIMENSIONS} dimensions, "
+            f"got {len(shape)}"
+        )
+    return shape
 
 
 def _dtype_name(spec: FieldSpec) -> str:
@@ -170,45 +211,12 @@ def _dtype_name(spec: FieldSpec) -> str:
         try:
             name = np.dtype(spec.dtype).name
         except TypeError:
-            name = str(spec.dtype)
+            name = shown(spec.dtype)
     if name not in (*NUMBERS, TEXT):
         raise SchemaError(
             f"field {spec.name!r}: expected dtype str or one of {', '.join(NUMBERS)}, got {name}"
         )
     return name
-
-
-def _frozen_bound(spec: FieldSpec, bound: Any) -> Any:  # noqa: ANN401 - any nesting of numbers
-    """Nested tuples of plain numbers, ``None`` where there is no limit; one number if all agree."""
-    if bound is None:
-        return None
-    try:
-        leaves = np.array(np.asarray(bound).tolist(), dtype=object)
-        np.broadcast_to(leaves, spec.shape)
-        number = float if spec.dtype.startswith("float") else _plain
-        plain = [
-            None if leaf is None or np.isinf(leaf) else number(leaf) for leaf in leaves.ravel()
-        ]
-        unknown = any(leaf is not None and np.isnan(leaf) for leaf in plain)
-    except (TypeError, ValueError) as error:
-        raise SchemaError(
-            f"field {spec.name!r}: expected a limit that broadcasts to {spec.shape}, {error}"
-        ) from error
-    if unknown or spec.dtype in ("bool", TEXT):
-        raise SchemaError(
-            f"field {spec.name!r}: expected no limit or a number, got {bound!r} for {spec.dtype}"
-        )
-    if len({(type(leaf), leaf) for leaf in plain}) == 1:
-        return plain[0]
-    return _tuples(np.array(plain, dtype=object).reshape(leaves.shape).tolist())
-
-
-def _plain(leaf: Any) -> Any:  # noqa: ANN401 - a number
-    return int(leaf) if leaf == int(leaf) else leaf
-
-
-def _tuples(nested: Any) -> Any:  # noqa: ANN401 - any nesting
-    return tuple(_tuples(item) for item in nested) if isinstance(nested, list) else nested
 
 
 def _check_definition(spec: FieldSpec) -> None:
@@ -223,11 +231,10 @@ def _check_definition(spec: FieldSpec) -> None:
             f"{where}: expected sizes of at least 1 and rows of at most {MAX_ROW_BYTES:,} bytes, "
             f"got shape {spec.shape}"
         )
-    for text in (spec.unit, spec.description):
-        if not isinstance(text, str) or not text.isprintable():
-            raise SchemaError(f"{where}: expected one line of text as unit and description")
+    check_line(f"{where}: unit", spec.unit)
+    check_line(f"{where}: description", spec.description)
     if not isinstance(spec.finite, bool):
-        raise SchemaError(f"{where}: expected True or False for finite, got {spec.finite!r}")
+        raise SchemaError(f"{where}: expected True or False for finite, got {shown(spec.finite)}")
     low, high = limits(spec)
     if np.any(low > high):
         raise SchemaError(f"{where}: expected low <= high, got {spec.low} and {spec.high}")
@@ -235,33 +242,17 @@ def _check_definition(spec: FieldSpec) -> None:
 
 def limits(spec: FieldSpec) -> tuple[Any, Any]:
     """Smallest and largest allowed values as arrays that broadcast to the field's shape."""
-    return _limit(spec, spec.low, -np.inf), _limit(spec, spec.high, np.inf)
+    return (
+        limit(spec.low, dtype=spec.dtype, missing=-np.inf),
+        limit(spec.high, dtype=spec.dtype, missing=np.inf),
+    )
 
 
-def _limit(spec: FieldSpec, bound: Any, missing: float) -> Any:  # noqa: ANN401 - scalar or array
-    if bound is None:
-        return np.float64(missing)
-    leaves = np.array(bound, dtype=object)
-    unlimited = np.array([leaf is None for leaf in leaves.ravel()]).reshape(leaves.shape)
-    if spec.dtype.startswith("float"):
-        return np.where(unlimited, missing, leaves).astype(spec.dtype)
-    if unlimited.any():
-        return np.where(unlimited, missing, leaves).astype(np.float64)
-    return np.array(bound)
-
-
-def _check_text(where: str, values: np.ndarray) -> None:
+def _check_text_value(where: str, values: np.ndarray) -> None:
     if values.dtype.kind != "U":
-        raise SchemaError(f"{where}: expected text, got {values.dtype}")
-    text = str(values[()])
-    try:
-        size = len(text.encode())
-    except UnicodeEncodeError:
-        raise SchemaError(f"{where}: expected text that UTF-8 can hold, got {text!r}") from None
-    if "\0" in text or size > MAX_TEXT_BYTES:
-        raise SchemaError(
-            f"{where}: expected at most {MAX_TEXT_BYTES} bytes of text without NUL, got {size}"
-        )
+        got = f"{shown(values[()].item())} ({values.dtype})" if not values.shape else values.dtype
+        raise SchemaError(f"{where}: expected text, got {got}")
+    check_text(where, str(values[()]))
 
 
 def _check_values(spec: FieldSpec, where: str, values: np.ndarray) -> None:

@@ -13,8 +13,9 @@ from typing import Any, BinaryIO, Protocol
 
 from trajstore import disk
 from trajstore.disk import DurableFile, FileRecord, storing, sync_directory
-from trajstore.errors import NameRefusedError, NotFoundError, StorageError
+from trajstore.errors import ArgumentError, NameRefusedError, NotFoundError, StorageError
 from trajstore.files import make_directories, remove_tree
+from trajstore.texts import shown
 
 PART = ".part"
 
@@ -151,3 +152,19 @@ def plain_name(name: str) -> str:
     if not name or name.startswith(".") or not name.isprintable() or set(name) & set("/\\:"):
         raise NameRefusedError(f"archive: expected a plain file name, got {ascii(name)[:80]}")
     return name
+
+
+def check_place(name: str, place: object) -> None:
+    """Refuse what cannot be the path of a store's folder or file.
+
+    Args:
+        name: of the argument, for the message.
+        place: what was given.
+
+    Raises:
+        ArgumentError: if it is no text and no path, empty, or holds NUL.
+    """
+    if not isinstance(place, str | Path) or not str(place) or "\0" in str(place):
+        raise ArgumentError(
+            f"store: {name}: expected a path as text or a pathlib.Path, got {shown(place)}"
+        )

@@ -2,9 +2,25 @@
 
 from pathlib import Path
 
-from trajstore.errors import QuotaExceededError
+from trajstore.errors import ArgumentError, QuotaExceededError
 
 DEFAULT_QUOTA_BYTES = 25 * 10**9
+
+
+def check_limit(quota_bytes: object) -> None:
+    """Refuse what is no quota: a version has one, and it is a whole number of bytes.
+
+    Raises:
+        ArgumentError: if it is not.
+
+    Example:
+        >>> check_limit(10**6)
+    """
+    if not isinstance(quota_bytes, int) or isinstance(quota_bytes, bool) or quota_bytes < 1:
+        raise ArgumentError(
+            "quota_bytes: expected a whole number of bytes of 1 or more, got "
+            f"{ascii(quota_bytes)[:80]}; leave it out for {DEFAULT_QUOTA_BYTES:,}"
+        )
 
 
 def check_quota(target: Path, *, needed: int, quota_bytes: int) -> None:

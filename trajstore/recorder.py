@@ -15,12 +15,23 @@ from trajstore import disk
 from trajstore.episode import Episode
 from trajstore.errors import JournalError, NotFoundError, SealedError
 from trajstore.files import make_directories, remove_tree, storing, sync_directory
+from trajstore.journal import Frame
 from trajstore.locks import lock
 from trajstore.manifest import MANIFEST, Manifest, content_digest
 from trajstore.provenance import check_provenance
-from trajstore.quota import DEFAULT_QUOTA_BYTES
-from trajstore.recording import Recording, check_origin, check_schema, open_recording
-from trajstore.schema import EpisodeSchema
+from trajstore.quota import DEFAULT_QUOTA_BYTES, check_limit
+from trajstore.recording import (
+    Recording,
+    check_begun,
+    check_episodes,
+    check_origin,
+    check_schema,
+    dropped_folder,
+    open_recording,
+    recording_folder,
+    segments_lock,
+)
+from trajstore.schema import EpisodeSchema, check_is_schema
 from trajstore.sealing import read_digests
 from trajstore.segment import Segment
 from trajstore.writer import Plan, seal_version
@@ -38,10 +49,12 @@ class Recorder:
         target: folder of the version; must not exist.
         schema: the fields of every episode.
         provenance: plain JSON values; no times, so that the same recipe gives the same bytes.
-        quota_bytes: most that the journals and the version may take on disk together.
+        quota_bytes: most that the journals and the version may take on disk together, which they
+            do while it is sealed; so a version can become about half as large.
         extends: folder of a version whose episodes come first.
 
     Raises:
+        ArgumentError: at once, if the quota is no whole number of 1 or more.
         SealedError: on entering, if the target exists.
         LockedError: on entering, if another process records it; the message names that one.
         SchemaError: on entering, if an unfinished recording there has another schema.
@@ -62,6 +75,8 @@ class Recorder:
         extends: Path | None = None,
     ) -> None:
         check_provenance(provenance)
+        check_limit(quota_bytes)
+        check_is_schema(schema)
         base = None if extends is None else Path(extends).absolute()
         self._recording = Recording(Path(target), schema, provenance, quota_bytes, base)
         self._segment = Segment(self._recording.target, MAIN, schema=schema)
@@ -89,7 +104,7 @@ class Recorder:
                 self._segment.check_open()
             self._segment.__exit__()
             if error is None:
-                self.manifest = _seal(self._recording)
+                self.manifest = _finish(self._recording)
 
     @property
     def target(self) -> Path:
@@ -132,27 +147,32 @@ def seal_recording(target: Path) -> Manifest:
         NotFoundError: if there is none.
         SealedError: if the target exists.
         LockedError: if it is still being recorded.
-        JournalError: if it has no episode, or is damaged.
+        CorruptionError: if its record is damaged.
+        JournalError: if it has no episode, or a journal is damaged; it then stays as it is.
         StorageError: if the operating system refuses.
     """
     target = Path(target)
     recording = open_recording(target)
     with _recorder_lock(target):
         _check_target(recording)
-        return _seal(recording)
+        with _sealing_lock(target):
+            frames = recording.frames()
+            check_episodes(target, len(frames))
+            return _sealed(recording, frames)
 
 
 def discard_recording(target: Path) -> None:
-    """Remove an unfinished recording and the episodes in it.
+    """Remove an unfinished recording and the episodes in it, damaged or not.
 
     Raises:
         NotFoundError: if there is none.
         LockedError: if it is still being recorded.
         StorageError: if the operating system refuses.
     """
-    recording = open_recording(Path(target))
-    with _recorder_lock(recording.target), _sealing_lock(recording):
-        _drop(recording)
+    target = Path(target)
+    check_begun(target)
+    with _recorder_lock(target), _sealing_lock(target):
+        _drop(target)
 
 
 @contextmanager
@@ -165,8 +185,8 @@ def _recorder_lock(target: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _sealing_lock(recording: Recording) -> Iterator[None]:
-    with lock(recording.segments_lock, purpose=f"sealing {recording.target.name}"):
+def _sealing_lock(target: Path) -> Iterator[None]:
+    with lock(segments_lock(target), purpose=f"sealing {target.name}"):
         yield
 
 
@@ -177,7 +197,7 @@ def _check_target(wanted: Recording) -> None:
     except NotFoundError:
         found = None
     with storing(wanted.folder):
-        remove_tree(wanted.dropped)
+        remove_tree(dropped_folder(wanted.target))
     if os.path.lexists(wanted.target):
         if found is not None:
             _drop_if_sealed(found)
@@ -216,33 +236,39 @@ def _drop_if_sealed(recording: Recording) -> bool:
     sealed = Manifest.read(recording.target).content_digest
     if sealed != content_digest(recording.schema, digests):
         return False
-    _drop(recording)
+    _drop(recording.target)
     return True
 
 
-def _seal(recording: Recording) -> Manifest:
-    with _sealing_lock(recording):
-        frames = [frame for _, frame in recording.frames()]
+def _finish(recording: Recording) -> Manifest:
+    """Seal at the end of a recorder; what holds no episode is removed, and refused."""
+    with _sealing_lock(recording.target):
+        frames = recording.frames()
         if not frames:
-            _drop(recording)
-        plan = Plan(
-            recording.schema,
-            len(frames),
-            sum(frame.steps for frame in frames),
-            recording.provenance,
-            recording.quota_bytes,
-            recording.journal_bytes,
-            recording.extends,
-        )
-        manifest = seal_version(recording.target, recording.episodes(), plan)
-        _drop(recording)
+            _drop(recording.target)
+        return _sealed(recording, frames)
+
+
+def _sealed(recording: Recording, frames: list[tuple[Path, Frame]]) -> Manifest:
+    plan = Plan(
+        recording.schema,
+        len(frames),
+        sum(frame.steps for _, frame in frames),
+        recording.provenance,
+        recording.quota_bytes,
+        recording.journal_bytes,
+        recording.extends,
+    )
+    manifest = seal_version(recording.target, recording.episodes(), plan)
+    _drop(recording.target)
     return manifest
 
 
-def _drop(recording: Recording) -> None:
+def _drop(target: Path) -> None:
     """Remove a recording so that a crash leaves it whole, or gone but for litter."""
-    with storing(recording.folder):
-        remove_tree(recording.dropped)
-        disk.OPS.rename(recording.folder, recording.dropped)
-        sync_directory(recording.dropped.parent)
-        remove_tree(recording.dropped)
+    folder, dropped = recording_folder(target), dropped_folder(target)
+    with storing(folder):
+        remove_tree(dropped)
+        disk.OPS.rename(folder, dropped)
+        sync_directory(dropped.parent)
+        remove_tree(dropped)

@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from trajstore.episode import Episode
-from trajstore.errors import CorruptionError, JournalError, NotFoundError, SchemaError
+from trajstore.errors import (
+    CorruptionError,
+    JournalError,
+    NotFoundError,
+    SchemaError,
+    TrajStoreError,
+)
 from trajstore.files import (
     canonical_json,
     make_directories,
@@ -21,8 +27,8 @@ from trajstore.files import (
     write_json,
 )
 from trajstore.journal import Frame, read_episodes, scan
-from trajstore.names import check_name
-from trajstore.quota import DEFAULT_QUOTA_BYTES
+from trajstore.names import check_name, version_number
+from trajstore.quota import DEFAULT_QUOTA_BYTES, check_limit
 from trajstore.schema import EpisodeSchema
 
 RECORD = "recording.json"
@@ -53,19 +59,9 @@ class Recording:
         return recording_folder(self.target)
 
     @property
-    def dropped(self) -> Path:
-        """What the folder is called while it is removed."""
-        return self.folder.with_suffix(".dropped")
-
-    @property
-    def segments_lock(self) -> Path:
-        """The lock that workers share, and that sealing needs for itself."""
-        return self.folder / "segments.lock"
-
-    @property
     def journal_bytes(self) -> int:
         """Size of all journals, bytes."""
-        return sum(path.stat().st_size for path in self.journals().values())
+        return journal_bytes(self.target)
 
     def journal(self, segment: str) -> Path:
         """Where the journal of a segment lies.
@@ -93,7 +89,7 @@ class Recording:
 
     def journals(self) -> dict[str, Path]:
         """The journal of each segment, by name."""
-        paths = sorted(self.folder.glob("journal-*.log"))
+        paths = _journals(self.target)
         return {path.stem.removeprefix("journal-"): path for path in paths}
 
     def frames(self) -> list[tuple[Path, Frame]]:
@@ -127,34 +123,118 @@ def recording_folder(target: Path) -> Path:
     return target.with_name(f".{target.name}.recording")
 
 
+def dropped_folder(target: Path) -> Path:
+    """What the folder of a recording is called while it is removed."""
+    return recording_folder(target).with_suffix(".dropped")
+
+
+def segments_lock(target: Path) -> Path:
+    """The lock that workers share, and that sealing needs for itself."""
+    return recording_folder(target) / "segments.lock"
+
+
+def journal_bytes(target: Path) -> int:
+    """Size of all journals of a recording, sound or damaged, bytes; 0 if it ends meanwhile."""
+    try:
+        return sum(path.stat().st_size for path in _journals(target))
+    except FileNotFoundError:
+        return 0
+
+
+def _journals(target: Path) -> list[Path]:
+    return sorted(recording_folder(target).glob("journal-*.log"))
+
+
 def open_recording(target: Path) -> Recording:
     """What an unfinished recording was begun with.
 
     Raises:
         NotFoundError: if there is none.
-        CorruptionError: if its record is damaged.
+        CorruptionError: if its record is damaged, or gone while its journals are there.
     """
     target = Path(target)
     path = recording_folder(target) / RECORD
-    if not path.exists():
-        raise NotFoundError(f"{target}: expected an unfinished recording, got none")
-    record = read_json(path)
+    check_begun(target)
     try:
+        record = read_json(path)
+        check_limit(record["quota_bytes"])
         return Recording(
             target,
             EpisodeSchema.from_json(record["schema"]),
             dict(record["provenance"]),
-            int(record["quota_bytes"]),
+            record["quota_bytes"],
             None if record["extends"] is None else Path(record["extends"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise CorruptionError(f"{path}: expected the record of a recording, {error!r}") from error
+    except (NotFoundError, CorruptionError, SchemaError, KeyError, TypeError, ValueError) as error:
+        check_begun(target)
+        raise CorruptionError(
+            f"{path}: expected the record of a recording, got {_fault(error)}; put the file back "
+            f"from a copy, or remove the recording with its episodes: {_removal(target)}"
+        ) from error
+
+
+def _fault(error: Exception) -> str:
+    if isinstance(error, NotFoundError):
+        return "nothing there"
+    if isinstance(error, KeyError):
+        return f"one without {error}"
+    if isinstance(error, CorruptionError):
+        return f"what is no JSON ({error.__cause__ or error})"
+    return f"one that is refused ({error})" if isinstance(error, TrajStoreError) else "other values"
+
+
+def _removal(target: Path) -> str:
+    if version_number(target.name) is None:
+        return f"delete {recording_folder(target)}"
+    return f"trajstore recover {target.parent.name} --discard"
+
+
+def check_begun(target: Path) -> None:
+    """Refuse a target that nobody has begun to record.
+
+    Raises:
+        NotFoundError: if there is no recording, not even a damaged one.
+    """
+    if not is_begun(target):
+        raise NotFoundError(f"{target}: expected an unfinished recording, got none")
+
+
+def is_begun(target: Path) -> bool:
+    """Whether a version is being recorded, or was: a record or a journal lies there."""
+    return (recording_folder(target) / RECORD).exists() or bool(_journals(target))
+
+
+def check_episodes(target: Path, count: int) -> None:
+    """Refuse to seal a recording that holds no episode.
+
+    Raises:
+        JournalError: if it does not.
+    """
+    if count < 1:
+        raise JournalError(
+            f"recording {target.name}: expected at least one episode, got none; record some, "
+            f"or remove it: {_removal(target)}"
+        )
+
+
+def recording_targets(folder: Path) -> list[Path]:
+    """The versions to be in a folder that have a place for a recording, begun or not, by name."""
+    names = sorted(path.name for path in folder.glob(".*.recording") if path.is_dir())
+    return [folder / name[1:].removesuffix(".recording") for name in names]
+
+
+def unfinished(folder: Path) -> list[Path]:
+    """The versions to be in a folder whose recordings were begun, damaged ones too, by name."""
+    return [target for target in recording_targets(folder) if is_begun(target)]
 
 
 def recordings(folder: Path) -> list[Recording]:
-    """The unfinished recordings of versions in a folder, by name."""
-    names = sorted(path.parent.name for path in folder.glob(f".*.recording/{RECORD}"))
-    return [open_recording(folder / name[1:].removesuffix(".recording")) for name in names]
+    """The unfinished recordings of versions in a folder, by name.
+
+    Raises:
+        CorruptionError: if one of them is damaged.
+    """
+    return [open_recording(target) for target in unfinished(folder)]
 
 
 def check_schema(recording: Recording, schema: EpisodeSchema) -> None:

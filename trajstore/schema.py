@@ -12,8 +12,9 @@ import numpy as np
 
 from trajstore.errors import SchemaError
 from trajstore.fields import Axis, FieldSpec, limits
+from trajstore.texts import shown
 
-__all__ = ["Axis", "EpisodeSchema", "FieldSpec", "limits"]
+__all__ = ["Axis", "EpisodeSchema", "FieldSpec", "check_is_schema", "limits"]
 
 ENDS = ("terminated", "truncated")
 
@@ -30,7 +31,7 @@ class EpisodeSchema:
     fields: tuple[FieldSpec, ...] = field(default_factory=tuple)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "fields", tuple(self.fields))
+        object.__setattr__(self, "fields", _specs(self.fields))
         _check_names(self.fields)
         for name in ENDS:
             end = self._by_name.get(name)
@@ -106,6 +107,28 @@ class EpisodeSchema:
             SchemaError: if a record is malformed.
         """
         return cls(tuple(FieldSpec.from_json(record) for record in records))
+
+
+def check_is_schema(schema: object) -> None:
+    """Refuse what is no schema.
+
+    Raises:
+        SchemaError: if it is not.
+    """
+    if not isinstance(schema, EpisodeSchema):
+        raise SchemaError(
+            f"schema: expected an EpisodeSchema, got {type(schema).__name__}; make one of fields, "
+            "EpisodeSchema((FieldSpec(...), ...)), or of an environment: "
+            "trajstore.interop.gymnasium.schema_of(env)"
+        )
+
+
+def _specs(fields: object) -> tuple[FieldSpec, ...]:
+    found = tuple(fields) if isinstance(fields, Iterable) else (fields,)
+    for spec in found:
+        if not isinstance(spec, FieldSpec):
+            raise SchemaError(f"schema: expected a sequence of FieldSpec, got {shown(spec)}")
+    return found
 
 
 def _check_names(fields: tuple[FieldSpec, ...]) -> None:

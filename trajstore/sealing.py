@@ -8,7 +8,7 @@ import numpy as np
 
 from trajstore import anomalies, disk
 from trajstore.chunks import RowWriter, read_blocks, read_rows, row_writer
-from trajstore.episode import Episode
+from trajstore.episode import Episode, check_episode
 from trajstore.errors import CorruptionError, SchemaError
 from trajstore.fields import Axis, FieldSpec
 from trajstore.files import FileRecord, Syncs, copy_file, write_later
@@ -113,8 +113,7 @@ class VersionWriter:
             SchemaError: if one has another schema.
         """
         for episode in batch:
-            if episode.schema != self._schema:
-                raise SchemaError("episode: expected the schema of its dataset, got another one")
+            check_episode(episode, self._schema)
         for field in self._schema.fields:
             rows = self._rows(field, batch)
             self._statistics.add(field.name, rows)

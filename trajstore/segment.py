@@ -5,17 +5,18 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
+import numpy as np
 from loguru import logger
 
-from trajstore.episode import Episode
-from trajstore.errors import JournalError, SchemaError, SealedError
+from trajstore.episode import Episode, check_episode
+from trajstore.errors import JournalError, SealedError
 from trajstore.journal import Journal, frame_bytes
 from trajstore.layout import metadata_files
 from trajstore.locks import lock
 from trajstore.manifest import MANIFEST, Manifest
 from trajstore.part import Part
 from trajstore.quota import check_quota
-from trajstore.recording import Recording, check_schema, open_recording
+from trajstore.recording import Recording, check_schema, open_recording, segments_lock
 from trajstore.schema import EpisodeSchema
 
 SEALED_SHARE = 1.02
@@ -52,7 +53,7 @@ class Segment:
         path = recording.journal(self._name)
         purpose = f"recording {self._target.name}"
         with ExitStack() as stack:
-            stack.enter_context(lock(recording.segments_lock, purpose=purpose, shared=True))
+            stack.enter_context(lock(segments_lock(self._target), purpose=purpose, shared=True))
             stack.enter_context(lock(path.with_suffix(".lock"), purpose=purpose))
             self._journal = Journal(path, self._schema)
             stack.callback(self._journal.close)
@@ -97,12 +98,12 @@ class Segment:
             StorageError: if the operating system refuses; earlier episodes are safe.
         """
         self.check_open()
-        if episode.schema != self._schema:
-            raise SchemaError("episode: expected the schema of its dataset, got another one")
-        if order in self._orders or not 0 <= order < 2**63:
+        check_episode(episode, self._schema)
+        whole = isinstance(order, int | np.integer) and not isinstance(order, bool)
+        if not whole or order in self._orders or not 0 <= order < 2**63:
             raise JournalError(
                 f"recording {self._target.name}: expected a place from 0 on that is free, "
-                f"got {order}"
+                f"got {ascii(order)[:80]}"
             )
         journals = self._recording.journal_bytes + frame_bytes(episode)
         needed = self._fixed + int(journals * (1 + SEALED_SHARE))

@@ -4,8 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from trajstore.episode import Episode
-from trajstore.errors import SchemaError
+from trajstore.episode import Episode, check_episode
 from trajstore.files import make_directories, remove_tree, storing
 from trajstore.journal import Frame, Journal, frame_bytes, read_episodes
 from trajstore.layout import projected_bytes
@@ -52,8 +51,7 @@ def spooled(
     try:
         part = Part("", 0, 0)
         for episode in episodes:
-            if episode.schema != schema:
-                raise SchemaError("episode: expected the schema of its dataset, got another one")
+            check_episode(episode, schema)
             part = Part("", part.episodes + 1, part.steps + len(episode))
             needed = journal.size + frame_bytes(episode) + projected_bytes(schema, part)
             check_quota(target, needed=needed, quota_bytes=quota_bytes)

@@ -4,21 +4,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from trajstore import disk, governance
+from trajstore import governance
 from trajstore.dataset import Dataset
 from trajstore.errors import NotFoundError, StatusError
-from trajstore.files import remove_tree, storing, sync_directory
 from trajstore.governance import Place, Published
 from trajstore.ledger import numbers, read_ledger
-from trajstore.location import is_url, locate
+from trajstore.location import check_place, is_url, locate
 from trajstore.manifest import MANIFEST, Manifest, Status, is_bereft
 from trajstore.names import Reference, check_name, is_name, parse_reference, version_number
 from trajstore.provenance import check_provenance
-from trajstore.quota import DEFAULT_QUOTA_BYTES
-from trajstore.recorder import Recorder, drop_if_sealed
-from trajstore.recording import Recording, recording_folder, recordings
+from trajstore.quota import DEFAULT_QUOTA_BYTES, check_limit
+from trajstore.recorder import Recorder
+from trajstore.recording import Recording, recordings, unfinished
+from trajstore.resuming import next_target
 from trajstore.rotation import Decision, Retention
-from trajstore.schema import EpisodeSchema
+from trajstore.schema import EpisodeSchema, check_is_schema
 
 Purpose = Literal["training", "inspection"]
 
@@ -37,6 +37,9 @@ class Store:
         root: folder of the datasets; made by the first recording.
         archive: path or URL of the archive; the folder ``archive`` beside the root unless given.
         reviews: file in which curators decide; ``reviews.json`` beside the root unless given.
+
+    Raises:
+        ArgumentError: if one of them is no path.
     """
 
     def __init__(
@@ -45,6 +48,9 @@ class Store:
         archive: Path | str | None = None,
         reviews: Path | str | None = None,
     ) -> None:
+        check_place("root", root)
+        check_place("archive", root if archive is None else archive)
+        check_place("reviews", root if reviews is None else reviews)
         self.root = Path(root)
         self.archive = self.root.parent / "archive" if archive is None else archive
         self.reviews = self.root.parent / "reviews.json" if reviews is None else Path(reviews)
@@ -64,19 +70,25 @@ class Store:
             name: of the dataset; a new name makes a new dataset.
             schema: the fields of every episode.
             provenance: what makes the version, plain JSON values without times.
-            quota_bytes: most that it may take on disk, 25 GB unless told.
+            quota_bytes: most that it may take on disk, 25 GB unless told; while it is sealed, the
+                journals of the recording lie beside it and count too.
             extends: reference of the version whose episodes come first. Its files are taken over
                 as they are, so that a remote which knows them gets only what is new.
 
         Raises:
             NameRefusedError: if the name is none.
             NotFoundError: if the version to extend does not exist.
-            SchemaError: if the provenance holds what is no plain JSON value.
+            SchemaError: if the schema is none, or the provenance holds what is no plain JSON value.
+            ArgumentError: if the quota is no whole number of 1 or more.
+            CorruptionError: if the dataset has an unfinished recording that is damaged.
         """
         check_provenance(provenance)
+        check_limit(quota_bytes)
+        check_is_schema(schema)
         base = None if extends is None else self.path(extends)
+        folder = self.folder(name)
         return Recorder(
-            self._next_target(check_name(name)),
+            next_target(folder, lambda: self.next_version(name)),
             schema=schema,
             provenance=provenance,
             quota_bytes=quota_bytes,
@@ -152,8 +164,16 @@ class Store:
         return 1 + max(self._used(name), default=0)
 
     def recordings(self, name: str) -> list[Recording]:
-        """Unfinished recordings of a dataset."""
+        """Unfinished recordings of a dataset.
+
+        Raises:
+            CorruptionError: if one is damaged; `unfinished` names them all.
+        """
         return recordings(self.folder(name))
+
+    def unfinished(self, name: str) -> list[Path]:
+        """Folders of the versions to be whose recordings were begun, damaged ones too."""
+        return unfinished(self.folder(name))
 
     def path(self, reference: str | Path) -> Path:
         """The folder of the version that is meant.
@@ -255,25 +275,6 @@ class Store:
         paths = folder.iterdir() if folder.is_dir() else iter(())
         found = {version_number(path.name.removeprefix(".").partition(".")[0]) for path in paths}
         return {number for number in found if number} | numbers(read_ledger(folder))
-
-    def _next_target(self, name: str) -> Path:
-        folder = self.folder(name)
-        for litter in folder.glob(".v*.dropped"):
-            with storing(litter):
-                remove_tree(litter)
-        for recording in recordings(folder):
-            if not recording.target.exists():
-                return recording.target
-            if not drop_if_sealed(recording):
-                return self._renumbered(recording, folder / f"v{self.next_version(name)}")
-        return folder / f"v{self.next_version(name)}"
-
-    def _renumbered(self, recording: Recording, target: Path) -> Path:
-        """Move a recording whose number was taken meanwhile."""
-        with storing(recording.folder):
-            disk.OPS.rename(recording.folder, recording_folder(target))
-            sync_directory(target.parent)
-        return target
 
 
 def _parsed(reference: str | Path) -> Reference:

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trajstore.episode import Episode
+from trajstore.episode import Episode, check_episode
 from trajstore.errors import JournalError
 from trajstore.files import check_new, storing, whole_directory, write_file
 from trajstore.layout import projected_bytes
 from trajstore.manifest import MANIFEST, Manifest
 from trajstore.part import Part
 from trajstore.provenance import check_provenance
-from trajstore.quota import DEFAULT_QUOTA_BYTES, check_quota
-from trajstore.schema import EpisodeSchema
+from trajstore.quota import DEFAULT_QUOTA_BYTES, check_limit, check_quota
+from trajstore.schema import EpisodeSchema, check_is_schema
 from trajstore.sealing import VersionWriter, open_base
 from trajstore.spool import spooled
 
@@ -39,7 +39,9 @@ def write_dataset(
 
     Raises:
         SealedError: if the target exists.
-        SchemaError: if an episode has another schema, or the provenance is no plain JSON.
+        SchemaError: if an episode has another schema, the schema is none, or the provenance is no
+            plain JSON.
+        ArgumentError: if the quota is no whole number of 1 or more.
         JournalError: if there is no episode.
         QuotaExceededError: if the version would be larger; nothing was written.
         StorageError: if the operating system refuses.
@@ -47,7 +49,11 @@ def write_dataset(
     target = Path(target)
     check_new(target)
     check_provenance(provenance)
+    check_limit(quota_bytes)
+    check_is_schema(schema)
     if isinstance(episodes, Sequence):
+        for episode in episodes:
+            check_episode(episode, schema)
         steps = sum(len(episode) for episode in episodes)
         plan = Plan(schema, len(episodes), steps, provenance, quota_bytes)
         return seal_version(target, episodes, plan)

@@ -7,7 +7,13 @@ import pytest
 
 import trajstore
 from tests import factories
-from trajstore.errors import NameRefusedError, NotFoundError, StatusError
+from trajstore.errors import (
+    ArgumentError,
+    NameRefusedError,
+    NotFoundError,
+    StatusError,
+    StorageError,
+)
 from trajstore.files import write_json
 from trajstore.manifest import Manifest, Status
 from trajstore.recording import recordings
@@ -168,3 +174,21 @@ def test_a_stray_folder_does_not_hide_the_datasets(store: Store, name: str) -> N
     (store.root / name / "v1").mkdir(parents=True)
     assert set(store.datasets()) <= {"expert", "v1"}
     assert "expert" in store.datasets()
+
+
+@pytest.mark.parametrize("place", [None, 3, b"x", "", "a\0b", ["store"]], ids=repr)
+def test_what_is_no_path_is_refused(tmp_path: Path, place: object) -> None:
+    with pytest.raises(ArgumentError, match="store: root: expected a path as text"):
+        Store(place)  # type: ignore[arg-type]
+    if place is not None:
+        with pytest.raises(ArgumentError, match="store: archive: expected a path as text"):
+            Store(tmp_path, archive=place)  # type: ignore[arg-type]
+
+
+def test_a_file_in_place_of_the_store_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "rec.py"
+    file.write_text("")
+    recorder = Store(file).record("kk", schema=SCHEMA, provenance={})
+    with pytest.raises(StorageError, match=r"at .*rec\.py; move what is in the way, or choose"):
+        recorder.__enter__()
+    assert file.read_text() == ""

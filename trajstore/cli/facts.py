@@ -2,20 +2,40 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import click
+from click.core import ParameterSource
+
+from trajstore.cli.output import complain
 from trajstore.dataset import Dataset
-from trajstore.errors import TrajStoreError
+from trajstore.errors import NotFoundError, TrajStoreError
 from trajstore.governance import status_of
 from trajstore.manifest import MANIFEST, Manifest
 from trajstore.quota import DEFAULT_QUOTA_BYTES
+from trajstore.recording import check_begun, journal_bytes, open_recording, recording_folder
 from trajstore.replay_report import read_report
 from trajstore.reviews import history, read_reviews
 from trajstore.status import read_verdict
 from trajstore.store import Store
 
 Facts = dict[str, Any]
+
+
+def check_there(store: Store) -> None:
+    """Refuse a store that was asked for and is not there; the default one may be yet to come.
+
+    Raises:
+        NotFoundError: if it was named, as an option or by ``TRAJSTORE``, and is no folder.
+    """
+    named = click.get_current_context().find_root().get_parameter_source("store")
+    if named is not ParameterSource.DEFAULT and not store.root.is_dir():
+        raise NotFoundError(
+            f"{store.root}: expected the folder of a store, got none there; see --store and "
+            "TRAJSTORE, or record into it first"
+        )
 
 
 def summary(store: Store, path: Path) -> Facts:
@@ -57,14 +77,54 @@ def summaries(store: Store, names: list[str]) -> Iterator[Facts]:
                 yield head | summary(store, store.folder(name) / f"v{number}")
             except TrajStoreError as error:
                 yield head | {"status": "damaged", "error": str(error)}
-        for recording in store.recordings(name):
-            yield {
-                "dataset": name,
-                "version": recording.target.name,
-                "status": "recording",
-                "bytes": recording.journal_bytes,
-                "path": str(recording.folder),
-            }
+        for target in store.unfinished(name):
+            with suppress(NotFoundError):
+                yield recording_summary(target)
+
+
+def recording_summary(target: Path) -> Facts:
+    """An unfinished recording in a line, as far as its record tells; a damaged one says so.
+
+    Raises:
+        NotFoundError: if it was sealed or discarded meanwhile.
+    """
+    head: Facts = {
+        "dataset": target.parent.name,
+        "version": target.name,
+        "bytes": journal_bytes(target),
+        "path": str(recording_folder(target)),
+    }
+    try:
+        open_recording(target)
+    except TrajStoreError as error:
+        check_begun(target)
+        return head | {"status": "damaged", "error": str(error)}
+    return head | {"status": "recording"}
+
+
+def recording_details(target: Path) -> Facts:
+    """`recording_summary`, and the episodes in its journals, each of which is read.
+
+    Raises:
+        NotFoundError: if it was sealed or discarded meanwhile.
+    """
+    facts = recording_summary(target)
+    if facts["status"] == "damaged":
+        return facts
+    try:
+        frames = [frame for _, frame in open_recording(target).frames()]
+    except TrajStoreError as error:
+        check_begun(target)
+        return facts | {"status": "damaged", "error": str(error)}
+    return facts | {"episodes": len(frames), "steps": sum(frame.steps for frame in frames)}
+
+
+def complain_of_damage(found: list[Facts]) -> int:
+    """A line on stderr for each that is damaged; returns the exit status that it makes."""
+    damaged = [facts for facts in found if facts["status"] == "damaged"]
+    for facts in damaged:
+        complain(facts["error"])
+    return 1 if damaged else 0
 
 
 def details(store: Store, dataset: Dataset) -> Facts:

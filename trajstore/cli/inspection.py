@@ -33,10 +33,11 @@ from trajstore.cli.output import (
 @pass_store
 def list_versions(store: str, name: str | None, as_json: bool) -> int:
     """List the versions of the store, or of the dataset NAME."""
-    from trajstore.cli.facts import seconds_since, summaries
+    from trajstore.cli.facts import check_there, complain_of_damage, seconds_since, summaries
     from trajstore.errors import NotFoundError
 
     opened = open_store(store)
+    check_there(opened)
     names = opened.datasets() if name is None else [name]
     found = list(summaries(opened, names))
     if name is not None and not found:
@@ -49,10 +50,7 @@ def list_versions(store: str, name: str | None, as_json: bool) -> int:
         columns = "dataset version status >episodes >steps >size quota >scenarios >anomalies >age"
         rows = [_row(facts, seconds_since) for facts in found]
         print_table(columns.split(), rows)
-    damaged = [facts for facts in found if facts["status"] == "damaged"]
-    for facts in damaged:
-        click.echo(f"trajstore: {facts['error']}", err=True)
-    return 1 if damaged else 0
+    return complain_of_damage(found)
 
 
 def _row(facts: dict[str, Any], seconds_since: Any) -> list[str]:  # noqa: ANN401 - a clock
@@ -94,16 +92,21 @@ def inspect(store: str, reference: str, as_json: bool) -> int:
         print_table(["scenario", ">episodes"], sorted(rows))
     _print_anomalies(facts)
     _print_decisions(facts)
-    print_pairs(
-        {name: plain(_short(value)) for name, value in _leaves(facts["provenance"]).items()},
-        title="provenance",
-    )
+    origin = _leaves(facts["provenance"])
+    _print_titled("provenance", {name: plain(_short(value)) for name, value in origin.items()})
     return 0
+
+
+def _print_titled(title: str, pairs: dict[str, str]) -> None:
+    """Names and values below a title, which a table would break at its own width."""
+    print_line(f"[italic]{title}[/]")
+    print_pairs(pairs)
 
 
 def _print_head(reference: str, facts: dict[str, Any]) -> None:
     used = f"{size(facts['bytes'])} of {size(facts['quota_bytes'])}"
-    print_pairs(
+    _print_titled(
+        plain(reference),
         {
             "status": chip(facts["status"]),
             "episodes": f"{facts['episodes']:,}",
@@ -113,7 +116,6 @@ def _print_head(reference: str, facts: dict[str, Any]) -> None:
             "folder": plain(facts["path"]),
             "replay": _replay(facts),
         },
-        title=plain(reference),
     )
 
 
@@ -214,8 +216,11 @@ def _short(value: object) -> str:
 @pass_store
 def du(store: str, reference: str | None, as_json: bool) -> int:
     """Show the bytes of the store by version, or of the version REF by field."""
+    from trajstore.cli.facts import check_there
+
     opened = open_store(store)
     if reference is None:
+        check_there(opened)
         return _du_store(opened, as_json=as_json)
     used: Counter[str] = Counter()
     for path, record in version(store, reference).manifest.files.items():
@@ -240,16 +245,18 @@ def _owner(path: str) -> str:
 
 
 def _du_store(opened: Any, *, as_json: bool) -> int:  # noqa: ANN401 - a Store
-    from trajstore.cli.facts import summaries
+    from trajstore.cli.facts import complain_of_damage, summaries
 
-    found = [facts for facts in summaries(opened, opened.datasets()) if "bytes" in facts]
+    known = list(summaries(opened, opened.datasets()))
+    found = [facts for facts in known if "bytes" in facts]
     total = sum(facts["bytes"] for facts in found)
     if as_json:
         print_json({"versions": found, "bytes": total})
-        return 0
-    rows = [
-        (plain(facts["dataset"]), facts["version"], chip(facts["status"]), size(facts["bytes"]))
-        for facts in found
-    ]
-    print_table(["dataset", "version", "status", ">size"], [*rows, ("total", "", "", size(total))])
-    return 0
+    else:
+        rows = [
+            (plain(facts["dataset"]), facts["version"], chip(facts["status"]), size(facts["bytes"]))
+            for facts in found
+        ]
+        columns = ["dataset", "version", "status", ">size"]
+        print_table(columns, [*rows, ("total", "", "", size(total))])
+    return complain_of_damage(known)

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from trajstore.cli.options import examples, json_option, open_store, pass_store
-from trajstore.cli.output import plain, print_json, print_line, print_table, size
+from trajstore.cli.output import chip, plain, print_json, print_line, print_table, size
 
 
 @click.command(
@@ -29,20 +29,22 @@ def recover(
 
     Each episode whose recording was acknowledged is there. Recording again goes on after it.
     """
+    from trajstore.cli.facts import check_there, complain_of_damage, recording_details
     from trajstore.errors import NotFoundError
 
     action = _action(name, seal=seal, discard=discard)
     opened = open_store(store)
+    check_there(opened)
     names = opened.datasets() if name is None else [name]
-    found = [recording for dataset in names for recording in opened.recordings(dataset)]
+    found = [recording_details(it) for dataset in names for it in opened.unfinished(dataset)]
     if name is not None and not found:
         raise NotFoundError(f"{name}: expected an unfinished recording in {store}, got none")
-    facts = [_facts(recording) for recording in found]
-    done = [_finish(it.target, action) for it in found] if action and not dry_run else []
-    _show(facts, as_json=as_json)
-    for line in [] if as_json else done:
-        print_line(plain(line))
-    return 0
+    for facts in found if action else []:
+        if action == "discard" or facts["status"] != "damaged":
+            target = opened.folder(facts["dataset"]) / facts["version"]
+            facts["outcome"] = _finish(target, facts, str(action), dry_run=dry_run)
+    _show(found, as_json=as_json)
+    return 0 if action == "discard" else complain_of_damage(found)
 
 
 def _action(name: str | None, *, seal: bool, discard: bool) -> str | None:
@@ -61,18 +63,6 @@ def _action(name: str | None, *, seal: bool, discard: bool) -> str | None:
     return action
 
 
-def _facts(recording: Any) -> dict[str, Any]:  # noqa: ANN401 - a Recording
-    frames = [frame for _, frame in recording.frames()]
-    return {
-        "dataset": recording.target.parent.name,
-        "version": recording.target.name,
-        "episodes": len(frames),
-        "steps": sum(frame.steps for frame in frames),
-        "bytes": recording.journal_bytes,
-        "path": str(recording.folder),
-    }
-
-
 def _show(found: list[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
         print_json(found)
@@ -83,21 +73,40 @@ def _show(found: list[dict[str, Any]], *, as_json: bool) -> None:
             [
                 plain(facts["dataset"]),
                 facts["version"],
-                f"{facts['episodes']:,}",
-                f"{facts['steps']:,}",
+                chip(facts["status"]),
+                f"{facts['episodes']:,}" if "episodes" in facts else "",
+                f"{facts['steps']:,}" if "steps" in facts else "",
                 size(facts["bytes"]),
             ]
             for facts in found
         ]
-        print_table(["dataset", "version", ">episodes", ">steps", ">size"], rows)
+        print_table(["dataset", "version", "status", ">episodes", ">steps", ">size"], rows)
+    for facts in [] if as_json else found:
+        if "outcome" in facts:
+            print_line(plain(facts["outcome"]))
 
 
-def _finish(target: Path, action: str) -> str:
-    """Seal or discard a recording; returns what was done."""
+def _finish(target: Path, facts: dict[str, Any], action: str, *, dry_run: bool) -> str:
+    """Seal or discard a recording, or only check that it can be; returns what was done.
+
+    Raises:
+        JournalError: if it is to be sealed and holds no episode.
+    """
     from trajstore.recorder import discard_recording, seal_recording
+    from trajstore.recording import check_episodes
 
-    if action == "seal":
-        manifest = seal_recording(target)
-        return f"sealed {target.parent.name}@{target.name} with {manifest.episodes:,} episodes"
-    discard_recording(target)
-    return f"discarded the recording of {target.parent.name}@{target.name}"
+    name = f"{target.parent.name}@{target.name}"
+    if action == "discard":
+        if dry_run:
+            return f"would discard the recording of {name}: {_content(facts)}"
+        discard_recording(target)
+        return f"discarded the recording of {name}"
+    if dry_run:
+        check_episodes(target, facts["episodes"])
+        return f"would seal {name} with {facts['episodes']:,} episodes"
+    return f"sealed {name} with {seal_recording(target).episodes:,} episodes"
+
+
+def _content(facts: dict[str, Any]) -> str:
+    held = f"{facts['episodes']:,} episodes" if "episodes" in facts else "damaged"
+    return f"{held}, {size(facts['bytes'])}"

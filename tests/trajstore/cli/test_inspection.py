@@ -76,6 +76,14 @@ def test_list_as_json_has_the_numbers(trajstore):
     assert second["quota_bytes"] == 25 * 10**9
 
 
+def test_titles_are_not_broken(tmp_path, capsys):
+    factories.dataset(tmp_path / "v1", provenance={"a": 1})
+    assert run(["inspect", str(tmp_path / "v1")]) == 0
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == str(tmp_path / "v1")
+    assert lines[-2:] == ["provenance", "a  1"]
+
+
 def test_inspect_shows_all_that_is_known(trajstore):
     status, out, _ = trajstore("inspect", "expert@v2")
     assert status == 0

@@ -1,0 +1,47 @@
+"""Text that a version holds: what may stand in it, and how a message quotes it."""
+
+from trajstore.errors import SchemaError
+
+MAX_TEXT_BYTES = 4096
+MAX_LINE_BYTES = 65_536
+
+
+def shown(value: object, most: int = 80) -> str:
+    """A value as a message quotes it: on one line, in ASCII, shortened.
+
+    Example:
+        >>> shown(list(range(100)), most=12)
+        '[0, 1, 2,...'
+    """
+    text = ascii(value).replace("\n", " ")
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def check_text(where: str, text: str, *, most_bytes: int = MAX_TEXT_BYTES) -> None:
+    """Refuse text that could not be stored and read back the same.
+
+    Raises:
+        SchemaError: if UTF-8 cannot hold it, it holds NUL, or is longer than it may be.
+    """
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        raise SchemaError(
+            f"{where}: expected text that UTF-8 can hold, got {shown(text)}, "
+            "which has half of a surrogate pair"
+        ) from None
+    if "\0" in text:
+        raise SchemaError(f"{where}: expected text without NUL, got {shown(text)}")
+    if size > most_bytes:
+        raise SchemaError(f"{where}: expected at most {most_bytes:,} bytes of text, got {size:,}")
+
+
+def check_line(where: str, text: object) -> None:
+    """Refuse what is no short line that can be printed.
+
+    Raises:
+        SchemaError: if it is not.
+    """
+    if not isinstance(text, str) or not text.isprintable():
+        raise SchemaError(f"{where}: expected one line of text that prints, got {shown(text)}")
+    check_text(where, text, most_bytes=MAX_LINE_BYTES)
