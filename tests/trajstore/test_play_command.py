@@ -115,6 +115,21 @@ def test_what_people_decided_stands_in_the_head_of_the_page(tmp_path: Path) -> N
     assert "reviews[0]" in target.read_text()
 
 
+@pytest.mark.parametrize("name", ["manifest.json", "index/length/c.0"])
+def test_what_no_page_can_do_without_is_named_and_nothing_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    scenes.dataset(tmp_path / "store/expert/v1", 3, steps=20)
+    file = tmp_path / "store/expert/v1" / name
+    file.write_bytes(file.read_bytes()[:-3])
+    target = tmp_path / "page.html"
+    assert play(tmp_path / "store", "expert@v1", "--out", str(target), "--no-open") == 1
+    told = capsys.readouterr().err
+    assert name.partition("/c.")[0] in told
+    assert len(told.splitlines()) == 1
+    assert not target.exists()
+
+
 def test_an_environment_that_renders_with_pygame_is_played_without_a_word(tmp_path: Path) -> None:
     env = gym.make("CartPole-v1")
     episodes = list(record(env, lambda observation: int(observation[2] > 0), seeds=[1, 2]))
