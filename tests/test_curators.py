@@ -44,7 +44,7 @@ def typed(line: str, folder: Path) -> str:
 @pytest.mark.slow
 def test_the_guide_shows_what_its_commands_say(tmp_path: Path) -> None:
     found = [(it[1], it[2]) for it in FENCE.finditer(GUIDE.read_text(encoding="utf-8"))]
-    (program, make, *_) = [text for language, text in found if language in ("python", "sh")]
+    (program, make, *_) = [text for language, text in found if language in ("python", "bash")]
     (tmp_path / "rehearsal.py").write_text(program, encoding="utf-8")
     assert "exit status" not in typed(f"set -e\n{make}", tmp_path)
     shown = [text for language, text in found if language == "text"]
