@@ -80,6 +80,20 @@ def test_films_and_sheets_are_written(store: Path, tmp_path: Path) -> None:
     assert all(path.stat().st_size > 500 for path in files)
 
 
+@pytest.mark.parametrize("option", ["--out", "--gif", "--mp4", "--png"])
+@pytest.mark.parametrize("place", ["a-file/x.html", "/proc/x.html"])
+def test_a_place_that_takes_nothing_is_named_in_one_line(
+    store: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], option: str, place: str
+) -> None:
+    (tmp_path / "a-file").write_text("mine")
+    target = tmp_path / place
+    line = ["expert@v1", "--episode", "1", "--to", "3", "--no-open", option, str(target)]
+    assert play(store, *line) == 1
+    told = capfd.readouterr().err
+    assert told.startswith(f"trajstore: {target}: expected the disk to take it")
+    assert len(told.splitlines()) == 1
+
+
 def test_the_terminal_shows_an_episode(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert play(store, "expert@v1", "--episode", "4", "--terminal") == 0
     shown = capsys.readouterr().out

@@ -58,7 +58,7 @@ def _rendered(
     for step, _ in enumerate(reports):
         if step % every == 0:
             picture = _picture(environment)
-            if not isinstance(picture, np.ndarray) or picture.ndim != 3:
+            if not isinstance(picture, np.ndarray) or picture.shape[2:] not in ((3,), (4,)):
                 return
             yield picture.astype(np.uint8, copy=False)
 

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from trajstore.errors import StorageError
-from trajstore.files import replace_file
+from trajstore.files import replace_file, storing
 from trajstore.playback.frames import Painter, Shown
 
 GIF_COLOURS = 32
@@ -62,8 +62,10 @@ def write_mp4(target: Path, pictures: Iterable[Image.Image], *, rate: float) -> 
     """
     pictures = iter(pictures)
     first = next(pictures)
-    target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.stem}.partial.mp4")
+    with storing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial.touch()
     film = imageio_ffmpeg.write_frames(
         str(partial), first.size, fps=rate, codec="libx264", macro_block_size=2, quality=7
     )
@@ -74,7 +76,10 @@ def write_mp4(target: Path, pictures: Iterable[Image.Image], *, rate: float) -> 
         film.close()
         partial.replace(target)
     except OSError as error:
-        raise StorageError(f"{target}: expected to write a film, got {error}") from error
+        told = str(error).partition("\n")[0]
+        raise StorageError(
+            f"{target}: expected to write a film, got {told}; make room, or choose another folder"
+        ) from error
     finally:
         partial.unlink(missing_ok=True)
     return target.stat().st_size
@@ -119,7 +124,8 @@ def data_urls(pictures: Iterable[np.ndarray], *, width: int = 480) -> Iterator[s
 
 
 def _write(target: Path, data: bytes) -> int:
-    target.parent.mkdir(parents=True, exist_ok=True)
+    with storing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
     replace_file(target, data)
     return len(data)
 

@@ -15,7 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from trajstore.files import replace_file
+from trajstore.files import replace_file, storing
 from trajstore.playback.payload import Side, plain
 
 SCRIPTS = ("base", "unpack", "scene", "charts", "gallery", "facts", "player", "main")
@@ -67,7 +67,8 @@ def write_page(target: Path, sides: Sequence[Side], opening: Opening | None = No
         StorageError: if the operating system refuses.
     """
     data = render(sides, opening).encode()
-    target.parent.mkdir(parents=True, exist_ok=True)
+    with storing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
     replace_file(target, data)
     return len(data)
 
