@@ -2,7 +2,7 @@
 
 The file starts with a head that names the schema; then frames follow, one an episode: a header
 with its own checksum, and a payload with another. What is cut short by a crash can only be the
-last frame, and is dropped; damage before the last frame is an error, never skipped.
+last frame, and is dropped; damage before the last frame is an error, skipped by `salvage` only.
 """
 
 import mmap
@@ -25,7 +25,8 @@ from trajstore.schema import EpisodeSchema
 
 _MAGIC = b"TRAJSTORE JOURNAL 1\n"
 _HEAD = struct.Struct("<20s32sI")
-_FRAME_MAGIC = b"\xf5EP1"
+HEAD_BYTES = _HEAD.size
+FRAME_MAGIC = b"\xf5EP1"
 _FRAME = struct.Struct("<4sQQII")
 _OPENING = struct.Struct("<32sQ")
 _TEXT = struct.Struct("<I")
@@ -179,14 +180,14 @@ def scan(path: Path, schema: EpisodeSchema) -> Scan:
         JournalError: if it holds another schema, or is damaged before its last frame.
         StorageError: if it cannot be read.
     """
-    with storing(path), _opened(path) as journal:
+    with storing(path), opened(path) as journal:
         size = os.fstat(journal).st_size
         if size < _HEAD.size:
             return Scan((), 0, size)
-        _check_head(path, os.pread(journal, _HEAD.size, 0), schema)
+        check_head(path, os.pread(journal, _HEAD.size, 0), schema)
         frames: list[Frame] = []
         end = _HEAD.size
-        while (frame := _frame_at(journal, end, size)) is not None:
+        while (frame := frame_at(journal, end, size)) is not None:
             frames.append(frame)
             end = frame.offset + frame.size
         _check_tail(path, journal, end)
@@ -200,10 +201,10 @@ def read_episodes(path: Path, schema: EpisodeSchema, frames: Iterable[Frame]) ->
         JournalError: if a frame is damaged.
         StorageError: if the file cannot be read.
     """
-    with storing(path), _opened(path) as journal:
+    with storing(path), opened(path) as journal:
         size = os.fstat(journal).st_size
         for frame in frames:
-            if _frame_at(journal, frame.offset - _FRAME.size, size) != frame:
+            if frame_at(journal, frame.offset - _FRAME.size, size) != frame:
                 raise JournalError(f"{path}: expected the episode {frame.order}, got damage")
             yield decode(schema, memoryview(os.pread(journal, frame.size, frame.offset)))
 
@@ -213,7 +214,12 @@ def _head(schema: EpisodeSchema) -> bytes:
     return _HEAD.pack(_MAGIC, digest, crc32c(_MAGIC + digest))
 
 
-def _check_head(path: Path, head: bytes, schema: EpisodeSchema) -> None:
+def check_head(path: Path, head: bytes, schema: EpisodeSchema) -> None:
+    """Refuse the first ``HEAD_BYTES`` bytes of a file that is no journal of a schema.
+
+    Raises:
+        JournalError: if it is another file, a damaged one, or holds another schema.
+    """
     magic, digest, crc = _HEAD.unpack(head)
     if magic != _MAGIC or crc != crc32c(magic + digest):
         raise JournalError(f"{path}: expected a journal, got another file or a damaged head")
@@ -228,18 +234,18 @@ def _header(order: int, payload: list[bytes | memoryview]) -> bytes:
     crc = size = 0
     for piece in payload:
         crc, size = crc32c(piece, crc), size + len(piece)
-    head = _FRAME.pack(_FRAME_MAGIC, order, size, crc, 0)
+    head = _FRAME.pack(FRAME_MAGIC, order, size, crc, 0)
     return head[:-4] + crc32c(head[:-4]).to_bytes(4, "little")
 
 
-def _frame_at(journal: int, start: int, end: int) -> Frame | None:
+def frame_at(journal: int, start: int, end: int) -> Frame | None:
     """The whole frame that starts there in a file that ends there, or ``None``."""
     offset = start + _FRAME.size
     if offset + _OPENING.size > end:
         return None
     header = os.pread(journal, _FRAME.size, start)
     magic, order, size, crc, own = _FRAME.unpack(header)
-    if magic != _FRAME_MAGIC or own != crc32c(header[:-4]):
+    if magic != FRAME_MAGIC or own != crc32c(header[:-4]):
         return None
     if size < _OPENING.size or size > end - offset:
         return None
@@ -254,14 +260,15 @@ def _check_tail(path: Path, journal: int, end: int) -> None:
     """A crash leaves one unfinished frame at most; a whole frame behind it proves damage."""
     size = os.fstat(journal).st_size
     with mmap.mmap(journal, 0, access=mmap.ACCESS_READ) as content:
-        place = content.find(_FRAME_MAGIC, end + 1)
+        place = content.find(FRAME_MAGIC, end + 1)
         while place >= 0:
-            if _frame_at(journal, place, size) is not None:
+            if frame_at(journal, place, size) is not None:
                 raise JournalError(
                     f"{path}: expected a whole frame at byte {end}, got damage, with whole frames "
-                    "behind it; restore the file from a copy, or discard the recording"
+                    "behind it; restore the file from a copy, or save the whole ones: "
+                    "trajstore recover NAME --salvage"
                 )
-            place = content.find(_FRAME_MAGIC, place + 1)
+            place = content.find(FRAME_MAGIC, place + 1)
 
 
 def _decode_field(field: FieldSpec, steps: int, rest: memoryview) -> tuple[np.ndarray, memoryview]:
@@ -276,7 +283,8 @@ def _decode_field(field: FieldSpec, steps: int, rest: memoryview) -> tuple[np.nd
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[int]:
+def opened(path: Path) -> Iterator[int]:
+    """A descriptor for reading, closed at the end of the block."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         yield descriptor

@@ -31,6 +31,7 @@ from trajstore.recording import (
     recording_folder,
     segments_lock,
 )
+from trajstore.salvage import Salvage, salvage
 from trajstore.schema import EpisodeSchema, check_is_schema
 from trajstore.sealing import read_digests
 from trajstore.segment import Segment
@@ -161,6 +162,27 @@ def seal_recording(target: Path) -> Manifest:
             return _sealed(recording, frames)
 
 
+def seal_salvaged(target: Path) -> tuple[Manifest, Salvage]:
+    """Seal the whole episodes of a recording whose journals are damaged; returns what was lost too.
+
+    Raises:
+        NotFoundError: if there is none.
+        SealedError: if the target exists.
+        LockedError: if it is still being recorded.
+        CorruptionError: if its record is damaged.
+        JournalError: if no episode is whole, or a journal's head is damaged; it stays as it is.
+        StorageError: if the operating system refuses.
+    """
+    target = Path(target)
+    recording = open_recording(target)
+    with _recorder_lock(target):
+        _check_target(recording)
+        with _sealing_lock(target):
+            found = salvage(recording)
+            check_episodes(target, len(found.frames))
+            return _sealed(recording, found.frames), found
+
+
 def discard_recording(target: Path) -> None:
     """Remove an unfinished recording and the episodes in it, damaged or not.
 
@@ -259,7 +281,7 @@ def _sealed(recording: Recording, frames: list[tuple[Path, Frame]]) -> Manifest:
         recording.journal_bytes,
         recording.extends,
     )
-    manifest = seal_version(recording.target, recording.episodes(), plan)
+    manifest = seal_version(recording.target, recording.episodes(frames), plan)
     _drop(recording.target)
     return manifest
 

@@ -103,19 +103,28 @@ class Recording:
             for path in self.journals().values()
             for frame in scan(path, self.schema).frames
         ]
-        found.sort(key=lambda item: item[1].order)
-        for (one, before), (other, after) in pairwise(found):
-            if before.order == after.order:
-                raise JournalError(
-                    f"recording {self.target.name}: expected one episode of order {after.order}, "
-                    f"got two, in {one.name} and {other.name}; discard one of the journals"
-                )
-        return found
+        return in_order(self.target.name, found)
 
-    def episodes(self) -> Iterator[Episode]:
-        """All durable episodes in their order, one in memory at a time."""
-        for path, items in groupby(self.frames(), key=itemgetter(0)):
+    def episodes(self, frames: list[tuple[Path, Frame]]) -> Iterator[Episode]:
+        """The episodes of frames in their order, one in memory at a time."""
+        for path, items in groupby(frames, key=itemgetter(0)):
             yield from read_episodes(path, self.schema, [frame for _, frame in items])
+
+
+def in_order(name: str, frames: list[tuple[Path, Frame]]) -> list[tuple[Path, Frame]]:
+    """The frames of a recording's journals by their place.
+
+    Raises:
+        JournalError: if two have one place.
+    """
+    found = sorted(frames, key=lambda item: item[1].order)
+    for (one, before), (other, after) in pairwise(found):
+        if before.order == after.order:
+            raise JournalError(
+                f"recording {name}: expected one episode of order {after.order}, "
+                f"got two, in {one.name} and {other.name}; discard one of the journals"
+            )
+    return found
 
 
 def recording_folder(target: Path) -> Path:

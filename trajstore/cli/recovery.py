@@ -8,31 +8,34 @@ import click
 from trajstore.cli.options import examples, json_option, open_store, pass_store
 from trajstore.cli.output import chip, plain, print_json, print_line, print_table, size
 
+ACTIONS = ("seal", "salvage", "discard")
+
 
 @click.command(
     epilog=examples(
         "trajstore recover",
         "trajstore recover expert --seal",
+        "trajstore recover expert --salvage --dry-run",
         "trajstore recover expert --discard --dry-run",
     )
 )
 @click.argument("name", required=False)
 @click.option("--seal", is_flag=True, help="Make a version of the episodes.")
+@click.option("--salvage", is_flag=True, help="Seal what is whole in damaged journals, too.")
 @click.option("--discard", is_flag=True, help="Remove the recording.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @json_option()
 @pass_store
-def recover(
-    store: str, name: str | None, *, seal: bool, discard: bool, dry_run: bool, as_json: bool
-) -> int:
+def recover(store: str, /, name: str | None, *, dry_run: bool, as_json: bool, **asked: bool) -> int:
     """Show unfinished recordings; seal or discard those of the dataset NAME.
 
     Each episode whose recording was acknowledged is there. Recording again goes on after it.
+    Where a journal is damaged, salvage seals the episodes that are whole, and says what is lost.
     """
     from trajstore.cli.facts import check_there, complain_of_damage, recording_details
     from trajstore.errors import NotFoundError
 
-    action = _action(name, seal=seal, discard=discard)
+    action = _action(name, asked)
     opened = open_store(store)
     check_there(opened)
     names = opened.datasets() if name is None else [name]
@@ -40,27 +43,30 @@ def recover(
     if name is not None and not found:
         raise NotFoundError(f"{name}: expected an unfinished recording in {store}, got none")
     for facts in found if action else []:
-        if action == "discard" or facts["status"] != "damaged":
+        if action != "seal" or facts["status"] != "damaged":
             target = opened.folder(facts["dataset"]) / facts["version"]
             facts["outcome"] = _finish(target, facts, str(action), dry_run=dry_run)
     _show(found, as_json=as_json)
-    return 0 if action == "discard" else complain_of_damage(found)
+    return complain_of_damage(found) if action in (None, "seal") else 0
 
 
-def _action(name: str | None, *, seal: bool, discard: bool) -> str | None:
+def _action(name: str | None, asked: dict[str, bool]) -> str | None:
     """What is to be done with the recordings.
 
     Raises:
         click.UsageError: if that is two things at once, or of no dataset in particular.
     """
-    if seal and discard:
+    chosen = [action for action in ACTIONS if asked[action]]
+    if len(chosen) > 1:
         raise click.UsageError(
-            "recover: expected one of --seal and --discard, got both; leave one out"
+            "recover: expected one of --seal, --salvage and --discard, got "
+            f"{' and '.join(f'--{action}' for action in chosen)}; choose one"
         )
-    action = "seal" if seal else "discard" if discard else None
-    if action is not None and name is None:
-        raise click.UsageError(f"recover: expected the NAME of the dataset to {action}, got none")
-    return action
+    if chosen and name is None:
+        raise click.UsageError(
+            f"recover: expected the NAME of the dataset to {chosen[0]}, got none"
+        )
+    return chosen[0] if chosen else None
 
 
 def _show(found: list[dict[str, Any]], *, as_json: bool) -> None:
@@ -101,10 +107,36 @@ def _finish(target: Path, facts: dict[str, Any], action: str, *, dry_run: bool) 
             return f"would discard the recording of {name}: {_content(facts)}"
         discard_recording(target)
         return f"discarded the recording of {name}"
+    if action == "salvage":
+        return _salvage(target, dry_run=dry_run)
     if dry_run:
         check_episodes(target, facts["episodes"])
         return f"would seal {name} with {facts['episodes']:,} episodes"
     return f"sealed {name} with {seal_recording(target).episodes:,} episodes"
+
+
+def _salvage(target: Path, *, dry_run: bool) -> str:
+    """Seal the whole episodes, or only look for them; returns what was lost.
+
+    Raises:
+        JournalError: if there is none, or a journal cannot be read at all.
+    """
+    from trajstore.recorder import seal_salvaged
+    from trajstore.recording import check_episodes, open_recording
+    from trajstore.salvage import salvage
+
+    if dry_run:
+        found = salvage(open_recording(target))
+        check_episodes(target, len(found.frames))
+    else:
+        found = seal_salvaged(target)[1]
+    lost = [f"{size(count)} at byte {start} of {name}" for name, start, count in found.lost]
+    places = ", ".join(map(str, found.missing[:10])) + (", ..." if found.missing[10:] else "")
+    return (
+        f"{'would seal' if dry_run else 'sealed'} {target.parent.name}@{target.name} with "
+        f"{len(found.frames):,} episodes; lost: {'; '.join(lost) or 'nothing'}; "
+        f"places without an episode: {places or 'none'}"
+    )
 
 
 def _content(facts: dict[str, Any]) -> str:

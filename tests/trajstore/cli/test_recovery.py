@@ -27,7 +27,7 @@ def test_contradictory_flags_touch_nothing(
 ) -> None:
     unfinished(tmp_path)
     assert run(["--store", str(tmp_path), "recover", "half", *flags.split()]) == 2
-    assert "expected one of --seal and --discard, got both" in capsys.readouterr().err
+    assert "got --seal and --discard; choose one" in capsys.readouterr().err
     assert [len(it.frames()) for it in Store(tmp_path).recordings("half")] == [1]
 
 
