@@ -1,6 +1,5 @@
 """Stage: train the expert with several seeds and promote it only on evidence."""
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -22,7 +21,7 @@ from pipelines.evaluation import (
     selection_episodes,
     tracking_episodes,
 )
-from pipelines.fanout import run_tasks
+from pipelines.fanout import check_engine, run_tasks
 from pipelines.inputs import code_digest, drop_other_seeds, start_afresh
 from pipelines.params import ParamsError, read_section
 from pipelines.policy import Architecture, build_policy, load_policy, save_policy
@@ -38,7 +37,7 @@ from pipelines.runlog import (
 )
 from pipelines.settings import EnvParams, EvaluationParams, ExpertParams
 from pipelines.snqi import load_baseline
-from pipelines.stage import in_one_line
+from pipelines.stage import in_one_line, parser_of
 from pipelines.training import Training, run_training, settings
 from pipelines.unfinished import unfinished
 from trajstore.files import read_json, write_json
@@ -132,6 +131,7 @@ def run(
     totals = {f"expert/seed_{seed}": params.budget.steps for seed in params.seeds}
     if not tasks:
         raise ParamsError("params: expert.seeds: expected at least one seed, got none; add one")
+    check_engine(params.engine)
     drop_other_seeds(out, params.seeds)
     with watch(totals):
         rows = run_tasks(train_seed, tasks, engine=params.engine)
@@ -167,14 +167,14 @@ def run(
 @in_one_line
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage; exit status 1 when no expert is promoted."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of("expert", __doc__, example="--out data/models/expert")
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     parser.add_argument("--out", type=Path, default=Path("data/models/expert"))
     arguments = parser.parse_args(argv)
     params = read_section(arguments.params, "expert", ExpertParams)
     env = read_section(arguments.params, "env", EnvParams)
-    arguments.out.mkdir(parents=True, exist_ok=True)
     evaluation = read_section(arguments.params, "evaluation", EvaluationParams)
+    arguments.out.mkdir(parents=True, exist_ok=True)
     manifest = run(params, env, evaluation, arguments.out)
     for line in [*manifest["reasons"], *manifest["diagnosis"]]:
         logger.info(line)

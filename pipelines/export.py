@@ -6,7 +6,6 @@ is loaded, so this module reads no more of one than its tensors, and only if its
 one that was noted beside it.
 """
 
-import argparse
 import hashlib
 import io
 import sys
@@ -21,7 +20,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.policies import ActorCriticPolicy
 
 from pipelines.policy import Architecture, SavedPolicy, build_policy, load_policy
-from pipelines.stage import in_one_line
+from pipelines.stage import in_one_line, parser_of
 from trajstore.errors import CorruptionError
 from trajstore.files import make_directories, read_file, read_json, replace_file, write_json
 
@@ -143,7 +142,7 @@ def _folded(policy: ActorCriticPolicy) -> dict[str, torch.Tensor]:
 @in_one_line
 def main(argv: Sequence[str] | None = None) -> int:
     """Export one policy."""
-    parser = argparse.ArgumentParser(prog="python -m pipelines.export", description=__doc__)
+    parser = parser_of("export", __doc__, example="data/runs/finetune/seed_1/policy policy.zip")
     parser.add_argument("policy", type=Path, help="folder of a saved policy")
     parser.add_argument("out", type=Path, help="zip file to write; its digest goes beside it")
     arguments = parser.parse_args(argv)

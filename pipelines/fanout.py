@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from types import ModuleType
 from typing import TypeVar
 
 import joblib
@@ -40,25 +41,47 @@ def elsewhere(module: str) -> Engine[Task, Result]:
     def apply(
         function: Callable[[Task], Result], tasks: Sequence[Task], workers: int
     ) -> list[Result]:
-        try:
-            engine = import_module(module)
-        except ImportError as error:
-            raise ParamsError(
-                f"engine: expected the package {error.name} that {module} needs, got none; "
-                "install the extra 'cluster'"
-            ) from error
-        return list(engine.apply(function, tasks, workers))
+        return list(_imported(module).apply(function, tasks, workers))
 
     return apply
 
 
+def _imported(module: str) -> ModuleType:
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise ParamsError(
+            f"engine: expected the package {error.name} that {module} needs, got none; "
+            "install the extra 'cluster'"
+        ) from error
+
+
+CLUSTERS = {"ray": "pipelines.on_ray", "submitit": "pipelines.on_submitit"}
 ENGINES: dict[str, Engine] = {  # type: ignore[type-arg]
     "processes": processes,
     "sequential": one_after_another,
-    "ray": elsewhere("pipelines.on_ray"),
-    "submitit": elsewhere("pipelines.on_submitit"),
+    **{name: elsewhere(module) for name, module in CLUSTERS.items()},
 }
 """Every engine by name; what a task computes does not depend on which one runs it."""
+
+
+def check_engine(engine: str) -> int:
+    """Whether tasks can be run at all, for a stage to ask before it touches a disk.
+
+    Returns:
+        How many workers there may be.
+
+    Raises:
+        ParamsError: no such engine, no package for it, or no number in ``TRAJSTORE_WORKERS``.
+    """
+    if engine not in ENGINES:
+        raise ParamsError(f"engine: expected one of {sorted(ENGINES)}, got {engine!r}")
+    if engine in CLUSTERS:
+        _imported(CLUSTERS[engine])
+    bound = os.environ.get("TRAJSTORE_WORKERS", str(PER_CORE * len(os.sched_getaffinity(0))))
+    if not bound.isdecimal():
+        raise ParamsError(f"TRAJSTORE_WORKERS: expected a number of workers, got {bound!r}")
+    return int(bound)
 
 
 def run_tasks(
@@ -70,14 +93,9 @@ def run_tasks(
     core idles while the last tasks end.
 
     Raises:
-        ParamsError: there is no such engine, or the variable is no number.
+        ParamsError: as `check_engine` says.
     """
-    if engine not in ENGINES:
-        raise ParamsError(f"engine: expected one of {sorted(ENGINES)}, got {engine!r}")
-    bound = os.environ.get("TRAJSTORE_WORKERS", str(PER_CORE * len(os.sched_getaffinity(0))))
-    if not bound.isdecimal():
-        raise ParamsError(f"TRAJSTORE_WORKERS: expected a number of workers, got {bound!r}")
-    workers = max(1, min(len(tasks), int(bound)))
+    workers = max(1, min(len(tasks), check_engine(engine)))
     if workers == 1 and engine in ("processes", "sequential"):
         return one_after_another(function, tasks, 1)
     return list(ENGINES[engine](function, tasks, workers))

@@ -1,6 +1,5 @@
 """Stage: online training of one arm, every seed; a start policy is all that tells arms apart."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,7 +14,7 @@ from pipelines.env.make import make_vec_env
 from pipelines.env.scenarios import scenario_names
 from pipelines.env.schema import episode_schema
 from pipelines.evaluation import evaluate, judged, tracking_episodes
-from pipelines.fanout import run_tasks
+from pipelines.fanout import check_engine, run_tasks
 from pipelines.inputs import code_digest, drop_other_seeds, is_finished, start_afresh
 from pipelines.params import ParamsError, read_section
 from pipelines.policy import Architecture, SavedPolicy, load_policy, save_policy
@@ -24,7 +23,7 @@ from pipelines.promotion import has_arrived
 from pipelines.runlog import RunRecord, RunStatus, episode_row, write_episodes, write_run
 from pipelines.settings import EnvParams, EvaluationParams, FinetuneParams, TransferParams
 from pipelines.snqi import load_baseline
-from pipelines.stage import in_one_line
+from pipelines.stage import in_one_line, parser_of
 from pipelines.training import Training, never, run_training, settings
 from pipelines.unfinished import unfinished
 
@@ -124,6 +123,11 @@ def read_world(path: Path, *, transfer: bool) -> World:
     if transfer:
         shown = read_section(path, "transfer", TransferParams)
         names = [n for n in env.scenarios or scenario_names() if not shown.is_demonstrated(n)]
+        if not names:
+            raise ParamsError(
+                f"{path}: transfer: expected a scenario of env.scenarios that is not "
+                f"demonstrated, got none of {list(env.scenarios)}; demonstrate less"
+            )
         env = replace(env, scenarios=tuple(names))
     return World(env, read_section(path, "evaluation", EvaluationParams))
 
@@ -136,7 +140,12 @@ def run(
     *,
     start: Path | None = None,
 ) -> list[str]:
-    """Train every seed of an arm; ``start`` holds a clone for each of them."""
+    """Train every seed of an arm; ``start`` holds a clone for each of them.
+
+    Raises:
+        ParamsError: the section lists no budget for the arm, or no settings for this start.
+        NotFoundError: there is no clone for a seed.
+    """
     tasks = [
         Task(
             arm,
@@ -159,6 +168,10 @@ def run(
             f"got {sorted(params.from_clone)}"
         )
     budget = params.budgets[arm]
+    check_engine(params.engine)
+    for task in tasks:
+        if task.start:
+            load_policy(task.start)
     drop_other_seeds(out, params.seeds)
     with watch({f"{arm}/seed_{seed}": budget.steps for seed in params.seeds}):
         return run_tasks(train_seed, tasks, engine=params.engine)
@@ -167,7 +180,11 @@ def run(
 @in_one_line
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage for one arm."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(
+        "finetune",
+        __doc__,
+        example="--arm finetune --start data/runs/clone --out data/runs/finetune",
+    )
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     parser.add_argument("--arm", required=True, help="name of the arm, such as baseline")
     parser.add_argument("--start", type=Path, help="folder of clones; none trains from scratch")
@@ -175,6 +192,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args(argv)
     params = read_section(arguments.params, "finetune", FinetuneParams)
+    if arguments.start is None and arguments.arm in params.from_clone:
+        parser.error(
+            f"--start: expected clones for arm {arguments.arm!r}, which finetune.from_clone "
+            "lists, got none; name their folder"
+        )
     done = run(
         arguments.arm,
         params,

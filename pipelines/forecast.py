@@ -18,13 +18,19 @@ def stages_of(pipeline: Path) -> list[str]:
 
 
 def online_steps(params: Path) -> dict[str, int]:
-    """Online steps that each training stage takes at most, all seeds together."""
+    """Online steps that each training stage takes at most, all seeds together.
+
+    None if the file does not say; the stages refuse such a file themselves, with a reason.
+    """
     if not params.is_file():
         return {}
-    document = yaml.safe_load(params.read_text(encoding="utf-8"))
-    expert, arms = document.get("expert", {}), document.get("finetune", {})
-    steps = {arm: _steps(arms, budget) for arm, budget in arms.get("budgets", {}).items()}
-    return steps | ({"expert": _steps(expert, expert["budget"])} if expert else {})
+    try:
+        document = yaml.safe_load(params.read_text(encoding="utf-8"))
+        expert, arms = document.get("expert", {}), document.get("finetune", {})
+        steps = {arm: _steps(arms, budget) for arm, budget in arms.get("budgets", {}).items()}
+        return steps | ({"expert": _steps(expert, expert["budget"])} if expert else {})
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError):
+        return {}
 
 
 def _steps(section: Mapping[str, Any], budget: Mapping[str, Any]) -> int:

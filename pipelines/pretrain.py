@@ -1,6 +1,5 @@
 """Stage: clone the expert's episodes into fresh policies, one a seed."""
 
-import argparse
 import csv
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -14,15 +13,15 @@ from numpy.typing import NDArray
 from stable_baselines3.common.utils import set_random_seed
 
 from pipelines.cloning import Demonstrations, clone, discounted_returns, teach_critic
-from pipelines.contract import check_contract, contract_of
+from pipelines.contract import Contract, check_contract, contract_of
 from pipelines.env.config import ENV_VERSION
 from pipelines.env.schema import episode_schema
-from pipelines.fanout import run_tasks
+from pipelines.fanout import check_engine, run_tasks
 from pipelines.params import read_section
 from pipelines.policy import Architecture, build_policy, save_policy, set_standardisation
 from pipelines.runlog import RunRecord, RunStatus, write_run
 from pipelines.settings import EnvParams, FinetuneParams, PretrainParams, TransferParams
-from pipelines.stage import in_one_line
+from pipelines.stage import in_one_line, parser_of
 from pipelines.unfinished import unfinished
 from trajstore.dataset import Dataset
 from trajstore.errors import StatusError
@@ -157,11 +156,7 @@ def _clone(task: Task, record: RunRecord) -> None:
     torch.set_num_threads(1)
     set_random_seed(task.seed)
     rng = np.random.default_rng(task.seed)
-    dataset = Dataset.open(task.dataset)
-    contract = contract_of(episode_schema(task.env.config()), environment=ENV_VERSION)
-    recorded = dataset.manifest.provenance.get("environment") or {}
-    theirs = contract_of(dataset.schema, environment=str(recorded.get("version")))
-    check_contract(contract, theirs, where=f"dataset {task.dataset}")
+    dataset, contract = _open(task)
     turn = task.params.seeds.index(task.seed)
     chosen = chosen_episodes(
         dataset.episodes["scenario"],
@@ -207,6 +202,16 @@ def _clone(task: Task, record: RunRecord) -> None:
     )
 
 
+def _open(task: Task) -> tuple[Dataset, Contract]:
+    """The dataset, held against the environment, and the contract of both."""
+    dataset = Dataset.open(task.dataset)
+    contract = contract_of(episode_schema(task.env.config()), environment=ENV_VERSION)
+    recorded = dataset.manifest.provenance.get("environment") or {}
+    theirs = contract_of(dataset.schema, environment=str(recorded.get("version")))
+    check_contract(contract, theirs, where=f"dataset {task.dataset}")
+    return dataset, contract
+
+
 def _allowed(task: Task, dataset: Dataset) -> NDArray[np.bool_]:
     """Episodes that may be shown, ``[N]``."""
     allowed = np.ones(len(dataset), bool)
@@ -230,17 +235,25 @@ def _write_curve(path: Path, curve: Sequence[dict[str, float]]) -> None:
         writer.writerows(curve)
 
 
+def _say_what_is_shown(task: Task) -> None:
+    there, asked = int(_allowed(task, _open(task)[0]).sum()), task.params.episodes
+    if asked > there:
+        logger.info("asked for {:,} episodes, only {:,} may be shown; shows all", asked, there)
+
+
 @in_one_line
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of("pretrain", __doc__, example="--episodes 10 --out data/runs/clone_10")
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     parser.add_argument("--dataset", type=Path, default=Path("data/current/expert"))
     parser.add_argument("--out", type=Path, default=Path("data/runs/clone"))
     parser.add_argument("--shuffle-actions", action="store_true", help="the negative control")
     parser.add_argument("--transfer", action="store_true", help="only what may be demonstrated")
-    parser.add_argument("--episodes", type=int, help="instead of the section's number")
+    parser.add_argument("--episodes", type=int, help="instead of the section's number; 0 means all")
     arguments = parser.parse_args(argv)
+    if (arguments.episodes or 0) < 0:
+        parser.error(f"--episodes: expected a number >= 0, got {arguments.episodes}; raise it")
     params = read_section(arguments.params, "pretrain", PretrainParams)
     if arguments.episodes is not None:
         params = params.with_episodes(arguments.episodes)
@@ -262,6 +275,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         for seed in params.seeds
     ]
+    check_engine(online.engine)
+    _say_what_is_shown(tasks[0])
     run_tasks(train_clone, tasks, engine=online.engine)
     logger.info("{} clones in {}", len(tasks), arguments.out)
     return 0

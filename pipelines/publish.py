@@ -1,15 +1,15 @@
 """Stage: put the validated dataset into the ring of live versions; the oldest are archived."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from loguru import logger
 
-from pipelines.params import read_section
-from pipelines.stage import in_one_line
+from pipelines.params import at_least, read_section, some
+from pipelines.stage import in_one_line, parser_of
 from trajstore.errors import CorruptionError
 from trajstore.files import read_json
 from trajstore.governance import Published, publish
@@ -30,11 +30,11 @@ class PublishParams:
         budget_bytes: most that all live versions of all datasets may take.
     """
 
-    archive: str
-    keep_validated: int
-    keep_draft: int
-    keep_quarantined: int
-    budget_bytes: int
+    archive: Annotated[str, some]
+    keep_validated: Annotated[int, at_least(1)]
+    keep_draft: Annotated[int, at_least(0)]
+    keep_quarantined: Annotated[int, at_least(0)]
+    budget_bytes: Annotated[int, at_least(1)]
 
 
 def run(
@@ -78,7 +78,9 @@ def _read_verdict(report: Path) -> Verdict:
 @in_one_line
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(
+        "publish", __doc__, example="--dataset data/current/expert --store data/store"
+    )
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     parser.add_argument("--dataset", type=Path, default=Path("data/current/expert"))
     parser.add_argument("--report", type=Path, default=Path("data/reports/validation.json"))

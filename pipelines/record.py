@@ -1,6 +1,5 @@
 """Stage: record the promoted expert's episodes into a sealed dataset version."""
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,11 +15,11 @@ from pipelines.env.scenarios import scenario_names
 from pipelines.env.schema import episode_schema
 from pipelines.env.social_nav import ENV_ID
 from pipelines.evaluation import COLLECTION_SEEDS, episode_list
-from pipelines.fanout import run_tasks
+from pipelines.fanout import check_engine, run_tasks
 from pipelines.params import read_section
 from pipelines.policy import SavedPolicy, load_policy
 from pipelines.settings import EnvParams, RecordParams
-from pipelines.stage import in_one_line
+from pipelines.stage import in_one_line, parser_of
 from trajstore.errors import NotFoundError
 from trajstore.files import canonical_json
 from trajstore.recorder import Recorder, discard_recording
@@ -80,6 +79,7 @@ def run(params: RecordParams, env: EnvParams, expert: Path, out: Path) -> int:
     An unfinished recording by another policy, or of another world, is dropped: its episodes
     would not be those that the new provenance tells of.
     """
+    check_engine(params.engine)
     manifest, policy = read_expert(expert)
     scenarios = env.scenarios or scenario_names()
     episodes = [
@@ -122,7 +122,9 @@ def _drop_foreign(out: Path, made_by: Mapping[str, Any], *, count: int) -> None:
 @in_one_line
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(
+        "record", __doc__, example="--policy data/models/expert --out data/current/expert"
+    )
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     parser.add_argument("--policy", type=Path, default=Path("data/models/expert"))
     parser.add_argument("--out", type=Path, default=Path("data/current/expert"))

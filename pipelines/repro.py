@@ -1,17 +1,18 @@
 """Drive the whole pipeline: every stage through DVC, then what came out of it."""
 
-import argparse
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from pipelines.forecast import RUNNING, Forecast, online_steps, stages_of
+from pipelines.stage import INTERRUPTED, parser_of
 from trajstore.errors import NotFoundError
 from trajstore.files import read_json
 
@@ -19,8 +20,9 @@ REPORTS = Path("data/reports")
 SWEEP = (5, 50, 200)
 """Numbers of demonstrations of the study, beside the ten of the pipeline."""
 
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells have it."""
+
+PATIENCE = 30.0
+"""Seconds that DVC, interrupted as well, has to end in order."""
 
 
 def study() -> list[list[str]]:
@@ -68,10 +70,15 @@ def reproduce(command: Sequence[str]) -> int:
     with subprocess.Popen(
         command, env=environment(), stdout=subprocess.PIPE, text=True, bufsize=1
     ) as process:
-        for line in process.stdout or ():
-            if found := RUNNING.match(line):
-                print(forecast.begin(found["stage"], time.monotonic()), flush=True)
-            print(line, end="", flush=True)
+        try:
+            for line in process.stdout or ():
+                if found := RUNNING.match(line):
+                    print(forecast.begin(found["stage"], time.monotonic()), flush=True)
+                print(line, end="", flush=True)
+        except KeyboardInterrupt:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(PATIENCE)
+            raise
     return process.returncode
 
 
@@ -100,7 +107,7 @@ def conclude(console: Console, seconds: float) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a pipeline and sum it up; the exit status is DVC's."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of("repro", __doc__, example="repro compare")
     parser.add_argument("pipeline", nargs="?", choices=("repro", "study"), default="repro")
     parser.add_argument("extra", nargs="*", help="passed on to dvc repro")
     arguments = parser.parse_args(argv)

@@ -2,12 +2,67 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 from pipelines.env.config import EnvConfig, RewardWeights
-from pipelines.env.scenarios import held_out_names
-from pipelines.params import ParamsError
+from pipelines.env.scenarios import DENSITIES, catalogue, held_out_names, scenario_names
+from pipelines.evaluation import COLLECTION_SEEDS, TRAINING_SEEDS
+from pipelines.fanout import ENGINES
+from pipelines.params import (
+    Count,
+    ParamsError,
+    Seeds,
+    Share,
+    above,
+    at_least,
+    at_most,
+    distinct,
+    each,
+    keys,
+    named,
+    some,
+)
 from pipelines.ppo import FromClone, PpoParams
 from pipelines.training import Budget
+
+LISTED_SEEDS = 100_000
+"""Seeds from one list of evaluation episodes to the next."""
+FAMILIES = tuple(dict.fromkeys(scenario.archetype for scenario in catalogue().values()))
+SHARE = (at_least(0.0), at_most(1.0))
+FROM_CLONE = {
+    "learning_rate": above(0.0),
+    "num_envs": at_least(1),
+    "num_steps": at_least(1),
+    "minibatch": at_least(2),
+    "epochs": at_least(1),
+    "averaging": SHARE,
+    "hard_share": SHARE,
+    "replay_share": SHARE,
+}
+PPO = FROM_CLONE | {
+    "hidden": (some, each(at_least(1))),
+    "final_learning_rate": at_least(0.0),
+    "gamma": SHARE,
+    "gae_lambda": SHARE,
+    "clip": above(0.0),
+    "entropy": at_least(0.0),
+    "value_weight": at_least(0.0),
+    "max_grad_norm": above(0.0),
+}
+REWARD = dict.fromkeys(
+    ("progress", "step", "discomfort", "comfort_distance", "goal", "collision", "timeout"),
+    at_least(0.0),
+)
+
+Amount = Annotated[int, at_least(0)]
+Engine = Annotated[str, named(ENGINES)]
+Played = Annotated[int, at_least(1), at_most(LISTED_SEEDS // len(scenario_names()))]
+"""Episodes a scenario, so many that no list of episodes runs into the seeds of the next."""
+Recorded = Annotated[
+    int, at_least(1), at_most((TRAINING_SEEDS - COLLECTION_SEEDS) // len(scenario_names()))
+]
+LimitedPpo = Annotated[PpoParams, keys(**PPO)]
+LimitedBudget = Annotated[Budget, keys(steps=at_least(1), evaluate_every=at_least(1))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +79,10 @@ class EnvParams:
         ParamsError: a scenario is for evaluation only.
     """
 
-    horizon: int
-    goal_radius: float
-    scenarios: tuple[str, ...]
-    reward: RewardWeights
+    horizon: Count
+    goal_radius: Annotated[float, above(0.0), at_most(2.0)]
+    scenarios: Annotated[tuple[Annotated[str, named(catalogue())], ...], distinct]
+    reward: Annotated[RewardWeights, keys(**REWARD)]
 
     def __post_init__(self) -> None:
         reserved = sorted(set(self.scenarios) & set(held_out_names()))
@@ -58,10 +113,10 @@ class Gate:
         episodes: least number of evaluation episodes a seed.
     """
 
-    success: float
-    collision: float
-    seeds: int
-    episodes: int
+    success: Share
+    collision: Share
+    seeds: Count
+    episodes: Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +130,10 @@ class Convergence:
         plateau_window: or: no better score in so many evaluations; 0 never.
     """
 
-    success: float
-    collision: float
-    hold: int
-    plateau_window: int
+    success: Share
+    collision: Share
+    hold: Count
+    plateau_window: Amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +146,17 @@ class EvaluationParams:
             scenarios for evaluation only are played beside the others.
     """
 
-    track_each: int
-    judge_each: int
+    track_each: Played
+    judge_each: Played
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """Rates that must hold for so many evaluations in a row."""
 
-    success: float
-    collision: float
-    hold: int
+    success: Share
+    collision: Share
+    hold: Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +168,8 @@ class TransferParams:
         demonstrated: densities that demonstrations show; the others are trained on.
     """
 
-    undemonstrated: str
-    demonstrated: tuple[str, ...]
+    undemonstrated: Annotated[str, named(FAMILIES)]
+    demonstrated: Annotated[tuple[Annotated[str, named(DENSITIES)], ...], some, distinct]
 
     def is_demonstrated(self, scenario: str) -> bool:
         """Whether demonstrations may show a scenario ``family/density``."""
@@ -136,13 +191,13 @@ class ExpertParams:
         engine: what runs the seeds side by side.
     """
 
-    seeds: tuple[int, ...]
-    ppo: PpoParams
-    budget: Budget
-    select_each: int
+    seeds: Seeds
+    ppo: LimitedPpo
+    budget: LimitedBudget
+    select_each: Played
     convergence: Convergence
     gate: Gate
-    engine: str
+    engine: Engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +211,10 @@ class RecordParams:
         engine: what runs the shards side by side.
     """
 
-    each: int
-    shards: int
-    quota_bytes: int
-    engine: str
+    each: Recorded
+    shards: Count
+    quota_bytes: Count
+    engine: Engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,15 +233,15 @@ class PretrainParams:
         critic_epochs: passes of the critic over the discounted returns.
     """
 
-    seeds: tuple[int, ...]
-    episodes: int
+    seeds: Seeds
+    episodes: Amount
     only_successes: bool
-    epochs: int
-    least_updates: int
-    batch: int
-    learning_rate: float
-    l2_weight: float
-    critic_epochs: int
+    epochs: Amount
+    least_updates: Amount
+    batch: Count
+    learning_rate: Annotated[float, above(0.0)]
+    l2_weight: Annotated[float, at_least(0.0)]
+    critic_epochs: Amount
 
     def with_episodes(self, episodes: int) -> "PretrainParams":
         """The same settings for another number of episodes."""
@@ -206,9 +261,9 @@ class FinetuneParams:
         engine: what runs the seeds side by side.
     """
 
-    seeds: tuple[int, ...]
-    ppo: PpoParams
-    budgets: Mapping[str, Budget]
-    from_clone: Mapping[str, FromClone]
+    seeds: Seeds
+    ppo: LimitedPpo
+    budgets: Mapping[str, LimitedBudget]
+    from_clone: Mapping[str, Annotated[FromClone, keys(**FROM_CLONE)]]
     arrival: Arrival
-    engine: str
+    engine: Engine

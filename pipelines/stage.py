@@ -1,11 +1,17 @@
-"""How a stage ends: what a user can act on is one line and exit status 1, never a traceback."""
+"""How a stage begins and ends: help with an example; one line, never a traceback."""
 
+import argparse
 import functools
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Protocol
 
 from trajstore.errors import TrajStoreError
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
 
 
 class Main(Protocol):
@@ -15,8 +21,22 @@ class Main(Protocol):
         """Run the stage."""
 
 
+def parser_of(name: str, description: str | None, *, example: str) -> argparse.ArgumentParser:
+    """A parser of a stage's command line, whose help ends with an example."""
+    program = f"python -m pipelines.{name}"
+    return argparse.ArgumentParser(
+        prog=program,
+        description=description,
+        epilog=f"example: {program} {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
 def in_one_line(main: Main) -> Main:
-    """Let a `TrajStoreError` reach the user as one line; any other error is a bug and shows."""
+    """Let a `TrajStoreError` reach the user as one line, and Ctrl-C too; any other error shows.
+
+    After Ctrl-C the threads of a pool of workers end in silence.
+    """
 
     @functools.wraps(main)
     def command(argv: Sequence[str] | None = None) -> int:
@@ -25,5 +45,16 @@ def in_one_line(main: Main) -> Main:
         except TrajStoreError as error:
             print(" ".join(str(error).split()), file=sys.stderr)
             return 1
+        except KeyboardInterrupt:
+            if argv is None:
+                _silence()
+            print("stopped; run again to continue", file=sys.stderr, flush=True)
+            return INTERRUPTED
 
     return command
+
+
+def _silence() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.unraisablehook = lambda _: None
+    threading.excepthook = lambda _: None

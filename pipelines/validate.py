@@ -1,11 +1,10 @@
 """Stage: hold the recorded dataset against its contract; stop what follows unless it is fit."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from loguru import logger
@@ -17,9 +16,9 @@ from pipelines.env.make import make_env
 from pipelines.env.scenarios import scenario_names
 from pipelines.env.schema import episode_schema
 from pipelines.evaluation import EVALUATION_SEEDS
-from pipelines.params import read_section
+from pipelines.params import at_least, read_section
 from pipelines.settings import EnvParams
-from pipelines.stage import in_one_line
+from pipelines.stage import in_one_line, parser_of
 from trajstore.contract import Contract
 from trajstore.dataset import Dataset
 from trajstore.files import make_directories, write_json
@@ -41,11 +40,11 @@ class ValidateParams:
         replay_episodes: so many are simulated again, step by step.
     """
 
-    minimum_episodes: int
-    episodes_per_scenario: int
-    policy_episodes: int
-    policy_tolerance: float
-    replay_episodes: int
+    minimum_episodes: Annotated[int, at_least(0)]
+    episodes_per_scenario: Annotated[int, at_least(0)]
+    policy_episodes: Annotated[int, at_least(0)]
+    policy_tolerance: Annotated[float, at_least(0.0)]
+    replay_episodes: Annotated[int, at_least(0)]
 
 
 def run(
@@ -88,7 +87,11 @@ def run(
 @in_one_line
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage; exit status 1 unless the dataset is validated."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(
+        "validate",
+        __doc__,
+        example="--dataset data/current/expert --out data/reports/validation.json",
+    )
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     parser.add_argument("--dataset", type=Path, default=Path("data/current/expert"))
     parser.add_argument("--expert", type=Path, default=Path("data/models/expert"))

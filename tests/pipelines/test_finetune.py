@@ -12,7 +12,7 @@ from pipelines.params import ParamsError
 from pipelines.policy import load_policy
 from pipelines.runlog import RunStatus, read_episodes, read_evaluations, read_run
 from tests.pipelines import tiny
-from trajstore.errors import NotFoundError, StorageError
+from trajstore.errors import NotFoundError, StorageError, TrajStoreError
 
 ROOT = Path(__file__).parents[2]
 WORLD = World(tiny.ENV, tiny.EVALUATION)
@@ -113,6 +113,39 @@ def test_an_arm_without_budget_settings_or_clone_is_refused_by_name(tmp_path: Pa
         finetune.run("baseline", tiny.FINETUNE, WORLD, tmp_path, start=tmp_path / "clone")
     with pytest.raises(NotFoundError, match="expected a policy, got none"):
         finetune.run("finetune", tiny.FINETUNE, WORLD, tmp_path, start=tmp_path / "clone")
+
+
+@pytest.mark.parametrize("arm", ["finetune", "transfer"])
+def test_an_arm_that_begins_with_clones_demands_them(
+    arm: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    params = str(ROOT / "tests/tiny/params.yaml")
+    with pytest.raises(SystemExit) as left:
+        finetune.main(["--params", params, "--arm", arm, "--out", str(tmp_path / "runs")])
+    assert left.value.code == 2
+    assert f"--start: expected clones for arm '{arm}'" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("fault", ["clone", "engine"])
+def test_what_cannot_begin_removes_no_seed(tmp_path: Path, fault: str) -> None:
+    params = tiny.FINETUNE
+    start = tmp_path / "clone"
+    if fault == "engine":
+        params = replace(params, engine="clouds")
+        tiny.policy(start / "seed_1/policy")
+    (tmp_path / "runs/seed_7").mkdir(parents=True)
+    with pytest.raises(TrajStoreError, match=fault):
+        finetune.run("finetune", params, WORLD, tmp_path / "runs", start=start)
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["seed_7"]
+
+
+def test_a_world_that_is_all_demonstrated_leaves_nothing_to_train_on(tmp_path: Path) -> None:
+    text = (ROOT / "tests/tiny/params.yaml").read_text()
+    path = tmp_path / "params.yaml"
+    path.write_text(text.replace("frontal_approach/high, crowd_navigation/low", ""))
+    with pytest.raises(ParamsError, match="transfer: expected a scenario"):
+        read_world(path, transfer=True)
 
 
 def test_transfer_trains_on_what_was_not_shown() -> None:

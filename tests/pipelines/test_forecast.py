@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from pipelines.forecast import RUNNING, Forecast, online_steps, stages_of
 
 ROOT = Path(__file__).parents[2]
@@ -36,3 +38,10 @@ def test_the_line_of_a_starting_stage_is_known() -> None:
     assert found is not None
     assert found["stage"] == "few_10"
     assert RUNNING.match("Stage 'few_10' didn't change, skipping") is None
+
+
+@pytest.mark.parametrize("text", ["a: [1", "[]", "expert: {seeds: 3}", "finetune: {budgets: 1}"])
+def test_a_file_that_does_not_say_its_steps_forecasts_nothing(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    assert online_steps(path) == {}

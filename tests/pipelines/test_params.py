@@ -1,14 +1,28 @@
 """A parameter that is unknown, missing or of another type stops a stage, named."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.params import ParamsError, read_section
+from pipelines.params import (
+    Count,
+    ParamsError,
+    Seeds,
+    Share,
+    above,
+    at_most,
+    distinct,
+    keys,
+    named,
+    read_section,
+    some,
+)
 from pipelines.publish import PublishParams
 from pipelines.settings import (
     EnvParams,
@@ -103,12 +117,76 @@ def test_a_missing_section_or_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     with pytest.raises(ParamsError, match="expected a YAML file of parameters"):
         read_section(path, "stage", Outer)
-    path.write_text("stage: [1, 2")
-    with pytest.raises(ParamsError, match="expected a YAML file of parameters"):
-        read_section(path, "stage", Outer)
     path.write_text("other: {}")
     with pytest.raises(ParamsError, match="expected a section 'stage', got none"):
         read_section(path, "stage", Outer)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("stage: [1, 2", "line 1, column 13: expected YAML"),
+        ("stage:\n  a: b: 3\n", "line 2, column 7: expected YAML, got none (mapping values are"),
+    ],
+)
+def test_what_is_no_yaml_is_named_by_line_and_column(tmp_path: Path, text: str, place: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(ParamsError) as caught:
+        read_section(path, "stage", Outer)
+    said = str(caught.value)
+    assert said.startswith(f"{path}, {place}")
+    assert "\n" not in said
+    assert len(said) < len(str(path)) + 120
+    path.write_bytes(b"stage: \xff")
+    with pytest.raises(ParamsError, match="expected a YAML file of parameters, got no UTF-8"):
+        read_section(path, "stage", Outer)
+
+
+@dataclass(frozen=True)
+class Limited:
+    count: Count = 1
+    rate: Share = 0.5
+    names: Annotated[tuple[Annotated[str, named(("cat", "dog"))], ...], some, distinct] = ("cat",)
+    seeds: Seeds = (1,)
+    inner: Annotated[Inner, keys(rate=(above(0.0), at_most(2.0)))] = Inner(1.0)
+
+
+LIMITED = {"count": 1, "rate": 0, "names": ["cat"], "seeds": [1], "inner": {"rate": 2}}
+
+
+def read_limited(folder: Path, section: object) -> Limited:
+    path = folder / "params.yaml"
+    path.write_text(yaml.safe_dump({"stage": section}))
+    return read_section(path, "stage", Limited)
+
+
+def test_values_at_their_limits_are_taken(tmp_path: Path) -> None:
+    assert read_limited(tmp_path, LIMITED) == Limited(1, 0.0, ("cat",), (1,), Inner(2.0))
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"count": 0}, "stage.count: expected a number >= 1, got 0"),
+        ({"rate": 1.5}, "stage.rate: expected a number <= 1.0, got 1.5"),
+        ({"rate": math.nan}, "stage.rate: expected a finite number, got nan"),
+        ({"rate": -math.inf}, "stage.rate: expected a finite number, got -inf"),
+        ({"names": []}, r"stage.names: expected at least one, got \[\]"),
+        ({"names": ["cat", "cat"]}, r"stage.names: expected each once, got \['cat', 'cat'\]"),
+        ({"names": ["cta"]}, r"stage.names\[0\]: .* got 'cta'; did you mean 'cat'\?"),
+        ({"names": ["x"]}, "got 'x'; choose from cat, dog"),
+        ({"seeds": [-1]}, r"stage.seeds\[0\]: expected a number >= 0"),
+        ({"seeds": [2**32]}, r"stage.seeds\[0\]: expected a number <= 4294967295"),
+        ({"inner": {"rate": 0}}, "stage.inner.rate: expected a number > 0.0, got 0.0"),
+        ({"inner": {"rate": 3}}, "stage.inner.rate: expected a number <= 2.0, got 3.0"),
+    ],
+)
+def test_a_value_beyond_its_limits_is_named(
+    tmp_path: Path, change: dict[str, object], complaint: str
+) -> None:
+    with pytest.raises(ParamsError, match=complaint):
+        read_limited(tmp_path, LIMITED | change)
 
 
 @pytest.mark.parametrize("file", ["params.yaml", "tests/tiny/params.yaml"])

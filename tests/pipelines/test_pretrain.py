@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipelines import pretrain
 from pipelines.contract import ContractError
 from pipelines.policy import load_policy
 from pipelines.pretrain import Task, chosen_episodes, demonstrations, passes, train_clone
@@ -146,3 +147,41 @@ def test_nothing_to_show_is_refused(recorded: Path, tmp_path: Path) -> None:
     shown = TransferParams("crowd_navigation", ("high",))
     with pytest.raises(StatusError, match="expected an episode that may be shown, got none of 8"):
         train_clone(replace(TASK, dataset=recorded, folder=tmp_path / "run", shown=shown))
+
+
+TINY = str(Path(__file__).parents[2] / "tests/tiny/params.yaml")
+
+
+def test_a_negative_number_of_episodes_is_a_usage_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        pretrain.main(["--params", TINY, "--episodes", "-3", "--out", str(tmp_path / "runs")])
+    assert left.value.code == 2
+    assert "--episodes: expected a number >= 0, got -3" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dataset_that_is_missing_costs_no_former_clone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "runs/seed_1/policy"
+    kept.mkdir(parents=True)
+    words = ["--params", TINY, "--dataset", str(tmp_path / "d"), "--out", str(tmp_path / "runs")]
+    assert pretrain.main(words) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+    assert kept.is_dir()
+
+
+@pytest.mark.parametrize(("asked", "said"), [(100_000, 1), (8, 0), (0, 0)])
+def test_more_episodes_than_there_are_is_said_once(recorded: Path, asked: int, said: int) -> None:
+    lines: list[str] = []
+    task = replace(TASK, dataset=recorded, params=tiny.PRETRAIN.with_episodes(asked))
+    number = pretrain.logger.add(lines.append, format="{message}")
+    try:
+        pretrain._say_what_is_shown(task)
+    finally:
+        pretrain.logger.remove(number)
+    assert len(lines) == said
+    if said:
+        assert lines == ["asked for 100,000 episodes, only 8 may be shown; shows all\n"]

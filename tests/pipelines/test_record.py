@@ -9,6 +9,7 @@ from pipelines import record
 from pipelines.approved import read_expert
 from pipelines.env.scenarios import scenario_names
 from pipelines.evaluation import COLLECTION_SEEDS, episode_list
+from pipelines.params import ParamsError
 from tests.pipelines import tiny
 from trajstore.dataset import Dataset
 from trajstore.errors import CorruptionError, StatusError
@@ -140,3 +141,23 @@ def test_only_the_policy_that_was_approved_is_recorded(tmp_path: Path) -> None:
     write_json(expert / "manifest.json", manifest | {"seeds": [{"seed": 1, "policy": "0" * 64}]})
     with pytest.raises(CorruptionError, match="expected the approved policy"):
         read_expert(expert)
+
+
+@pytest.mark.parametrize(
+    ("fault", "complaint"),
+    [("engine", "got 'clouds'"), ("workers", "TRAJSTORE_WORKERS: expected a number")],
+)
+def test_what_cannot_run_drops_no_unfinished_recording(
+    expert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, complaint: str
+) -> None:
+    with monkeypatch.context() as patch:
+        kill_after(3, patch)
+        with pytest.raises(Killed):
+            recorded(expert, tmp_path / "v")
+    before = tiny.contents(tmp_path)
+    if fault == "workers":
+        monkeypatch.setenv("TRAJSTORE_WORKERS", "many")
+    engine = "clouds" if fault == "engine" else "sequential"
+    with pytest.raises(ParamsError, match=complaint):
+        recorded(expert, tmp_path / "v", engine=engine, each=1)
+    assert tiny.contents(tmp_path) == before
