@@ -6,9 +6,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
-
-from loguru import logger
+from types import MappingProxyType
+from typing import Annotated, Any
 
 from pipelines.arrival import Target
 from pipelines.comparison.arms import Arm, Expert, check_pair, family, load_arm, load_expert
@@ -32,12 +31,12 @@ from pipelines.comparison.ratios import (
     questions,
 )
 from pipelines.comparison.scenarios import held_out, scenario_table
-from pipelines.env.scenarios import held_out_families
-from pipelines.params import read_section
+from pipelines.env.scenarios import catalogue, held_out_families
+from pipelines.params import Count, Share, at_least, distinct, each, named, read_section, some
 from pipelines.report.expert import write_expert
 from pipelines.report.page import write_report
 from pipelines.runlog import RunError, check
-from trajstore.errors import TrajStoreError
+from pipelines.stage import in_one_line, parser_of
 from trajstore.files import read_json
 
 ARMS: dict[str, str] = {
@@ -45,6 +44,10 @@ ARMS: dict[str, str] = {
     "finetune": "data/runs/finetune",
     "control": "data/runs/control",
 }
+FAMILIES = tuple(dict.fromkeys(scenario.archetype for scenario in catalogue().values()))
+
+GROUPS = {"baseline": "--baseline", "finetune": "--pretrained", "control": "--control"}
+"""The options that name two groups, and a third, by arm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +63,30 @@ class CompareParams:
         seed: of the draws.
         held_out: families that were in no training; their episodes are reported apart.
         few: arm that ``ratio.few`` is about.
-        arms: folder of each arm by name; an arm whose folder is absent was not run.
-        expert: folder with the expert's ``episodes.jsonl``, its ``manifest.json``, or both.
-        dataset: version folder that the clone was trained on; its manifest has the steps.
+        arms: folder of each arm by name; one that was not run is not named.
+        expert: folder with the expert's ``episodes.jsonl``, its ``manifest.json``, or both;
+            empty means none.
+        dataset: version folder that the clone was trained on; its manifest has the steps; empty
+            means none.
     """
 
-    target_success: float = 0.9
-    target_collision: float = 0.05
-    targets: tuple[float, ...] = (0.8, 0.825, 0.85, 0.875, 0.9, 0.925, 0.95)
-    hold: int = 2
-    resamples: int = 10_000
-    seed: int = 0
-    held_out: tuple[str, ...] = field(default_factory=held_out_families)
+    target_success: Share = 0.9
+    target_collision: Share = 0.05
+    targets: Annotated[tuple[Share, ...], some, distinct] = (
+        0.8,
+        0.825,
+        0.85,
+        0.875,
+        0.9,
+        0.925,
+        0.95,
+    )
+    hold: Count = 2
+    resamples: Count = 10_000
+    seed: Annotated[int, at_least(0)] = 0
+    held_out: Annotated[tuple[str, ...], distinct, each(named(FAMILIES))] = field(
+        default_factory=held_out_families
+    )
     few: str = "few_10"
     arms: Mapping[str, str] = field(default_factory=lambda: dict(ARMS))
     expert: str = "data/models/expert"
@@ -83,22 +98,19 @@ class CompareParams:
         return Target(self.target_success, self.target_collision)
 
 
-def load(params: CompareParams) -> Inputs:
-    """Read every arm whose folder exists, the expert and the dataset's manifest.
+def load(params: CompareParams, options: Mapping[str, str] = MappingProxyType({})) -> Inputs:
+    """Read every arm, the expert and the dataset's manifest.
+
+    Args:
+        params: what is compared.
+        options: of the command line that name an arm's folder, by arm; errors tell them.
 
     Raises:
-        RunError: an arm is unfinished, or ``baseline`` or ``finetune`` is missing.
+        RunError: a folder is missing or named twice, an arm is unfinished, or ``baseline`` or
+            ``finetune`` is not named.
     """
-    arms = {
-        name: load_arm(name, Path(folder))
-        for name, folder in params.arms.items()
-        if Path(folder).is_dir()
-    }
-    for name in ("baseline", "finetune"):
-        if name not in arms:
-            raise RunError(
-                f"arm {name}: expected runs in {params.arms.get(name)}, got none; train it first"
-            )
+    _check_folders(params, options)
+    arms = {name: load_arm(name, Path(folder)) for name, folder in params.arms.items()}
     expert = Path(params.expert) if params.expert else None
     manifest = Path(params.dataset, "manifest.json") if params.dataset else None
     return Inputs(
@@ -106,6 +118,32 @@ def load(params: CompareParams) -> Inputs:
         load_expert(expert, leave_out=params.held_out) if expert and expert.is_dir() else None,
         read_json(manifest) if manifest and manifest.is_file() else None,
     )
+
+
+def _check_folders(params: CompareParams, options: Mapping[str, str]) -> None:
+    for name in ("baseline", "finetune"):
+        if name not in params.arms:
+            raise RunError(f"compare.arms: expected an arm {name!r}, got none; name its folder")
+    names: dict[Path, str] = {}
+    for name, folder in params.arms.items():
+        where = options.get(name, f"compare.arms.{name}")
+        if not Path(folder).is_dir():
+            raise RunError(
+                f"{where}: expected runs in {folder}, got no such folder; correct the path, "
+                "train the arm, or take it out"
+            )
+        twin = names.setdefault(Path(folder).resolve(), name)
+        if twin != name:
+            raise RunError(
+                f"{where}: expected a folder of its own, got {folder}, which is that of "
+                f"{options.get(twin, twin)}; name another"
+            )
+    for key, folder in (("expert", params.expert), ("dataset", params.dataset)):
+        if folder and not Path(folder).is_dir():
+            raise RunError(
+                f"compare.{key}: expected a folder {folder}, got none; correct the path, or "
+                "leave it empty"
+            )
 
 
 def compare(params: CompareParams, inputs: Inputs) -> dict[str, Any]:
@@ -160,13 +198,15 @@ def compare(params: CompareParams, inputs: Inputs) -> dict[str, Any]:
     return report
 
 
-def run(params: CompareParams, out: Path) -> dict[str, Any]:
+def run(
+    params: CompareParams, out: Path, options: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Any]:
     """Compare, and write ``comparison.json``, the pages, the summaries, metrics and plots.
 
     Raises:
         RunError: runs are missing, unfinished or cannot be paired.
     """
-    report = compare(params, load(params))
+    report = compare(params, load(params, options))
     check(report, "comparison", where="comparison")
     write_report(report, out)
     if params.expert and Path(params.expert, "manifest.json").is_file():
@@ -191,10 +231,8 @@ def _counted(arms: Mapping[str, Arm], families: Sequence[str]) -> dict[str, list
 
 def arguments_of(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.compare",
-        description=__doc__,
-        epilog="any two groups: python -m pipelines.compare --baseline A --pretrained B --out DIR",
+    parser = parser_of(
+        "compare", __doc__, example="--baseline data/runs/A --pretrained data/runs/B --out out"
     )
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     parser.add_argument("--out", type=Path, default=Path("data/reports"))
@@ -211,25 +249,26 @@ def arguments_of(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--arm takes NAME=DIR")
     if bool(arguments.baseline) != bool(arguments.pretrained):
         parser.error("--baseline and --pretrained go together")
+    if not arguments.baseline and (arguments.control or arguments.expert or arguments.dataset):
+        parser.error("--control, --expert and --dataset go with --baseline and --pretrained")
     return arguments
 
 
+@in_one_line
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage; exit status 1 when the runs cannot be compared."""
     arguments = arguments_of(argv)
-    try:
-        if arguments.baseline:
-            arms = {"baseline": arguments.baseline, "finetune": arguments.pretrained}
-            arms |= {"control": arguments.control} if arguments.control else {}
-            params = CompareParams(arms=arms, expert=arguments.expert, dataset=arguments.dataset)
-        else:
-            params = read_section(arguments.params, "compare", CompareParams)
-        more = dict(arm.split("=", 1) for arm in arguments.arm)
-        params = replace(params, arms={**params.arms, **more})
-        report = run(params, arguments.out)
-    except TrajStoreError as error:
-        logger.error("{}", error)
-        return 1
+    options = {}
+    if arguments.baseline:
+        arms = {"baseline": arguments.baseline, "finetune": arguments.pretrained}
+        arms |= {"control": arguments.control} if arguments.control else {}
+        options = GROUPS
+        params = CompareParams(arms=arms, expert=arguments.expert, dataset=arguments.dataset)
+    else:
+        params = read_section(arguments.params, "compare", CompareParams)
+    more = dict(arm.split("=", 1) for arm in arguments.arm)
+    params = replace(params, arms={**params.arms, **more})
+    report = run(params, arguments.out, options | {name: f"--arm {name}" for name in more})
     for sentence in report["headline"]:
         print(sentence)
     print(arguments.out / "report.html")

@@ -1,32 +1,26 @@
 """Write the page, the summary and the plots anew from a ``comparison.json``."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from loguru import logger
-
 from pipelines.report.page import write_report
 from pipelines.runlog import check
-from trajstore.errors import TrajStoreError
+from pipelines.stage import in_one_line, parser_of
 from trajstore.files import read_json
 
 
+@in_one_line
 def main(argv: Sequence[str] | None = None) -> int:
     """Render; exit status 1 when the file is no comparison."""
-    parser = argparse.ArgumentParser(prog="python -m pipelines.report", description=__doc__)
+    parser = parser_of("report", __doc__, example="data/reports/comparison.json --out data/page")
     parser.add_argument("comparison", type=Path, help="comparison.json of an earlier run")
     parser.add_argument("--out", type=Path, help="folder; the comparison's own by default")
     arguments = parser.parse_args(argv)
-    try:
-        report = read_json(arguments.comparison)
-        check(report, "comparison", where=str(arguments.comparison))
-        out = arguments.out or arguments.comparison.parent
-        write_report(report, out)
-    except TrajStoreError as error:
-        logger.error("{}", error)
-        return 1
+    report = read_json(arguments.comparison)
+    check(report, "comparison", where=str(arguments.comparison))
+    out = arguments.out or arguments.comparison.parent
+    write_report(report, out)
     print(out / "report.html")
     return 0
 

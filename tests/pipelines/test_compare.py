@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import compare as stage
 from pipelines.arrival import Bound
-from pipelines.compare import CompareParams, compare, load, main
+from pipelines.compare import CompareParams, compare, load
 from pipelines.comparison.arms import load_arm
 from pipelines.comparison.goals import MET, MISSED, NOT_SHOWN, at_most
 from pipelines.comparison.ratios import Draws
@@ -53,7 +52,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def params(root: Path) -> CompareParams:
-    names = ("baseline", "finetune", "control", "few_10", "transfer")
+    names = ("baseline", "finetune", "control", "few_10")
     return CompareParams(
         targets=(0.8, 0.9),
         resamples=400,
@@ -181,7 +180,7 @@ def test_an_unfinished_run_is_refused(tmp_path: Path, status: RunStatus) -> None
 
 
 def test_no_runs_at_all_are_named(params: CompareParams, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="arm finetune: expected runs in"):
+    with pytest.raises(RunError, match="expected an arm 'finetune', got none"):
         load(replace(params, arms={"baseline": params.arms["baseline"]}))
     with pytest.raises(RunError, match="expected folders seed_"):
         load_arm("x", tmp_path)
@@ -251,23 +250,12 @@ def test_each_estimate_has_a_generator_of_its_own() -> None:
     assert draws.rng("a").random() != draws.rng("b").random()
 
 
-def test_the_command_compares_any_two_groups(
-    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_an_arm_of_the_section_whose_folder_is_missing_is_named(
+    params: CompareParams, root: Path
 ) -> None:
-    quick = CompareParams.__dataclass_fields__["resamples"].default
-    monkeypatch.setattr(
-        stage, "CompareParams", lambda **options: CompareParams(**options, resamples=quick // 50)
-    )
-    groups = ["--baseline", str(root / "control"), "--pretrained", str(root / "finetune")]
-    assert main([*groups, "--out", str(tmp_path)]) == 0
-    assert "before its first online step" in capsys.readouterr().out
-    names = {path.name for path in tmp_path.iterdir()}
-    assert {"comparison.json", "report.html", "summary.md", "metrics.json"} <= names
-
-
-def test_the_command_says_what_is_missing(tmp_path: Path) -> None:
-    groups = ["--baseline", str(tmp_path / "a"), "--pretrained", str(tmp_path / "b")]
-    assert main([*groups, "--out", str(tmp_path)]) == 1
+    chosen = replace(params, arms={**params.arms, "control": str(root / "contrl")})
+    with pytest.raises(RunError, match=r"^compare.arms.control: expected runs in .*contrl, got no"):
+        load(chosen)
 
 
 def test_a_section_of_parameters_is_read_by_name(tmp_path: Path) -> None:
