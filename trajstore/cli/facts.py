@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from trajstore.cli.output import complain
 from trajstore.dataset import Dataset
 from trajstore.errors import NotFoundError, TrajStoreError
-from trajstore.governance import status_of
+from trajstore.governance import standing
 from trajstore.manifest import MANIFEST, Manifest
 from trajstore.quota import DEFAULT_QUOTA_BYTES
 from trajstore.recording import check_begun, journal_bytes, open_recording, recording_folder
@@ -55,9 +55,10 @@ def sealed_at(path: Path) -> float | None:
 
 
 def _counts(store: Store, path: Path, manifest: Manifest) -> Facts:
-    status = status_of(path, store.reviews, manifest.content_digest)
+    status, wrong = standing(path, store.reviews, manifest.content_digest)
     return {
-        "status": status.value,
+        "status": status,
+        **({"error": wrong} if wrong else {}),
         "episodes": manifest.episodes,
         "steps": manifest.steps,
         "bytes": manifest.size_bytes,
@@ -120,11 +121,14 @@ def recording_details(target: Path) -> Facts:
 
 
 def complain_of_damage(found: list[Facts]) -> int:
-    """A line on stderr for each that is damaged; returns the exit status that it makes."""
-    damaged = [facts for facts in found if facts["status"] == "damaged"]
-    for facts in damaged:
-        complain(facts["error"])
-    return 1 if damaged else 0
+    """A line on stderr for each fault; returns the exit status that they make.
+
+    Damaged reviews concern every version, and are complained of once.
+    """
+    faults = dict.fromkeys(facts["error"] for facts in found if "error" in facts)
+    for fault in faults:
+        complain(fault)
+    return 1 if faults else 0
 
 
 def details(store: Store, dataset: Dataset) -> Facts:

@@ -73,8 +73,15 @@ def _versions(store: str) -> Iterator[Check]:
     from trajstore.cli.facts import summaries
 
     opened = open_store(store)
+    unreadable = set()
     for facts in summaries(opened, opened.datasets()):
         what = f"{facts['dataset']}@{facts['version']}"
+        if facts["status"] == "unreadable":
+            if facts["error"] not in unreadable:
+                yield "bad", "status", facts["error"]
+            unreadable.add(facts["error"])
+            yield "note", what, f"status unreadable, {facts['episodes']:,} episodes"
+            continue
         if "error" in facts:
             yield "bad", what, facts["error"]
         elif facts["status"] == "recording":

@@ -241,7 +241,15 @@ def _array(spec: FieldSpec, rows: list[Any]) -> np.ndarray:
     if spec.is_text:
         return np.array(str(rows[0]))
     plain = all(isinstance(row, (bool, int, float)) for row in rows)
-    array = np.array(rows, dtype=spec.dtype) if plain or spec.name == REWARD else np.array(rows)
+    kept = spec.dtype if plain or spec.name == REWARD else None
+    try:
+        array = np.array(rows, dtype=kept)
+    except (TypeError, ValueError, OverflowError):
+        shapes = sorted({getattr(row, "shape", ()) for row in rows})
+        raise SchemaError(
+            f"field {spec.name!r}: expected {spec.dtype} of shape {spec.shape} at every step, got "
+            f"{type(rows[-1]).__name__} of shapes {shapes}; mend the environment"
+        ) from None
     return array[0] if spec.axis is Axis.EPISODE else array
 
 

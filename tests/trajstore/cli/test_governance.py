@@ -154,6 +154,22 @@ def test_numbers_for_people_have_separators(data: Path, capsys: pytest.CaptureFi
     assert "12 checks, 1,001 episodes" in output(capsys, "validate", "data/many")
 
 
+def test_damaged_reviews_are_told_once_and_no_version_is_called_damaged(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish_both(capsys)
+    (data / "reviews.json").write_text("garbage")
+    for line in (["list"], ["du"]):
+        assert run(line) == 1
+        told = capsys.readouterr()
+        assert told.out.count("unreadable") == 2
+        assert "damaged" not in told.out
+        assert told.err.endswith("; take the last good one from git\n")
+        assert len(told.err.splitlines()) == 1
+    checked = json.loads(output(capsys, "doctor", "--json", status=1))
+    assert [it["what"] for it in checked if it["verdict"] == "bad"] == ["status"]
+
+
 def test_diff_shows_episodes_and_provenance(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     publish_both(capsys)
     found = facts(capsys, "diff", "expert@v1", "expert@v2")

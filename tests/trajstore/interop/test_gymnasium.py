@@ -146,6 +146,40 @@ def test_a_field_that_the_environment_does_not_report_is_named():
         next(record(Maze(), lambda _: 0, seeds=[1], schema=schema, options={"size": "low"}))
 
 
+class Unsteady(Maze):
+    """From its third step on it reports one thing otherwise than its spaces say."""
+
+    def __init__(self, wrong):
+        self.wrong = wrong
+
+    def _look(self):
+        observation, info = super()._look()
+        if self.wrong == "shape" and self.t > 2:
+            observation["place"] = np.zeros((3, 2), "float32")
+        return observation, info
+
+    def step(self, action):
+        observation, reward, *ends = super().step(action)
+        return observation, "x" if self.wrong == "reward" and self.t > 2 else reward, *ends
+
+
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [
+        ("shape", r"'observation/place': expected float32 of shape \(2,\) at every step, got "),
+        ("reward", "'reward': expected float64 of shape .. at every step, got str"),
+    ],
+)
+def test_an_environment_that_changes_what_it_reports_is_named_by_field(wrong, complaint):
+    schema = schema_of(Maze())
+    with pytest.raises(SchemaError, match=complaint):
+        list(
+            record(
+                Unsteady(wrong), lambda _: 0, seeds=range(9), schema=schema, options={"size": "low"}
+            )
+        )
+
+
 def test_a_registered_environment_is_recorded_without_a_schema():
     env = gym.make("CartPole-v1")
     episode = next(record(env, lambda _: 0, seeds=[3]))
