@@ -15,6 +15,7 @@ from stable_baselines3.common.utils import set_random_seed
 from pipelines.cloning import Demonstrations, clone, discounted_returns, teach_critic
 from pipelines.contract import Contract, check_contract, contract_of
 from pipelines.env.config import ENV_VERSION
+from pipelines.env.scenarios import DENSITIES
 from pipelines.env.schema import episode_schema
 from pipelines.fanout import check_engine, run_tasks
 from pipelines.params import read_section
@@ -47,22 +48,16 @@ class Task:
 
 
 def chosen_episodes(
-    scenarios: NDArray[np.str_],
-    lengths: NDArray[np.int64],
-    *,
-    allowed: NDArray[np.bool_],
-    count: int,
-    turn: int,
+    scenarios: NDArray[np.str_], *, allowed: NDArray[np.bool_], count: int, turn: int
 ) -> NDArray[np.bool_]:
     """Which episodes the clone number ``turn`` learns from.
 
-    Families take turns, each with the longest of its episodes that is left: ten families are
-    shown by any ten episodes, and a long way to the goal shows more of what may come in between.
-    Each clone takes the run after that of the clone before.
+    Families take turns, each with its densest scenarios first: ten families are shown by any ten
+    episodes, and a dense scene shows what a sparse one does and more. Each clone takes the run
+    after that of the clone before.
 
     Args:
         scenarios: ``[N]`` of every episode, ``family/density``.
-        lengths: ``[N]`` steps of every episode.
         allowed: ``[N]`` episodes to choose among.
         count: so many; 0, or more than there are, means all.
         turn: from 0.
@@ -73,20 +68,23 @@ def chosen_episodes(
     chosen = np.zeros(len(scenarios), bool)
     candidates = np.flatnonzero(allowed)
     size = min(count, len(candidates)) or len(candidates)
-    dealt = candidates[_deal(scenarios[candidates], lengths[candidates])]
+    dealt = candidates[_deal(scenarios[candidates])]
     chosen[dealt[(turn * size + np.arange(size)) % len(dealt)]] = True
     return chosen
 
 
-def _deal(scenarios: NDArray[np.str_], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """An order in which families take turns, longest episodes first within a family."""
-    kin = [name.split("/")[0] for name in scenarios.tolist()]
-    families = {family: place for place, family in enumerate(dict.fromkeys(kin))}
+def _deal(scenarios: NDArray[np.str_]) -> NDArray[np.int64]:
+    """An order in which families take turns, densest scenarios first within a family."""
+    parts = [name.partition("/") for name in scenarios.tolist()]
+    families = {family: place for place, family in enumerate(dict.fromkeys(p[0] for p in parts))}
+    ranks = {density: -place for place, density in enumerate(DENSITIES)}
+    order = np.argsort([ranks.get(density, 1) for _, _, density in parts], kind="stable")
     seen = dict.fromkeys(families, 0)
     keys = []
-    for index in np.argsort(-lengths, kind="stable").tolist():
-        keys.append((seen[kin[index]], families[kin[index]], index))
-        seen[kin[index]] += 1
+    for index in order.tolist():
+        family = parts[index][0]
+        keys.append((seen[family], families[family], index))
+        seen[family] += 1
     return np.array([index for _, _, index in sorted(keys)], np.int64)
 
 
@@ -160,7 +158,6 @@ def _clone(task: Task, record: RunRecord) -> None:
     turn = task.params.seeds.index(task.seed)
     chosen = chosen_episodes(
         dataset.episodes["scenario"],
-        dataset.lengths,
         allowed=_allowed(task, dataset),
         count=task.params.episodes,
         turn=turn,

@@ -40,17 +40,11 @@ def test_ten_episodes_show_ten_families_and_clones_share_none() -> None:
     names = [f"{family}/{d}" for family in families for d in ("low", "medium", "high")]
     scenarios = np.array(names * 4)
     allowed = np.arange(120) != 3
-    lengths = np.random.default_rng(0).permutation(120) + 1
-    rows = [
-        chosen_episodes(scenarios, lengths, allowed=allowed, count=10, turn=turn)
-        for turn in range(5)
-    ]
-    for row in rows:
-        assert {name.split("/")[0] for name in scenarios[row].tolist()} == set(families)
-    for family in families:
-        own = np.array([name.split("/")[0] == family for name in scenarios.tolist()])
-        shown = [int(lengths[row & own][0]) for row in rows]
-        assert shown == sorted(lengths[own & allowed].tolist(), reverse=True)[:5]
+    rows = [chosen_episodes(scenarios, allowed=allowed, count=10, turn=turn) for turn in range(5)]
+    for turn, row in enumerate(rows):
+        shown = [name.split("/") for name in scenarios[row].tolist()]
+        assert {family for family, _ in shown} == set(families)
+        assert {density for _, density in shown} == ({"high"} if turn < 4 else {"medium"})
     assert np.sum(rows, axis=0).max() == 1
     assert not np.any(rows, axis=0)[3]
 
@@ -58,11 +52,10 @@ def test_ten_episodes_show_ten_families_and_clones_share_none() -> None:
 def test_a_clone_may_ask_for_everything_and_for_more_than_there_is() -> None:
     scenarios = np.array(["a/low", "b/low", "b/high"])
     allowed = np.array([True, False, True])
-    lengths = np.array([3, 2, 2])
     for count in (0, 2, 9):
-        chosen = chosen_episodes(scenarios, lengths, allowed=allowed, count=count, turn=3)
+        chosen = chosen_episodes(scenarios, allowed=allowed, count=count, turn=3)
         assert chosen.tolist() == allowed.tolist()
-    assert chosen_episodes(scenarios, lengths, allowed=allowed, count=1, turn=1).sum() == 1
+    assert chosen_episodes(scenarios, allowed=allowed, count=1, turn=1).sum() == 1
 
 
 def test_demonstrations_pair_each_action_with_the_observation_before_it(made: Dataset) -> None:
