@@ -262,7 +262,7 @@ def test_a_section_of_parameters_is_read_by_name(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(
         "compare: {target_success: 0.9, target_collision: 0.05, targets: [0.8, 0.9], hold: 2,\n"
-        "  resamples: 100, seed: 1, held_out: [robot_crowding], few: few_10, expert: e,\n"
+        "  resamples: 100, seed: 1, held_out: [pedestrian_overtaking], few: few_10, expert: e,\n"
         "  dataset: d, arms: {baseline: a, finetune: b}}\n"
     )
     found = read_section(path, "compare", CompareParams)

@@ -48,7 +48,7 @@ MISTAKES = [
     ("pretrain", "pretrain.episodes", -3, "expected a number >= 0, got -3"),
     ("pretrain", "finetune.engine", "proceses", "did you mean 'processes'"),
     ("finetune --arm baseline", "finetune.budgets.few_5.steps", 0, "expected a number >= 1"),
-    ("finetune --arm baseline", "finetune.from_clone.finetune.averaging", 2, "a number <= 1.0"),
+    ("finetune --arm baseline", "finetune.from_clone.control.averaging", 2, "a number <= 1.0"),
     ("finetune --arm baseline --transfer", "transfer.undemonstrated", "crowd", "choose from"),
     ("finetune --arm baseline --transfer", "transfer.demonstrated", ["mid"], "choose from high"),
     ("validate", "validate.policy_tolerance", -0.1, "expected a number >= 0.0, got -0.1"),

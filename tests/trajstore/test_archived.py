@@ -187,9 +187,9 @@ def test_the_commands_look_into_the_archive_and_leave_all_as_it_is(
     assert tree(folder) == before
 
 
-def test_a_replay_of_an_archived_version_asks_to_restore_it(
+def test_a_replay_of_an_archived_version_asks_what_builds_its_environment(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["--store", str(folder / "store"), "verify", "archive:expert@v1", "--replay", "1"]
     assert run(command) == 2
-    assert "restore or copy it first" in capsys.readouterr().err
+    assert "say what builds it: --environment" in capsys.readouterr().err
