@@ -88,6 +88,4 @@ GOALS = (
     _extra("open at 10 million steps, ms", 20, at_least=False),
     _extra("B under a limit of 300 MB: own memory, MB", 300, at_least=False),
     _extra("A: loader's share of a cloning update", 0.15, at_least=False),
-    _extra("A: archived size / raw", 0.65, at_least=False),
-    _extra("B: archived size / raw", 0.065, at_least=False),
 )
