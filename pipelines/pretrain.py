@@ -4,6 +4,7 @@ import csv
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -53,8 +54,8 @@ def chosen_episodes(
     """Which episodes the clone number ``turn`` learns from.
 
     Families take turns, each with its densest scenarios first: ten families are shown by any ten
-    episodes, and a dense scene shows what a sparse one does and more. Each clone takes the run
-    after that of the clone before.
+    episodes, and a dense scene shows what a sparse one does and more. Clones begin at different
+    episodes of a scenario, and share some only where there are too few.
 
     Args:
         scenarios: ``[N]`` of every episode, ``family/density``.
@@ -68,24 +69,22 @@ def chosen_episodes(
     chosen = np.zeros(len(scenarios), bool)
     candidates = np.flatnonzero(allowed)
     size = min(count, len(candidates)) or len(candidates)
-    dealt = candidates[_deal(scenarios[candidates])]
-    chosen[dealt[(turn * size + np.arange(size)) % len(dealt)]] = True
+    chosen[candidates[_deal(scenarios[candidates], size=size, turn=turn)]] = True
     return chosen
 
 
-def _deal(scenarios: NDArray[np.str_]) -> NDArray[np.int64]:
-    """An order in which families take turns, densest scenarios first within a family."""
-    parts = [name.partition("/") for name in scenarios.tolist()]
-    families = {family: place for place, family in enumerate(dict.fromkeys(p[0] for p in parts))}
+def _deal(scenarios: NDArray[np.str_], *, size: int, turn: int) -> NDArray[np.int64]:
+    """Places of the first ``size`` episodes, families taking turns, densest scenarios first."""
     ranks = {density: -place for place, density in enumerate(DENSITIES)}
-    order = np.argsort([ranks.get(density, 1) for _, _, density in parts], kind="stable")
-    seen = dict.fromkeys(families, 0)
-    keys = []
-    for index in order.tolist():
-        family = parts[index][0]
-        keys.append((seen[family], families[family], index))
-        seen[family] += 1
-    return np.array([index for _, _, index in sorted(keys)], np.int64)
+    names = dict.fromkeys(scenarios.tolist())
+    hands: dict[str, list[int]] = {name.partition("/")[0]: [] for name in names}
+    each = -(-size // len(hands))
+    for name in sorted(names, key=lambda name: ranks.get(name.partition("/")[2], 1)):
+        own = np.flatnonzero(scenarios == name)
+        hands[name.partition("/")[0]] += np.roll(own, -turn * each).tolist()
+    rounds = zip_longest(*hands.values())
+    dealt = [place for one_each in rounds for place in one_each if place is not None]
+    return np.array(dealt[:size], np.int64)
 
 
 def demonstrations(dataset: Dataset, chosen: NDArray[np.bool_], *, gamma: float) -> Demonstrations:
