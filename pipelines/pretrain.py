@@ -78,11 +78,12 @@ def _deal(scenarios: NDArray[np.str_], *, size: int, turn: int) -> NDArray[np.in
     ranks = {density: -place for place, density in enumerate(DENSITIES)}
     names = dict.fromkeys(scenarios.tolist())
     hands: dict[str, list[int]] = {name.partition("/")[0]: [] for name in names}
-    each = -(-size // len(hands))
+    dealt_before, first = divmod(turn * size, len(hands))
     for name in sorted(names, key=lambda name: ranks.get(name.partition("/")[2], 1)):
         own = np.flatnonzero(scenarios == name)
-        hands[name.partition("/")[0]] += np.roll(own, -turn * each).tolist()
-    rounds = zip_longest(*hands.values())
+        hands[name.partition("/")[0]] += np.roll(own, -dealt_before).tolist()
+    order = list(hands.values())
+    rounds = zip_longest(*order[first:], *order[:first])
     dealt = [place for one_each in rounds for place in one_each if place is not None]
     return np.array(dealt[:size], np.int64)
 
