@@ -31,7 +31,7 @@ from pipelines.comparison.ratios import (
     questions,
 )
 from pipelines.comparison.scenarios import held_out, scenario_table
-from pipelines.env.scenarios import catalogue, held_out_families
+from pipelines.env.scenarios import families, held_out_families
 from pipelines.params import Count, Share, at_least, distinct, each, named, read_section, some
 from pipelines.report.expert import write_expert
 from pipelines.report.page import write_report
@@ -44,7 +44,6 @@ ARMS: dict[str, str] = {
     "finetune": "data/runs/finetune",
     "control": "data/runs/control",
 }
-FAMILIES = tuple(dict.fromkeys(scenario.archetype for scenario in catalogue().values()))
 
 GROUPS = {"baseline": "--baseline", "finetune": "--pretrained", "control": "--control"}
 """The options that name two groups, and a third, by arm."""
@@ -84,7 +83,7 @@ class CompareParams:
     hold: Count = 2
     resamples: Count = 10_000
     seed: Annotated[int, at_least(0)] = 0
-    held_out: Annotated[tuple[str, ...], distinct, each(named(FAMILIES))] = field(
+    held_out: Annotated[tuple[str, ...], distinct, each(named(families()))] = field(
         default_factory=held_out_families
     )
     few: str = "few_10"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 
 from pipelines.env.config import EnvConfig, RewardWeights
-from pipelines.env.scenarios import DENSITIES, catalogue, held_out_names, scenario_names
+from pipelines.env.scenarios import DENSITIES, catalogue, families, held_out_names, scenario_names
 from pipelines.evaluation import COLLECTION_SEEDS, TRAINING_SEEDS
 from pipelines.fanout import ENGINES
 from pipelines.params import (
@@ -27,7 +27,6 @@ from pipelines.training import Budget
 
 LISTED_SEEDS = 100_000
 """Seeds from one list of evaluation episodes to the next."""
-FAMILIES = tuple(dict.fromkeys(scenario.archetype for scenario in catalogue().values()))
 SHARE = (at_least(0.0), at_most(1.0))
 FROM_CLONE = {
     "learning_rate": above(0.0),
@@ -168,7 +167,7 @@ class TransferParams:
         demonstrated: densities that demonstrations show; the others are trained on.
     """
 
-    undemonstrated: Annotated[str, named(FAMILIES)]
+    undemonstrated: Annotated[str, named(families())]
     demonstrated: Annotated[tuple[Annotated[str, named(DENSITIES)], ...], some, distinct]
 
     def is_demonstrated(self, scenario: str) -> bool:

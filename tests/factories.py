@@ -7,6 +7,7 @@ import numpy as np
 
 from trajstore.episode import Episode
 from trajstore.manifest import Manifest
+from trajstore.recorder import Recorder
 from trajstore.schema import Axis, EpisodeSchema, FieldSpec
 from trajstore.writer import write_dataset
 
@@ -96,3 +97,9 @@ def dataset(
         schema=schema,
         provenance=provenance or {"made_by": "factories"},
     )
+
+
+def recorder(target: Path, **changes: object) -> Recorder:
+    """A recorder of `SCHEMA`, unless told otherwise."""
+    plain: dict[str, object] = {"schema": SCHEMA, "provenance": {"policy": "p"}}
+    return Recorder(target, **(plain | changes))  # type: ignore[arg-type]

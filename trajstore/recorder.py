@@ -152,14 +152,10 @@ def seal_recording(target: Path) -> Manifest:
         JournalError: if it has no episode, or a journal is damaged; it then stays as it is.
         StorageError: if the operating system refuses.
     """
-    target = Path(target)
-    recording = open_recording(target)
-    with _recorder_lock(target):
-        _check_target(recording)
-        with _sealing_lock(target):
-            frames = recording.frames()
-            check_episodes(target, len(frames))
-            return _sealed(recording, frames)
+    with _about_to_seal(Path(target)) as recording:
+        frames = recording.frames()
+        check_episodes(recording.target, len(frames))
+        return _sealed(recording, frames)
 
 
 def seal_salvaged(target: Path) -> tuple[Manifest, Salvage]:
@@ -173,14 +169,10 @@ def seal_salvaged(target: Path) -> tuple[Manifest, Salvage]:
         JournalError: if no episode is whole, or a journal's head is damaged; it stays as it is.
         StorageError: if the operating system refuses.
     """
-    target = Path(target)
-    recording = open_recording(target)
-    with _recorder_lock(target):
-        _check_target(recording)
-        with _sealing_lock(target):
-            found = salvage(recording)
-            check_episodes(target, len(found.frames))
-            return _sealed(recording, found.frames), found
+    with _about_to_seal(Path(target)) as recording:
+        found = salvage(recording)
+        check_episodes(recording.target, len(found.frames))
+        return _sealed(recording, found.frames), found
 
 
 def discard_recording(target: Path) -> None:
@@ -204,6 +196,15 @@ def _recorder_lock(target: Path) -> Iterator[None]:
     path = target.with_name(f".{target.name}.lock")
     with lock(path, purpose=f"recording {target.name}"):
         yield
+
+
+@contextmanager
+def _about_to_seal(target: Path) -> Iterator[Recording]:
+    recording = open_recording(target)
+    with _recorder_lock(target):
+        _check_target(recording)
+        with _sealing_lock(target):
+            yield recording
 
 
 @contextmanager

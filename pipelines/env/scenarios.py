@@ -142,6 +142,11 @@ def held_out_names() -> tuple[str, ...]:
     return tuple(name for name, scenario in catalogue().items() if scenario.evaluation_only)
 
 
+def families() -> tuple[str, ...]:
+    """All families, those for evaluation only included, each once."""
+    return tuple(dict.fromkeys(scenario.archetype for scenario in catalogue().values()))
+
+
 def held_out_families() -> tuple[str, ...]:
     """The families of the scenarios for evaluation only, each once."""
     return tuple(dict.fromkeys(catalogue()[name].archetype for name in held_out_names()))

@@ -1,6 +1,7 @@
 """The same seed gives the same bytes, however often the training was interrupted."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 
 from pipelines import training as module
 from pipelines.checkpoint import checkpoints
+from pipelines.env.vector import SocialNavVecEnv
 from pipelines.policy import build_policy, load_policy
 from pipelines.training import Training, run_training
 from tests.pipelines import tiny
@@ -123,6 +125,17 @@ def test_the_first_evaluation_is_that_of_the_start(tmp_path: Path) -> None:
     start = build_policy(tiny.ARCHITECTURE)
     start.load_state_dict(training.start.policy.state_dict())
     assert np.array_equal(looked[0], training.start.actor.layers[-1][0])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_the_environment_is_told_how_often_failures_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
+    told: list[float] = []
+    monkeypatch.setattr(SocialNavVecEnv, "replay", lambda _, share: told.append(share))
+    training = tiny.training()
+    run_training(replace(training, params=replace(training.params, replay_share=share)), tmp_path)
+    assert set(told) == ({share} if share else set())
 
 
 def test_random_numbers_are_drawn_from_seed_and_step_alone() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import factories
+from tests.factories import recorder
 from trajstore.errors import (
     JournalError,
     LockedError,
@@ -16,18 +17,13 @@ from trajstore.errors import (
     SealedError,
 )
 from trajstore.manifest import Manifest
-from trajstore.recorder import Recorder, discard_recording, seal_recording
+from trajstore.recorder import discard_recording, seal_recording
 from trajstore.recording import open_recording, recordings
 from trajstore.segment import Segment
 from trajstore.writer import write_dataset
 
 SCHEMA = factories.SCHEMA
 EPISODES = factories.episodes(6)
-
-
-def recorder(target: Path, **changes: object) -> Recorder:
-    plain: dict[str, object] = {"schema": SCHEMA, "provenance": {"policy": "p"}}
-    return Recorder(target, **(plain | changes))  # type: ignore[arg-type]
 
 
 def abandon(target: Path, count: int = 2) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests import factories
+from tests.factories import recorder
 from trajstore import disk
 from trajstore.dataset import Dataset
 from trajstore.episode import Episode
@@ -27,11 +28,6 @@ from trajstore.writer import write_dataset
 
 SCHEMA = factories.SCHEMA
 EPISODES = factories.episodes(6)
-
-
-def recorder(target: Path, **changes: object) -> Recorder:
-    plain: dict[str, object] = {"schema": SCHEMA, "provenance": {"policy": "p"}}
-    return Recorder(target, **(plain | changes))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
