@@ -67,22 +67,18 @@ class Actor:
     """The mean action of a tanh network, clipped to the action's range.
 
     Attributes:
-        mean: ``[D]`` subtracted from each observation.
-        scale: ``[D]`` that the difference is multiplied by.
         layers: weights ``[inputs, outputs]`` and biases ``[outputs]``, the last one linear.
         low: ``[A]`` smallest action.
         high: ``[A]`` largest action.
     """
 
-    mean: Floats
-    scale: Floats
     layers: Sequence[tuple[Floats, Floats]]
     low: Floats
     high: Floats
 
     def __call__(self, observation: Floats) -> Floats:
         """Actions ``[B, A]`` for observations ``[B, D]``, the same bits for any ``B``."""
-        rows = (np.asarray(observation, np.float32) - self.mean) * self.scale
+        rows = np.asarray(observation, np.float32)
         for index, (weight, bias) in enumerate(self.layers):
             rows = _layer(rows, weight, bias, index < len(self.layers) - 1)
         actions: Floats = np.clip(rows, self.low, self.high)

@@ -1,9 +1,8 @@
 """A policy as a Stable-Baselines3 zip for others; read back by digest, tensors alone.
 
-The zip holds a plain ``MlpPolicy``: the standardisation of observations is folded into the first
-layers, so that whoever loads it needs nothing of this package. Such a file can run code when it
-is loaded, so this module reads no more of one than its tensors, and only if its SHA-256 is the
-one that was noted beside it.
+The zip holds a plain ``MlpPolicy``: whoever loads it needs nothing of this package. Such a file
+can run code when it is loaded, so this module reads no more of one than its tensors, and only if
+its SHA-256 is the one that was noted beside it.
 """
 
 import hashlib
@@ -26,7 +25,6 @@ from trajstore.files import make_directories, read_file, read_json, replace_file
 
 TENSORS = "policy.pth"
 MAX_TENSOR_BYTES = 64 * 2**20
-FIRST_LAYERS = ("mlp_extractor.policy_net.0", "mlp_extractor.value_net.0")
 
 
 def note_path(target: Path) -> Path:
@@ -83,8 +81,7 @@ def import_policy(source: Path) -> ActorCriticPolicy:
         architecture = Architecture(note["observations"], note["actions"], tuple(note["hidden"]))
         tensors = _read_tensors(data)
         policy = build_policy(architecture)
-        standard = {k: v for k, v in policy.state_dict().items() if "features_extractor" in k}
-        policy.load_state_dict(standard | tensors, strict=True)
+        policy.load_state_dict(tensors, strict=True)
     except (KeyError, TypeError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
         raise CorruptionError(f"{source}: expected an exported policy, got {error!r}") from error
     policy.set_training_mode(False)
@@ -122,21 +119,8 @@ def _plain_ppo(saved: SavedPolicy) -> PPO:
     model.observation_space, model.action_space = architecture.spaces()
     model.n_envs = 1
     model._setup_model()
-    model.policy.load_state_dict(_folded(saved.policy), strict=True)
+    model.policy.load_state_dict(saved.policy.state_dict(), strict=True)
     return model
-
-
-def _folded(policy: ActorCriticPolicy) -> dict[str, torch.Tensor]:
-    """The policy's tensors without the standardisation, which the first layers do instead."""
-    state = {name: value.clone() for name, value in policy.state_dict().items()}
-    mean = state["features_extractor.mean"].double()
-    scale = state["features_extractor.scale"].double()
-    plain = {name: value for name, value in state.items() if "features_extractor" not in name}
-    for layer in FIRST_LAYERS:
-        weight = plain[f"{layer}.weight"].double() * scale
-        plain[f"{layer}.bias"] = (plain[f"{layer}.bias"].double() - weight @ mean).float()
-        plain[f"{layer}.weight"] = weight.float()
-    return plain
 
 
 @in_one_line

@@ -11,9 +11,7 @@ import gymnasium as gym
 import numpy as np
 import safetensors.torch
 import torch
-from numpy.typing import NDArray
 from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
 from pipelines.actor import Actor
 from pipelines.contract import Contract
@@ -22,30 +20,13 @@ from trajstore.files import read_json, whole_directory
 
 TENSORS = "model.safetensors"
 RECORD = "policy.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MAX_UNITS = 4096
-
-
-class Standardise(BaseFeaturesExtractor):
-    """``(observation - mean) * scale``, with constants that belong to the policy."""
-
-    mean: torch.Tensor
-    scale: torch.Tensor
-
-    def __init__(self, observation_space: gym.spaces.Box) -> None:
-        super().__init__(observation_space, int(np.prod(observation_space.shape)))
-        size = self.features_dim
-        self.register_buffer("mean", torch.zeros(size))
-        self.register_buffer("scale", torch.ones(size))
-
-    def forward(self, observations: torch.Tensor) -> torch.Tensor:
-        """Features ``[B, D]`` of observations ``[B, D]``."""
-        return (observations.flatten(1) - self.mean) * self.scale
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """Two tanh networks, one for the action and one for the value.
+    """Two tanh networks, one for the action and one for the value, on observations as they are.
 
     Attributes:
         observations: size ``D`` of an observation.
@@ -69,7 +50,6 @@ class Architecture:
         return {
             "net_arch": {"pi": list(self.hidden), "vf": list(self.hidden)},
             "activation_fn": torch.nn.Tanh,
-            "features_extractor_class": Standardise,
             "log_std_init": log_std,
         }
 
@@ -85,20 +65,6 @@ def build_policy(architecture: Architecture, *, log_std: float = 0.0) -> ActorCr
     )
 
 
-def _standardise(policy: ActorCriticPolicy) -> Standardise:
-    return cast(Standardise, policy.features_extractor)
-
-
-def set_standardisation(
-    policy: ActorCriticPolicy, *, mean: NDArray[np.float32], std: NDArray[np.float32]
-) -> None:
-    """Standardise observations by ``mean`` and ``std``, both ``[D]``; still features stay as is."""
-    extractor = _standardise(policy)
-    still = std < 1e-3
-    extractor.mean.copy_(torch.as_tensor(np.where(still, 0.0, mean), dtype=torch.float32))
-    extractor.scale.copy_(torch.as_tensor(np.where(still, 1.0, 1.0 / np.maximum(std, 1e-3))))
-
-
 def actor_of(policy: ActorCriticPolicy) -> Actor:
     """The deterministic part of a policy, as plain arrays."""
     linear = [m for m in policy.mlp_extractor.policy_net if isinstance(m, torch.nn.Linear)]
@@ -109,11 +75,8 @@ def actor_of(policy: ActorCriticPolicy) -> Actor:
         )
         for module in [*linear, cast(torch.nn.Linear, policy.action_net)]
     )
-    extractor = _standardise(policy)
     size = layers[-1][1].shape[0]
     return Actor(
-        extractor.mean.numpy().copy(),
-        extractor.scale.numpy().copy(),
         layers,
         np.full(size, -1.0, np.float32),
         np.full(size, 1.0, np.float32),

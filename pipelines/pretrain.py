@@ -20,7 +20,7 @@ from pipelines.env.scenarios import DENSITIES
 from pipelines.env.schema import episode_schema
 from pipelines.fanout import check_engine, run_tasks
 from pipelines.params import read_section
-from pipelines.policy import Architecture, build_policy, save_policy, set_standardisation
+from pipelines.policy import Architecture, build_policy, save_policy
 from pipelines.runlog import RunRecord, RunStatus, write_run
 from pipelines.settings import EnvParams, FinetuneParams, PretrainParams, TransferParams
 from pipelines.stage import in_one_line, parser_of
@@ -169,7 +169,6 @@ def _clone(task: Task, record: RunRecord) -> None:
         demos.observation.shape[1], demos.action.shape[1], task.online.ppo.hidden
     )
     policy = build_policy(architecture, log_std=task.online.ppo.log_std)
-    set_standardisation(policy, mean=demos.observation.mean(0), std=demos.observation.std(0))
     batch = min(task.params.batch, len(demos.action))
     draw = passes(dataset, chosen, batch=batch, shuffled=task.shuffled, rng=rng)
     each = len(demos.action) // batch

@@ -7,16 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.actor import _tanh
-from pipelines.policy import Architecture, actor_of, build_policy, set_standardisation
+from pipelines.policy import Architecture, actor_of, build_policy
 
 torch.manual_seed(3)
 POLICY = build_policy(Architecture(7, 2, (16, 16)))
 RNG = np.random.default_rng(0)
-set_standardisation(
-    POLICY,
-    mean=RNG.normal(size=7).astype("float32"),
-    std=np.array([1, 2, 0.5, 1e-6, 1, 3, 0.1], "float32"),
-)
 with torch.no_grad():
     POLICY.action_net.weight.mul_(300.0)
 ACTOR = actor_of(POLICY)
@@ -55,11 +50,6 @@ def test_actions_are_clipped_to_their_range() -> None:
     assert ACTIONS.min() == -1.0
     assert ACTIONS.max() == 1.0
     assert (np.abs(ACTIONS) < 1).any()
-
-
-def test_a_still_feature_is_left_as_it_is() -> None:
-    assert ACTOR.mean[3] == 0.0
-    assert ACTOR.scale[3] == 1.0
 
 
 def test_it_does_not_follow_the_learner() -> None:

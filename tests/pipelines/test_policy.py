@@ -133,7 +133,7 @@ def test_a_flipped_byte_of_the_record_is_refused_or_changes_nothing_used(
 @pytest.mark.parametrize(
     ("change", "error"),
     [
-        ({"format_version": 2}, FormatError),
+        ({"format_version": 1}, FormatError),
         ({"tensors_sha256": None}, CorruptionError),
         ({"contract_digest": "0" * 64}, CorruptionError),
         ({"architecture": {}}, CorruptionError),
