@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from pipelines import pretrain
 from pipelines.contract import ContractError
@@ -135,6 +136,15 @@ def test_a_clone_leaves_a_run_and_the_same_seed_the_same_one(
     assert record.status is RunStatus.COMPLETED
     assert record.inputs == {"dataset": Dataset.open(recorded).manifest.content_digest}
     assert load_policy(tmp_path / "one/policy").record["seed"] == 1
+
+
+def test_a_clone_sees_what_its_demonstrations_seldom_showed_as_it_is(
+    recorded: Path, tmp_path: Path
+) -> None:
+    train_clone(replace(TASK, dataset=recorded, folder=tmp_path / "run"))
+    policy = load_policy(tmp_path / "run/policy").policy
+    observation = torch.eye(tiny.SIZE)
+    assert torch.equal(policy.extract_features(observation), observation)
 
 
 def test_a_dataset_of_another_world_is_refused_and_the_run_says_so(tmp_path: Path) -> None:
