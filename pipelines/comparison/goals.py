@@ -158,7 +158,7 @@ def headline(report: Report) -> list[str]:
     if ratio["estimate"] is None:
         return [f"The ratio at {words} could not be computed: {ratio['reason']}."]
     pairs = f"{seeds} matched {'seed' if seeds == 1 else 'seeds'}"
-    steps = {arm: _mean_steps(ratio, arm) for arm in ("pretrained", "baseline")}
+    steps = {arm: mean_steps(ratio, arm) for arm in ("pretrained", "baseline")}
     if ratio["at_start"] == seeds:
         first = f"Pre-trained PPO meets {words} before its first online step."
         second = f"PPO from scratch needs {steps['baseline']} steps, on average over {pairs}."
@@ -252,7 +252,8 @@ def _interval(ratio: Report) -> str:
     return f" (95 % interval of the ratio: {low} to {high} %)"
 
 
-def _mean_steps(ratio: Report, arm: str) -> str:
+def mean_steps(ratio: Report, arm: str) -> str:
+    """Online steps to the target as a reader sees them, the mean over seeds."""
     rows = [row[arm] for row in ratio["per_seed"]]
     if not rows:
         return "an unknown number of"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pipelines.comparison.goals import STATUS_WORDS, points, ratio_text
+from pipelines.comparison.goals import STATUS_WORDS, mean_steps, points, ratio_text
 from pipelines.comparison.performance import RATES
 from pipelines.report.figures import arm_words, in_order
 from pipelines.report.tables import ACCOUNT_WORDS, RATIO_WORDS, difference_words, points_text
@@ -14,6 +14,13 @@ FLAG_RULE = (
     "`regression`: success fell against training from scratch by 5 points or more and beyond "
     "chance, with seeds and episodes drawn anew and all scenarios corrected for together (Holm, "
     "5 %). `watch`: it fell by as much, and chance could explain it."
+)
+
+
+STEPS_RULE = (
+    "Steps are means over the seeds. `at once`: seeds that met the target before their first "
+    "online step. `never arrived`: seeds of which one arm or the other did not meet it within its "
+    "budget."
 )
 
 
@@ -44,18 +51,19 @@ def summary(report: Report) -> str:
         ),
         "## Ratio of online steps to the target",
         _table(
-            ("target", "ratio", "seeds", "never arrived"),
+            ("target", "ratio", "pre-trained", "from scratch", "seeds", "at once", "never arrived"),
             ((words, *_ratio(report["ratio"][name])) for name, words in RATIO_WORDS.items()),
         ),
+        STEPS_RULE,
         "## Final performance",
         difference_words(report),
         _table(("arm", "success", "collisions"), final),
         *_held_out(report["held_out"]),
         "## Cost accounts",
         _table(
-            ("account", "ratio", "seeds", "never arrived"),
+            ("account", "ratio", "pre-trained", "from scratch"),
             (
-                (words, *_ratio(report["costs"]["accounts"][name]))
+                (words, *_ratio(report["costs"]["accounts"][name])[:3])
                 for name, words in ACCOUNT_WORDS.items()
             ),
         ),
@@ -136,10 +144,11 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
-def _ratio(ratio: Report) -> tuple[str, str, str]:
+def _ratio(ratio: Report) -> tuple[str, ...]:
     if ratio["estimate"] is None:
-        return ratio["reason"], "-", "-"
-    return ratio_text(ratio), str(ratio["seeds"]), str(ratio["censored"])
+        return ratio["reason"], *["-"] * 5
+    steps = (mean_steps(ratio, arm) for arm in ("pretrained", "baseline"))
+    return ratio_text(ratio), *steps, *(str(ratio[k]) for k in ("seeds", "at_start", "censored"))
 
 
 def _verdict(row: Report) -> str:

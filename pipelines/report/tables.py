@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from pipelines.comparison.goals import STATUS_WORDS, points, ratio_text
+from pipelines.comparison.goals import STATUS_WORDS, mean_steps, points, ratio_text
 from pipelines.comparison.performance import RATES
 from pipelines.metrics import METRICS
 from pipelines.report.charts import share_text
@@ -73,7 +73,8 @@ def ratios(report: Report) -> str:
     rows = []
     for name, ratio in ((key, report["ratio"][key]) for key in RATIO_WORDS):
         if ratio["estimate"] is None:
-            rows.append((RATIO_WORDS[name], f"<small>{escape(ratio['reason'])}</small>", "", ""))
+            reason = f"<small>{escape(ratio['reason'])}</small>"
+            rows.append((RATIO_WORDS[name], reason, *[""] * 5))
             continue
         target = ratio["target"]
         at = f"success {share_text(round(target['success'], 4))}"
@@ -83,11 +84,15 @@ def ratios(report: Report) -> str:
             (
                 f"{RATIO_WORDS[name]}<br><small>{at}</small>",
                 with_ends(ratio),
+                mean_steps(ratio, "pretrained"),
+                mean_steps(ratio, "baseline"),
                 str(ratio["seeds"]),
+                str(ratio["at_start"]),
                 str(ratio["censored"]),
             )
         )
-    return table(["Target", "Ratio", "#Seeds", "#Never arrived"], rows)
+    head = ["Target", "Ratio", "#Pre-trained", "#From scratch", "#Seeds", "#At once"]
+    return table([*head, "#Never arrived"], rows)
 
 
 def with_ends(ratio: Report) -> str:

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from copy import deepcopy
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -187,6 +188,18 @@ def test_the_page_fits_a_phone_and_a_desk_and_asks_for_nothing(
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
         browser.close()
     assert said == [path.as_uri()]
+
+
+def test_a_ratio_stands_beside_the_steps_it_is_made_of(report: dict) -> None:
+    late = deepcopy(report)
+    gate = late["ratio"]["gate"]
+    row = gate["per_seed"][0] | {"pretrained": {"steps": 0, "censored": False}}
+    row |= {"baseline": {"steps": 12_345, "censored": True}}
+    late["ratio"]["gate"] = gate | {"per_seed": [row], "seeds": 1, "at_start": 1, "censored": 1}
+    found = [line for line in summary(late).splitlines() if line.startswith("| gate: success")]
+    assert found[0].endswith("| 0 | more than 12,345 | 1 | 1 | 1 |")
+    cells = ("0", "more than 12,345", "1", "1", "1")
+    assert "".join(f"<td class=n>{cell}</td>" for cell in cells) in page(late)
 
 
 def test_metrics_are_flat_numbers(report: dict) -> None:
