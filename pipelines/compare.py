@@ -56,7 +56,7 @@ class CompareParams:
     Attributes:
         target_success: success of the gate.
         target_collision: collisions of the gate.
-        targets: successes at which the curve of the ratio is drawn, beside the expert's own.
+        targets: successes at which the curve of the ratio is drawn, beside that of parity.
         hold: evaluations in a row for which a target must hold.
         resamples: bootstrap draws of every interval.
         seed: of the draws.
@@ -214,7 +214,7 @@ def run(
 
 
 def _targets(params: CompareParams, expert: Expert | None) -> list[Target]:
-    successes = sorted({*params.targets, *((expert.success,) if expert else ())})
+    successes = sorted({*params.targets, *((expert.parity.success,) if expert else ())})
     return [
         Target(success, limit) for limit in (1.0, params.target_collision) for success in successes
     ]

@@ -24,6 +24,7 @@ from pipelines.runlog import (
     write_run,
 )
 from tests.pipelines import runs
+from trajstore.files import read_json, write_json
 
 SMALL = ("blind_corner/low", "crowd_navigation/high")
 GRID = list(range(0, 80_001, 8_000))
@@ -242,6 +243,20 @@ def add_held_out(folder: Path, *, success: bool) -> None:
 
 def test_without_held_out_episodes_the_report_says_so(report: dict) -> None:
     assert report["held_out"]["reason"] == "no final episode is of a held-out family"
+
+
+def test_parity_is_asked_for_on_the_episodes_of_the_evaluations(
+    params: CompareParams, root: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(root / "expert", tmp_path / "expert")
+    manifest = read_json(tmp_path / "expert/manifest.json")
+    tracked = {"success": 0.93, "collision": 0.04}
+    write_json(tmp_path / "expert/manifest.json", manifest | {"tracking": tracked})
+    chosen = replace(params, expert=str(tmp_path / "expert"))
+    found = compare(chosen, load(chosen))
+    assert found["ratio"]["parity"]["target"] == tracked
+    asked = {row["target"]["success"] for row in found["over_targets"]}
+    assert asked == {0.8, 0.9, 0.93}
 
 
 def test_each_estimate_has_a_generator_of_its_own() -> None:
