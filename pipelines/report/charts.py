@@ -148,12 +148,15 @@ def clipped(x: Scale, y: Scale, parts: Sequence[str], *, name: str) -> str:
     )
 
 
-def level(x: Scale, y: Scale, value: float, words: str, *, above: bool = True) -> str:
-    """A dashed line across the plot with its name at the right end."""
+def level(
+    x: Scale, y: Scale, value: float, words: str, *, above: bool = True, anchor: str = "end"
+) -> str:
+    """A dashed line across the plot with its name at the right end, or the left (``start``)."""
     at = y(value)
+    end = x.last if anchor == "end" else x.first + 4
     return (
         f'<line class="target" x1="{x.first}" x2="{x.last}" y1="{at:.1f}" y2="{at:.1f}"/>'
-        + text(x.last, at - 5 if above else at + 14, words, anchor="end", style="note")
+        + text(end, at - 5 if above else at + 14, words, anchor=anchor, style="note")
     )
 
 

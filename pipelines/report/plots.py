@@ -8,10 +8,18 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from pipelines.arrival import Bound
 from pipelines.report.figures import MAIN, arm_words
 
 Report = Mapping[str, Any]
 
+MARKS: dict[Bound, tuple[str, str | None]] = {
+    Bound.EXACT: ("o", None),
+    Bound.AT_MOST: ("v", "white"),
+    Bound.AT_LEAST: ("^", "white"),
+    Bound.UNRESOLVED: ("o", "white"),
+}
+"""Shape of a point, and its inside where that is not its own colour."""
 COLOURS = {"baseline": "#6b7480", "finetune": "#0a7a72", "control": "#c2641a"}
 
 
@@ -62,13 +70,22 @@ def _ratios(report: Report) -> Figure:
         axes.plot(
             [row["target"]["success"] for row in rows],
             [row["estimate"] for row in rows],
-            marker="o",
             color=COLOURS[name],
             ls="-" if limited else ":",
             label=words,
         )
+        for row in rows:
+            marker, face = MARKS[Bound(row["bound"])]
+            axes.plot(
+                row["target"]["success"],
+                row["estimate"],
+                marker=marker,
+                color=COLOURS[name],
+                markerfacecolor=face or COLOURS[name],
+            )
     axes.axhline(1.0, color="black", lw=1, ls="--")
-    axes.set(xlabel="target success", ylabel="ratio of online steps", ylim=(0, None))
+    axes.set(xlabel="target success", ylabel="ratio of online steps", ylim=(-0.03, None))
+    axes.set_title("arrowheads: true ratio lies that way; open disc: unknown", fontsize=9)
     axes.legend(frameon=False)
     plain(axes)
     return figure
