@@ -223,18 +223,8 @@ def costs(report: Report) -> str:
                 (ACCOUNT_WORDS[name], "", "", f"<small>{escape(account['reason'])}</small>")
             )
             continue
-        means = [
-            sum(row[arm]["steps"] for row in account["per_seed"]) / account["seeds"]
-            for arm in ("pretrained", "baseline")
-        ]
-        rows.append(
-            (
-                ACCOUNT_WORDS[name],
-                f"{means[0]:,.0f}",
-                f"{means[1]:,.0f}",
-                with_ends(account),
-            )
-        )
+        steps = (mean_steps(account, arm) for arm in ("pretrained", "baseline"))
+        rows.append((ACCOUNT_WORDS[name], *steps, with_ends(account)))
     return table(["Account", "#Pre-trained", "#From scratch", "#Ratio"], rows)
 
 
