@@ -216,7 +216,7 @@ def gain(part: Report) -> str:
 
 def costs(report: Report) -> str:
     """The three accounts."""
-    rows = []
+    rows: list[Sequence[str]] = []
     for name, account in ((k, report["costs"]["accounts"][k]) for k in ACCOUNT_WORDS):
         if account["estimate"] is None:
             rows.append(
