@@ -233,8 +233,12 @@ def arguments_of(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = parser_of(
         "compare", __doc__, example="--baseline data/runs/A --pretrained data/runs/B --out out"
     )
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
-    parser.add_argument("--out", type=Path, default=Path("data/reports"))
+    parser.add_argument(
+        "--params", type=Path, default=Path("params.yaml"), help="file of parameters"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("data/reports"), help="folder of the reports"
+    )
     parser.add_argument("--baseline", help="folder of runs; compares two groups, no params.yaml")
     parser.add_argument("--pretrained", help="folder of runs that go with --baseline")
     parser.add_argument("--control", help="folder of a third group")

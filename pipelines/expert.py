@@ -125,13 +125,14 @@ def run(
     The manifest of an approved expert that this one takes the place of stays in its ``history``.
 
     Raises:
-        ParamsError: there is no seed.
+        ParamsError: there is no seed, or the gate asks for more than will be judged.
     """
     tasks = [Task(params, env, evaluation, seed, out / f"seed_{seed}") for seed in params.seeds]
     totals = {f"expert/seed_{seed}": params.budget.steps for seed in params.seeds}
     if not tasks:
         raise ParamsError("params: expert.seeds: expected at least one seed, got none; add one")
     check_engine(params.engine)
+    _check_gate(params, evaluation, env)
     drop_other_seeds(out, params.seeds)
     with watch(totals):
         rows = run_tasks(train_seed, tasks, engine=params.engine)
@@ -164,12 +165,30 @@ def run(
     return manifest
 
 
+def _check_gate(params: ExpertParams, evaluation: EvaluationParams, env: EnvParams) -> None:
+    """Refuse a gate that no training could pass, before any is paid for."""
+    judged = evaluation.judge_each * len(env.scenarios or scenario_names())
+    for key, asked, there in (
+        ("seeds", params.gate.seeds, len(params.seeds)),
+        ("episodes", params.gate.episodes, judged),
+    ):
+        if asked > there:
+            raise ParamsError(
+                f"params: expert.gate.{key}: expected at most {there}, as many as there will be, "
+                f"got {asked}; train or judge more, or ask for less"
+            )
+
+
 @in_one_line
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage; exit status 1 when no expert is promoted."""
     parser = parser_of("expert", __doc__, example="--out data/models/expert")
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
-    parser.add_argument("--out", type=Path, default=Path("data/models/expert"))
+    parser.add_argument(
+        "--params", type=Path, default=Path("params.yaml"), help="file of parameters"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("data/models/expert"), help="folder of the expert"
+    )
     arguments = parser.parse_args(argv)
     params = read_section(arguments.params, "expert", ExpertParams)
     env = read_section(arguments.params, "env", EnvParams)

@@ -20,7 +20,14 @@ from pipelines.params import ParamsError, read_section
 from pipelines.policy import Architecture, SavedPolicy, load_policy, save_policy
 from pipelines.progress import note, watch
 from pipelines.promotion import has_arrived
-from pipelines.runlog import RunRecord, RunStatus, episode_row, write_episodes, write_run
+from pipelines.runlog import (
+    RunRecord,
+    RunStatus,
+    episode_row,
+    read_evaluations,
+    write_episodes,
+    write_run,
+)
 from pipelines.settings import EnvParams, EvaluationParams, FinetuneParams, TransferParams
 from pipelines.snqi import load_baseline
 from pipelines.stage import in_one_line, parser_of
@@ -51,6 +58,8 @@ def train_seed(task: Task) -> str:
         "evaluation": asdict(task.evaluation),
     }
     if is_finished(task.folder, inputs=inputs, parameters=parameters):
+        last = read_evaluations(task.folder)[-1]
+        note(f"{task.arm}/seed_{task.seed}", training.budget.steps, last)
         return f"{task.arm} seed {task.seed}: finished before"
     start_afresh(task.folder, inputs=inputs, parameters=parameters)
     record = RunRecord(task.arm, task.seed, RunStatus.COMPLETED, 0, inputs, parameters)
@@ -78,6 +87,15 @@ def _train_and_judge(task: Task, training: Training) -> int:
     baseline = load_baseline()
     write_episodes(task.folder, [episode_row(episode, baseline) for episode in episodes])
     return model.num_timesteps
+
+
+def _check_size(start: SavedPolicy, params: FinetuneParams, *, where: Path) -> None:
+    got, expected = list(start.architecture.hidden), list(params.ppo.hidden)
+    if got != expected:
+        raise ParamsError(
+            f"finetune.ppo.hidden: expected {got}, the hidden layers of the clone {where}, "
+            f"got {expected}; clone again, or change the section"
+        )
 
 
 def _inputs(task: Task, start: SavedPolicy | None) -> dict[str, str]:
@@ -143,7 +161,8 @@ def run(
     """Train every seed of an arm; ``start`` holds a clone for each of them.
 
     Raises:
-        ParamsError: the section lists no budget for the arm, or no settings for this start.
+        ParamsError: the section lists no budget for the arm, no settings for this start, or
+            layers that a clone does not have.
         NotFoundError: there is no clone for a seed.
     """
     tasks = [
@@ -171,7 +190,7 @@ def run(
     check_engine(params.engine)
     for task in tasks:
         if task.start:
-            load_policy(task.start)
+            _check_size(load_policy(task.start), params, where=task.start)
     drop_other_seeds(out, params.seeds)
     with watch({f"{arm}/seed_{seed}": budget.steps for seed in params.seeds}):
         return run_tasks(train_seed, tasks, engine=params.engine)
@@ -185,11 +204,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         __doc__,
         example="--arm finetune --start data/runs/clone --out data/runs/finetune",
     )
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    parser.add_argument(
+        "--params", type=Path, default=Path("params.yaml"), help="file of parameters"
+    )
     parser.add_argument("--arm", required=True, help="name of the arm, such as baseline")
     parser.add_argument("--start", type=Path, help="folder of clones; none trains from scratch")
     parser.add_argument("--transfer", action="store_true", help="train on what is not shown")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
     arguments = parser.parse_args(argv)
     params = read_section(arguments.params, "finetune", FinetuneParams)
     if arguments.start is None and arguments.arm in params.from_clone:

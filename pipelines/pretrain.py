@@ -4,7 +4,6 @@ import csv
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,8 @@ from stable_baselines3.common.utils import set_random_seed
 
 from pipelines.cloning import Demonstrations, clone, discounted_returns, teach_critic
 from pipelines.contract import Contract, check_contract, contract_of
+from pipelines.dealing import chosen_episodes
 from pipelines.env.config import ENV_VERSION
-from pipelines.env.scenarios import DENSITIES
 from pipelines.env.schema import episode_schema
 from pipelines.fanout import check_engine, run_tasks
 from pipelines.params import read_section
@@ -27,7 +26,8 @@ from pipelines.stage import in_one_line, parser_of
 from pipelines.unfinished import unfinished
 from trajstore.dataset import Dataset
 from trajstore.errors import StatusError
-from trajstore.files import remove_tree
+from trajstore.files import read_json, remove_tree
+from trajstore.manifest import Status
 
 Floats = NDArray[np.float32]
 Draw = Callable[[], Iterator[tuple[Floats, Floats]]]
@@ -46,46 +46,6 @@ class Task:
     shuffled: bool
     shown: TransferParams | None
     folder: Path
-
-
-def chosen_episodes(
-    scenarios: NDArray[np.str_], *, allowed: NDArray[np.bool_], count: int, turn: int
-) -> NDArray[np.bool_]:
-    """Which episodes the clone number ``turn`` learns from.
-
-    Families take turns, each with its densest scenarios first: ten families are shown by any ten
-    episodes, and a dense scene shows what a sparse one does and more. Clones begin at different
-    episodes of a scenario, and share some only where there are too few.
-
-    Args:
-        scenarios: ``[N]`` of every episode, ``family/density``.
-        allowed: ``[N]`` episodes to choose among.
-        count: so many; 0, or more than there are, means all.
-        turn: from 0.
-
-    Returns:
-        ``[N]``, true where chosen.
-    """
-    chosen = np.zeros(len(scenarios), bool)
-    candidates = np.flatnonzero(allowed)
-    size = min(count, len(candidates)) or len(candidates)
-    chosen[candidates[_deal(scenarios[candidates], size=size, turn=turn)]] = True
-    return chosen
-
-
-def _deal(scenarios: NDArray[np.str_], *, size: int, turn: int) -> NDArray[np.int64]:
-    """Places of the first ``size`` episodes, families taking turns, densest scenarios first."""
-    ranks = {density: -place for place, density in enumerate(DENSITIES)}
-    names = dict.fromkeys(scenarios.tolist())
-    hands: dict[str, list[int]] = {name.partition("/")[0]: [] for name in names}
-    dealt_before, first = divmod(turn * size, len(hands))
-    for name in sorted(names, key=lambda name: ranks.get(name.partition("/")[2], 1)):
-        own = np.flatnonzero(scenarios == name)
-        hands[name.partition("/")[0]] += np.roll(own, -dealt_before).tolist()
-    order = list(hands.values())
-    rounds = zip_longest(*order[first:], *order[:first])
-    dealt = [place for one_each in rounds for place in one_each if place is not None]
-    return np.array(dealt[:size], np.int64)
 
 
 def demonstrations(dataset: Dataset, chosen: NDArray[np.bool_], *, gamma: float) -> Demonstrations:
@@ -231,6 +191,23 @@ def _write_curve(path: Path, curve: Sequence[dict[str, float]]) -> None:
         writer.writerows(curve)
 
 
+def check_verdict(report: Path, dataset: Dataset, *, where: Path) -> None:
+    """Refuse a dataset unless the report says that this very one is validated.
+
+    Raises:
+        NotFoundError: there is no report.
+        StatusError: it says otherwise, or speaks of another dataset.
+    """
+    found = read_json(report)
+    told = (found.get("digest"), found.get("status")) if isinstance(found, dict) else (None, None)
+    expected = (dataset.manifest.content_digest, Status.VALIDATED.value)
+    if told != expected:
+        raise StatusError(
+            f"dataset {where}: expected {report} to call digest {expected[0]} {expected[1]}, "
+            f"got digest {told[0]}, status {told[1]}; run the stage validate"
+        )
+
+
 def _say_what_is_shown(task: Task) -> None:
     there, asked = int(_allowed(task, _open(task)[0]).sum()), task.params.episodes
     if asked > there:
@@ -241,9 +218,24 @@ def _say_what_is_shown(task: Task) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage."""
     parser = parser_of("pretrain", __doc__, example="--episodes 10 --out data/runs/clone_10")
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
-    parser.add_argument("--dataset", type=Path, default=Path("data/current/expert"))
-    parser.add_argument("--out", type=Path, default=Path("data/runs/clone"))
+    parser.add_argument(
+        "--params", type=Path, default=Path("params.yaml"), help="file of parameters"
+    )
+    parser.add_argument(
+        "--dataset",
+        type=Path,
+        default=Path("data/current/expert"),
+        help="folder of a sealed version",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("data/runs/clone"), help="folder of the clones"
+    )
+    parser.add_argument(
+        "--validation",
+        type=Path,
+        default=Path("data/reports/validation.json"),
+        help="report of the validation",
+    )
     parser.add_argument("--shuffle-actions", action="store_true", help="the negative control")
     parser.add_argument("--transfer", action="store_true", help="only what may be demonstrated")
     parser.add_argument("--episodes", type=int, help="instead of the section's number; 0 means all")
@@ -272,6 +264,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for seed in params.seeds
     ]
     check_engine(online.engine)
+    check_verdict(arguments.validation, Dataset.open(arguments.dataset), where=arguments.dataset)
     _say_what_is_shown(tasks[0])
     run_tasks(train_clone, tasks, engine=online.engine)
     logger.info("{} clones in {}", len(tasks), arguments.out)

@@ -81,11 +81,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = parser_of(
         "publish", __doc__, example="--dataset data/current/expert --store data/store"
     )
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
-    parser.add_argument("--dataset", type=Path, default=Path("data/current/expert"))
-    parser.add_argument("--report", type=Path, default=Path("data/reports/validation.json"))
-    parser.add_argument("--store", type=Path, default=Path("data/store"))
-    parser.add_argument("--reviews", type=Path, default=Path("data/reviews.json"))
+    parser.add_argument(
+        "--params", type=Path, default=Path("params.yaml"), help="file of parameters"
+    )
+    parser.add_argument(
+        "--dataset",
+        type=Path,
+        default=Path("data/current/expert"),
+        help="folder of a sealed version",
+    )
+    parser.add_argument(
+        "--report",
+        type=Path,
+        default=Path("data/reports/validation.json"),
+        help="report of the validation",
+    )
+    parser.add_argument(
+        "--store", type=Path, default=Path("data/store"), help="folder of the store"
+    )
+    parser.add_argument(
+        "--reviews", type=Path, default=Path("data/reviews.json"), help="what curators decided"
+    )
     arguments = parser.parse_args(argv)
     done = run(
         read_section(arguments.params, "publish", PublishParams),

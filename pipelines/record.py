@@ -125,9 +125,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = parser_of(
         "record", __doc__, example="--policy data/models/expert --out data/current/expert"
     )
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
-    parser.add_argument("--policy", type=Path, default=Path("data/models/expert"))
-    parser.add_argument("--out", type=Path, default=Path("data/current/expert"))
+    parser.add_argument(
+        "--params", type=Path, default=Path("params.yaml"), help="file of parameters"
+    )
+    parser.add_argument(
+        "--policy",
+        type=Path,
+        default=Path("data/models/expert"),
+        help="folder of the promoted expert",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("data/current/expert"), help="version folder to write"
+    )
     arguments = parser.parse_args(argv)
     params = read_section(arguments.params, "record", RecordParams)
     env = read_section(arguments.params, "env", EnvParams)

@@ -1,12 +1,14 @@
 """Drive the whole pipeline: every stage through DVC, then what came out of it."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 
 from rich.console import Console
 from rich.table import Table
@@ -22,7 +24,7 @@ SWEEP = (5, 50, 200)
 
 
 PATIENCE = 30.0
-"""Seconds that DVC, interrupted as well, has to end in order."""
+"""Seconds that DVC and its stage, told to stop, have to end in order."""
 
 
 def study() -> list[list[str]]:
@@ -60,26 +62,55 @@ def drive(pipeline: str, extra: Sequence[str]) -> int:
     for command in study() if pipeline == "study" else []:
         if status:
             break
-        status = subprocess.run(command, env=environment(), check=False).returncode
+        status = call(command)
     return status
+
+
+def call(command: Sequence[str]) -> int:
+    """Run a command; return its exit status."""
+    with _of_ours(command) as process:
+        return process.wait()
 
 
 def reproduce(command: Sequence[str]) -> int:
     """Run DVC, and say before each stage how far the whole is; return DVC's exit status."""
     forecast = Forecast(stages_of(Path("dvc.yaml")), online_steps(Path("params.yaml")))
+    with _of_ours(command, stdout=subprocess.PIPE) as process:
+        for line in process.stdout or ():
+            if found := RUNNING.match(line):
+                print(forecast.begin(found["stage"], time.monotonic()), flush=True)
+            print(line, end="", flush=True)
+    return process.returncode
+
+
+@contextmanager
+def _of_ours(
+    command: Sequence[str], *, stdout: int | None = None
+) -> Iterator["subprocess.Popen[str]"]:
+    """A command in a process group of its own, which stops, all of it, when this process is told.
+
+    A signal may reach this process alone, as from a supervisor, or its whole group, as from a
+    terminal: either way the command and what it started are told once, by us.
+    """
     with subprocess.Popen(
-        command, env=environment(), stdout=subprocess.PIPE, text=True, bufsize=1
+        command, env=environment(), text=True, bufsize=1, process_group=0, stdout=stdout
     ) as process:
         try:
-            for line in process.stdout or ():
-                if found := RUNNING.match(line):
-                    print(forecast.begin(found["stage"], time.monotonic()), flush=True)
-                print(line, end="", flush=True)
-        except KeyboardInterrupt:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(PATIENCE)
+            yield process
+        except BaseException:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, number)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(PATIENCE)
+                    break
             raise
-    return process.returncode
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Treat a request to end as Ctrl-C."""
+    del number, frame
+    raise KeyboardInterrupt
 
 
 def conclude(console: Console, seconds: float) -> None:
@@ -93,7 +124,8 @@ def conclude(console: Console, seconds: float) -> None:
         if answer.get("estimate") is None:
             table.add_row(name, "not run", "")
         else:
-            interval = f"{answer['low']:.3f} to {answer['high']:.3f}"
+            ends = (answer["low"], answer["high"])
+            interval = " to ".join("?" if end is None else f"{end:.3f}" for end in ends)
             table.add_row(name, f"{answer['estimate']:.3f}", interval)
     console.print(table)
     for sentence in comparison["headline"]:
@@ -108,15 +140,24 @@ def conclude(console: Console, seconds: float) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a pipeline and sum it up; the exit status is DVC's."""
     parser = parser_of("repro", __doc__, example="repro compare")
-    parser.add_argument("pipeline", nargs="?", choices=("repro", "study"), default="repro")
+    parser.add_argument(
+        "pipeline",
+        nargs="?",
+        choices=("repro", "study"),
+        default="repro",
+        help="study adds the sweep over demonstrations",
+    )
     parser.add_argument("extra", nargs="*", help="passed on to dvc repro")
     arguments = parser.parse_args(argv)
     started = time.monotonic()
+    former = signal.signal(signal.SIGTERM, _interrupt)
     try:
         status = drive(arguments.pipeline, arguments.extra)
     except KeyboardInterrupt:
         print("Stopped. Run it again to go on from here.", file=sys.stderr)
         return INTERRUPTED
+    finally:
+        signal.signal(signal.SIGTERM, former)
     if status == 0:
         conclude(Console(), time.monotonic() - started)
     return status

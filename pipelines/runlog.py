@@ -196,12 +196,32 @@ def _check_evaluations(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     last = -1
     for number, row in enumerate(rows, start=1):
         check(row, "evaluation", where=f"{path}:{number}")
+        _check_parts(row, rows[0], where=f"{path}:{number}")
         if row["steps"] <= last:
             raise RunError(
                 f"{path}:{number}: expected more than {last} steps, got {row['steps']}; "
                 "evaluations stand in the order of training"
             )
         last = row["steps"]
+
+
+def _check_parts(row: Mapping[str, Any], first: Mapping[str, Any], *, where: str) -> None:
+    """The rates of an evaluation are those of its scenarios, which all evaluations play."""
+    parts = row["by_scenario"]
+    if set(parts) != set(first["by_scenario"]):
+        odd = sorted(set(parts) ^ set(first["by_scenario"]))[0]
+        raise RunError(
+            f"{where}: expected the scenarios of the first line, got {odd!r} in one of the two; "
+            "restore the file or train again"
+        )
+    count = sum(part["episodes"] for part in parts.values())
+    for rate in ("success", "collision"):
+        mean = sum(part["episodes"] * part[rate] for part in parts.values()) / max(count, 1)
+        if parts and abs(mean - row[rate]) > 1e-6:
+            raise RunError(
+                f"{where}: expected a {rate} of {mean:.6f}, the mean over its scenarios, got "
+                f"{row[rate]:.6f}; restore the file or train again"
+            )
 
 
 def _check_episodes(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

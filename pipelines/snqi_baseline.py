@@ -59,7 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--each", type=int, default=20, help="episodes a scenario and robot")
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_name(BASELINE_FILE))
+    parser.add_argument(
+        "--out", type=Path, default=Path(__file__).with_name(BASELINE_FILE), help="file to write"
+    )
     arguments = parser.parse_args(argv)
     baseline, comfort = measure_baseline(each=arguments.each)
     write_json(arguments.out, baseline.to_json())

@@ -14,6 +14,14 @@ INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
 
 
+class _Formatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
+    """Keeps the lines of a description, and shows the defaults that say something."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        empty = action.required or not action.default or action.default == argparse.SUPPRESS
+        return action.help if empty else super()._get_help_string(action)
+
+
 class Main(Protocol):
     """A stage's command: takes arguments, returns the exit status."""
 
@@ -28,7 +36,7 @@ def parser_of(name: str, description: str | None, *, example: str) -> argparse.A
         prog=program,
         description=description,
         epilog=f"example: {program} {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Formatter,
     )
 
 

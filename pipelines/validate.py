@@ -92,11 +92,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         __doc__,
         example="--dataset data/current/expert --out data/reports/validation.json",
     )
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
-    parser.add_argument("--dataset", type=Path, default=Path("data/current/expert"))
-    parser.add_argument("--expert", type=Path, default=Path("data/models/expert"))
-    parser.add_argument("--reviews", type=Path, default=Path("data/reviews.json"))
-    parser.add_argument("--out", type=Path, default=Path("data/reports/validation.json"))
+    parser.add_argument(
+        "--params", type=Path, default=Path("params.yaml"), help="file of parameters"
+    )
+    parser.add_argument(
+        "--dataset",
+        type=Path,
+        default=Path("data/current/expert"),
+        help="folder of a sealed version",
+    )
+    parser.add_argument(
+        "--expert",
+        type=Path,
+        default=Path("data/models/expert"),
+        help="folder of the promoted expert",
+    )
+    parser.add_argument(
+        "--reviews", type=Path, default=Path("data/reviews.json"), help="what curators decided"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("data/reports/validation.json"), help="report to write"
+    )
     arguments = parser.parse_args(argv)
     report = run(
         read_section(arguments.params, "validate", ValidateParams),

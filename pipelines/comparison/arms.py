@@ -106,7 +106,7 @@ def load_arm(name: str, folder: Path) -> Arm:
         RunError: no run, a run that is not completed, or one without evaluations or episodes.
         NotFoundError: a file of a run is missing.
     """
-    folders = sorted(path.parent for path in folder.glob(f"seed_*/{RECORD}"))
+    folders = sorted(path for path in folder.glob("seed_*") if path.is_dir())
     if not folders:
         raise RunError(f"{folder}: expected folders seed_*/{RECORD}, got none; train this arm")
     runs = [_load_run(path) for path in folders]
@@ -123,6 +123,11 @@ def load_arm(name: str, folder: Path) -> Arm:
 
 
 def _load_run(folder: Path) -> Run:
+    if not (folder / RECORD).is_file():
+        raise RunError(
+            f"{folder}: expected {RECORD}, got none; train this seed again, or remove its folder "
+            "in every arm"
+        )
     record = read_run(folder)
     if record.status is not RunStatus.COMPLETED:
         raise RunError(

@@ -159,6 +159,10 @@ def headline(report: Report) -> list[str]:
         return [f"The ratio at {words} could not be computed: {ratio['reason']}."]
     pairs = f"{seeds} matched {'seed' if seeds == 1 else 'seeds'}"
     steps = {arm: mean_steps(ratio, arm) for arm in ("pretrained", "baseline")}
+    if all(row[arm]["censored"] for row in ratio["per_seed"] for arm in steps):
+        first = f"Neither arm meets {words} within its budget on any seed."
+        second = "How many steps pre-training saves is therefore not known."
+        return [first, second, *_alone(report), _score(report["goals"])]
     if ratio["at_start"] == seeds:
         first = f"Pre-trained PPO meets {words} before its first online step."
         second = f"PPO from scratch needs {steps['baseline']} steps, on average over {pairs}."
@@ -171,7 +175,17 @@ def headline(report: Report) -> list[str]:
             f"To reach {words} it takes {steps['pretrained']} steps instead of "
             f"{steps['baseline']}, on average over {pairs}{_interval(ratio)}."
         )
-    return [first, second, *_censoring(ratio), _score(report["goals"])]
+    return [first, second, *_alone(report), *_censoring(ratio), _score(report["goals"])]
+
+
+def _alone(report: Report) -> list[str]:
+    seeds = report["matched"]["unpaired_baseline_seeds"]
+    if not seeds:
+        return []
+    return [
+        f"Of PPO from scratch {', '.join(map(str, seeds))} {'is' if len(seeds) == 1 else 'are'} "
+        "left out: no pre-trained run has that seed."
+    ]
 
 
 def _censoring(ratio: Report) -> list[str]:

@@ -133,7 +133,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog="example: python -m pipelines.report.expert data/models/expert --out data/reports",
     )
     parser.add_argument("expert", type=Path, help="folder of the expert")
-    parser.add_argument("--out", type=Path, default=Path("data/reports"))
+    parser.add_argument(
+        "--out", type=Path, default=Path("data/reports"), help="folder of the reports"
+    )
     arguments = parser.parse_args(argv)
     try:
         write_expert(arguments.expert, arguments.out)

@@ -245,6 +245,33 @@ def test_without_held_out_episodes_the_report_says_so(report: dict) -> None:
     assert report["held_out"]["reason"] == "no final episode is of a held-out family"
 
 
+def test_a_seed_whose_record_is_gone_is_missed_and_not_dropped(root: Path, tmp_path: Path) -> None:
+    shutil.copytree(root / "finetune", tmp_path / "finetune")
+    (tmp_path / "finetune/seed_2/run.json").unlink()
+    with pytest.raises(RunError, match=r"seed_2: expected run.json, got none; train this seed"):
+        load_arm("finetune", tmp_path / "finetune")
+
+
+def test_the_headline_names_baseline_seeds_that_have_no_partner(
+    params: CompareParams, root: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(root / "finetune", tmp_path / "finetune")
+    shutil.rmtree(tmp_path / "finetune/seed_2")
+    arms = {"baseline": str(root / "baseline"), "finetune": str(tmp_path / "finetune")}
+    found = compare(replace(params, arms=arms), load(replace(params, arms=arms)))
+    assert any("2 is left out" in sentence for sentence in found["headline"])
+
+
+def test_where_nobody_arrives_the_headline_claims_nothing(
+    params: CompareParams, root: Path
+) -> None:
+    arms = {"baseline": str(root / "late"), "finetune": str(root / "twin")}
+    shutil.copytree(root / "late", root / "twin")
+    found = compare(replace(params, arms=arms), load(replace(params, arms=arms)))
+    assert found["headline"][0].startswith("Neither arm meets success of at least 90 %")
+    assert found["headline"][1].endswith("not known.")
+
+
 def test_parity_is_asked_for_on_the_episodes_of_the_evaluations(
     params: CompareParams, root: Path, tmp_path: Path
 ) -> None:

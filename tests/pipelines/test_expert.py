@@ -49,7 +49,7 @@ def test_held_out_scenarios_are_judged_but_neither_choose_nor_promote(tmp_path: 
 def test_a_starved_expert_gives_exit_1_and_a_diagnosis(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    gate = Gate(0.9, 0.05, 3, 200)
+    gate = Gate(0.9, 0.05, 1, 1)
     env = asdict(tiny.ENV) | {"scenarios": list(tiny.SCENARIOS)}
     section = asdict(replace(tiny.EXPERT, gate=gate))
     section |= {"seeds": [1], "ppo": section["ppo"] | {"hidden": [8]}}
@@ -58,7 +58,7 @@ def test_a_starved_expert_gives_exit_1_and_a_diagnosis(
     assert expert.main(["--out", str(tmp_path / "expert")]) == 1
     manifest = read_json(tmp_path / "expert/manifest.json")
     assert (manifest["state"], manifest["promotable"]) == ("draft", False)
-    assert any(reason.startswith("seeds: expected at least 3") for reason in manifest["reasons"])
+    assert any("success" in reason for reason in manifest["reasons"])
     assert manifest["diagnosis"][0].split(":")[0] in scenario_names()
     assert manifest["diagnosis"][-1].startswith("try more expert.budget.steps")
 
@@ -92,6 +92,21 @@ def test_another_gate_decides_again_without_training(
     monkeypatch.setattr("pipelines.training._advance", None)
     manifest = run(tmp_path / "expert", gate=Gate(1.01, 0.05, 1, 1))
     assert manifest["state"] == "draft"
+
+
+@pytest.mark.parametrize(
+    ("gate", "said"),
+    [
+        (Gate(0.9, 0.05, 3, 1), r"expert\.gate\.seeds: expected at most 1, .* got 3"),
+        (Gate(0.9, 0.05, 1, 200), r"expert\.gate\.episodes: expected at most 2, .* got 200"),
+    ],
+)
+def test_a_gate_that_nothing_could_pass_is_refused_before_any_training(
+    tmp_path: Path, gate: Gate, said: str
+) -> None:
+    with pytest.raises(ParamsError, match=said):
+        run(tmp_path / "expert", gate=gate, seeds=(1,))
+    assert not (tmp_path / "expert").exists()
 
 
 def test_no_seed_is_refused_by_name(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pipelines.policy import load_policy
 from pipelines.runlog import RunStatus, read_episodes, read_evaluations, read_run
 from tests.pipelines import tiny
 from trajstore.errors import NotFoundError, StorageError, TrajStoreError
+from trajstore.files import read_json
 
 ROOT = Path(__file__).parents[2]
 WORLD = World(tiny.ENV, tiny.EVALUATION)
@@ -52,6 +53,22 @@ def test_held_out_scenarios_are_played_at_the_end_of_a_run_and_never_before(
     assert [row["seed"] for row in rows[:2]] == [1_200_000, 1_200_001]
     for row in read_evaluations(tmp_path / "run"):
         assert set(row["by_scenario"]) == set(tiny.SCENARIOS)
+
+
+def test_a_clone_of_other_layers_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    tiny.policy(tmp_path / "clones/seed_1/policy")
+    wide = replace(tiny.FINETUNE, seeds=(1,), ppo=replace(tiny.PPO, hidden=(9,)))
+    with pytest.raises(ParamsError, match=r"hidden: expected \[8\], the hidden .* got \[9\]"):
+        finetune.run("finetune", wide, WORLD, tmp_path / "runs", start=tmp_path / "clones")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_seed_that_finished_before_is_shown_as_finished(tmp_path: Path) -> None:
+    train_seed(task(tmp_path / "run"))
+    shown = tmp_path / "data/logs/progress/baseline-seed_1.json"
+    shown.unlink()
+    train_seed(task(tmp_path / "run"))
+    assert read_json(shown)["steps"] >= 48
 
 
 def test_the_start_is_an_input_of_a_run(tmp_path: Path) -> None:

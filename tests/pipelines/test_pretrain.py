@@ -11,13 +11,14 @@ import torch
 from pipelines import pretrain
 from pipelines.contract import ContractError
 from pipelines.policy import load_policy
-from pipelines.pretrain import Task, chosen_episodes, demonstrations, passes, train_clone
+from pipelines.pretrain import Task, demonstrations, passes, train_clone
 from pipelines.runlog import RunStatus, read_run
 from pipelines.settings import TransferParams
 from tests import factories
 from tests.pipelines import tiny
 from trajstore.dataset import Dataset
 from trajstore.errors import StatusError
+from trajstore.files import write_json
 
 TASK = Task(tiny.PRETRAIN, tiny.FINETUNE, tiny.ENV, Path(), 1, False, None, Path())
 
@@ -34,39 +35,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     folder = tmp_path_factory.mktemp("made") / "v1"
     factories.dataset(folder, count=60)
     return Dataset.open(folder)
-
-
-def test_ten_episodes_show_ten_families_and_clones_share_none() -> None:
-    families = [f"family_{number}" for number in range(10)]
-    names = [f"{family}/{d}" for family in families for d in ("low", "medium", "high")]
-    scenarios = np.array(names * 5)
-    allowed = np.arange(150) != 3
-    rows = [chosen_episodes(scenarios, allowed=allowed, count=10, turn=turn) for turn in range(5)]
-    for row in rows:
-        shown = [name.split("/") for name in scenarios[row].tolist()]
-        assert {family for family, _ in shown} == set(families)
-        assert {density for _, density in shown} == {"high"}
-    assert np.sum(rows, axis=0).max() == 1
-    assert not np.any(rows, axis=0)[3]
-
-
-def test_many_episodes_are_all_dense_before_any_is_sparse() -> None:
-    scenarios = np.array([f"{family}/{d}" for family in "ab" for d in ("low", "high")] * 5)
-    allowed = np.ones(20, bool)
-    rows = [chosen_episodes(scenarios, allowed=allowed, count=6, turn=turn) for turn in range(3)]
-    for row in rows:
-        assert sorted(scenarios[row].tolist()) == ["a/high"] * 3 + ["b/high"] * 3
-    assert not np.array_equal(rows[0], rows[1])
-    assert np.sum(rows, axis=0)[scenarios == "a/high"].min() >= 1
-
-
-def test_a_clone_may_ask_for_everything_and_for_more_than_there_is() -> None:
-    scenarios = np.array(["a/low", "b/low", "b/high"])
-    allowed = np.array([True, False, True])
-    for count in (0, 2, 9):
-        chosen = chosen_episodes(scenarios, allowed=allowed, count=count, turn=3)
-        assert chosen.tolist() == allowed.tolist()
-    assert chosen_episodes(scenarios, allowed=allowed, count=1, turn=1).sum() == 1
 
 
 def test_demonstrations_pair_each_action_with_the_observation_before_it(made: Dataset) -> None:
@@ -184,6 +152,22 @@ def test_a_dataset_that_is_missing_costs_no_former_clone(
     assert pretrain.main(words) == 1
     assert capsys.readouterr().err.count("\n") == 1
     assert kept.is_dir()
+
+
+def test_only_the_very_dataset_that_was_validated_is_cloned(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report, runs = tmp_path / "validation.json", tmp_path / "runs"
+    words = ["--params", TINY, "--dataset", str(recorded), "--validation", str(report)]
+    digest = Dataset.open(recorded).manifest.content_digest
+    for told in (None, {"status": "draft", "digest": digest}, {"status": "validated"}, []):
+        if told is not None:
+            write_json(report, told)
+        assert pretrain.main([*words, "--out", str(runs)]) == 1
+        assert capsys.readouterr().err.count("\n") == 1
+        assert not runs.exists()
+    write_json(report, {"status": "validated", "digest": digest})
+    pretrain.check_verdict(report, Dataset.open(recorded), where=recorded)
 
 
 @pytest.mark.parametrize(("asked", "said"), [(100_000, 1), (8, 0), (0, 0)])

@@ -1,6 +1,7 @@
 """``make repro`` runs DVC with this very Python, and ends with what is worth opening."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -85,6 +86,54 @@ def test_it_ends_with_the_ratios_and_the_paths(
     assert "['" not in text
 
 
+def test_a_ratio_whose_interval_is_open_is_shown_as_such(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/reports").mkdir(parents=True)
+    ratio = {"gate": {"estimate": 0.07, "low": 0.03, "high": None}}
+    write_json(tmp_path / "data/reports/comparison.json", REPORT | {"ratio": ratio})
+    console = Console(record=True, width=100)
+    repro.conclude(console, 120.0)
+    assert "0.030 to ?" in console.export_text()
+
+
+STAGE = """
+import pathlib, subprocess, sys, time
+worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+pathlib.Path("pids").write_text(f"{worker.pid}")
+print("begun", flush=True)
+time.sleep(60)
+"""
+DRIVER = """
+import sys
+from pipelines import repro
+repro.drive = lambda *_: repro.reproduce([sys.executable, "-c", STAGE])
+sys.exit(repro.main([]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_driver_alone_stops_what_it_started(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    driver = f"STAGE = {STAGE!r}\n{DRIVER}"
+    words = [sys.executable, "-c", driver]
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    paths = {"PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(
+        words, cwd=tmp_path, env=repro.environment() | paths, **options
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(number)
+        _, said = process.communicate(timeout=20)
+    assert process.returncode == repro.INTERRUPTED
+    assert "Run it again" in said
+    worker = Path(f"/proc/{(tmp_path / 'pids').read_text()}/stat")
+    assert not worker.exists() or worker.read_text().split()[2] == "Z"
+
+
 def test_without_a_report_it_ends_in_silence(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -99,12 +148,12 @@ def test_the_study_follows_the_pipeline_and_stops_at_the_first_failure(
 ) -> None:
     asked: list[str] = []
 
-    def called(words: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+    def called(words: list[str]) -> int:
         asked.append(words[2])
-        return subprocess.CompletedProcess(words, int(words[2] == "pipelines.finetune"))
+        return int(words[2] == "pipelines.finetune")
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(repro, "reproduce", lambda _: 0)
-    monkeypatch.setattr(subprocess, "run", called)
+    monkeypatch.setattr(repro, "call", called)
     assert repro.main(["study"]) == 1
     assert asked == ["pipelines.pretrain", "pipelines.finetune"]

@@ -66,6 +66,12 @@ def test_evaluations_are_read_as_they_were_written(tmp_path: Path) -> None:
         ({"success": 1.2}, r"jsonl:2: expected \$.success"),
         ({"steps": 0}, "jsonl:2: expected more than 0 steps, got 0"),
         ({"by_scenario": {"a": {"success": 1.0}}}, "by_scenario"),
+        ({"success": 0.75}, "jsonl:2: expected a success of 0.500000, the mean over its"),
+        ({"collision": 0.0}, "jsonl:2: expected a collision of 0.500000"),
+        (
+            {"by_scenario": {"a=low": {"success": 0.5, "collision": 0.5, "episodes": 2}}},
+            "jsonl:2: expected the scenarios of the first line, got 'a/low' in one",
+        ),
     ],
 )
 def test_an_evaluation_that_does_not_fit_is_refused(
