@@ -81,8 +81,10 @@ def _study(report: Report) -> str:
         )
     if "transfer" in report["curves"] and "transfer_baseline" in report["curves"]:
         curve = figures.learning_curve(report, "success", ("transfer_baseline", "transfer"))
+        names = _legend([(name, arm_words(name)) for name in ("transfer", "transfer_baseline")])
         parts.append(
             "<figure><h3>Transfer: success where density is high and a family is new</h3>"
+            + f"<ul class='legend'>{names}</ul>"
             + curve
             + "<figcaption>Demonstrations showed low and medium density only.</figcaption></figure>"
         )
@@ -113,6 +115,8 @@ def _reading(report: Report) -> list[str]:
         "arrival."
         if resolution
         else "Each run was evaluated once.",
+        "Expert parity asks for the expert's own success and collisions on the episodes of these "
+        "evaluations, which may be harder or easier than those it was judged on.",
         "The ratio is the sum of the pre-trained arm's steps over the sum of the baseline's. A "
         "seed that never arrives is never dropped: it counts with its whole budget, which makes "
         "the ratio an upper bound where the baseline is late and a lower bound where the "

@@ -15,7 +15,7 @@ Report = Mapping[str, Any]
 RATIO_WORDS = {
     "success": "target success alone",
     "gate": "gate: success and collisions",
-    "parity": "expert parity, on these episodes",
+    "parity": "expert parity",
     "few": "gate, few demonstrations",
     "transfer": "gate, transfer setting",
     "control": "gate, negative control",
