@@ -98,7 +98,9 @@ def _of_ours(
         try:
             yield process
         except BaseException:
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+            heeded = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+            first = (signal.SIGINT,) if heeded else ()  # a background job's children ignore it
+            for number in (*first, signal.SIGTERM, signal.SIGKILL):
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, number)
                 with suppress(subprocess.TimeoutExpired):

@@ -106,18 +106,22 @@ print("begun", flush=True)
 time.sleep(60)
 """
 DRIVER = """
-import sys
+import signal, sys
 from pipelines import repro
+signal.signal(signal.SIGINT, signal.SIG_IGN if IGNORED else signal.default_int_handler)
 repro.drive = lambda *_: repro.reproduce([sys.executable, "-c", STAGE])
 sys.exit(repro.main([]))
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "ignored"),
+    [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGTERM, True)],
+)
 def test_a_signal_to_the_driver_alone_stops_what_it_started(
-    number: signal.Signals, tmp_path: Path
+    number: signal.Signals, *, ignored: bool, tmp_path: Path
 ) -> None:
-    driver = f"STAGE = {STAGE!r}\n{DRIVER}"
+    driver = f"STAGE, IGNORED = {STAGE!r}, {ignored}\n{DRIVER}"
     words = [sys.executable, "-c", driver]
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     paths = {"PYTHONPATH": str(Path(__file__).parents[2])}

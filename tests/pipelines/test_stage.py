@@ -78,7 +78,7 @@ def test_ctrl_c_is_one_line_and_status_130(capsys: pytest.CaptureFixture[str]) -
 
 
 SLEEPERS = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from pipelines.fanout import run_tasks
 from pipelines.stage import in_one_line
@@ -95,6 +95,7 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
     sys.exit(main())
 """
 
