@@ -36,7 +36,7 @@ from pipelines.params import Count, Share, at_least, distinct, each, named, read
 from pipelines.report.expert import write_expert
 from pipelines.report.page import write_report
 from pipelines.runlog import RunError, check
-from pipelines.stage import in_one_line, parser_of
+from pipelines.stage import add_paths, in_one_line, parser_of
 from trajstore.files import read_json
 
 ARMS: dict[str, str] = {
@@ -233,9 +233,7 @@ def arguments_of(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = parser_of(
         "compare", __doc__, example="--baseline data/runs/A --pretrained data/runs/B --out out"
     )
-    parser.add_argument(
-        "--params", type=Path, default=Path("params.yaml"), help="file of parameters"
-    )
+    add_paths(parser, "params")
     parser.add_argument(
         "--out", type=Path, default=Path("data/reports"), help="folder of the reports"
     )

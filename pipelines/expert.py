@@ -37,7 +37,7 @@ from pipelines.runlog import (
 )
 from pipelines.settings import EnvParams, EvaluationParams, ExpertParams
 from pipelines.snqi import load_baseline
-from pipelines.stage import in_one_line, parser_of
+from pipelines.stage import add_paths, in_one_line, parser_of
 from pipelines.training import Training, run_training, settings
 from pipelines.unfinished import unfinished
 from trajstore.files import read_json, write_json
@@ -183,9 +183,7 @@ def _check_gate(params: ExpertParams, evaluation: EvaluationParams, env: EnvPara
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage; exit status 1 when no expert is promoted."""
     parser = parser_of("expert", __doc__, example="--out data/models/expert")
-    parser.add_argument(
-        "--params", type=Path, default=Path("params.yaml"), help="file of parameters"
-    )
+    add_paths(parser, "params")
     parser.add_argument(
         "--out", type=Path, default=Path("data/models/expert"), help="folder of the expert"
     )

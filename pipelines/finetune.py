@@ -30,7 +30,7 @@ from pipelines.runlog import (
 )
 from pipelines.settings import EnvParams, EvaluationParams, FinetuneParams, TransferParams
 from pipelines.snqi import load_baseline
-from pipelines.stage import in_one_line, parser_of
+from pipelines.stage import add_paths, in_one_line, parser_of
 from pipelines.training import Training, never, run_training, settings
 from pipelines.unfinished import unfinished
 
@@ -204,9 +204,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         __doc__,
         example="--arm finetune --start data/runs/clone --out data/runs/finetune",
     )
-    parser.add_argument(
-        "--params", type=Path, default=Path("params.yaml"), help="file of parameters"
-    )
+    add_paths(parser, "params")
     parser.add_argument("--arm", required=True, help="name of the arm, such as baseline")
     parser.add_argument("--start", type=Path, help="folder of clones; none trains from scratch")
     parser.add_argument("--transfer", action="store_true", help="train on what is not shown")

@@ -22,7 +22,7 @@ from pipelines.params import read_section
 from pipelines.policy import Architecture, build_policy, save_policy
 from pipelines.runlog import RunRecord, RunStatus, write_run
 from pipelines.settings import EnvParams, FinetuneParams, PretrainParams, TransferParams
-from pipelines.stage import in_one_line, parser_of
+from pipelines.stage import add_paths, in_one_line, parser_of
 from pipelines.unfinished import unfinished
 from trajstore.dataset import Dataset
 from trajstore.errors import StatusError
@@ -218,23 +218,9 @@ def _say_what_is_shown(task: Task) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage."""
     parser = parser_of("pretrain", __doc__, example="--episodes 10 --out data/runs/clone_10")
-    parser.add_argument(
-        "--params", type=Path, default=Path("params.yaml"), help="file of parameters"
-    )
-    parser.add_argument(
-        "--dataset",
-        type=Path,
-        default=Path("data/current/expert"),
-        help="folder of a sealed version",
-    )
+    add_paths(parser, "params", "dataset", "report")
     parser.add_argument(
         "--out", type=Path, default=Path("data/runs/clone"), help="folder of the clones"
-    )
-    parser.add_argument(
-        "--validation",
-        type=Path,
-        default=Path("data/reports/validation.json"),
-        help="report of the validation",
     )
     parser.add_argument("--shuffle-actions", action="store_true", help="the negative control")
     parser.add_argument("--transfer", action="store_true", help="only what may be demonstrated")
@@ -264,7 +250,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for seed in params.seeds
     ]
     check_engine(online.engine)
-    check_verdict(arguments.validation, Dataset.open(arguments.dataset), where=arguments.dataset)
+    check_verdict(arguments.report, Dataset.open(arguments.dataset), where=arguments.dataset)
     _say_what_is_shown(tasks[0])
     run_tasks(train_clone, tasks, engine=online.engine)
     logger.info("{} clones in {}", len(tasks), arguments.out)

@@ -9,7 +9,7 @@ from typing import Annotated
 from loguru import logger
 
 from pipelines.params import at_least, read_section, some
-from pipelines.stage import in_one_line, parser_of
+from pipelines.stage import add_paths, in_one_line, parser_of
 from trajstore.errors import CorruptionError
 from trajstore.files import read_json
 from trajstore.governance import Published, publish
@@ -81,27 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = parser_of(
         "publish", __doc__, example="--dataset data/current/expert --store data/store"
     )
-    parser.add_argument(
-        "--params", type=Path, default=Path("params.yaml"), help="file of parameters"
-    )
-    parser.add_argument(
-        "--dataset",
-        type=Path,
-        default=Path("data/current/expert"),
-        help="folder of a sealed version",
-    )
-    parser.add_argument(
-        "--report",
-        type=Path,
-        default=Path("data/reports/validation.json"),
-        help="report of the validation",
-    )
-    parser.add_argument(
-        "--store", type=Path, default=Path("data/store"), help="folder of the store"
-    )
-    parser.add_argument(
-        "--reviews", type=Path, default=Path("data/reviews.json"), help="what curators decided"
-    )
+    add_paths(parser, "params", "dataset", "report", "store", "reviews")
     arguments = parser.parse_args(argv)
     done = run(
         read_section(arguments.params, "publish", PublishParams),

@@ -19,7 +19,7 @@ from pipelines.fanout import check_engine, run_tasks
 from pipelines.params import read_section
 from pipelines.policy import SavedPolicy, load_policy
 from pipelines.settings import EnvParams, RecordParams
-from pipelines.stage import in_one_line, parser_of
+from pipelines.stage import add_paths, in_one_line, parser_of
 from trajstore.errors import NotFoundError
 from trajstore.files import canonical_json
 from trajstore.recorder import Recorder, discard_recording
@@ -125,9 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = parser_of(
         "record", __doc__, example="--policy data/models/expert --out data/current/expert"
     )
-    parser.add_argument(
-        "--params", type=Path, default=Path("params.yaml"), help="file of parameters"
-    )
+    add_paths(parser, "params")
     parser.add_argument(
         "--policy",
         type=Path,

@@ -6,12 +6,24 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 from trajstore.errors import TrajStoreError
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
+
+
+PLACES = {
+    "params": ("params.yaml", "file of parameters"),
+    "expert": ("data/models/expert", "folder of the promoted expert"),
+    "dataset": ("data/current/expert", "folder of a sealed version"),
+    "report": ("data/reports/validation.json", "report of the validation"),
+    "store": ("data/store", "folder of the store"),
+    "reviews": ("data/reviews.json", "what curators decided"),
+}
+"""What stages read, by the option that names it: the usual place, and what it is."""
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
@@ -38,6 +50,13 @@ def parser_of(name: str, description: str | None, *, example: str) -> argparse.A
         epilog=f"example: {program} {example}",
         formatter_class=_Formatter,
     )
+
+
+def add_paths(parser: argparse.ArgumentParser, *names: str) -> None:
+    """Options for places that several stages read, each with its usual place."""
+    for name in names:
+        usual, words = PLACES[name]
+        parser.add_argument(f"--{name}", type=Path, default=Path(usual), help=words)
 
 
 def in_one_line(main: Main) -> Main:

@@ -18,7 +18,7 @@ from pipelines.env.schema import episode_schema
 from pipelines.evaluation import EVALUATION_SEEDS
 from pipelines.params import at_least, read_section
 from pipelines.settings import EnvParams
-from pipelines.stage import in_one_line, parser_of
+from pipelines.stage import add_paths, in_one_line, parser_of
 from trajstore.contract import Contract
 from trajstore.dataset import Dataset
 from trajstore.files import make_directories, write_json
@@ -92,24 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         __doc__,
         example="--dataset data/current/expert --out data/reports/validation.json",
     )
-    parser.add_argument(
-        "--params", type=Path, default=Path("params.yaml"), help="file of parameters"
-    )
-    parser.add_argument(
-        "--dataset",
-        type=Path,
-        default=Path("data/current/expert"),
-        help="folder of a sealed version",
-    )
-    parser.add_argument(
-        "--expert",
-        type=Path,
-        default=Path("data/models/expert"),
-        help="folder of the promoted expert",
-    )
-    parser.add_argument(
-        "--reviews", type=Path, default=Path("data/reviews.json"), help="what curators decided"
-    )
+    add_paths(parser, "params", "dataset", "expert", "reviews")
     parser.add_argument(
         "--out", type=Path, default=Path("data/reports/validation.json"), help="report to write"
     )

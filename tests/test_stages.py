@@ -14,7 +14,7 @@ HARMLESS = {
     "pipelines/fanout.py": "runs tasks side by side; results do not depend on how",
     "pipelines/params.py": "reads parameters, whose values DVC follows itself",
     "pipelines/progress.py": "shows progress",
-    "pipelines/stage.py": "words of errors",
+    "pipelines/stage.py": "words of errors; the usual places, which dvc.yaml names as well",
     "pipelines/unfinished.py": "what a run that failed leaves behind",
 }
 """Modules that decide nothing of what a finished stage writes, and why."""

@@ -11,7 +11,6 @@ from pipelines.arrival import Bound
 from pipelines.compare import CompareParams, compare, load
 from pipelines.comparison.arms import load_arm
 from pipelines.comparison.goals import MET, MISSED, NOT_SHOWN, at_most
-from pipelines.comparison.ratios import Draws
 from pipelines.params import read_section
 from pipelines.runlog import (
     RunError,
@@ -245,13 +244,6 @@ def test_without_held_out_episodes_the_report_says_so(report: dict) -> None:
     assert report["held_out"]["reason"] == "no final episode is of a held-out family"
 
 
-def test_a_seed_whose_record_is_gone_is_missed_and_not_dropped(root: Path, tmp_path: Path) -> None:
-    shutil.copytree(root / "finetune", tmp_path / "finetune")
-    (tmp_path / "finetune/seed_2/run.json").unlink()
-    with pytest.raises(RunError, match=r"seed_2: expected run.json, got none; train this seed"):
-        load_arm("finetune", tmp_path / "finetune")
-
-
 def test_the_headline_names_baseline_seeds_that_have_no_partner(
     params: CompareParams, root: Path, tmp_path: Path
 ) -> None:
@@ -284,12 +276,6 @@ def test_parity_is_asked_for_on_the_episodes_of_the_evaluations(
     assert found["ratio"]["parity"]["target"] == tracked
     asked = {row["target"]["success"] for row in found["over_targets"]}
     assert asked == {0.8, 0.9, 0.93}
-
-
-def test_each_estimate_has_a_generator_of_its_own() -> None:
-    draws = Draws(1, 10)
-    assert draws.rng("a").random() == draws.rng("a").random()
-    assert draws.rng("a").random() != draws.rng("b").random()
 
 
 def test_an_arm_of_the_section_whose_folder_is_missing_is_named(

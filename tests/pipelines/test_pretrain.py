@@ -158,7 +158,7 @@ def test_only_the_very_dataset_that_was_validated_is_cloned(
     recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     report, runs = tmp_path / "validation.json", tmp_path / "runs"
-    words = ["--params", TINY, "--dataset", str(recorded), "--validation", str(report)]
+    words = ["--params", TINY, "--dataset", str(recorded), "--report", str(report)]
     digest = Dataset.open(recorded).manifest.content_digest
     for told in (None, {"status": "draft", "digest": digest}, {"status": "validated"}, []):
         if told is not None:
