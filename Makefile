@@ -18,10 +18,10 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 repro: $(READY)  ## run the whole experiment: expert, dataset, cloning, comparison, report
-	$(BIN)/python -m pipelines.repro
+	$(BIN)/python -m pipelines repro
 
 study: $(READY)  ## the sweep over demonstrations and the transfer setting, on top of repro
-	$(BIN)/python -m pipelines.repro study
+	$(BIN)/python -m pipelines repro study
 
 test: $(READY)  ## lint, types and every test
 	$(BIN)/ruff format --check .

@@ -18,21 +18,21 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipelines.env.config import ENV_VERSION, EnvConfig
-from pipelines.env.make import make_env, make_vec_env
-from pipelines.env.robots import social_force
-from pipelines.env.rollout import record_rollout
-from pipelines.env.scenarios import scenario_names
-from pipelines.env.schema import episode_schema
-from pipelines.env.social_nav import ENV_ID
-from pipelines.evaluation import episode_list
-from pipelines.params import read_section
-from pipelines.settings import ExpertParams
-from pipelines.training import Budget, Training, run_training
+from pipelines.learning.evaluation import episode_list
+from pipelines.learning.settings import ExpertParams
+from pipelines.learning.training import Budget, Training, run_training
+from pipelines.running.params import read_section
+from pipelines.tasks.social_nav.config import ENV_VERSION, EnvConfig
+from pipelines.tasks.social_nav.make import make_env, make_vec_env
+from pipelines.tasks.social_nav.robots import social_force
+from pipelines.tasks.social_nav.rollout import record_rollout
+from pipelines.tasks.social_nav.scenarios import scenario_names
+from pipelines.tasks.social_nav.schema import episode_schema
+from pipelines.tasks.social_nav.social_nav import ENV_ID
 from trajstore import Store
 from trajstore.cli import run as command
-from trajstore.contract import Contract
-from trajstore.validation import validate
+from trajstore.quality import validate
+from trajstore.quality.contract import Contract
 
 STEPS = 2000
 EPISODES = 1000
@@ -99,7 +99,7 @@ def record(store: Store) -> None:
         "environment": {
             "id": ENV_ID,
             "version": ENV_VERSION,
-            "entry_point": "pipelines.env.make:make_env",
+            "entry_point": "pipelines.tasks.social_nav.make:make_env",
             "config": asdict(config),
         },
         "policy": {"id": "scripted: social force"},

@@ -16,10 +16,10 @@ from benchmarks.data import generate, load
 from benchmarks.memory import anonymous_bytes, anonymous_peak, size_and_files
 from benchmarks.peers.trajstore_store import schema_of, write
 from trajstore.dataset import Dataset
-from trajstore.episode import Episode
-from trajstore.fields import Axis, FieldSpec
-from trajstore.schema import EpisodeSchema
-from trajstore.writer import write_dataset
+from trajstore.episode.episode import Episode
+from trajstore.episode.fields import Axis, FieldSpec
+from trajstore.episode.schema import EpisodeSchema
+from trajstore.version.writer import write_dataset
 
 Facts = dict[str, float | str]
 
@@ -60,7 +60,7 @@ def _version(extra: Extra) -> Path:
 
 def record(extra: Extra) -> Facts:
     """Episode by episode, each checked when built and on the disk when ``add`` returns."""
-    from trajstore.recorder import Recorder
+    from trajstore.recording.recorder import Recorder
 
     source, target = load(extra.source), Path(extra.out) / "recorded" / "v1"
     shutil.rmtree(target.parent, ignore_errors=True)
@@ -87,7 +87,7 @@ def record(extra: Extra) -> Facts:
 
 def verify(extra: Extra) -> Facts:
     """Every byte of a version, file cache warm."""
-    from trajstore.integrity import verify as check
+    from trajstore.version.integrity import verify as check
 
     path, raw = _version(extra), load(extra.source).raw_bytes
     size, _ = size_and_files(path)

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from trajstore.episode import Episode
-from trajstore.manifest import Manifest
-from trajstore.recorder import Recorder
-from trajstore.schema import Axis, EpisodeSchema, FieldSpec
-from trajstore.writer import write_dataset
+from trajstore.episode.episode import Episode
+from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
+from trajstore.recording.recorder import Recorder
+from trajstore.version.manifest import Manifest
+from trajstore.version.writer import write_dataset
 
 STEPS = 7
 SCHEMA = EpisodeSchema(

@@ -11,7 +11,9 @@ from loguru import logger
 
 if TYPE_CHECKING:
     from trajstore.dataset import Dataset
-    from trajstore.episode import Episode
+    from trajstore.episode.episode import Episode
+    from trajstore.episode.fields import Axis, FieldSpec
+    from trajstore.episode.schema import EpisodeSchema
     from trajstore.errors import (
         ArchiveError,
         ArgumentError,
@@ -29,13 +31,11 @@ if TYPE_CHECKING:
         StorageError,
         TrajStoreError,
     )
-    from trajstore.fields import Axis, FieldSpec
-    from trajstore.findings import Finding, Severity
-    from trajstore.manifest import Manifest, Status
-    from trajstore.recorder import Recorder
-    from trajstore.schema import EpisodeSchema
+    from trajstore.recording.recorder import Recorder
     from trajstore.store import Store
-    from trajstore.writer import write_dataset
+    from trajstore.version.findings import Finding, Severity
+    from trajstore.version.manifest import Manifest, Status
+    from trajstore.version.writer import write_dataset
 
 __all__ = [
     "ArchiveError",
@@ -68,18 +68,18 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Axis": "fields",
+    "Axis": "episode.fields",
     "Dataset": "dataset",
-    "Episode": "episode",
-    "EpisodeSchema": "schema",
-    "FieldSpec": "fields",
-    "Finding": "findings",
-    "Manifest": "manifest",
-    "Recorder": "recorder",
-    "Severity": "findings",
-    "Status": "manifest",
+    "Episode": "episode.episode",
+    "EpisodeSchema": "episode.schema",
+    "FieldSpec": "episode.fields",
+    "Finding": "version.findings",
+    "Manifest": "version.manifest",
+    "Recorder": "recording.recorder",
+    "Severity": "version.findings",
+    "Status": "version.manifest",
     "Store": "store",
-    "write_dataset": "writer",
+    "write_dataset": "version.writer",
 }
 
 logger.disable("trajstore")

@@ -8,16 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from trajstore.assembly import Assembly
-from trajstore.episode import Episode
+from trajstore.episode.episode import Episode
+from trajstore.episode.schema import Axis, EpisodeSchema
 from trajstore.errors import NotFoundError
-from trajstore.findings import Finding
-from trajstore.integrity import Progress, verify
-from trajstore.location import is_url, remote_module
-from trajstore.manifest import Manifest
-from trajstore.opening import Opener
-from trajstore.reading import Columns, Rows, RowSet, Table, Where
-from trajstore.sampling import (
+from trajstore.version.assembly import Assembly
+from trajstore.version.findings import Finding
+from trajstore.version.integrity import Progress, verify
+from trajstore.version.location import is_url, remote_module
+from trajstore.version.manifest import Manifest
+from trajstore.version.opening import Opener
+from trajstore.version.reading import Columns, Rows, RowSet, Table, Where
+from trajstore.version.sampling import (
     Batch,
     Batches,
     Position,
@@ -28,7 +29,6 @@ from trajstore.sampling import (
     episode_number,
     window_steps,
 )
-from trajstore.schema import Axis, EpisodeSchema
 
 
 class Dataset:
@@ -64,7 +64,7 @@ class Dataset:
         """Open the version in a folder, or at a URL.
 
         Files at a URL are fetched when something in them is first asked for, compared with the
-        manifest, and kept in a folder of this machine (see ``trajstore.remote_version``).
+        manifest, and kept in a folder of this machine (see ``trajstore.version.remote_version``).
 
         This is the door for looking: it does not ask for the status, and opens a quarantined
         version too. For training use ``Store.open``, which refuses one.
@@ -89,7 +89,7 @@ class Dataset:
         return cls(folder, Manifest.read(folder), cache=kept)
 
     def findings(self, *, deep: bool = False, progress: Progress = lambda _: None) -> list[Finding]:
-        """Compare every byte of the version with its manifest; see ``trajstore.integrity``."""
+        """Compare every byte of the version with its manifest; see ``version.integrity``."""
         return verify(self.path, deep=deep, progress=progress)
 
     def __reduce__(self) -> tuple[Callable[..., "Dataset"], tuple[object, ...]]:

@@ -4,21 +4,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from trajstore import governance
+from trajstore import lifecycle as governance
 from trajstore.dataset import Dataset
+from trajstore.episode.names import Reference, check_name, is_name, parse_reference, version_number
+from trajstore.episode.provenance import check_provenance
+from trajstore.episode.schema import EpisodeSchema, check_is_schema
 from trajstore.errors import NotFoundError, StatusError
-from trajstore.governance import Place, Published
-from trajstore.ledger import numbers, read_ledger
-from trajstore.location import check_place, is_url, locate
-from trajstore.manifest import MANIFEST, Manifest, Status, is_bereft
-from trajstore.names import Reference, check_name, is_name, parse_reference, version_number
-from trajstore.provenance import check_provenance
-from trajstore.quota import DEFAULT_QUOTA_BYTES, check_limit
-from trajstore.recorder import Recorder
-from trajstore.recording import Recording, recordings, unfinished
-from trajstore.resuming import next_target
-from trajstore.rotation import Decision, Retention
-from trajstore.schema import EpisodeSchema, check_is_schema
+from trajstore.lifecycle import Place, Published
+from trajstore.lifecycle.ledger import numbers, read_ledger
+from trajstore.lifecycle.rotation import Decision, Retention
+from trajstore.recording.recorder import Recorder
+from trajstore.recording.resuming import next_target
+from trajstore.recording.unfinished import Recording, recordings, unfinished
+from trajstore.version.location import check_place, is_url, locate
+from trajstore.version.manifest import MANIFEST, Manifest, Status, is_bereft
+from trajstore.version.quota import DEFAULT_QUOTA_BYTES, check_limit
 
 Purpose = Literal["training", "inspection"]
 
@@ -225,7 +225,7 @@ class Store:
         return governance.status_of(dataset.path, self.reviews, digest)
 
     def place(self, name: str) -> Place:
-        """The dataset as `trajstore.governance` sees it: folder, archive, reviews.
+        """The dataset as `trajstore.lifecycle` sees it: folder, archive, reviews.
 
         Raises:
             NameRefusedError: if the name is none.

@@ -11,14 +11,14 @@ from benchmarks.peers import Batch
 from trajstore.dataset import Dataset
 
 if TYPE_CHECKING:
-    from trajstore.schema import EpisodeSchema
+    from trajstore.episode.schema import EpisodeSchema
 
 _FIELDS = ("observation", "action", "reward", "terminated", "truncated", "grid")
 
 
 def schema_of(source: Source) -> "EpisodeSchema":
-    from trajstore.fields import Axis, FieldSpec
-    from trajstore.schema import EpisodeSchema
+    from trajstore.episode.fields import Axis, FieldSpec
+    from trajstore.episode.schema import EpisodeSchema
 
     return EpisodeSchema(
         tuple(
@@ -29,8 +29,8 @@ def schema_of(source: Source) -> "EpisodeSchema":
 
 
 def write(path: Path, source: Source) -> None:
-    from trajstore.episode import Episode
-    from trajstore.writer import write_dataset
+    from trajstore.episode.episode import Episode
+    from trajstore.version.writer import write_dataset
 
     schema = schema_of(source)
     episodes = [Episode(schema, arrays) for arrays in source.episodes()]

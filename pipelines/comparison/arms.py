@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.arrival import Arrival, Target, time_to_target
-from pipelines.runlog import (
+from pipelines.comparison.arrival import Arrival, Target, time_to_target
+from pipelines.learning.runlog import (
     EPISODES,
     RECORD,
     RunError,
@@ -19,7 +19,7 @@ from pipelines.runlog import (
     read_evaluations,
     read_run,
 )
-from trajstore.files import read_json
+from trajstore.disk.files import read_json
 
 Row = Mapping[str, Any]
 Key = tuple[str, int]

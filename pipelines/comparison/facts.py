@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.arrival import Target
 from pipelines.comparison.arms import Arm, Expert, family
+from pipelines.comparison.arrival import Target
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats as distributions
 
-from pipelines.stats import LEVEL, Estimate
+from pipelines.comparison.stats import LEVEL, Estimate
 
 WATCH = 0.05
 """A loss of success that is worth a look; a smaller one is never flagged."""

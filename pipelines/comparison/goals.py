@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipelines.arrival import Bound
+from pipelines.comparison.arrival import Bound
 
 Report = Mapping[str, Any]
 

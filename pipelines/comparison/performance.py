@@ -7,7 +7,7 @@ import numpy as np
 
 from pipelines.comparison.arms import Arm, Expert, Key
 from pipelines.comparison.ratios import Draws
-from pipelines.stats import (
+from pipelines.comparison.stats import (
     Estimate,
     area_under_curve,
     crossed_means,

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.arrival import Arrival, Target, TimesRatio, times_ratio
 from pipelines.comparison.arms import Arm, Expert, check_pair
+from pipelines.comparison.arrival import Arrival, Target, TimesRatio, times_ratio
 
 
 @dataclass(frozen=True, slots=True)

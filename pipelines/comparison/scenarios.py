@@ -9,7 +9,7 @@ from pipelines.comparison.arms import Arm, Expert, family
 from pipelines.comparison.flags import Verdict, verdicts
 from pipelines.comparison.performance import RATES, contrast, final
 from pipelines.comparison.ratios import Draws
-from pipelines.stats import finite
+from pipelines.comparison.stats import finite
 
 
 def held_out(

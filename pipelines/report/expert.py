@@ -15,11 +15,11 @@ from loguru import logger
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from pipelines.comparison.stats import wilson
+from pipelines.learning.runlog import read_evaluations
 from pipelines.report.plots import plain, save
-from pipelines.runlog import read_evaluations
-from pipelines.stats import wilson
+from trajstore.disk.files import read_json, replace_file
 from trajstore.errors import TrajStoreError
-from trajstore.files import read_json, replace_file
 
 Row = Mapping[str, Any]
 

@@ -14,7 +14,7 @@ from pipelines.report.charts import share_text
 from pipelines.report.figures import MAIN, arm_words
 from pipelines.report.plots import write_plots
 from pipelines.report.summary import metrics, summary
-from trajstore.files import replace_file, write_json
+from trajstore.disk.files import replace_file, write_json
 
 Report = Mapping[str, Any]
 

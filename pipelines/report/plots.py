@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from pipelines.arrival import Bound
+from pipelines.comparison.arrival import Bound
 from pipelines.report.figures import MAIN, arm_words
 
 Report = Mapping[str, Any]

@@ -6,9 +6,9 @@ from typing import Any
 
 from pipelines.comparison.goals import STATUS_WORDS, mean_steps, points, ratio_text
 from pipelines.comparison.performance import RATES
-from pipelines.metrics import METRICS
 from pipelines.report.charts import share_text
 from pipelines.report.figures import arm_words, in_order
+from pipelines.tasks.social_nav.metrics import METRICS
 
 Report = Mapping[str, Any]
 

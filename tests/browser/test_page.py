@@ -15,12 +15,12 @@ import pytest
 
 from tests.trajstore import scenes
 from trajstore.dataset import Dataset
-from trajstore.episode import Episode
+from trajstore.episode.episode import Episode
 from trajstore.playback.page import Opening, write_page
 from trajstore.playback.payload import About, build
 from trajstore.playback.recorded import Recorded
-from trajstore.replay_report import Difference, ReplayReport
-from trajstore.writer import write_dataset
+from trajstore.quality.replay_report import Difference, ReplayReport
+from trajstore.version.writer import write_dataset
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)

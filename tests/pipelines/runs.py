@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.runlog import (
+from pipelines.learning.runlog import (
     RunRecord,
     RunStatus,
     write_episodes,
     write_evaluations,
     write_run,
 )
-from trajstore.files import write_json
+from trajstore.disk.files import write_json
 
 FAMILIES = (
     "frontal_approach",

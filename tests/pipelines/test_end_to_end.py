@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines.repro import environment
-from pipelines.runlog import RunStatus, read_run
-from trajstore.files import digest, read_json
+from pipelines.learning.runlog import RunStatus, read_run
+from pipelines.stages.repro import environment
+from trajstore.disk.files import digest, read_json
 
 pytestmark = pytest.mark.slow
 

@@ -7,15 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipelines import record as record_stage
-from pipelines.actor import Actor
-from pipelines.contract import Contract, contract_of
-from pipelines.env.config import ENV_VERSION, RewardWeights
-from pipelines.env.make import make_vec_env
-from pipelines.env.schema import episode_schema
-from pipelines.policy import Architecture, build_policy, load_policy, save_policy
-from pipelines.ppo import FromClone, PpoParams
-from pipelines.settings import (
+from pipelines.learning.actor import Actor
+from pipelines.learning.contract import Contract, contract_of
+from pipelines.learning.policy import Architecture, build_policy, load_policy, save_policy
+from pipelines.learning.ppo import FromClone, PpoParams
+from pipelines.learning.settings import (
     Arrival,
     Convergence,
     EnvParams,
@@ -26,9 +22,13 @@ from pipelines.settings import (
     PretrainParams,
     RecordParams,
 )
-from pipelines.training import Budget, Training
-from trajstore.files import write_json
-from trajstore.manifest import Manifest
+from pipelines.learning.training import Budget, Training
+from pipelines.stages import record as record_stage
+from pipelines.tasks.social_nav.config import ENV_VERSION, RewardWeights
+from pipelines.tasks.social_nav.make import make_vec_env
+from pipelines.tasks.social_nav.schema import episode_schema
+from trajstore.disk.files import write_json
+from trajstore.version.manifest import Manifest
 
 SCENARIOS = ("frontal_approach/low", "crowd_navigation/low")
 ENV = EnvParams(25, 0.5, SCENARIOS, RewardWeights())

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from trajstore.contract import Contract
 from trajstore.dataset import Dataset
-from trajstore.episode import Episode
-from trajstore.findings import Severity
-from trajstore.schema import Axis, EpisodeSchema, FieldSpec
-from trajstore.validation import Report
-from trajstore.writer import write_dataset
+from trajstore.episode.episode import Episode
+from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
+from trajstore.quality import Report
+from trajstore.quality.contract import Contract
+from trajstore.version.findings import Severity
+from trajstore.version.writer import write_dataset
 
 Arrays = dict[str, np.ndarray]
 SCENARIOS = ("frontal_approach/low", "blind_corner/medium")

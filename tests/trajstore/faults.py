@@ -1,6 +1,6 @@
 """Faults at every operation that changes a disk: kills and refusals.
 
-Every durable write of the package goes through `trajstore.disk.OPS`; here it is replaced.
+Every durable write of the package goes through `trajstore.disk.system.OPS`; here it is replaced.
 """
 
 import os
@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from trajstore import disk
-from trajstore.episode import Episode
-from trajstore.files import digest
-from trajstore.manifest import MANIFEST, Manifest
-from trajstore.recorder import Recorder
-from trajstore.recording import open_recording, recording_folder
-from trajstore.schema import Axis, EpisodeSchema, FieldSpec
-from trajstore.writer import write_dataset
+from trajstore.disk import system as disk
+from trajstore.disk.files import digest
+from trajstore.episode.episode import Episode
+from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
+from trajstore.recording.recorder import Recorder
+from trajstore.recording.unfinished import open_recording, recording_folder
+from trajstore.version.manifest import MANIFEST, Manifest
+from trajstore.version.writer import write_dataset
 
 SCHEMA = EpisodeSchema(
     (

@@ -1,4 +1,4 @@
-"""Publishing, rotating and restoring, spoiled at the n-th operation of ``trajstore.disk.OPS``."""
+"""Publishing, rotating and restoring, spoiled at the n-th operation of ``disk.system.OPS``."""
 
 import contextlib
 import errno
@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 
 from tests import factories
-from trajstore import disk
-from trajstore.archive import Pack
-from trajstore.contract import Contract
 from trajstore.dataset import Dataset
+from trajstore.disk import system as disk
+from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import TrajStoreError
-from trajstore.governance import Place, judge, publish, restore, rotate
-from trajstore.integrity import verify
-from trajstore.location import Folder
-from trajstore.schema import EpisodeSchema
+from trajstore.lifecycle import Place, judge, publish, restore, rotate
+from trajstore.lifecycle.archive import Pack
+from trajstore.quality.contract import Contract
+from trajstore.version.integrity import verify
+from trajstore.version.location import Folder
 
 KILLED = 77
 SCHEMA = EpisodeSchema(

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from tests import factories
-from trajstore.contract import Contract
-from trajstore.governance import Place, judge, publish
-from trajstore.location import Folder
+from trajstore.lifecycle import Place, judge, publish
+from trajstore.quality.contract import Contract
+from trajstore.version.location import Folder
 
 CONTRACT = Contract(minimum_episodes=3)
 

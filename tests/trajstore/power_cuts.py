@@ -1,6 +1,6 @@
 """What a power cut may leave of a recording: unsynced writes and names, lost or kept.
 
-The operations of `trajstore.disk.OPS` are traced; from the trace come the states of a disk.
+The operations of `trajstore.disk.system.OPS` are traced; from the trace come the states of a disk.
 """
 
 import os
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trajstore import disk
+from trajstore.disk import system as disk
 
 
 @dataclass

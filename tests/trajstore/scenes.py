@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from trajstore.episode import Episode
-from trajstore.manifest import Manifest
-from trajstore.schema import Axis, EpisodeSchema, FieldSpec
-from trajstore.writer import write_dataset
+from trajstore.episode.episode import Episode
+from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
+from trajstore.version.manifest import Manifest
+from trajstore.version.writer import write_dataset
 
 PEOPLE = 10
 WALLS = 8
@@ -50,7 +50,7 @@ PROVENANCE = {
     "environment": {
         "id": "SocialNav-v0",
         "version": "1.0.0",
-        "entry_point": "pipelines.env.make:make_env",
+        "entry_point": "pipelines.tasks.social_nav.make:make_env",
         "config": {"dt": DT, "horizon": 300},
     },
     "policy": {"id": "expert", "digest": "3f9c2a71"},

@@ -8,8 +8,8 @@ import pytest
 
 from tests import factories
 from trajstore.dataset import Dataset
+from trajstore.episode.schema import Axis
 from trajstore.errors import CorruptionError, NotFoundError, SchemaError
-from trajstore.schema import Axis
 
 
 @pytest.fixture(scope="module")

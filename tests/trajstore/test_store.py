@@ -7,6 +7,7 @@ import pytest
 
 import trajstore
 from tests import factories
+from trajstore.disk.files import write_json
 from trajstore.errors import (
     ArgumentError,
     NameRefusedError,
@@ -14,11 +15,10 @@ from trajstore.errors import (
     StatusError,
     StorageError,
 )
-from trajstore.files import write_json
-from trajstore.manifest import Manifest, Status
-from trajstore.recording import recordings
-from trajstore.status import Verdict, write_verdict
+from trajstore.quality.verdict import Verdict, write_verdict
+from trajstore.recording.unfinished import recordings
 from trajstore.store import Store
+from trajstore.version.manifest import Manifest, Status
 
 SCHEMA = factories.SCHEMA
 

@@ -16,7 +16,7 @@ from trajstore.cli.options import (
 from trajstore.cli.output import plain, print_json, print_line, print_pairs, print_table
 
 if TYPE_CHECKING:
-    from trajstore.drift import Difference
+    from trajstore.quality.drift import Difference
 
 
 @click.command(
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @pass_store
 def diff(store: str, before: str, after: str, as_json: bool) -> None:
     """Compare two versions: episodes, fields, coverage, distributions, provenance."""
-    from trajstore.drift import diff
+    from trajstore.quality.drift import diff
 
     opened = open_store(store)
     found = diff(look(opened, before), look(opened, after))

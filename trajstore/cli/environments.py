@@ -19,7 +19,7 @@ import click
 from trajstore.errors import ReplayError
 
 if TYPE_CHECKING:
-    from trajstore.replay import Environment, Simulator
+    from trajstore.quality.replay import Environment, Simulator
 
 PIPELINES = "pipelines"
 GYMNASIUM = "gymnasium"
@@ -84,7 +84,9 @@ def _installed(provenance: Mapping[str, Any]) -> "Callable[..., Environment]":
             f"environment: expected the package {PIPELINES} installed, got none; "
             f"install it, or {_REMEDY}"
         )
-    simulate: Callable[..., Environment] = import_module("pipelines.simulator").simulate
+    simulate: Callable[..., Environment] = import_module(
+        "pipelines.tasks.social_nav.simulator"
+    ).simulate
     return simulate
 
 

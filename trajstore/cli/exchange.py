@@ -78,7 +78,7 @@ def import_(store: str, source: Path, kind: str, name: str, dry_run: bool, as_js
 
     All of it is read once before anything is recorded.
     """
-    from trajstore.names import check_name
+    from trajstore.episode.names import check_name
 
     check_name(name)
     module = _module(kind)

@@ -12,14 +12,19 @@ from click.core import ParameterSource
 from trajstore.cli.output import complain
 from trajstore.dataset import Dataset
 from trajstore.errors import NotFoundError, TrajStoreError
-from trajstore.governance import standing
-from trajstore.manifest import MANIFEST, Manifest
-from trajstore.quota import DEFAULT_QUOTA_BYTES
-from trajstore.recording import check_begun, journal_bytes, open_recording, recording_folder
-from trajstore.replay_report import read_report
-from trajstore.reviews import history, read_reviews
-from trajstore.status import read_verdict
+from trajstore.lifecycle import standing
+from trajstore.quality.replay_report import read_report
+from trajstore.quality.reviews import history, read_reviews
+from trajstore.quality.verdict import read_verdict
+from trajstore.recording.unfinished import (
+    check_begun,
+    journal_bytes,
+    open_recording,
+    recording_folder,
+)
 from trajstore.store import Store
+from trajstore.version.manifest import MANIFEST, Manifest
+from trajstore.version.quota import DEFAULT_QUOTA_BYTES
 
 Facts = dict[str, Any]
 

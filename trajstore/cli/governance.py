@@ -13,7 +13,7 @@ from trajstore.cli.output import plain, print_json, print_line, print_table
 from trajstore.cli.places import archive_option, dry_run_option, open_store
 
 if TYPE_CHECKING:
-    from trajstore.rotation import Decision
+    from trajstore.lifecycle.rotation import Decision
     from trajstore.store import Store
 
 __all__ = ["approve", "diff", "publish", "quarantine", "restore", "rotate", "validate"]
@@ -53,7 +53,7 @@ def publish(
 
     The same content is published once, whatever folder it comes from.
     """
-    from trajstore.governance import preview, publish
+    from trajstore.lifecycle import preview, publish
 
     opened = open_store(store, archive=options["archive"])
     source = Path(path)
@@ -113,8 +113,8 @@ def rotate(
 
     Nothing is removed before its pack was read back and compared.
     """
-    from trajstore.governance import plan, rotate
-    from trajstore.rotation import Retention
+    from trajstore.lifecycle import plan, rotate
+    from trajstore.lifecycle.rotation import Retention
 
     opened = open_store(store, archive=options["archive"])
     _known(opened, name)
@@ -139,11 +139,11 @@ def rotate(
 @pass_store
 def restore(store: str, reference: str, archive: str | None, dry_run: bool, as_json: bool) -> None:
     """Bring the archived version REF back; its content is compared before it appears."""
+    from trajstore.episode.names import parse_reference
     from trajstore.errors import NotFoundError
-    from trajstore.governance import restore
-    from trajstore.governance.moving import compare_file
-    from trajstore.ledger import packed
-    from trajstore.names import parse_reference
+    from trajstore.lifecycle import restore
+    from trajstore.lifecycle.ledger import packed
+    from trajstore.lifecycle.moving import compare_file
 
     wanted = parse_reference(reference)
     if wanted.version is None:
@@ -165,7 +165,7 @@ def restore(store: str, reference: str, archive: str | None, dry_run: bool, as_j
 
 def _dataset_name(source: Path) -> str:
     """The name of the folder, or of the dataset's folder around a version of it."""
-    from trajstore.names import version_number
+    from trajstore.episode.names import version_number
 
     return source.name if version_number(source.name) is None else source.parent.name
 
@@ -179,7 +179,7 @@ def _known(store: "Store", name: str) -> None:
 
 
 def _number(text: str) -> int:
-    from trajstore.names import version_number
+    from trajstore.episode.names import version_number
 
     number = version_number(text)
     if number is None:

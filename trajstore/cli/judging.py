@@ -19,9 +19,9 @@ from trajstore.cli.output import chip, plain, print_json, print_line, print_tabl
 from trajstore.cli.places import dry_run_option, open_store, reviews_option
 
 if TYPE_CHECKING:
-    from trajstore.contract import Contract
-    from trajstore.findings import Finding
+    from trajstore.quality.contract import Contract
     from trajstore.store import Store
+    from trajstore.version.findings import Finding
 
 FAULT = 1
 COLOURS = {"blocking": "red", "warning": "yellow", "note": "cyan"}
@@ -57,9 +57,9 @@ def validate(
     With --dry-run, and for a version in the archive or at a URL, the checks run, but no verdict
     is written.
     """
-    from trajstore.governance import judge
-    from trajstore.reviews import effective_status, read_reviews
-    from trajstore.validation import validate as check
+    from trajstore.lifecycle import judge
+    from trajstore.quality import validate as check
+    from trajstore.quality.reviews import effective_status, read_reviews
 
     opened = open_store(store, archive=archive_place(store), reviews=reviews)
     dataset = look(opened, reference)
@@ -109,9 +109,9 @@ def quarantine(
 
 
 def _contract(store: "Store", version: Path, given: str | None) -> "Contract":
-    from trajstore.contract import Contract
-    from trajstore.files import read_json
-    from trajstore.status import read_verdict
+    from trajstore.disk.files import read_json
+    from trajstore.quality.contract import Contract
+    from trajstore.quality.verdict import read_verdict
 
     beside = store.root.parent / "contract.json"
     path = Path(given) if given else beside
@@ -128,8 +128,8 @@ def _review(
     reason: str,
     modes: tuple[bool, bool],
 ) -> None:
-    from trajstore.governance import review
-    from trajstore.manifest import Status
+    from trajstore.lifecycle import review
+    from trajstore.version.manifest import Status
 
     opened = open_store(places[0], reviews=places[1])
     name, digest = _named(opened, reference)
@@ -150,8 +150,8 @@ def _review(
 
 def _named(store: "Store", reference: str) -> tuple[str, str]:
     """The full name and content digest of a version, archived ones included."""
-    from trajstore.manifest import Manifest
-    from trajstore.names import parse_reference
+    from trajstore.episode.names import parse_reference
+    from trajstore.version.manifest import Manifest
 
     wanted = parse_reference(reference)
     if wanted.version is not None:

@@ -110,8 +110,8 @@ def _pointing_to_archive(store: "Store", reference: str) -> Iterator[None]:
 
 def _archived(store: "Store", reference: str) -> str | None:
     """The archived version that a reference would mean, had it not left the store."""
-    from trajstore.ledger import numbers, packed
-    from trajstore.names import parse_reference
+    from trajstore.episode.names import parse_reference
+    from trajstore.lifecycle.ledger import numbers, packed
 
     wanted = parse_reference(reference)
     if wanted.archived or wanted.location is not None:
@@ -131,8 +131,8 @@ def is_elsewhere(reference: str) -> bool:
     Raises:
         NameRefusedError: if the reference is malformed.
     """
-    from trajstore.location import is_url
-    from trajstore.names import parse_reference
+    from trajstore.episode.names import parse_reference
+    from trajstore.version.location import is_url
 
     wanted = parse_reference(reference)
     return wanted.archived or is_url(wanted.location)
@@ -180,10 +180,10 @@ def check_output(store: str, path: Path) -> None:
 
 def _is_record(folder: Path, root: Path) -> bool:
     """Whether a folder is a version or a recording: by its place, or by what it holds."""
-    from trajstore.files import storing
-    from trajstore.manifest import MANIFEST
-    from trajstore.names import version_number
-    from trajstore.recording import RECORD
+    from trajstore.disk.files import storing
+    from trajstore.episode.names import version_number
+    from trajstore.recording.unfinished import RECORD
+    from trajstore.version.manifest import MANIFEST
 
     in_store = folder.parent.parent == root and folder.is_dir()
     if (in_store and version_number(folder.name)) or (folder / RECORD).is_file():

@@ -22,16 +22,16 @@ from trajstore.cli.options import (
 from trajstore.cli.output import print_line, size
 from trajstore.cli.replaying import progress
 from trajstore.cli.watching import Range, play_in_terminal, write_media
+from trajstore.episode.names import parse_reference
 from trajstore.errors import NotFoundError, ReplayError
-from trajstore.manifest import Status
-from trajstore.names import parse_reference
 from trajstore.playback.page import Opening, write_page
 from trajstore.playback.payload import About, Side, build
 from trajstore.playback.recorded import Recorded
 from trajstore.playback.selection import LIMIT, choose, match
-from trajstore.replay_report import read_report
-from trajstore.reviews import history, read_reviews
-from trajstore.status import read_verdict
+from trajstore.quality.replay_report import read_report
+from trajstore.quality.reviews import history, read_reviews
+from trajstore.quality.verdict import read_verdict
+from trajstore.version.manifest import Status
 
 EPILOG = examples(
     "trajstore play expert@v3",

@@ -98,8 +98,8 @@ def _finish(target: Path, facts: dict[str, Any], action: str, *, dry_run: bool) 
     Raises:
         JournalError: if it is to be sealed and holds no episode.
     """
-    from trajstore.recorder import discard_recording, seal_recording
-    from trajstore.recording import check_episodes
+    from trajstore.recording.recorder import discard_recording, seal_recording
+    from trajstore.recording.unfinished import check_episodes
 
     name = f"{target.parent.name}@{target.name}"
     if action == "discard":
@@ -121,9 +121,9 @@ def _salvage(target: Path, *, dry_run: bool) -> str:
     Raises:
         JournalError: if there is none, or a journal cannot be read at all.
     """
-    from trajstore.recorder import seal_salvaged
-    from trajstore.recording import check_episodes, open_recording
-    from trajstore.salvage import salvage
+    from trajstore.recording.recorder import seal_salvaged
+    from trajstore.recording.salvage import salvage
+    from trajstore.recording.unfinished import check_episodes, open_recording
 
     if dry_run:
         found = salvage(open_recording(target))

@@ -10,7 +10,7 @@ from trajstore.errors import ReplayError
 from trajstore.playback.media import data_urls
 from trajstore.playback.payload import BUDGET_BYTES, Side
 from trajstore.playback.recorded import Recorded
-from trajstore.replay import Environment, Simulator, play
+from trajstore.quality.replay import Environment, Simulator, play
 
 EPISODES = 12
 FRAMES = 120

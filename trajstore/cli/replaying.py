@@ -15,7 +15,7 @@ from trajstore.errors import ReplayError, StorageError
 
 if TYPE_CHECKING:
     from trajstore.dataset import Dataset
-    from trajstore.replay_report import ReplayReport
+    from trajstore.quality.replay_report import ReplayReport
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -68,7 +68,7 @@ def replay_command(
         CorruptionError: if it cannot be read.
         click.UsageError: if nothing that may simulate fits the dataset.
     """
-    from trajstore.replay import spread, verify_replay
+    from trajstore.quality.replay import spread, verify_replay
 
     count = len(dataset)
     wanted = list(range(count)) if replay == "all" else spread(count, int(replay))
@@ -92,7 +92,7 @@ def store_replay(path: Path, report: "ReplayReport") -> None:
     Raises:
         StorageError: if the operating system refuses; it says that the replay itself was made.
     """
-    from trajstore.replay_report import report_path, write_report
+    from trajstore.quality.replay_report import report_path, write_report
 
     try:
         write_report(path, report)

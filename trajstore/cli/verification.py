@@ -19,7 +19,7 @@ from trajstore.cli.output import is_interactive, plain, print_json, print_line, 
 from trajstore.cli.replaying import print_replay, replay_command, replay_options, store_replay
 
 if TYPE_CHECKING:
-    from trajstore.findings import Finding
+    from trajstore.version.findings import Finding
 
 FAULTY = 1
 
@@ -85,11 +85,11 @@ def _print(reference: str, findings: "list[Finding]") -> None:
 
 
 def _verified(path: Path, *, deep: bool, quiet: bool) -> "list[Finding]":
-    from trajstore.integrity import verify as verify_version
+    from trajstore.version.integrity import verify as verify_version
 
     if quiet or not is_interactive():
         return verify_version(path, deep=deep)
-    from trajstore.manifest import Manifest
+    from trajstore.version.manifest import Manifest
 
     total = Manifest.read(path).size_bytes
     shown = click.progressbar(length=total, label=f"reading {size(total)}", file=sys.stderr)

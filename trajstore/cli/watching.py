@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from trajstore import anomalies
 from trajstore.cli.output import plain, print_line, size
 from trajstore.cli.replaying import progress
+from trajstore.episode import anomalies
 from trajstore.playback import terminal
 from trajstore.playback.channels import channels_of
 from trajstore.playback.payload import number_of

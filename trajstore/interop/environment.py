@@ -4,8 +4,8 @@ from typing import Any
 
 import gymnasium as gym
 
+from trajstore.disk.files import canonical_json
 from trajstore.errors import SchemaError
-from trajstore.files import canonical_json
 
 
 def environment_of(env: gym.Env[Any, Any]) -> dict[str, Any]:

@@ -11,10 +11,10 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from trajstore.episode import Episode
+from trajstore.episode.episode import Episode
+from trajstore.episode.fields import Axis, FieldSpec
+from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import SchemaError
-from trajstore.fields import Axis, FieldSpec
-from trajstore.schema import EpisodeSchema
 
 Act = Callable[[Any], Any]
 """From an observation to an action, both as the environment's spaces describe them."""

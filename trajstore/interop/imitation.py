@@ -14,14 +14,14 @@ import numpy as np
 from imitation.data import serialize, types
 
 from trajstore.dataset import Dataset
-from trajstore.episode import Episode
+from trajstore.disk.files import canonical_json, read_json, write_file
+from trajstore.episode.episode import Episode
+from trajstore.episode.fields import Axis, FieldSpec
+from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import SchemaError
-from trajstore.fields import Axis, FieldSpec
-from trajstore.files import canonical_json, read_json, write_file
 from trajstore.interop.recorded import Recorded, check_there, reading, whole_export
-from trajstore.reading import Where
-from trajstore.sampling import Batch
-from trajstore.schema import EpisodeSchema
+from trajstore.version.reading import Where
+from trajstore.version.sampling import Batch
 
 OBSERVATION, ACTION, REWARD = "observation", "action", "reward"
 EXPECTED = "a folder that imitation saved"

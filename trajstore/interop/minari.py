@@ -10,13 +10,13 @@ from minari.data_collector import EpisodeBuffer
 from minari.dataset.minari_storage import MinariStorage
 
 from trajstore.dataset import Dataset
-from trajstore.episode import Episode
+from trajstore.disk.files import canonical_json, parse_json
+from trajstore.episode.episode import Episode
+from trajstore.episode.fields import Axis
+from trajstore.episode.schema import EpisodeSchema, FieldSpec
 from trajstore.errors import SchemaError
-from trajstore.fields import Axis
-from trajstore.files import canonical_json, parse_json
 from trajstore.interop.gymnasium import fields_of, flatten, nest, space_of
 from trajstore.interop.recorded import Recorded, check_there, reading, whole_export
-from trajstore.schema import EpisodeSchema, FieldSpec
 
 OBSERVATION, ACTION, REWARD = "observation", "action", "reward"
 OURS = "trajstore"

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.lib import format as npy
 
 from trajstore.dataset import Dataset
-from trajstore.episode import Episode
+from trajstore.disk.files import canonical_json, parse_json
+from trajstore.episode.episode import Episode
+from trajstore.episode.fields import Axis, FieldSpec
+from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import CorruptionError
-from trajstore.fields import Axis, FieldSpec
-from trajstore.files import canonical_json, parse_json
 from trajstore.interop.recorded import Recorded, check_there, reading, whole_export
-from trajstore.schema import EpisodeSchema
 
 EXPECTED = "an NPZ file that trajstore exported"
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trajstore.episode import Episode
+from trajstore.disk.files import remove_tree, storing
+from trajstore.episode.episode import Episode
+from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import CorruptionError, NotFoundError, SealedError
-from trajstore.files import remove_tree, storing
-from trajstore.schema import EpisodeSchema
 
 UNREADABLE = (
     ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError,

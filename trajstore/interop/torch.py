@@ -8,8 +8,8 @@ from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import IterableDataset, get_worker_info
 
 from trajstore.dataset import Dataset
-from trajstore.reading import Where
-from trajstore.sampling import Batches
+from trajstore.version.reading import Where
+from trajstore.version.sampling import Batches
 
 Tensors = dict[str, torch.Tensor]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trajstore.schema import Axis, EpisodeSchema, FieldSpec
+from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
 
 Arrays = Mapping[str, np.ndarray]
 

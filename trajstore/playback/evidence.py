@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from trajstore.anomalies import TOTALS, Anomaly, score
-from trajstore.episode import Episode
+from trajstore.episode.anomalies import TOTALS, Anomaly, score
+from trajstore.episode.episode import Episode
 
 MOMENTS = ("count", "mean", "std", "min", "max")
 COMPONENTS = 12

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from trajstore.episode.schema import Axis
 from trajstore.playback.channels import Channel, columns
 from trajstore.playback.view import Box, view_box
-from trajstore.schema import Axis
 
 Point = tuple[float, float]
 

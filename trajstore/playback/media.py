@@ -9,8 +9,8 @@ import imageio_ffmpeg
 import numpy as np
 from PIL import Image
 
+from trajstore.disk.files import replace_file, storing
 from trajstore.errors import StorageError
-from trajstore.files import replace_file, storing
 from trajstore.playback.frames import Painter, Shown
 
 GIF_COLOURS = 32

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from trajstore import anomalies
-from trajstore.episode import Episode
+from trajstore.episode import anomalies
+from trajstore.episode.episode import Episode
+from trajstore.episode.schema import Axis, EpisodeSchema
 from trajstore.playback import evidence
 from trajstore.playback.channels import Channel, channels_of, charts_of, has_scene, pack
 from trajstore.playback.recorded import Recorded
-from trajstore.replay_report import ReplayReport
-from trajstore.schema import Axis, EpisodeSchema
-from trajstore.statistics import FieldStatistics
+from trajstore.quality.replay_report import ReplayReport
+from trajstore.version.statistics import FieldStatistics
 
 BUDGET_BYTES = 13_000_000
 """Packed numbers and frames of a page; what goes beyond it is left out, and the page says so."""

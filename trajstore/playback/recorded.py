@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from trajstore.dataset import Dataset
-from trajstore.episode import Episode
+from trajstore.episode.episode import Episode
+from trajstore.episode.schema import Axis, FieldSpec
 from trajstore.errors import CorruptionError, StorageError
-from trajstore.schema import Axis, FieldSpec
 
 WIDE_ROW_BYTES = 1024
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.comparison.arms import load_arm
-from pipelines.runlog import RunError
+from pipelines.learning.runlog import RunError
 from tests.pipelines import runs
 
 

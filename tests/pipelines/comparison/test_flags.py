@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipelines.comparison.flags import ALPHA, Verdict, holm, verdicts
-from pipelines.stats import Estimate
+from pipelines.comparison.stats import Estimate
 
 SEEDS, EPISODES, SCENARIOS = 5, 40, 30
 

@@ -13,10 +13,10 @@ from click.testing import CliRunner
 from tests import factories
 from trajstore.cli import run
 from trajstore.cli.commands import COMMANDS
-from trajstore.episode import Episode
-from trajstore.schema import Axis, EpisodeSchema, FieldSpec
+from trajstore.episode.episode import Episode
+from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
 from trajstore.store import Store
-from trajstore.writer import write_dataset
+from trajstore.version.writer import write_dataset
 
 OURS = ("list", "inspect", "du", "verify", "recover", "export", "import", "doctor", "completion")
 

@@ -10,8 +10,8 @@ import pytest
 
 from tests import factories
 from trajstore.cli import run
-from trajstore.contract import Contract
-from trajstore.governance import judge
+from trajstore.lifecycle import judge
+from trajstore.quality.contract import Contract
 from trajstore.store import Store
 
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND

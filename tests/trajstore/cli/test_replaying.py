@@ -9,13 +9,13 @@ import gymnasium as gym
 import pytest
 
 from trajstore.cli import run
-from trajstore.contract import Contract
-from trajstore.governance import judge
 from trajstore.interop.environment import environment_of
 from trajstore.interop.gymnasium import record, schema_of
-from trajstore.replay_report import report_path
+from trajstore.lifecycle import judge
+from trajstore.quality.contract import Contract
+from trajstore.quality.replay_report import report_path
 from trajstore.store import Store
-from trajstore.writer import write_dataset
+from trajstore.version.writer import write_dataset
 
 WORLDS = """\
 import gymnasium as gym
@@ -65,7 +65,7 @@ def test_a_version_in_the_archive_is_replayed_and_nothing_is_written(
     judge(here / "in/expert", Contract(minimum_episodes=1))
     store.publish(here / "in/expert", "expert")
     store.place("expert")
-    from trajstore.governance.moving import archive_version
+    from trajstore.lifecycle.moving import archive_version
 
     archive_version(store.place("expert"), 1, why="made room")
     before = sorted(here.rglob("*"))

@@ -8,9 +8,9 @@ import pytest
 from tests import factories
 from trajstore.cli.exchange import FORMATS
 from trajstore.dataset import Dataset
+from trajstore.episode.fields import Axis, FieldSpec
+from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import CorruptionError, NotFoundError, SchemaError, SealedError
-from trajstore.fields import Axis, FieldSpec
-from trajstore.schema import EpisodeSchema
 
 NESTED = EpisodeSchema(
     (
@@ -33,8 +33,8 @@ def nested(seed: int, steps: int) -> dict[str, np.ndarray]:
 
 
 def version(target, kind):
-    from trajstore.episode import Episode
-    from trajstore.writer import write_dataset
+    from trajstore.episode.episode import Episode
+    from trajstore.version.writer import write_dataset
 
     episodes = factories.episodes(6, schema=factories.SCHEMA)
     if kind == "nested":

@@ -9,11 +9,11 @@ from tests import factories
 from trajstore.cli import run
 from trajstore.cli.exchange import FORMATS
 from trajstore.dataset import Dataset
-from trajstore.episode import Episode
-from trajstore.fields import Axis, FieldSpec
+from trajstore.episode.episode import Episode
+from trajstore.episode.fields import Axis, FieldSpec
+from trajstore.episode.schema import EpisodeSchema
 from trajstore.interop.recorded import whole_export
-from trajstore.schema import EpisodeSchema
-from trajstore.writer import write_dataset
+from trajstore.version.writer import write_dataset
 
 NESTED = EpisodeSchema(
     (FieldSpec("observation/speed", Axis.STATE, (), "float64"), *factories.SCHEMA.fields[1:])

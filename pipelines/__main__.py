@@ -1,0 +1,37 @@
+"""``python -m pipelines STAGE``: one stage of the experiment, imported when it is run."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+STAGES = {
+    "expert": "train the expert with several seeds; promote it only on evidence",
+    "record": "record the expert's episodes into a sealed version",
+    "validate": "check the version; stop everything downstream unless it is fit",
+    "publish": "put the validated version into the ring of live versions",
+    "pretrain": "clone the expert's episodes, one policy a seed",
+    "finetune": "train one arm online, every seed",
+    "compare": "compare finished runs and write the report",
+    "repro": "run all of it through DVC, then sum it up",
+    "report": "write the page and the plots anew from a comparison.json",
+    "export": "write a policy as a Stable-Baselines3 zip",
+}
+"""Every command by name, each a module of ``pipelines.stages``."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage that the first argument names; without one, say which there are."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments and arguments[0] in STAGES:
+        stage = import_module(f"pipelines.stages.{arguments[0]}")
+        if argv is None:
+            del sys.argv[1]
+        status: int = stage.main(None if argv is None else arguments[1:])
+        return status
+    lines = [f"  {name:10} {words}" for name, words in STAGES.items()]
+    print("usage: python -m pipelines STAGE [OPTIONS]", "", *lines, sep="\n")
+    return 0 if set(arguments) <= {"-h", "--help"} else 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

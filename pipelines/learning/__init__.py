@@ -1,0 +1,1 @@
+"""Policies, their training, their judging, and what a run leaves behind."""

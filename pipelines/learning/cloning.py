@@ -1,0 +1,156 @@
+"""Behavioural cloning with `imitation`, and a critic taught by the demonstrations' returns."""
+
+import math
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from imitation.algorithms import bc
+from imitation.util import logger as imitation_logger
+from numpy.typing import NDArray
+from stable_baselines3.common.policies import ActorCriticPolicy
+from torch.nn import functional
+
+from pipelines.learning.settings import PretrainParams
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Demonstrations:
+    """Transitions of whole episodes, end to end.
+
+    Attributes:
+        observation: ``[T, D]`` before each action.
+        action: ``[T, A]``.
+        returns: ``[T]`` discounted sum of the rewards from each step on.
+    """
+
+    observation: Floats
+    action: Floats
+    returns: Floats
+
+
+def discounted_returns(
+    reward: Floats, terminated: NDArray[np.bool_], lengths: NDArray[np.int64], *, gamma: float
+) -> Floats:
+    """Discounted sum of rewards to the episode's end, ``[T]``.
+
+    Where the clock ended an episode its last reward is taken to go on for ever: the return of a
+    truncated episode is unknown, and this is the bootstrap that needs no critic.
+
+    Example:
+        >>> ends = np.array([False, True])
+        >>> discounted_returns(np.float32([1, 2]), ends, np.array([2]), gamma=0.5).tolist()
+        [2.0, 2.0]
+    """
+    result = np.zeros(len(reward), np.float64)
+    stop = 0
+    for length in lengths:
+        start, stop = stop, stop + int(length)
+        running = 0.0 if terminated[stop - 1] else float(reward[stop - 1]) / (1.0 - gamma)
+        for t in range(stop - 1, start - 1, -1):
+            running = float(reward[t]) + gamma * running
+            result[t] = running
+    return result.astype(np.float32)
+
+
+class _Batches(Iterable[dict[str, Floats]]):
+    """Shuffled passes over transitions; what `imitation` iterates once an epoch."""
+
+    def __init__(self, draw: Callable[[], Iterator[tuple[Floats, Floats]]]) -> None:
+        self._draw = draw
+
+    def __iter__(self) -> Iterator[dict[str, Floats]]:
+        for observation, action in self._draw():
+            yield {"obs": observation, "acts": action}
+
+
+def clone(
+    policy: ActorCriticPolicy,
+    draw: Callable[[], Iterator[tuple[Floats, Floats]]],
+    *,
+    params: PretrainParams,
+    updates: int,
+    rng: np.random.Generator,
+) -> list[dict[str, float]]:
+    """Fit ``policy`` to demonstrated actions; return the loss curve.
+
+    Args:
+        policy: changed in place.
+        draw: one shuffled pass over the demonstrations, as batches of observations ``[B, D]``
+            and actions ``[B, A]``, all of ``params.batch`` rows.
+        params: epochs, batch and learning rate.
+        updates: gradient steps in all, over which the learning rate falls along a cosine.
+        rng: `imitation` draws from it.
+    """
+    trainer = bc.BC(
+        observation_space=policy.observation_space,
+        action_space=policy.action_space,
+        rng=rng,
+        policy=policy,
+        demonstrations=cast(Any, _Batches(draw)),
+        batch_size=params.batch,
+        optimizer_kwargs={"lr": params.learning_rate},
+        l2_weight=params.l2_weight,
+        custom_logger=imitation_logger.HierarchicalLogger(
+            imitation_logger.configure(format_strs=[]).default_logger, []
+        ),
+    )
+    curve: list[dict[str, float]] = []
+    done = 0
+
+    def after_batch() -> None:
+        nonlocal done
+        done += 1
+        rate = params.learning_rate * 0.5 * (1.0 + math.cos(math.pi * min(1.0, done / updates)))
+        for group in trainer.optimizer.param_groups:
+            group["lr"] = max(rate, 1e-6)
+        if done % 100 == 0:
+            values = trainer.logger.default_logger.name_to_value
+            curve.append({"update": done} | {k.split("/")[-1]: float(v) for k, v in values.items()})
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Converting a tensor with requires_grad", UserWarning)
+        trainer.train(
+            n_epochs=params.epochs,
+            on_batch_end=after_batch,
+            log_interval=10**9,
+            progress_bar=False,
+        )
+    return curve
+
+
+def teach_critic(
+    policy: ActorCriticPolicy,
+    demonstrations: Demonstrations,
+    *,
+    epochs: int,
+    batch: int,
+    rng: np.random.Generator,
+) -> list[float]:
+    """Fit the value network to the demonstrations' returns; return the loss of each epoch."""
+    critic = [p for name, p in policy.named_parameters() if "value" in name]
+    optimiser = torch.optim.Adam(critic, lr=1e-3)
+    observation = torch.as_tensor(demonstrations.observation)
+    returns = torch.as_tensor(demonstrations.returns)
+    losses = []
+    for epoch in range(epochs):
+        order = torch.as_tensor(rng.permutation(len(returns)))
+        total = 0.0
+        for group in optimiser.param_groups:
+            group["lr"] = 1e-3 * 0.5 * (1.0 + math.cos(math.pi * epoch / epochs))
+        for rows in torch.split(order, batch):
+            with torch.no_grad():
+                features = cast(torch.Tensor, policy.extract_features(observation[rows]))
+            latent = policy.mlp_extractor.forward_critic(features)
+            loss = functional.mse_loss(policy.value_net(latent).flatten(), returns[rows])
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            total += loss.item() * len(rows)
+        losses.append(total / len(returns))
+    return losses

@@ -1,0 +1,59 @@
+"""Tasks as jobs of a Slurm cluster, through submitit; as local processes where there is no Slurm.
+
+``TRAJSTORE_SUBMITIT`` holds submitit's parameters as JSON, such as
+``{"slurm_partition": "cpu", "timeout_min": 240}``. Jobs and their logs lie in ``data/logs``, which
+has to be on a disk that the nodes share, as the repository has.
+"""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import submitit
+
+from pipelines.running.params import ParamsError
+from trajstore.errors import TrajStoreError
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+LOGS = Path("data/logs/submitit")
+
+
+def apply(function: Callable[[Task], Result], tasks: Sequence[Task], workers: int) -> list[Result]:
+    """As every engine of ``fanout``; at most ``workers`` jobs of Slurm at once."""
+    executor = submitit.AutoExecutor(folder=LOGS)
+    parameters: dict[str, Any] = {"cpus_per_task": 1, "timeout_min": 720, "name": "trajstore"}
+    if executor.cluster == "slurm":
+        parameters["slurm_array_parallelism"] = workers
+    executor.update_parameters(**(parameters | _chosen()))
+    jobs = executor.map_array(partial(_outcome, function), tasks)
+    return [_result(job.result()) for job in jobs]
+
+
+def _outcome(function: Callable[[Task], Result], task: Task) -> Result | TrajStoreError:
+    """The result, or the error as a value: a failed job would tell of it as a text only."""
+    try:
+        return function(task)
+    except TrajStoreError as error:
+        return error
+
+
+def _result(outcome: Result | TrajStoreError) -> Result:
+    if isinstance(outcome, TrajStoreError):
+        raise outcome
+    return outcome
+
+
+def _chosen() -> dict[str, Any]:
+    text = os.environ.get("TRAJSTORE_SUBMITIT", "{}")
+    try:
+        chosen = json.loads(text)
+    except ValueError:
+        chosen = None
+    if not isinstance(chosen, dict):
+        raise ParamsError(f"TRAJSTORE_SUBMITIT: expected a JSON object, got {text!r}; mend it")
+    return chosen

@@ -1,0 +1,261 @@
+"""Stage: clone the expert's episodes into fresh policies, one a seed."""
+
+import csv
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from loguru import logger
+from numpy.typing import NDArray
+from stable_baselines3.common.utils import set_random_seed
+
+from pipelines.learning.cloning import Demonstrations, clone, discounted_returns, teach_critic
+from pipelines.learning.contract import Contract, check_contract, contract_of
+from pipelines.learning.dealing import chosen_episodes
+from pipelines.learning.policy import Architecture, build_policy, save_policy
+from pipelines.learning.runlog import RunRecord, RunStatus, write_run
+from pipelines.learning.settings import EnvParams, FinetuneParams, PretrainParams, TransferParams
+from pipelines.learning.unfinished import unfinished
+from pipelines.running.fanout import check_engine, run_tasks
+from pipelines.running.params import read_section
+from pipelines.running.stage import add_paths, in_one_line, parser_of
+from pipelines.tasks.social_nav.config import ENV_VERSION
+from pipelines.tasks.social_nav.schema import episode_schema
+from trajstore.dataset import Dataset
+from trajstore.disk.files import read_json, remove_tree
+from trajstore.errors import StatusError
+from trajstore.version.manifest import Status
+
+Floats = NDArray[np.float32]
+Draw = Callable[[], Iterator[tuple[Floats, Floats]]]
+"""Begins one shuffled pass: batches of observations ``[B, D]`` and actions ``[B, A]``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One clone."""
+
+    params: PretrainParams
+    online: FinetuneParams
+    env: EnvParams
+    dataset: Path
+    seed: int
+    shuffled: bool
+    shown: TransferParams | None
+    folder: Path
+
+
+def demonstrations(dataset: Dataset, chosen: NDArray[np.bool_], *, gamma: float) -> Demonstrations:
+    """Observations, actions and discounted returns of the chosen episodes, in memory."""
+    rows = np.repeat(chosen, dataset.lengths)
+    lengths = dataset.lengths[chosen]
+    starts = np.cumsum(dataset.lengths + 1) - (dataset.lengths + 1)
+    before = np.ones(dataset.steps + len(dataset), bool)
+    before[starts + dataset.lengths] = False
+    return Demonstrations(
+        np.ascontiguousarray(dataset.column("observation")[before][rows]),
+        np.ascontiguousarray(dataset.column("action")[rows]),
+        discounted_returns(
+            dataset.column("reward")[rows],
+            dataset.column("terminated")[rows],
+            lengths,
+            gamma=gamma,
+        ),
+    )
+
+
+def passes(
+    dataset: Dataset,
+    chosen: NDArray[np.bool_],
+    *,
+    batch: int,
+    shuffled: bool,
+    rng: np.random.Generator,
+) -> Draw:
+    """Shuffled passes over the chosen episodes, streamed from the store.
+
+    With ``shuffled`` each action is that of another step of its batch: everything about the
+    actions is kept except what they have to do with the observations.
+    """
+
+    def draw() -> Iterator[tuple[Floats, Floats]]:
+        stream = dataset.batches(batch, rng=rng, where=chosen, fields=("observation", "action"))
+        for rows in stream:
+            if len(rows["action"]) == batch:
+                order = rng.permutation(batch) if shuffled else slice(None)
+                yield rows["observation"], rows["action"][order]
+
+    return draw
+
+
+def train_clone(task: Task) -> None:
+    """Clone one policy, teach its critic, and leave a run folder; an earlier one goes.
+
+    Raises:
+        ContractError: the dataset's observations or actions are not those of the environment.
+        StatusError: no episode of the dataset may be shown.
+    """
+    remove_tree(task.folder)
+    record = RunRecord(
+        arm="control_clone" if task.shuffled else "clone",
+        seed=task.seed,
+        status=RunStatus.COMPLETED,
+        steps=0,
+        parameters=asdict(task.params),
+    )
+    with unfinished(task.folder, record):
+        _clone(task, record)
+
+
+def _clone(task: Task, record: RunRecord) -> None:
+    torch.set_num_threads(1)
+    set_random_seed(task.seed)
+    rng = np.random.default_rng(task.seed)
+    dataset, contract = _open(task)
+    turn = task.params.seeds.index(task.seed)
+    chosen = chosen_episodes(
+        dataset.episodes["scenario"],
+        allowed=_allowed(task, dataset),
+        count=task.params.episodes,
+        turn=turn,
+    )
+    demos = demonstrations(dataset, chosen, gamma=task.online.ppo.gamma)
+    if task.shuffled:
+        demos = replace(demos, returns=rng.permutation(demos.returns))
+    architecture = Architecture(
+        demos.observation.shape[1], demos.action.shape[1], task.online.ppo.hidden
+    )
+    policy = build_policy(architecture, log_std=task.online.ppo.log_std)
+    batch = min(task.params.batch, len(demos.action))
+    draw = passes(dataset, chosen, batch=batch, shuffled=task.shuffled, rng=rng)
+    each = len(demos.action) // batch
+    epochs = max(task.params.epochs, -(-task.params.least_updates // each))
+    updates = epochs * each
+    params = replace(task.params, batch=batch, epochs=epochs)
+    curve = clone(policy, draw, params=params, updates=updates, rng=rng)
+    critic = teach_critic(
+        policy, demos, epochs=task.params.critic_epochs, batch=task.params.batch, rng=rng
+    )
+    _write_curve(task.folder / "losses.csv", curve)
+    save_policy(
+        policy,
+        task.folder / "policy",
+        architecture=architecture,
+        contract=contract,
+        record={"seed": task.seed, "dataset": dataset.manifest.content_digest},
+    )
+    write_run(
+        task.folder,
+        replace(
+            record,
+            inputs={"dataset": dataset.manifest.content_digest},
+            parameters=asdict(task.params) | {"chosen": int(chosen.sum())},
+            notes=[f"critic loss {critic[0]:.4f} -> {critic[-1]:.4f}"] if critic else [],
+        ),
+    )
+
+
+def _open(task: Task) -> tuple[Dataset, Contract]:
+    """The dataset, held against the environment, and the contract of both."""
+    dataset = Dataset.open(task.dataset)
+    contract = contract_of(episode_schema(task.env.config()), environment=ENV_VERSION)
+    recorded = dataset.manifest.provenance.get("environment") or {}
+    theirs = contract_of(dataset.schema, environment=str(recorded.get("version")))
+    check_contract(contract, theirs, where=f"dataset {task.dataset}")
+    return dataset, contract
+
+
+def _allowed(task: Task, dataset: Dataset) -> NDArray[np.bool_]:
+    """Episodes that may be shown, ``[N]``."""
+    allowed = np.ones(len(dataset), bool)
+    if task.params.only_successes:
+        allowed &= dataset.episodes["outcome"] == "goal"
+    if task.shown is not None:
+        allowed &= [task.shown.is_demonstrated(n) for n in dataset.episodes["scenario"]]
+    if not allowed.any():
+        raise StatusError(
+            f"dataset {task.dataset}: expected an episode that may be shown, got none of "
+            f"{len(dataset)}; record other scenarios, or change the sections pretrain, transfer"
+        )
+    return allowed
+
+
+def _write_curve(path: Path, curve: Sequence[dict[str, float]]) -> None:
+    names = list(dict.fromkeys(name for row in curve for name in row))
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, names or ["update"])
+        writer.writeheader()
+        writer.writerows(curve)
+
+
+def check_verdict(report: Path, dataset: Dataset, *, where: Path) -> None:
+    """Refuse a dataset unless the report says that this very one is validated.
+
+    Raises:
+        NotFoundError: there is no report.
+        StatusError: it says otherwise, or speaks of another dataset.
+    """
+    found = read_json(report)
+    told = (found.get("digest"), found.get("status")) if isinstance(found, dict) else (None, None)
+    expected = (dataset.manifest.content_digest, Status.VALIDATED.value)
+    if told != expected:
+        raise StatusError(
+            f"dataset {where}: expected {report} to call digest {expected[0]} {expected[1]}, "
+            f"got digest {told[0]}, status {told[1]}; run the stage validate"
+        )
+
+
+def _say_what_is_shown(task: Task) -> None:
+    there, asked = int(_allowed(task, _open(task)[0]).sum()), task.params.episodes
+    if asked > there:
+        logger.info("asked for {:,} episodes, only {:,} may be shown; shows all", asked, there)
+
+
+@in_one_line
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage."""
+    parser = parser_of("pretrain", __doc__, example="--episodes 10 --out data/runs/clone_10")
+    add_paths(parser, "params", "dataset", "report")
+    parser.add_argument(
+        "--out", type=Path, default=Path("data/runs/clone"), help="folder of the clones"
+    )
+    parser.add_argument("--shuffle-actions", action="store_true", help="the negative control")
+    parser.add_argument("--transfer", action="store_true", help="only what may be demonstrated")
+    parser.add_argument("--episodes", type=int, help="instead of the section's number; 0 means all")
+    arguments = parser.parse_args(argv)
+    if (arguments.episodes or 0) < 0:
+        parser.error(f"--episodes: expected a number >= 0, got {arguments.episodes}; raise it")
+    params = read_section(arguments.params, "pretrain", PretrainParams)
+    if arguments.episodes is not None:
+        params = params.with_episodes(arguments.episodes)
+    shown = None
+    if arguments.transfer:
+        shown = read_section(arguments.params, "transfer", TransferParams)
+    online = read_section(arguments.params, "finetune", FinetuneParams)
+    env = read_section(arguments.params, "env", EnvParams)
+    tasks = [
+        Task(
+            params,
+            online,
+            env,
+            arguments.dataset,
+            seed,
+            arguments.shuffle_actions,
+            shown,
+            arguments.out / f"seed_{seed}",
+        )
+        for seed in params.seeds
+    ]
+    check_engine(online.engine)
+    check_verdict(arguments.report, Dataset.open(arguments.dataset), where=arguments.dataset)
+    _say_what_is_shown(tasks[0])
+    run_tasks(train_clone, tasks, engine=online.engine)
+    logger.info("{} clones in {}", len(tasks), arguments.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

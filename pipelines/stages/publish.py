@@ -1,0 +1,99 @@
+"""Stage: put the validated dataset into the ring of live versions; the oldest are archived."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from loguru import logger
+
+from pipelines.running.params import at_least, read_section, some
+from pipelines.running.stage import add_paths, in_one_line, parser_of
+from trajstore.disk.files import read_json
+from trajstore.errors import CorruptionError
+from trajstore.lifecycle import Published, publish
+from trajstore.lifecycle.rotation import Retention
+from trajstore.quality.verdict import Verdict
+from trajstore.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class PublishParams:
+    """The ring of live versions.
+
+    Attributes:
+        archive: folder or URL that older versions go to; outside the workspace.
+        keep_validated: live validated versions.
+        keep_draft: live drafts.
+        keep_quarantined: live quarantined versions.
+        budget_bytes: most that all live versions of all datasets may take.
+    """
+
+    archive: Annotated[str, some]
+    keep_validated: Annotated[int, at_least(1)]
+    keep_draft: Annotated[int, at_least(0)]
+    keep_quarantined: Annotated[int, at_least(0)]
+    budget_bytes: Annotated[int, at_least(1)]
+
+
+def run(
+    params: PublishParams, *, dataset: Path, report: Path, store: Path, reviews: Path
+) -> Published:
+    """Publish the dataset under its folder's name; the same content is published once.
+
+    Raises:
+        CorruptionError: the report is not one of validation.
+    """
+    verdict = _read_verdict(report)
+    place = Store(store, archive=params.archive, reviews=reviews).place(dataset.name)
+    retention = Retention(params.keep_validated, params.keep_draft, params.keep_quarantined)
+    return publish(
+        place,
+        dataset,
+        verdict=verdict,
+        retention=retention,
+        budget_bytes=params.budget_bytes,
+    )
+
+
+def _read_verdict(report: Path) -> Verdict:
+    record = read_json(report)
+    try:
+        document = {
+            "format_version": 1,
+            "status": record["verdict"],
+            "digest": record["digest"],
+            "findings": record["findings"],
+            "history": [],
+            "contract": record["contract"],
+        }
+    except (KeyError, TypeError) as error:
+        raise CorruptionError(
+            f"{report}: expected a report of validation, got {error!r}; validate again"
+        ) from error
+    return Verdict.from_json(document, where=report)
+
+
+@in_one_line
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage."""
+    parser = parser_of(
+        "publish", __doc__, example="--dataset data/current/expert --store data/store"
+    )
+    add_paths(parser, "params", "dataset", "report", "store", "reviews")
+    arguments = parser.parse_args(argv)
+    done = run(
+        read_section(arguments.params, "publish", PublishParams),
+        dataset=arguments.dataset,
+        report=arguments.report,
+        store=arguments.store,
+        reviews=arguments.reviews,
+    )
+    state = "published" if done.new else "was published before"
+    logger.info("{} {} as v{}", arguments.dataset.name, state, done.version)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

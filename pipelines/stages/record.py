@@ -1,0 +1,147 @@
+"""Stage: record the promoted expert's episodes into a sealed dataset version."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from loguru import logger
+
+from pipelines.learning.approved import read_expert
+from pipelines.learning.evaluation import COLLECTION_SEEDS, episode_list
+from pipelines.learning.policy import SavedPolicy, load_policy
+from pipelines.learning.settings import EnvParams, RecordParams
+from pipelines.running.fanout import check_engine, run_tasks
+from pipelines.running.params import read_section
+from pipelines.running.stage import add_paths, in_one_line, parser_of
+from pipelines.tasks.social_nav.config import ENV_VERSION
+from pipelines.tasks.social_nav.rollout import record_rollout
+from pipelines.tasks.social_nav.scenarios import scenario_names
+from pipelines.tasks.social_nav.schema import episode_schema
+from pipelines.tasks.social_nav.social_nav import ENV_ID
+from trajstore.disk.files import canonical_json
+from trajstore.errors import NotFoundError
+from trajstore.recording.recorder import Recorder, discard_recording
+from trajstore.recording.segment import Segment
+from trajstore.recording.unfinished import open_recording
+
+BLOCK = 64
+"""Episodes simulated at once, a segment of the recording each; who died loses at most these."""
+Item = tuple[int, str, int]
+"""An episode's place in the version, its scenario, its seed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A part of the episodes, for one worker."""
+
+    target: Path
+    policy: Path
+    env: EnvParams
+    blocks: tuple[tuple[Item, ...], ...]
+
+
+def record_shard(shard: Shard) -> int:
+    """Play the shard's episodes that are not durable yet, and add each at its place."""
+    actor = load_policy(shard.policy).actor
+    config = shard.env.config()
+    added = 0
+    for block in shard.blocks:
+        segment = Segment(shard.target, f"block-{block[0][0]:06d}", schema=episode_schema(config))
+        with segment:
+            left = [item for item in block if item[0] not in segment.orders]
+            names = [(scenario, seed) for _, scenario, seed in left]
+            played = record_rollout(actor, names, config) if left else []
+            for (order, _, _), episode in zip(left, played, strict=True):
+                segment.add(episode, order=order)
+        added += len(left)
+    return added
+
+
+def provenance(expert: Mapping[str, Any], policy: SavedPolicy, env: EnvParams) -> dict[str, Any]:
+    """What made the dataset; nothing in it depends on when or where."""
+    return {
+        "environment": {
+            "id": ENV_ID,
+            "version": ENV_VERSION,
+            "entry_point": "pipelines.tasks.social_nav.make:make_env",
+            "config": asdict(env.config()),
+        },
+        "policy": {"id": expert["id"], "digest": policy.digest, "deterministic": True},
+        "contract": policy.contract.to_json(),
+    }
+
+
+def run(params: RecordParams, env: EnvParams, expert: Path, out: Path) -> int:
+    """Record every episode once, with as many workers as there are cores; resume what died.
+
+    An unfinished recording by another policy, or of another world, is dropped: its episodes
+    would not be those that the new provenance tells of.
+    """
+    check_engine(params.engine)
+    manifest, policy = read_expert(expert)
+    scenarios = env.scenarios or scenario_names()
+    episodes = [
+        (order, name, seed)
+        for order, (name, seed) in enumerate(
+            episode_list(scenarios, each=params.each, first_seed=COLLECTION_SEEDS)
+        )
+    ]
+    made_by = provenance(manifest, policy, env)
+    _drop_foreign(out, made_by, count=len(episodes))
+    recorder = Recorder(
+        out,
+        schema=episode_schema(env.config()),
+        provenance=made_by,
+        quota_bytes=params.quota_bytes,
+    )
+    with recorder:
+        blocks = [
+            tuple(episodes[first : first + BLOCK]) for first in range(0, len(episodes), BLOCK)
+        ]
+        shards = [
+            Shard(out, expert / manifest["best"], env, tuple(blocks[index :: params.shards]))
+            for index in range(min(params.shards, len(blocks)))
+        ]
+        run_tasks(record_shard, shards, engine=params.engine)
+    return len(episodes)
+
+
+def _drop_foreign(out: Path, made_by: Mapping[str, Any], *, count: int) -> None:
+    try:
+        found = open_recording(out)
+    except NotFoundError:
+        return
+    same = canonical_json(dict(found.provenance)) == canonical_json(dict(made_by))
+    if not same or any(frame.order >= count for _, frame in found.frames()):
+        logger.info("dropped an unfinished recording of {} made otherwise", out.name)
+        discard_recording(out)
+
+
+@in_one_line
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage."""
+    parser = parser_of(
+        "record", __doc__, example="--policy data/models/expert --out data/current/expert"
+    )
+    add_paths(parser, "params")
+    parser.add_argument(
+        "--policy",
+        type=Path,
+        default=Path("data/models/expert"),
+        help="folder of the promoted expert",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("data/current/expert"), help="version folder to write"
+    )
+    arguments = parser.parse_args(argv)
+    params = read_section(arguments.params, "record", RecordParams)
+    env = read_section(arguments.params, "env", EnvParams)
+    count = run(params, env, arguments.policy, arguments.out)
+    logger.info("recorded {} episodes into {}", count, arguments.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

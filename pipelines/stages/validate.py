@@ -1,0 +1,116 @@
+"""Stage: hold the recorded dataset against its contract; stop what follows unless it is fit."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from loguru import logger
+
+from pipelines.learning.approved import read_expert
+from pipelines.learning.contract import contract_of
+from pipelines.learning.evaluation import EVALUATION_SEEDS
+from pipelines.learning.settings import EnvParams
+from pipelines.running.params import at_least, read_section
+from pipelines.running.stage import add_paths, in_one_line, parser_of
+from pipelines.tasks.social_nav.config import ENV_VERSION
+from pipelines.tasks.social_nav.make import make_env
+from pipelines.tasks.social_nav.scenarios import scenario_names
+from pipelines.tasks.social_nav.schema import episode_schema
+from trajstore.dataset import Dataset
+from trajstore.disk.files import make_directories, write_json
+from trajstore.quality import CHECKS, policy_agreement, replay_agreement, validate
+from trajstore.quality.contract import Contract
+from trajstore.quality.replay import first_step
+from trajstore.quality.reviews import effective_status, history, read_reviews
+from trajstore.version.manifest import Status
+
+
+@dataclass(frozen=True, slots=True)
+class ValidateParams:
+    """What a dataset must be to be trained on.
+
+    Attributes:
+        minimum_episodes: fewer stay a draft.
+        episodes_per_scenario: of every scenario of the environment.
+        policy_episodes: so many are compared with the expert's own actions.
+        policy_tolerance: largest difference of an action component.
+        replay_episodes: so many are simulated again, step by step.
+    """
+
+    minimum_episodes: Annotated[int, at_least(0)]
+    episodes_per_scenario: Annotated[int, at_least(0)]
+    policy_episodes: Annotated[int, at_least(0)]
+    policy_tolerance: Annotated[float, at_least(0.0)]
+    replay_episodes: Annotated[int, at_least(0)]
+
+
+def run(
+    params: ValidateParams, env: EnvParams, *, dataset: Path, expert: Path, reviews: Path
+) -> dict[str, Any]:
+    """Run every check, the expert's agreement and the replay included; return the report."""
+    config = env.config()
+    schema = episode_schema(config)
+    agreed = contract_of(schema, environment=ENV_VERSION)
+    contract = Contract(
+        minimum_episodes=params.minimum_episodes,
+        required_scenarios=tuple(env.scenarios or scenario_names()),
+        episodes_per_scenario=params.episodes_per_scenario,
+        required_provenance=("environment.version", "policy.digest"),
+        observation=agreed.fields,
+        reserved_seeds=((EVALUATION_SEEDS, EVALUATION_SEEDS + 1_000_000),),
+        policy_episodes=params.policy_episodes,
+        policy_tolerance=params.policy_tolerance,
+        replay_episodes=params.replay_episodes,
+    )
+    opened = Dataset.open(dataset)
+    _, policy = read_expert(expert)
+    actor = policy.actor
+    checks = {
+        **CHECKS,
+        "policy": policy_agreement(lambda observed: actor(np.asarray(observed))),
+        "replay": replay_agreement(first_step(make_env(config))),
+    }
+    report = validate(opened, contract, checks=checks)
+    decided = read_reviews(reviews)
+    digest = opened.manifest.content_digest
+    return {
+        **report.to_json(),
+        "verdict": report.status.value,
+        "reviews": [review.to_json() for review in history(decided, digest)],
+        "status": effective_status(report.status, decided, digest).value,
+    }
+
+
+@in_one_line
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage; exit status 1 unless the dataset is validated."""
+    parser = parser_of(
+        "validate",
+        __doc__,
+        example="--dataset data/current/expert --out data/reports/validation.json",
+    )
+    add_paths(parser, "params", "dataset", "expert", "reviews")
+    parser.add_argument(
+        "--out", type=Path, default=Path("data/reports/validation.json"), help="report to write"
+    )
+    arguments = parser.parse_args(argv)
+    report = run(
+        read_section(arguments.params, "validate", ValidateParams),
+        read_section(arguments.params, "env", EnvParams),
+        dataset=arguments.dataset,
+        expert=arguments.expert,
+        reviews=arguments.reviews,
+    )
+    make_directories(arguments.out.parent)
+    write_json(arguments.out, report)
+    for finding in report["findings"]:
+        logger.info("{severity}: {message}", **finding)
+    logger.info("{} is {}", arguments.dataset, report["status"])
+    return 0 if report["status"] == Status.VALIDATED.value else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

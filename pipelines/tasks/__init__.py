@@ -1,0 +1,1 @@
+"""What is learned: environments, their scenarios and their metrics."""

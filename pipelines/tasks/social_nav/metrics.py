@@ -1,0 +1,270 @@
+"""One episode in, one number out: each metric by its published definition, with its unit.
+
+A metric reads the scene that an episode carries, never a simulator, so that every number of a
+report can be recomputed from the stored dataset. ``nan`` means that the metric does not apply.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from pipelines.tasks.social_nav.config import Constants
+from trajstore.episode.episode import Episode
+
+METRICS_VERSION = 2
+"""Changes with every change of a definition; part of every logged row."""
+
+PHYSICS = Constants()
+CONTACT = PHYSICS.robot_radius + PHYSICS.pedestrian_radius
+NEAR_MISS = 0.5
+"""Metres between surfaces below which a step is a near miss (robot_sf, benchmark metrics)."""
+PERSONAL_SPACE = 1.2
+"""Metres between centres; personal space ends there (Hall 1966, "The hidden dimension")."""
+COMFORT_FORCE = 0.9
+"""m/s2: a push by the robot that a pedestrian minds; near the 95th percentile of the pushes that
+scripted robots cause at low density (``snqi_baseline`` prints it)."""
+STALLED_SPEED = 0.05
+"""m/s below which a robot stands (robot_sf)."""
+NO_CONFLICT = 10.0
+"""Seconds; a time to collision beyond it counts as none."""
+AT_FAULT_SPEED = 0.1
+"""m/s towards the pedestrian above which the robot is the one that ran into the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A number of an episode: what it measures, in which unit, by whose definition.
+
+    Attributes:
+        function: from an episode to the number; ``nan`` where it does not apply.
+        unit: of the number; empty for shares and yes (1) or no (0).
+        better: whether more or less of it is wanted.
+        source: the publication or program whose definition this is.
+    """
+
+    function: Callable[[Episode], float]
+    unit: str
+    better: Literal["higher", "lower"]
+    source: str
+
+
+def success(episode: Episode) -> float:
+    """1 if the goal was reached without touching anything, else 0 (Francis et al., S)."""
+    return float(episode["outcome"] == "goal")
+
+
+def collision(episode: Episode) -> float:
+    """1 if the episode has any collision; its mean is the collision rate (Francis et al., C)."""
+    return max(collision_pedestrian(episode), collision_wall(episode))
+
+
+def collision_pedestrian(episode: Episode) -> float:
+    """1 if a pedestrian was touched: discs overlap (Francis et al., HC)."""
+    return float(episode["outcome"] == "collision_pedestrian")
+
+
+def collision_wall(episode: Episode) -> float:
+    """1 if a wall was touched (Francis et al., WC)."""
+    return float(episode["outcome"] == "collision_wall")
+
+
+def collision_at_fault(episode: Episode) -> float:
+    """1 if the robot moved into what it touched (SEAN 2.0 tells who ran into whom).
+
+    Into a wall always; into a pedestrian when, on contact, the robot's own speed towards that
+    pedestrian exceeds ``AT_FAULT_SPEED``.
+    """
+    if collision_wall(episode):
+        return 1.0
+    if not collision_pedestrian(episode):
+        return 0.0
+    offset = _offsets(episode)[-1]
+    nearest = int(np.nanargmin(np.linalg.norm(offset, axis=-1)))
+    towards = offset[nearest] @ _robot_velocity(episode)[-1]
+    return float(towards / max(float(np.linalg.norm(offset[nearest])), 1e-9) > AT_FAULT_SPEED)
+
+
+def timeout(episode: Episode) -> float:
+    """1 if the clock ran out (Francis et al., TO)."""
+    return float(episode["outcome"] == "timeout")
+
+
+def path_length(episode: Episode) -> float:
+    """Length of the robot's way, metres (Francis et al., PL)."""
+    moves = np.diff(_robot_position(episode), axis=0)
+    return float(np.linalg.norm(moves, axis=1).sum())
+
+
+def path_efficiency(episode: Episode) -> float:
+    """Shortest way over the way taken, at most 1, as in ``spl``; ``nan`` without success."""
+    return spl(episode) if success(episode) else math.nan
+
+
+def spl(episode: Episode) -> float:
+    """Success weighted by path length, S * L / max(P, L) (Anderson et al. 2018).
+
+    L is the field ``shortest_path``, the way round the walls. Episodes of other environments that
+    lack it are measured by the straight line from start to goal, which walls can make too short.
+    """
+    shortest = _shortest_path(episode)
+    return success(episode) * shortest / max(path_length(episode), shortest, 1e-9)
+
+
+def time_to_goal(episode: Episode) -> float:
+    """Seconds until the goal was reached; ``nan`` unless it was (Francis et al., T)."""
+    return len(episode) * PHYSICS.dt if success(episode) else math.nan
+
+
+def comfort_exposure(episode: Episode) -> float:
+    """Share of pedestrian-steps in which the robot pushes harder than ``COMFORT_FORCE``.
+
+    Counts the force that the robot causes, not what pedestrians do to each other (robot_sf's
+    definition with HuNavSim's "social force on agents"); 0 where there is nobody.
+    """
+    present = np.isfinite(_pedestrian_position(episode)[..., 0])
+    return float(_pushed(episode).sum() / max(int(present.sum()), 1))
+
+
+def force_events(episode: Episode) -> float:
+    """Number of pedestrian-steps with a push above ``COMFORT_FORCE`` (robot_sf, robot's only)."""
+    return float(_pushed(episode).sum())
+
+
+def near_misses(episode: Episode) -> float:
+    """Steps with a pedestrian's surface nearer than ``NEAR_MISS``, contact excluded (robot_sf)."""
+    clearance = _clearance(episode)
+    return float(((clearance >= 0.0) & (clearance < NEAR_MISS)).sum())
+
+
+def min_clearance(episode: Episode) -> float:
+    """Least distance to a pedestrian, between surfaces, metres; ``nan`` where there is nobody."""
+    least = float(_clearance(episode).min())
+    return least if math.isfinite(least) else math.nan
+
+
+def min_time_to_collision(episode: Episode) -> float:
+    """Least time until the discs would touch at present velocities, seconds, at most 10.
+
+    The smaller root of |d + u t| = contact distance, over all steps and pedestrians; 0 on
+    contact (Francis et al., TTC, with radii).
+    """
+    offset = _offsets(episode)
+    speed = np.asarray(episode["pedestrian_velocity"], float)[1:]
+    relative = speed - _robot_velocity(episode)[:, None, :]
+    a = (relative**2).sum(axis=-1)
+    b = (offset * relative).sum(axis=-1)
+    c = (offset**2).sum(axis=-1) - CONTACT**2
+    under = b**2 - a * c
+    with np.errstate(invalid="ignore", divide="ignore"):
+        meets = (b < 0.0) & (under >= 0.0) & (c > 0.0)
+        time = np.where(meets, (-b - np.sqrt(np.where(meets, under, 0.0))) / a, np.inf)
+        time = np.where(c <= 0.0, 0.0, time)
+    return float(min(np.min(time, initial=np.inf), NO_CONFLICT))
+
+
+def jerk(episode: Episode) -> float:
+    """Mean size of the change of acceleration a second, m/s3 (Francis et al., J_avg).
+
+    Acceleration is the change of the velocity vector a second; ``nan`` below three steps.
+    """
+    acceleration = np.diff(_robot_velocity(episode, first=0), axis=0) / PHYSICS.dt
+    if len(acceleration) < 2:
+        return math.nan
+    change = np.diff(acceleration, axis=0) / PHYSICS.dt
+    return float(np.linalg.norm(change, axis=1).mean())
+
+
+def personal_space_compliance(episode: Episode) -> float:
+    """Share of steps with every pedestrian's centre outside ``PERSONAL_SPACE``.
+
+    Francis et al., PSC, with Hall's distance: their default of 0.5 m is contact here.
+    """
+    return float((_clearance(episode) + CONTACT >= PERSONAL_SPACE).mean())
+
+
+def stalled_time(episode: Episode) -> float:
+    """Seconds during which the robot's speed is below ``STALLED_SPEED`` (Francis et al., ST)."""
+    speed = np.abs(np.asarray(episode["robot_velocity"], float)[1:, 0])
+    return float((speed < STALLED_SPEED).sum() * PHYSICS.dt)
+
+
+METRICS: dict[str, Metric] = {
+    "success": Metric(success, "", "higher", "Francis et al. 2025, S"),
+    "collision": Metric(collision, "", "lower", "Francis et al. 2025, C"),
+    "collision_pedestrian": Metric(collision_pedestrian, "", "lower", "Francis et al. 2025, HC"),
+    "collision_wall": Metric(collision_wall, "", "lower", "Francis et al. 2025, WC"),
+    "collision_at_fault": Metric(collision_at_fault, "", "lower", "SEAN 2.0 (Tsoi et al. 2022)"),
+    "timeout": Metric(timeout, "", "lower", "Francis et al. 2025, TO"),
+    "path_length": Metric(path_length, "m", "lower", "Francis et al. 2025, PL"),
+    "path_efficiency": Metric(path_efficiency, "", "higher", "Anderson et al. 2018"),
+    "spl": Metric(spl, "", "higher", "Anderson et al. 2018"),
+    "time_to_goal": Metric(time_to_goal, "s", "lower", "Francis et al. 2025, T"),
+    "comfort_exposure": Metric(comfort_exposure, "", "lower", "robot_sf, robot-caused force"),
+    "force_events": Metric(force_events, "steps", "lower", "robot_sf, robot-caused force"),
+    "near_misses": Metric(near_misses, "steps", "lower", "robot_sf"),
+    "min_clearance": Metric(min_clearance, "m", "higher", "Francis et al. 2025, CD"),
+    "min_time_to_collision": Metric(
+        min_time_to_collision, "s", "higher", "Francis et al. 2025, TTC, disc to disc"
+    ),
+    "jerk": Metric(jerk, "m/s3", "lower", "Francis et al. 2025, J"),
+    "personal_space_compliance": Metric(
+        personal_space_compliance, "", "higher", "Francis et al. 2025, PSC; Hall 1966"
+    ),
+    "stalled_time": Metric(stalled_time, "s", "lower", "Francis et al. 2025, ST"),
+}
+"""Every metric that a logged episode carries; add yours here."""
+
+
+def measure(episode: Episode) -> dict[str, float | None]:
+    """Every entry of ``METRICS``; null where one does not apply."""
+    values = {name: metric.function(episode) for name, metric in METRICS.items()}
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+
+
+def robot_forces(episode: Episode) -> np.ndarray:
+    """Size of the robot's push on each pedestrian that is there, ``[n]``, m/s2."""
+    there = np.isfinite(_pedestrian_position(episode)[..., 0])
+    return np.asarray(np.asarray(episode["robot_force"], float)[there])
+
+
+def _robot_position(episode: Episode) -> np.ndarray:
+    return np.asarray(np.asarray(episode["robot_pose"], float)[:, :2])
+
+
+def _robot_velocity(episode: Episode, first: int = 1) -> np.ndarray:
+    """Velocity vectors ``[T + 1 - first, 2]`` in the world's frame, m/s."""
+    heading = np.asarray(episode["robot_pose"], float)[first:, 2]
+    speed = np.asarray(episode["robot_velocity"], float)[first:, 0]
+    unit = np.stack([np.cos(heading), np.sin(heading)], axis=1)
+    return np.asarray(speed[:, None] * unit)
+
+
+def _pedestrian_position(episode: Episode) -> np.ndarray:
+    """After each action, ``[T, P, 2]``."""
+    return np.asarray(np.asarray(episode["pedestrian_position"], float)[1:])
+
+
+def _offsets(episode: Episode) -> np.ndarray:
+    """From the robot to each pedestrian after each action, ``[T, P, 2]``, metres."""
+    return np.asarray(_pedestrian_position(episode) - _robot_position(episode)[1:, None, :])
+
+
+def _clearance(episode: Episode) -> np.ndarray:
+    """Between surfaces to the nearest pedestrian, ``[T]``, metres; infinite where nobody is."""
+    distance = np.linalg.norm(_offsets(episode), axis=-1)
+    nearest = np.min(np.where(np.isnan(distance), np.inf, distance), axis=1, initial=np.inf)
+    return np.asarray(nearest - CONTACT)
+
+
+def _pushed(episode: Episode) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        return np.asarray(robot_forces(episode) > COMFORT_FORCE)
+
+
+def _shortest_path(episode: Episode) -> float:
+    if "shortest_path" in episode.schema.names:
+        return float(episode["shortest_path"])
+    return float(np.linalg.norm(np.asarray(episode["goal"], float) - _robot_position(episode)[0]))

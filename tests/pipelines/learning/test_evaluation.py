@@ -1,0 +1,100 @@
+"""Episodes of choosing, tracking, judging, recording and training never meet."""
+
+from collections.abc import Callable
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from pipelines.learning.evaluation import (
+    COLLECTION_SEEDS,
+    EVALUATION_SEEDS,
+    TRAINING_SEEDS,
+    episode_list,
+    evaluate,
+    held_out_episodes,
+    judged,
+    judging_episodes,
+    selection_episodes,
+    summary,
+    tracking_episodes,
+)
+from pipelines.tasks.social_nav.robots import straight
+from pipelines.tasks.social_nav.rollout import record_rollout
+from pipelines.tasks.social_nav.scenarios import held_out_names, scenario_names
+from tests.pipelines import tiny
+
+Listing = Callable[..., list[tuple[str, int]]]
+
+
+def test_no_two_uses_share_a_seed() -> None:
+    names = scenario_names()
+    lists = [
+        [seed for _, seed in make(names, each=200)]
+        for make in (selection_episodes, tracking_episodes, judging_episodes)
+    ]
+    lists.append([seed for _, seed in held_out_episodes(each=200)])
+    lists.append([seed for _, seed in episode_list(names, each=200, first_seed=COLLECTION_SEEDS)])
+    for one, other in combinations(lists, 2):
+        assert not set(one) & set(other)
+    assert all(len(set(seeds)) == len(seeds) for seeds in lists)
+    assert min(map(min, lists[:4])) >= EVALUATION_SEEDS
+    assert max(map(max, lists[:4])) < COLLECTION_SEEDS <= min(lists[4])
+    assert max(lists[4]) < TRAINING_SEEDS
+
+
+def test_scenarios_are_covered_evenly_by_any_run_of_neighbours() -> None:
+    episodes = episode_list(["a", "b", "c"], each=4, first_seed=0)
+    for first in range(0, 12, 3):
+        assert {name for name, _ in episodes[first : first + 3]} == {"a", "b", "c"}
+
+
+@pytest.fixture(scope="module")
+def row() -> dict:
+    episodes = judging_episodes(tiny.SCENARIOS, each=3)
+    return evaluate(straight, episodes, tiny.ENV.config())  # type: ignore[arg-type]
+
+
+def test_an_evaluation_adds_up(row: dict) -> None:
+    assert row["episodes"] == 6
+    assert sorted(row["by_scenario"]) == sorted(tiny.SCENARIOS)
+    for key in ("success", "collision"):
+        parts = [part[key] for part in row["by_scenario"].values()]
+        assert row[key] == pytest.approx(np.mean(parts))
+
+
+def test_the_same_episodes_are_judged_alike_in_any_order(row: dict) -> None:
+    episodes = list(reversed(judging_episodes(tiny.SCENARIOS, each=3)))
+    again = evaluate(straight, episodes, tiny.ENV.config())  # type: ignore[arg-type]
+    assert again["by_scenario"] == row["by_scenario"]
+
+
+def test_the_held_out_episodes_stand_behind_the_others_and_change_none_of_them() -> None:
+    config = tiny.ENV.config()
+    episodes = judged(straight, tiny.SCENARIOS, each=2, config=config)  # type: ignore[arg-type]
+    alone = record_rollout(straight, judging_episodes(tiny.SCENARIOS, each=2), config)
+    count = len(alone)
+    assert [episode.digest for episode in episodes[:count]] == [one.digest for one in alone]
+    played = [(str(episode["scenario"]), int(episode["seed"])) for episode in episodes[count:]]
+    assert played == held_out_episodes(each=2)
+    assert {name for name, _ in played} == set(held_out_names())
+
+
+@pytest.mark.parametrize("make", [selection_episodes, tracking_episodes, judging_episodes])
+def test_selection_tracking_and_gate_hold_nothing_back_from_training(make: Listing) -> None:
+    played = {name for name, _ in make(scenario_names(), each=2)}
+    assert not played & set(held_out_names())
+
+
+def test_a_summary_by_hand() -> None:
+    from pipelines.tasks.social_nav.rollout import Row
+
+    rows = [
+        Row("a/low", 1, "goal", True, False, False, 2.0, 10),
+        Row("a/low", 2, "collision_wall", False, True, True, -1.0, 5),
+        Row("b/low", 3, "timeout", False, False, False, 0.0, 25),
+    ]
+    told = summary(rows)
+    assert told["success"] == pytest.approx(1 / 3)
+    assert told["return"] == pytest.approx(1 / 3, abs=1e-6)
+    assert told["by_scenario"]["a/low"] == {"episodes": 2, "success": 0.5, "collision": 0.5}

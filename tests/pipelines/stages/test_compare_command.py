@@ -1,0 +1,60 @@
+"""The command of the comparison names the option whose folder is missing or named twice."""
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.stages import compare as stage
+from pipelines.stages.compare import CompareParams, main
+from tests.pipelines.stages.test_compare import SLOW, STEADY, arm
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    for name, curve in {"baseline": SLOW, "finetune": STEADY, "control": SLOW}.items():
+        arm(folder, name, curve)
+    return folder
+
+
+def test_the_command_compares_any_two_groups(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = CompareParams.__dataclass_fields__["resamples"].default
+    monkeypatch.setattr(
+        stage, "CompareParams", lambda **options: CompareParams(**options, resamples=quick // 50)
+    )
+    groups = ["--baseline", str(root / "control"), "--pretrained", str(root / "finetune")]
+    assert main([*groups, "--out", str(tmp_path)]) == 0
+    assert "before its first online step" in capsys.readouterr().out
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {"comparison.json", "report.html", "summary.md", "metrics.json"} <= names
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ("--baseline A --pretrained B", "--baseline: expected runs in A, got no such folder"),
+        ("--baseline {b} --pretrained B", "--pretrained: expected runs in B"),
+        ("--baseline {b} --pretrained {b}", "--pretrained: expected a folder of its own"),
+        ("--baseline {b} --pretrained {f} --arm foo=bar", "--arm foo: expected runs in bar"),
+        ("--baseline {b} --pretrained {f} --control {f}/../finetune", "is that of --pretrained"),
+        ("--baseline {b} --pretrained {f} --expert E", "compare.expert: expected a folder E"),
+        ("--baseline {b} --pretrained {f} --dataset D", "compare.dataset: expected a folder D"),
+    ],
+)
+def test_the_command_names_the_option_whose_folder_is_wrong(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: str, complaint: str
+) -> None:
+    given = words.format(b=root / "baseline", f=root / "finetune").split()
+    assert main([*given, "--out", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().err
+    assert complaint in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_third_group_without_the_two_is_a_usage_error() -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["--control", "x"])
+    assert left.value.code == 2

@@ -1,0 +1,184 @@
+"""Clones are fed from the store; the control sees the same actions, but no reason for them."""
+
+import tracemalloc
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pipelines.learning.contract import ContractError
+from pipelines.learning.policy import load_policy
+from pipelines.learning.runlog import RunStatus, read_run
+from pipelines.learning.settings import TransferParams
+from pipelines.stages import pretrain
+from pipelines.stages.pretrain import Task, demonstrations, passes, train_clone
+from tests import factories
+from tests.pipelines import tiny
+from trajstore.dataset import Dataset
+from trajstore.disk.files import write_json
+from trajstore.errors import StatusError
+
+TASK = Task(tiny.PRETRAIN, tiny.FINETUNE, tiny.ENV, Path(), 1, False, None, Path())
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("recorded")
+    tiny.dataset(folder)
+    return folder / "expert"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    folder = tmp_path_factory.mktemp("made") / "v1"
+    factories.dataset(folder, count=60)
+    return Dataset.open(folder)
+
+
+def test_demonstrations_pair_each_action_with_the_observation_before_it(made: Dataset) -> None:
+    chosen = np.arange(60) % 3 == 1
+    shown = demonstrations(made, chosen, gamma=0.5)
+    episodes = [made[int(i)] for i in np.flatnonzero(chosen)]
+    assert np.array_equal(
+        shown.observation, np.concatenate([e["observation"][:-1] for e in episodes])
+    )
+    assert np.array_equal(shown.action, np.concatenate([e["action"] for e in episodes]))
+    first = episodes[0]
+    assert shown.returns[len(first) - 2] == pytest.approx(
+        first["reward"][-2] + 0.5 * shown.returns[len(first) - 1], abs=1e-5
+    )
+
+
+def drawn(made: Dataset, *, shuffled: bool) -> tuple[np.ndarray, np.ndarray]:
+    everything = np.ones(len(made), bool)
+    rng = np.random.default_rng(0)
+    draw = passes(made, everything, batch=50, shuffled=shuffled, rng=rng)
+    parts = [batch for _ in range(3) for batch in draw()]
+    observed, acted = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return observed, acted
+
+
+def test_a_pass_streams_pairs_of_the_store_in_whole_batches(made: Dataset) -> None:
+    observed, acted = drawn(made, shuffled=False)
+    everything = demonstrations(made, np.ones(len(made), bool), gamma=0.9)
+    pairs = {
+        (o.tobytes(), a.tobytes())
+        for o, a in zip(everything.observation, everything.action, strict=True)
+    }
+    assert len(observed) == 3 * (made.steps // 50) * 50
+    assert all((o.tobytes(), a.tobytes()) in pairs for o, a in zip(observed, acted, strict=True))
+
+
+def test_it_streams_and_holds_no_copy_of_the_dataset(made: Dataset) -> None:
+    draw = passes(made, np.ones(60, bool), batch=8, shuffled=False, rng=np.random.default_rng(0))
+    asked = iter(draw())
+    next(asked)
+    tracemalloc.start()
+    for _ in range(20):
+        next(asked)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**20
+
+
+def test_the_control_keeps_the_actions_and_loses_what_they_had_to_do_with(made: Dataset) -> None:
+    observed, acted = drawn(made, shuffled=True)
+    _, plain = drawn(made, shuffled=False)
+    assert acted.mean(0) == pytest.approx(plain.mean(0), abs=0.05)
+    everything = demonstrations(made, np.ones(len(made), bool), gamma=0.9)
+    of = {o.tobytes(): a for o, a in zip(everything.observation, everything.action, strict=True)}
+    told = np.stack([of[o.tobytes()] for o in observed])
+    correlation = np.corrcoef(told[:, 0], acted[:, 0])[0, 1]
+    assert abs(correlation) < 0.1
+
+
+def test_a_clone_leaves_a_run_and_the_same_seed_the_same_one(
+    recorded: Path, tmp_path: Path
+) -> None:
+    for name in ("one", "two", "two"):
+        train_clone(replace(TASK, dataset=recorded, folder=tmp_path / name))
+    assert tiny.contents(tmp_path / "one") == tiny.contents(tmp_path / "two")
+    record = read_run(tmp_path / "one")
+    assert record.status is RunStatus.COMPLETED
+    assert record.inputs == {"dataset": Dataset.open(recorded).manifest.content_digest}
+    assert load_policy(tmp_path / "one/policy").record["seed"] == 1
+
+
+def test_a_clone_sees_what_its_demonstrations_seldom_showed_as_it_is(
+    recorded: Path, tmp_path: Path
+) -> None:
+    train_clone(replace(TASK, dataset=recorded, folder=tmp_path / "run"))
+    policy = load_policy(tmp_path / "run/policy").policy
+    observation = torch.eye(tiny.SIZE)
+    assert torch.equal(policy.extract_features(observation), observation)
+
+
+def test_a_dataset_of_another_world_is_refused_and_the_run_says_so(tmp_path: Path) -> None:
+    factories.dataset(tmp_path / "v1")
+    with pytest.raises(ContractError):
+        train_clone(replace(TASK, dataset=tmp_path / "v1", folder=tmp_path / "run"))
+    record = read_run(tmp_path / "run")
+    assert record.status is RunStatus.FAILED
+    assert "expected environment" in record.notes[0]
+
+
+def test_nothing_to_show_is_refused(recorded: Path, tmp_path: Path) -> None:
+    shown = TransferParams("crowd_navigation", ("high",))
+    with pytest.raises(StatusError, match="expected an episode that may be shown, got none of 8"):
+        train_clone(replace(TASK, dataset=recorded, folder=tmp_path / "run", shown=shown))
+
+
+TINY = str(Path(__file__).parents[3] / "tests/tiny/params.yaml")
+
+
+def test_a_negative_number_of_episodes_is_a_usage_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        pretrain.main(["--params", TINY, "--episodes", "-3", "--out", str(tmp_path / "runs")])
+    assert left.value.code == 2
+    assert "--episodes: expected a number >= 0, got -3" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dataset_that_is_missing_costs_no_former_clone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "runs/seed_1/policy"
+    kept.mkdir(parents=True)
+    words = ["--params", TINY, "--dataset", str(tmp_path / "d"), "--out", str(tmp_path / "runs")]
+    assert pretrain.main(words) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+    assert kept.is_dir()
+
+
+def test_only_the_very_dataset_that_was_validated_is_cloned(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report, runs = tmp_path / "validation.json", tmp_path / "runs"
+    words = ["--params", TINY, "--dataset", str(recorded), "--report", str(report)]
+    digest = Dataset.open(recorded).manifest.content_digest
+    for told in (None, {"status": "draft", "digest": digest}, {"status": "validated"}, []):
+        if told is not None:
+            write_json(report, told)
+        assert pretrain.main([*words, "--out", str(runs)]) == 1
+        assert capsys.readouterr().err.count("\n") == 1
+        assert not runs.exists()
+    write_json(report, {"status": "validated", "digest": digest})
+    pretrain.check_verdict(report, Dataset.open(recorded), where=recorded)
+
+
+@pytest.mark.parametrize(("asked", "said"), [(100_000, 1), (8, 0), (0, 0)])
+def test_more_episodes_than_there_are_is_said_once(recorded: Path, asked: int, said: int) -> None:
+    lines: list[str] = []
+    task = replace(TASK, dataset=recorded, params=tiny.PRETRAIN.with_episodes(asked))
+    number = pretrain.logger.add(lines.append, format="{message}")
+    try:
+        pretrain._say_what_is_shown(task)
+    finally:
+        pretrain.logger.remove(number)
+    assert len(lines) == said
+    if said:
+        assert lines == ["asked for 100,000 episodes, only 8 may be shown; shows all\n"]

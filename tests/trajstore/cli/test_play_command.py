@@ -1,0 +1,164 @@
+"""``play`` writes what is asked for, prints where it lies, and refuses what does not exist."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import gymnasium as gym
+import pytest
+
+from tests.trajstore import scenes
+from trajstore.cli import run
+from trajstore.interop.environment import environment_of
+from trajstore.interop.gymnasium import record, schema_of
+from trajstore.lifecycle import review
+from trajstore.version.manifest import Manifest, Status
+from trajstore.version.writer import write_dataset
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("store")
+    (root / "expert").mkdir()
+    scenes.dataset(root / "expert/v1", 6, steps=30)
+    scenes.dataset(root / "expert/v2", 5, steps=40)
+    return root
+
+
+def play(store: Path, *arguments: str) -> int:
+    return run(["--store", str(store), "play", *arguments])
+
+
+def test_a_page_is_written_and_its_path_printed(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "page.html"
+    assert play(store, "expert@v1", "--out", str(target), "--no-open") == 0
+    assert capsys.readouterr().out.strip() == str(target)
+    assert target.stat().st_size > 50_000
+
+
+@pytest.mark.parametrize(
+    ("reference", "against", "pairs"),
+    [
+        ("expert@v1", "expert@v2", "[[0,0],[1,1],[2,2],[3,3],[4,4]]"),
+        ("expert@v1#2", "expert@v2#4", "[[2,4]]"),
+        ("expert@v1#2", "#5", "[[2,5]]"),
+    ],
+)
+def test_two_versions_or_episodes_stand_side_by_side(
+    store: Path, tmp_path: Path, reference: str, against: str, pairs: str
+) -> None:
+    target = tmp_path / "page.html"
+    assert play(store, reference, "--against", against, "--out", str(target), "--no-open") == 0
+    assert f'"pairs":{pairs}' in target.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["expert@v9"], "v9"),
+        (["expert@v1", "--episode", "6"], "expected an episode from 0 to 5, got 6"),
+        (["expert@v1#77"], "expected an episode from 0 to 5, got 77"),
+        (["expert@v1", "--terminal", "--from", "99"], "the episode is shorter"),
+        (["../expert@v1/.."], ""),
+    ],
+)
+def test_what_does_not_exist_is_wrong_use(
+    store: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], complaint: str
+) -> None:
+    assert play(store, *arguments, "--no-open") == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_films_and_sheets_are_written(store: Path, tmp_path: Path) -> None:
+    files = [tmp_path / f"e.{kind}" for kind in ("gif", "mp4", "png")]
+    options = [part for path in files for part in (f"--{path.suffix[1:]}", str(path))]
+    assert play(store, "expert@v1", "--episode", "4", "--to", "8", *options) == 0
+    assert all(path.stat().st_size > 500 for path in files)
+
+
+@pytest.mark.parametrize("option", ["--out", "--gif", "--mp4", "--png"])
+@pytest.mark.parametrize("place", ["a-file/x.html", "/proc/x.html"])
+def test_a_place_that_takes_nothing_is_named_in_one_line(
+    store: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], option: str, place: str
+) -> None:
+    (tmp_path / "a-file").write_text("mine")
+    target = tmp_path / place
+    line = ["expert@v1", "--episode", "1", "--to", "3", "--no-open", option, str(target)]
+    assert play(store, *line) == 1
+    told = capfd.readouterr().err
+    assert told.startswith(f"trajstore: {target}: expected the disk to take it")
+    assert len(told.splitlines()) == 1
+
+
+def test_the_terminal_shows_an_episode(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert play(store, "expert@v1", "--episode", "4", "--terminal") == 0
+    shown = capsys.readouterr().out
+    assert "episode 4" in shown
+    assert "reward" in shown
+    assert "collisions: the robot touches something" in shown
+
+
+def test_a_limit_is_kept(store: Path, tmp_path: Path) -> None:
+    target = tmp_path / "page.html"
+    assert play(store, "expert@v1", "--limit", "2", "--out", str(target), "--no-open") == 0
+    assert "4 of 6 episodes are not in this page" in target.read_text()
+
+
+def test_what_people_decided_stands_in_the_head_of_the_page(tmp_path: Path) -> None:
+    (tmp_path / "store/expert").mkdir(parents=True)
+    scenes.dataset(tmp_path / "store/expert/v1", 3, steps=20)
+    digest = Manifest.read(tmp_path / "store/expert/v1").content_digest
+    decisions = [
+        (Status.QUARANTINED, "people walk through walls"),
+        (Status.VALIDATED, "they do not"),
+    ]
+    for status, reason in decisions:
+        review(
+            tmp_path / "reviews.json", digest, status, reason=reason, clock=lambda: "2026-01-02T"
+        )
+    target = tmp_path / "page.html"
+    assert play(tmp_path / "store", "expert@v1", "--out", str(target), "--no-open") == 0
+    text = target.read_text().split('id="payload">')[1].split("</script>")[0]
+    (side,) = json.loads(text)["sides"]
+    assert [it.partition(" by ")[0] for it in side["reviews"]] == ["validated", "quarantined"]
+    assert side["reviews"][0].endswith("2026-01-02: they do not")
+    assert "reviews[0]" in target.read_text()
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "index/length/c.0"])
+def test_what_no_page_can_do_without_is_named_and_nothing_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    scenes.dataset(tmp_path / "store/expert/v1", 3, steps=20)
+    file = tmp_path / "store/expert/v1" / name
+    file.write_bytes(file.read_bytes()[:-3])
+    target = tmp_path / "page.html"
+    assert play(tmp_path / "store", "expert@v1", "--out", str(target), "--no-open") == 1
+    told = capsys.readouterr().err
+    assert name.partition("/c.")[0] in told
+    assert len(told.splitlines()) == 1
+    assert not target.exists()
+
+
+def test_an_environment_that_renders_with_pygame_is_played_without_a_word(tmp_path: Path) -> None:
+    env = gym.make("CartPole-v1")
+    episodes = list(record(env, lambda observation: int(observation[2] > 0), seeds=[1, 2]))
+    provenance = {"environment": environment_of(env)}
+    write_dataset(tmp_path / "v1", episodes, schema=schema_of(env), provenance=provenance)
+    env.close()
+    kept = ("SDL_", "XDG_RUNTIME_DIR", "DISPLAY", "WAYLAND_DISPLAY", "PYGAME_")
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(kept)}
+    command = ["-m", "trajstore", "play", str(tmp_path / "v1"), "--environment", "gymnasium"]
+    done = subprocess.run(
+        [sys.executable, *command, "--no-open", "--out", str(tmp_path / "page.html")],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=plain,
+    )
+    assert done.stderr == ""
+    assert "data:image" in (tmp_path / "page.html").read_text()

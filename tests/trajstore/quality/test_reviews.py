@@ -1,0 +1,138 @@
+"""A person's decision wins over the verdict of the checks, and both keep their history."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests import factories
+from tests.trajstore import lives
+from tests.trajstore.lives import CONTRACT, fill, source
+from trajstore.cli import run
+from trajstore.errors import CorruptionError, StatusError
+from trajstore.lifecycle import UNREADABLE, Place, judge, review, rotate, standing
+from trajstore.lifecycle.rotation import Retention
+from trajstore.quality.contract import Contract
+from trajstore.quality.verdict import read_verdict, status_path
+from trajstore.store import Store
+from trajstore.version.manifest import Status
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return lives.place(tmp_path)
+
+
+def test_a_review_wins_over_the_verdict_and_its_history_is_kept(
+    place: Place, tmp_path: Path
+) -> None:
+    fill(place, tmp_path, 1)
+    assert place.reviews is not None
+    digest = place.digest(1)
+    review(place.reviews, digest, Status.QUARANTINED, reason="wrong scale", name="expert@v1")
+    assert place.status(1) is Status.QUARANTINED
+    judge(place.path(1), CONTRACT)
+    assert place.status(1) is Status.QUARANTINED
+    review(place.reviews, digest, Status.VALIDATED, reason="scale was right", name="expert@v1")
+    assert place.status(1) is Status.VALIDATED
+    kept = json.loads(place.reviews.read_text())["reviews"]
+    assert [it["reason"] for it in kept] == ["wrong scale", "scale was right"]
+
+
+def test_training_from_a_quarantined_version_is_refused_and_looking_is_not(
+    place: Place, tmp_path: Path
+) -> None:
+    fill(place, tmp_path, 2)
+    store = Store(tmp_path / "store", archive=tmp_path / "archive")
+    assert place.reviews is not None
+    review(place.reviews, place.digest(2), Status.QUARANTINED, reason="bad", name="expert@v2")
+    with pytest.raises(StatusError, match="expected a version fit for training"):
+        store.open("expert@v2")
+    assert len(store.open("expert@v2", purpose="inspection")) == 4
+    assert store.open("expert").path.name == "v1"
+
+
+def test_a_quarantined_version_is_rotated_by_its_own_count(place: Place, tmp_path: Path) -> None:
+    fill(place, tmp_path, 3)
+    assert place.reviews is not None
+    review(place.reviews, place.digest(1), Status.QUARANTINED, reason="bad")
+    rotate(place, retention=Retention(validated=1, quarantined=1))
+    assert place.live() == [1, 3]
+    rotate(place, retention=Retention(validated=1, quarantined=0))
+    assert place.live() == [3]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "<<<<<<< HEAD", '{"format_version": 2}', '{"reviews": 3}']
+)
+def test_a_damaged_reviews_file_is_an_error_and_never_ignored(
+    place: Place, tmp_path: Path, text: str
+) -> None:
+    fill(place, tmp_path, 1)
+    assert place.reviews is not None
+    place.reviews.write_text(text)
+    with pytest.raises(CorruptionError):
+        place.status(1)
+    with pytest.raises(CorruptionError):
+        review(place.reviews, place.digest(1), Status.VALIDATED, reason="ok")
+    assert place.reviews.read_text() == text
+
+
+@pytest.mark.parametrize("reason", ["", "   "])
+def test_a_review_without_a_reason_is_refused(tmp_path: Path, reason: str) -> None:
+    with pytest.raises(ValueError, match="expected a reason"):
+        review(tmp_path / "reviews.json", "ab", Status.VALIDATED, reason=reason)
+    with pytest.raises(ValueError, match="expected validated or quarantined"):
+        review(tmp_path / "reviews.json", "ab", Status.DRAFT, reason="why")
+
+
+def test_a_verdict_keeps_its_history_and_stays_beside_the_version(
+    place: Place, tmp_path: Path
+) -> None:
+    path = source(tmp_path, 1)
+    files = {it: it.read_bytes() for it in path.rglob("*") if it.is_file()}
+    judge(path, Contract(minimum_episodes=99), clock=lambda: "2027")
+    judge(path, Contract(minimum_episodes=99), clock=lambda: "2028")
+    verdict = read_verdict(path)
+    assert verdict is not None
+    assert [it["status"] for it in verdict.history] == ["validated", "draft"]
+    assert {it: it.read_bytes() for it in path.rglob("*") if it.is_file()} == files
+
+
+@pytest.mark.parametrize("text", ["garbage", "{}", "[]", '{"format_version": 2}', "null"])
+def test_damaged_reviews_say_nothing_about_the_version_and_what_to_do(
+    place: Place, tmp_path: Path, text: str
+) -> None:
+    fill(place, tmp_path, 1)
+    assert place.reviews is not None
+    assert standing(place.path(1), place.reviews, place.digest(1)) == ("validated", "")
+    place.reviews.write_text(text)
+    status, wrong = standing(place.path(1), place.reviews, place.digest(1))
+    assert status == UNREADABLE
+    assert wrong.startswith(f"{place.reviews}: expected reviews of format 1, got ")
+    assert wrong.endswith("; take the last good one from git")
+
+
+@pytest.mark.parametrize("text", ["garbage", "{}", "[]", '{"format_version": 2}', "null"])
+def test_a_damaged_verdict_is_removed_and_made_anew(
+    place: Place, tmp_path: Path, text: str
+) -> None:
+    fill(place, tmp_path, 1)
+    file = status_path(place.path(1))
+    file.write_text(text)
+    status, wrong = standing(place.path(1), place.reviews, place.digest(1))
+    assert status == UNREADABLE
+    assert wrong.startswith(f"{file}: expected a verdict of format 1, got ")
+    assert wrong.endswith("; remove it and validate the version again")
+    with pytest.raises(CorruptionError, match="remove it and validate the version again"):
+        judge(place.path(1), CONTRACT)
+    file.unlink()
+    judge(place.path(1), CONTRACT)
+    assert place.status(1) is Status.VALIDATED
+
+
+def test_damaged_reviews_stop_validating_before_a_verdict_is_written(tmp_path: Path) -> None:
+    factories.dataset(tmp_path / "store/expert/v1")
+    (tmp_path / "reviews.json").write_text("garbage")
+    assert run(["--store", str(tmp_path / "store"), "validate", "expert@v1"]) == 1
+    assert not status_path(tmp_path / "store/expert/v1").exists()

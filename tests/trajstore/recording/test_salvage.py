@@ -1,0 +1,101 @@
+"""What is whole before and behind the damage is found, in order; what is lost is counted."""
+
+from pathlib import Path
+
+import pytest
+
+from tests import factories
+from trajstore.cli import run
+from trajstore.dataset import Dataset
+from trajstore.errors import JournalError
+from trajstore.recording.journal import Frame
+from trajstore.recording.recorder import Recorder, seal_recording, seal_salvaged
+from trajstore.recording.salvage import salvage
+from trajstore.recording.segment import Segment
+from trajstore.recording.unfinished import open_recording
+from trajstore.version.writer import write_dataset
+
+SCHEMA = factories.SCHEMA
+EPISODES = factories.episodes(5)
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    """A recording of five episodes, the second and the fourth by another worker."""
+    target = tmp_path / "store" / "half" / "v1"
+    with (
+        pytest.raises(InterruptedError),
+        Recorder(target, schema=SCHEMA, provenance={}) as recorder,
+        Segment(target, "w", schema=SCHEMA) as worker,
+    ):
+        for order, episode in enumerate(EPISODES):
+            (worker if order in (1, 3) else recorder).add(episode, order=order)
+        raise InterruptedError
+    return target
+
+
+def flip(target: Path, *orders: int, at: int) -> list[Frame]:
+    """Change a bit of the frames of some episodes, ``at`` bytes behind the payload's start."""
+    frames = open_recording(target).frames()
+    for path, frame in (frames[order] for order in orders):
+        content = bytearray(path.read_bytes())
+        content[frame.offset + at] ^= 4
+        path.write_bytes(content)
+    return [frames[order][1] for order in orders]
+
+
+@pytest.mark.parametrize("at", [-28, -20, -10, -1, 0, 40, 100])
+def test_the_episodes_around_the_damage_are_sealed(target: Path, tmp_path: Path, at: int) -> None:
+    [frame] = flip(target, 2, at=at)
+    with pytest.raises(JournalError, match="trajstore recover NAME --salvage"):
+        seal_recording(target)
+    found = salvage(open_recording(target))
+    assert found.lost == (("journal-main.log", frame.offset - 28, frame.size + 28),)
+    assert found.missing == [2]
+    manifest, same = seal_salvaged(target)
+    assert same == found
+    kept = [episode for order, episode in enumerate(EPISODES) if order != 2]
+    wanted = write_dataset(tmp_path / "kept", kept, schema=SCHEMA, provenance={})
+    assert manifest.content_digest == wanted.content_digest
+    assert [it.name for it in target.parent.iterdir()] == ["v1"]
+
+
+def test_a_sound_recording_loses_nothing(target: Path) -> None:
+    assert salvage(open_recording(target)).lost == ()
+    manifest, found = seal_salvaged(target)
+    assert (manifest.episodes, found.missing) == (5, [])
+
+
+def test_damage_in_two_journals_is_counted_in_both(target: Path) -> None:
+    flip(target, 0, 3, at=60)
+    manifest, found = seal_salvaged(target)
+    assert (manifest.episodes, len(found.lost), found.missing) == (3, 2, [0, 3])
+    digests = [episode.digest for episode in Dataset.open(target)]
+    assert digests == [EPISODES[order].digest for order in (1, 2, 4)]
+
+
+def test_a_journal_without_its_head_or_any_episode_is_refused_and_stays(target: Path) -> None:
+    journals = open_recording(target).journals()
+    journals["w"].unlink()
+    for content in (b"", b"x" * 400, journals["main"].read_bytes()[:60]):
+        journals["main"].write_bytes(content)
+        with pytest.raises(JournalError):
+            seal_salvaged(target)
+        assert journals["main"].read_bytes() == content
+
+
+def test_the_command_salvages_only_when_told(
+    target: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flip(target, 2, at=50)
+    line = ["--store", str(target.parent.parent), "recover", "half"]
+    assert run([*line, "--seal"]) == 1
+    assert run([*line, "--seal", "--salvage"]) == 2
+    assert run([*line, "--salvage", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "would seal half@v1 with 4 episodes; lost: " in out
+    assert "of journal-main.log; places without an episode: 2" in out
+    assert not target.exists()
+    assert run([*line, "--salvage"]) == 0
+    assert "sealed half@v1 with 4 episodes; lost: " in capsys.readouterr().out
+    assert len(Dataset.open(target)) == 4

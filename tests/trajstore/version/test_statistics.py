@@ -1,0 +1,81 @@
+"""Statistics are those of all rows, and do not depend on how the rows came in."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests import factories
+from trajstore.episode.schema import Axis, FieldSpec
+from trajstore.version.statistics import FieldStatistics, measure
+
+PAIR = FieldSpec("x", Axis.STEP, (2,), "float32", finite=False)
+
+
+def of(rows: np.ndarray, field: FieldSpec = PAIR) -> dict[str, object]:
+    statistics = FieldStatistics(field)
+    statistics.add(rows)
+    return statistics.to_json()
+
+
+@given(st.lists(st.integers(1, 9000), min_size=1, max_size=6), st.integers(0, 99))
+def test_cuts_change_nothing(sizes: list[int], seed: int) -> None:
+    rows = np.random.default_rng(seed).normal(5, 2, (sum(sizes), 2)).astype("float32")
+    pieces = FieldStatistics(PAIR)
+    for piece in np.split(rows, np.cumsum(sizes)[:-1]):
+        pieces.add(piece)
+    assert pieces.to_json() == of(rows)
+
+
+def test_the_figures_are_those_of_numpy() -> None:
+    rows = np.random.default_rng(0).normal(1e6, 3, (30_000, 2)).astype("float32")
+    found = of(rows)
+    exact = rows.astype("float64")
+    assert found["count"] == [30_000, 30_000]
+    np.testing.assert_allclose(found["mean"], exact.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(found["std"], exact.std(axis=0), rtol=1e-6)
+    assert found["min"] == rows.min(axis=0).tolist()
+    assert found["max"] == rows.max(axis=0).tolist()
+    median = found["quantiles"]["0.5"]  # type: ignore[index]
+    np.testing.assert_allclose(median, np.median(exact, axis=0), atol=0.3)
+
+
+def test_values_that_are_not_finite_are_left_out() -> None:
+    rows = np.array([[1, np.nan], [3, np.nan], [np.inf, np.nan]], "float32")
+    found = of(rows)
+    assert found["count"] == [2, 0]
+    assert found["mean"] == [2.0, None]
+    assert found["std"] == [1.0, None]
+    assert found["min"] == [1.0, None]
+    assert found["max"] == [3.0, None]
+    assert found["quantiles"]["0.5"] == [2.0, None]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint8", "uint64"])
+def test_integers_keep_their_exact_range(dtype: str) -> None:
+    field = FieldSpec("x", Axis.STEP, (), dtype)
+    top = np.iinfo(dtype).max
+    found = of(np.array([1, top], dtype), field)
+    assert (found["min"], found["max"]) == (1, top)
+
+
+def test_truth_values_have_a_share() -> None:
+    found = of(np.array([True, False, True, True]), FieldSpec("x", Axis.STEP, (), "bool"))
+    assert (found["mean"], found["min"], found["max"]) == (0.75, 0, 1)
+
+
+def test_a_wide_field_has_one_figure_for_all_components() -> None:
+    field = FieldSpec("x", Axis.STATE, (64, 64), "uint8")
+    rows = np.zeros((50, 64, 64), "uint8")
+    rows[17, 3, 3] = 200
+    found = of(rows, field)
+    assert (found["min"], found["max"]) == (0, 200)
+    assert found["count"] == 50 * 64 * 64
+
+
+def test_episodes_are_measured_field_by_field() -> None:
+    episodes = factories.episodes(4)
+    found = measure(factories.SCHEMA, episodes)
+    assert set(found) == set(factories.SCHEMA.names) - {"scenario"}
+    seeds = [int(episode["seed"]) for episode in episodes]
+    assert found["seed"]["mean"] == np.mean(seeds)

@@ -1,0 +1,1 @@
+"""One episode: its fields, its schema, its arrays, where it came from."""

@@ -1,0 +1,262 @@
+"""Steps of an episode that a curator should look at.
+
+A detector is a generator function over one episode; ``DETECTORS`` lists all of them. They run once,
+when a version is sealed: their findings and one score an episode travel with the data from then on.
+A detector that needs a field which the schema lacks finds nothing.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from trajstore.episode.episode import Episode
+from trajstore.episode.schema import FieldSpec, limits
+from trajstore.episode.signals import changes, median, robust_scores, runs, same_as_before, thinned
+
+Rows = np.ndarray
+
+FROZEN_STEPS = 20
+SATURATED_STEPS = 30
+SATURATED_SLACK = 1e-6
+REPEATED_STATES = 5
+STUCK_STEPS = 50
+STUCK_METRES = 0.05
+NEAR_MISS_METRES = 0.10
+SHORT_STEPS = 5
+LONG_STEPS = 2_000
+JUMP_SCORE = 25.0
+SPIKE_SCORE = 25.0
+
+
+@dataclass(frozen=True, slots=True)
+class Anomaly:
+    """Steps ``first`` to ``last`` of an episode, both included, and why they stand out.
+
+    ``score`` lies in (0, 1]: 1 is what a curator must see, 0.1 what is worth a glance.
+    """
+
+    kind: str
+    first: int
+    last: int
+    message: str
+    score: float
+
+    def to_json(self) -> dict[str, object]:
+        """Return the anomaly as it stands in a manifest."""
+        return {
+            "kind": self.kind,
+            "first": self.first,
+            "last": self.last,
+            "message": self.message,
+            "score": self.score,
+        }
+
+
+Detector = Callable[[Episode], Iterator[Anomaly]]
+"""Yields the anomalies of one kind, in step order."""
+
+
+def frozen_actions(episode: Episode, *, least: int = FROZEN_STEPS) -> Iterator[Anomaly]:
+    """Runs of at least ``least`` identical actions of numbers with a fraction."""
+    for actions in _floats(episode, "action"):
+        for first, last in runs(same_as_before(actions), least - 1):
+            steps = last - first + 2
+            share = min(1.0, 0.3 + 0.7 * steps / len(episode))
+            yield Anomaly(
+                "frozen_actions", first, last + 1, f"same action for {steps} steps", share
+            )
+
+
+def saturated_actions(episode: Episode, *, least: int = SATURATED_STEPS) -> Iterator[Anomaly]:
+    """Runs of at least ``least`` steps with every component of the action at its limit."""
+    if "action" not in episode.arrays:
+        return
+    field, actions = episode.schema.field("action"), episode["action"]
+    if actions.dtype.kind != "f" or field.low is None or field.high is None:
+        return
+    low, high = _limits(field)
+    at_limit = (actions <= low + SATURATED_SLACK) | (actions >= high - SATURATED_SLACK)
+    for first, last in runs(_all_of_row(at_limit), least):
+        steps = last - first + 1
+        message = f"every component of the action at its limit for {steps} steps"
+        yield Anomaly("saturated_actions", first, last, message, 0.4)
+
+
+def observation_jumps(episode: Episode, *, threshold: float = JUMP_SCORE) -> Iterator[Anomaly]:
+    """Steps over which an observation changes far more than it does elsewhere in the episode.
+
+    The size of a change is the sum over components of ``|o[t+1] - o[t]|``, each divided by that
+    component's mean change. Its score is the distance to the median in robust standard deviations
+    (1.4826 x median absolute deviation; Iglewicz and Hoaglin 1993), at least a tenth of the median.
+    """
+    for rows in _floats(episode, "observation"):
+        size = changes(thinned(rows))
+        if len(size) < 8:
+            continue
+        middle = median(size)
+        floor = 0.1 * middle + 1e-12
+        if float(size.max()) <= middle + threshold * floor:
+            continue
+        scores = robust_scores(size, floor=floor)
+        for step in np.flatnonzero(scores > threshold).tolist():
+            message = f"observation changes {scores[step]:.0f} robust deviations over one step"
+            yield Anomaly("observation_jumps", step, step, message, 0.5)
+
+
+def repeated_observations(episode: Episode, *, least: int = REPEATED_STATES) -> Iterator[Anomaly]:
+    """Runs of at least ``least`` identical observations: repeated steps, or a frozen sensor."""
+    names = _named(episode, "observation")
+    if not names or any(episode[name].dtype.kind != "f" for name in names):
+        return
+    same = same_as_before(episode[names[0]])
+    for name in names[1:]:
+        same &= same_as_before(episode[name])
+    for first, last in runs(same, least - 1):
+        states = last - first + 2
+        message = f"{states} identical observations in a row"
+        yield Anomaly("repeated_observations", first, last, message, 0.8)
+
+
+def reward_spikes(episode: Episode, *, threshold: float = SPIKE_SCORE) -> Iterator[Anomaly]:
+    """Rewards far from the episode's median; the last step, which often pays out, is exempt."""
+    if "reward" not in episode.arrays or len(episode) < 8:
+        return
+    rewards = episode["reward"][:-1].astype(np.float64)
+    distance = rewards - rewards.sum() / len(rewards)
+    deviation = float(np.sqrt(distance @ distance / len(rewards)))
+    if float(np.abs(distance).max()) <= (0.25 * threshold - 1) * deviation:
+        return  # mean and median are at most one deviation apart
+    scores = robust_scores(rewards, floor=0.25 * deviation + 1e-9)
+    for step in np.flatnonzero(np.abs(scores) > threshold).tolist():
+        message = (
+            f"reward {rewards[step]:.4g}, {scores[step]:.0f} robust deviations from the median"
+        )
+        yield Anomaly("reward_spikes", step, step, message, 0.5)
+
+
+def stuck_robot(episode: Episode, *, least: int = STUCK_STEPS) -> Iterator[Anomaly]:
+    """At least ``least`` steps within which the robot stays inside ``STUCK_METRES``."""
+    if "robot_pose" not in episode.arrays or len(episode) < least:
+        return
+    position = episode["robot_pose"][:, :2]
+    moved = np.abs(position[least:] - position[:-least]).max(axis=1)
+    still = np.flatnonzero(moved < STUCK_METRES)
+    rests = np.zeros(len(episode), bool)
+    for first in still.tolist():
+        if np.ptp(position[first : first + least + 1], axis=0).max() < STUCK_METRES:
+            rests[first : first + least] = True
+    for first, last in runs(rests, least):
+        message = f"the robot stays within {STUCK_METRES} m for {last - first + 1} steps"
+        yield Anomaly("stuck_robot", first, last, message, 0.6)
+
+
+def near_misses(episode: Episode, *, metres: float = NEAR_MISS_METRES) -> Iterator[Anomaly]:
+    """Runs of steps with a clearance below ``metres`` but without contact."""
+    if "clearance" not in episode.arrays:
+        return
+    clearance = episode["clearance"]
+    for first, last in runs((clearance > 0) & (clearance < metres), 1):
+        least = float(clearance[first : last + 1].min())
+        yield Anomaly("near_misses", first, last, f"clearance down to {least:.3f} m", 0.2)
+
+
+def collisions(episode: Episode) -> Iterator[Anomaly]:
+    """Contact by the clearance, or an outcome that says collision."""
+    contact = False
+    if "clearance" in episode.arrays:
+        for first, last in runs(episode["clearance"] <= 0, 1):
+            contact = True
+            yield Anomaly("collisions", first, last, "the robot touches something", 1.0)
+    outcome = str(episode["outcome"]) if "outcome" in episode.arrays else ""
+    if outcome.startswith("collision") and not contact:
+        last = len(episode) - 1
+        yield Anomaly("collisions", last, last, f"outcome {outcome}", 1.0)
+
+
+def too_short(episode: Episode, *, least: int = SHORT_STEPS) -> Iterator[Anomaly]:
+    """An episode of fewer than ``least`` steps."""
+    steps = len(episode)
+    if steps < least:
+        yield Anomaly("too_short", 0, steps - 1, f"only {steps} steps", 0.5)
+
+
+def too_long(episode: Episode, *, most: int = LONG_STEPS) -> Iterator[Anomaly]:
+    """An episode of more than ``most`` steps."""
+    steps = len(episode)
+    if steps > most:
+        yield Anomaly("too_long", most, steps - 1, f"{steps} steps", 0.5)
+
+
+def recorded_totals(episode: Episode) -> Iterator[Anomaly]:
+    """Totals that the episode carries and that its own steps contradict."""
+    for name, recompute in TOTALS.items():
+        source, total = recompute
+        if name not in episode.arrays or source not in episode.arrays:
+            continue
+        recorded, found = float(np.asarray(episode[name])), total(episode[source])
+        if not np.isclose(recorded, found, rtol=1e-4, atol=1e-4):
+            message = f"{name} recorded as {recorded:.6g}, recomputed as {found:.6g}"
+            yield Anomaly("recorded_totals", 0, len(episode) - 1, message, 1.0)
+
+
+TOTALS: dict[str, tuple[str, Callable[[Rows], float]]] = {
+    "return": ("reward", lambda rows: float(rows.sum(dtype=np.float64))),
+    "steps": ("terminated", lambda rows: float(len(rows))),
+    "min_clearance": ("clearance", lambda rows: float(rows.min())),
+}
+"""Episode fields that can be recomputed: the step field they come from, and how."""
+
+DETECTORS: dict[str, Detector] = {
+    "frozen_actions": frozen_actions,
+    "saturated_actions": saturated_actions,
+    "observation_jumps": observation_jumps,
+    "repeated_observations": repeated_observations,
+    "reward_spikes": reward_spikes,
+    "stuck_robot": stuck_robot,
+    "near_misses": near_misses,
+    "collisions": collisions,
+    "too_short": too_short,
+    "too_long": too_long,
+    "recorded_totals": recorded_totals,
+}
+"""Every detector that sealing, validation, ``inspect`` and ``play`` use; add yours here."""
+
+
+def find(episode: Episode) -> list[Anomaly]:
+    """Return what every detector finds in the episode, in the order of ``DETECTORS``."""
+    return [anomaly for detector in DETECTORS.values() for anomaly in detector(episode)]
+
+
+def score(anomalies: Sequence[Anomaly]) -> float:
+    """Return one number for an episode: 0 is plain; each kind counts once, by its worst.
+
+    Example:
+        >>> near = Anomaly("near_misses", 3, 4, "clearance down to 0.050 m", 0.2)
+        >>> touch = Anomaly("collisions", 5, 5, "the robot touches something", 1.0)
+        >>> score([]), score([near, near, touch])
+        (0.0, 1.2)
+    """
+    worst: dict[str, float] = {}
+    for anomaly in anomalies:
+        worst[anomaly.kind] = max(worst.get(anomaly.kind, 0.0), anomaly.score)
+    return sum(worst.values(), 0.0)
+
+
+def _named(episode: Episode, stem: str) -> list[str]:
+    return [name for name in episode.arrays if name == stem or name.startswith(f"{stem}/")]
+
+
+def _floats(episode: Episode, stem: str) -> list[Rows]:
+    rows = [episode[name] for name in _named(episode, stem)]
+    return [values for values in rows if values.dtype.kind == "f"]
+
+
+def _all_of_row(mask: Rows) -> Rows:
+    return np.asarray(mask.all(axis=tuple(range(1, mask.ndim))))
+
+
+@lru_cache(maxsize=256)
+def _limits(field: FieldSpec) -> tuple[Rows, Rows]:
+    return limits(field)

@@ -1,0 +1,82 @@
+"""The limits of a field's values: one number, or nested tuples that broadcast to its shape."""
+
+from typing import Any
+
+import numpy as np
+
+from trajstore.episode.texts import shown
+from trajstore.errors import SchemaError
+
+Bound = float | int | None | tuple["Bound", ...]
+"""A limit of a range: one number, or nested tuples that broadcast to the field's shape."""
+
+_NO_NUMBERS = frozenset({"bool", "str"})
+
+
+def frozen_bound(where: str, bound: Any, *, shape: tuple[int, ...], dtype: str) -> Any:  # noqa: ANN401 - any nesting of numbers
+    """Nested tuples of plain numbers, ``None`` where there is no limit; one number if all agree.
+
+    Args:
+        where: what the message calls the limit.
+        bound: a number, or nested sequences of them; infinities are no limits.
+        shape: of a row.
+        dtype: name of the field's.
+
+    Raises:
+        SchemaError: if it holds what is no number, or does not broadcast to the shape.
+    """
+    if bound is None:
+        return None
+    number = float if dtype.startswith("float") else _plain
+    try:
+        leaves = np.array(np.asarray(bound).tolist(), dtype=object)
+        plain = [
+            None if leaf is None or np.isinf(leaf) else number(leaf) for leaf in leaves.ravel()
+        ]
+        unknown = any(leaf is not None and np.isnan(leaf) for leaf in plain)
+    except (TypeError, ValueError) as error:
+        raise SchemaError(
+            f"{where}: expected a number, or nested lists of numbers, got {shown(bound)}"
+        ) from error
+    if unknown or dtype in _NO_NUMBERS:
+        raise SchemaError(f"{where}: expected no limit or a number, got {shown(bound)} for {dtype}")
+    if not _broadcasts(leaves.shape, shape):
+        raise SchemaError(
+            f"{where}: expected a limit that broadcasts to shape {shape}, got one of shape "
+            f"{leaves.shape}"
+        )
+    if len({(type(leaf), leaf) for leaf in plain}) == 1:
+        return plain[0]
+    return _tuples(np.array(plain, dtype=object).reshape(leaves.shape).tolist())
+
+
+def _broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
+    pairs = zip(reversed(shape), reversed(target), strict=False)
+    return len(shape) <= len(target) and all(size in (1, other) for size, other in pairs)
+
+
+def _plain(leaf: Any) -> Any:  # noqa: ANN401 - a number
+    return int(leaf) if leaf == int(leaf) else leaf
+
+
+def _tuples(nested: Any) -> Any:  # noqa: ANN401 - any nesting
+    return tuple(_tuples(item) for item in nested) if isinstance(nested, list) else nested
+
+
+def limit(bound: Any, *, dtype: str, missing: float) -> Any:  # noqa: ANN401 - scalar or array
+    """A limit as an array that broadcasts to the field's shape.
+
+    Args:
+        bound: as `frozen_bound` gives it.
+        dtype: name of the field's; floats are rounded as its values are.
+        missing: what stands where there is no limit.
+    """
+    if bound is None:
+        return np.float64(missing)
+    leaves = np.array(bound, dtype=object)
+    unlimited = np.array([leaf is None for leaf in leaves.ravel()]).reshape(leaves.shape)
+    if dtype.startswith("float"):
+        return np.where(unlimited, missing, leaves).astype(dtype)
+    if unlimited.any():
+        return np.where(unlimited, missing, leaves).astype(np.float64)
+    return np.array(bound)

@@ -1,0 +1,121 @@
+"""One episode in memory, valid by construction."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from types import MappingProxyType
+
+import numpy as np
+
+from trajstore.episode.schema import EpisodeSchema, FieldSpec, check_is_schema
+from trajstore.episode.texts import check_text
+from trajstore.errors import SchemaError
+
+Value = np.ndarray | np.generic | str | float | int
+"""What a field may be given as: numbers and text only for a field without leading axes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Episode:
+    """From ``reset`` to ``terminated`` or ``truncated``; whoever holds one knows it is whole.
+
+    Arrays are checked, never cast, and read-only from then on: writable ones are copied.
+
+    Attributes:
+        schema: the fields.
+        arrays: one array a field: ``[T + 1, ...]`` on the state axis, ``[T, ...]`` on the step
+            axis, the bare shape on the episode axis. Numbers and text of the episode axis may be
+            given as plain values.
+
+    Raises:
+        SchemaError: naming the first field and row that do not fit.
+    """
+
+    schema: EpisodeSchema
+    arrays: Mapping[str, np.ndarray]
+
+    def __post_init__(self) -> None:
+        check_is_schema(self.schema)
+        if not isinstance(self.arrays, Mapping):
+            raise SchemaError(
+                "arrays: expected a mapping of field names to arrays, got "
+                f"{type(self.arrays).__name__}"
+            )
+        arrays = {name: _array(name, value) for name, value in dict(self.arrays).items()}
+        self.schema.check(arrays)
+        object.__setattr__(self, "arrays", MappingProxyType(arrays))
+
+    def __len__(self) -> int:
+        return len(self.arrays["terminated"])
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """The field's array; a text field comes as ``str`` (an array of no dimension prints so).
+
+        Raises:
+            SchemaError: if the schema has no such field.
+        """
+        if self.schema.field(name).is_text:
+            return str(self.arrays[name][()])  # type: ignore[return-value]
+        return self.arrays[name]
+
+    def __reduce__(self) -> tuple[type["Episode"], tuple[EpisodeSchema, dict[str, np.ndarray]]]:
+        return Episode, (self.schema, dict(self.arrays))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the content, hexadecimal: of each field by name, its dtype, shape, bytes."""
+        sha = hashlib.sha256()
+        for spec in self.schema.by_name:
+            content = row_bytes(spec, self.arrays[spec.name])
+            shape = [len(content)] if spec.is_text else list(self.arrays[spec.name].shape)
+            sha.update(_header(spec.name, spec.dtype, *shape))
+            sha.update(content)
+        return sha.hexdigest()
+
+
+def check_episode(episode: object, schema: EpisodeSchema) -> None:
+    """Refuse what is no episode of a schema.
+
+    Raises:
+        SchemaError: if it is something else, or an episode of another schema.
+    """
+    if not isinstance(episode, Episode):
+        raise SchemaError(
+            f"episode: expected an Episode, got {type(episode).__name__}; make one: "
+            "Episode(schema, arrays)"
+        )
+    if episode.schema is not schema and episode.schema != schema:
+        names = set(episode.schema.names) ^ set(schema.names)
+        fields = f"fields {', '.join(sorted(names)[:5])}" if names else "a field's definition"
+        raise SchemaError(
+            "episode: expected the schema of its dataset, got another one, which differs in "
+            f"{fields}"
+        )
+
+
+@lru_cache(maxsize=4096)
+def _header(name: str, dtype: str, *shape: int) -> bytes:
+    return json.dumps([name, dtype, shape], separators=(",", ":")).encode() + b"\n"
+
+
+def row_bytes(spec: FieldSpec, values: np.ndarray) -> bytes | memoryview:
+    """The content of a field as little-endian bytes, rows in order; text as UTF-8."""
+    if spec.is_text:
+        return str(values[()]).encode()
+    little = values.astype(spec.numpy_dtype, copy=False)
+    return np.ascontiguousarray(little).reshape(-1).view(np.uint8).data
+
+
+def _array(name: str, value: Value) -> np.ndarray:
+    if isinstance(value, str) and (value.endswith("\0") or not value.isascii()):
+        check_text(f"field {name!r}", value)
+    if isinstance(value, (str, bool, int, float, np.generic)):
+        value = np.asarray(value)
+    if type(value) not in (np.ndarray, np.memmap):
+        raise SchemaError(f"field {name!r}: expected a numpy array, got {type(value).__name__}")
+    if value.flags.writeable or not value.flags.c_contiguous:
+        value = np.array(value, order="C", subok=False)
+        value.flags.writeable = False
+    return value

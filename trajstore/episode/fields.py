@@ -1,0 +1,290 @@
+"""One field of an episode: name, axis, shape, dtype, unit, range."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from math import prod
+from operator import index
+from typing import Any
+
+import numpy as np
+
+from trajstore.episode.bounds import Bound, frozen_bound, limit
+from trajstore.episode.texts import MAX_TEXT_BYTES, check_line, check_text, shown
+from trajstore.errors import SchemaError
+
+__all__ = ["MAX_TEXT_BYTES", "Axis", "Bound", "FieldSpec", "limits"]
+
+NUMBERS = (
+    "bool",
+    *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
+    *("float16", "float32", "float64"),
+)
+TEXT = "str"
+MAX_ROW_BYTES = 2**30
+MAX_NAME = 512
+"""Letters: the name is a path below a version, whose own path has to find room beside it."""
+MAX_DIMENSIONS = 32
+RESERVED = frozenset({"anomaly", "digest", "episode", "length", "mask", "step"})
+_SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+class Axis(StrEnum):
+    """What a row of a field stands for, in an episode of ``T`` steps."""
+
+    STATE = "state"
+    """What holds between two actions: ``T + 1`` rows, the first is that of ``reset``."""
+    STEP = "step"
+    """What belongs to one call of ``env.step``: ``T`` rows."""
+    EPISODE = "episode"
+    """What holds for the whole episode: no leading axis."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSpec:
+    """One array of an episode.
+
+    Attributes:
+        name: letters, digits, ``_`` and ``-``; ``/`` nests (``observation/goal``). At most 64
+            letters between two ``/``, 512 in all.
+        axis: what a row stands for.
+        shape: of one row; ``()`` for a number.
+        dtype: a NumPy name of a truth value, integer or float; ``str`` on the episode axis.
+        unit: of the values, such as ``m/s``; empty for none.
+        low: smallest allowed value, inclusive; a number, or nested lists that broadcast to the
+            shape; ``None`` for no limit.
+        high: largest allowed value, inclusive; like ``low``.
+        description: one line for a reader of the dataset.
+        finite: whether ``nan`` and infinities are refused. Where they are allowed, ``nan`` is
+            exempt from the range too.
+
+    Raises:
+        SchemaError: if the definition makes no sense.
+
+    Example:
+        >>> FieldSpec("speed", Axis.STEP, (), "float32", unit="m/s", low=0, high=1.2).rows(3)
+        (3,)
+    """
+
+    name: str
+    axis: Axis
+    shape: tuple[int, ...]
+    dtype: str
+    unit: str = ""
+    low: Bound | None = None
+    high: Bound | None = None
+    description: str = ""
+    finite: bool = True
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
+        object.__setattr__(self, "axis", _axis(self))
+        object.__setattr__(self, "shape", _shape(self))
+        object.__setattr__(self, "dtype", _dtype_name(self))
+        for side in ("low", "high"):
+            where, bound = f"field {self.name!r}: {side}", getattr(self, side)
+            plain = frozen_bound(where, bound, shape=self.shape, dtype=self.dtype)
+            object.__setattr__(self, side, plain)
+        _check_definition(self)
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the values are text."""
+        return self.dtype == TEXT
+
+    @property
+    def numpy_dtype(self) -> np.dtype[Any]:
+        """The dtype on disk, little endian; text is stored as codes."""
+        return np.dtype("int32" if self.is_text else self.dtype).newbyteorder("<")
+
+    @property
+    def row_bytes(self) -> int:
+        """Size of one row on disk, bytes."""
+        return self.numpy_dtype.itemsize * prod(self.shape)
+
+    def rows(self, steps: int) -> tuple[int, ...]:
+        """Shape of the array that an episode of ``steps`` steps has for this field."""
+        if self.axis is Axis.EPISODE:
+            return self.shape
+        return (steps + (self.axis is Axis.STATE), *self.shape)
+
+    def check(self, values: np.ndarray, steps: int) -> None:
+        """Refuse an array that is not this field of an episode of ``steps`` steps.
+
+        Raises:
+            SchemaError: naming the field, what was expected, and the first row at fault.
+        """
+        where = f"field {self.name!r}"
+        if not isinstance(values, np.ndarray):
+            raise SchemaError(f"{where}: expected a numpy array, got {type(values).__name__}")
+        if values.dtype != (np.dtype(self.dtype) if not self.is_text else values.dtype):
+            raise SchemaError(f"{where}: expected dtype {self.dtype}, got {values.dtype}")
+        if values.shape != self.rows(steps):
+            raise SchemaError(f"{where}: expected shape {self.rows(steps)}, got {values.shape}")
+        if self.is_text:
+            _check_text_value(where, values)
+        else:
+            _check_values(self, where, values)
+
+    def to_json(self) -> dict[str, object]:
+        """A mapping of plain JSON values, from which `from_json` builds an equal field."""
+        return {
+            "name": self.name,
+            "axis": self.axis.value,
+            "shape": list(self.shape),
+            "dtype": self.dtype,
+            "unit": self.unit,
+            "low": self.low,
+            "high": self.high,
+            "description": self.description,
+            "finite": self.finite,
+        }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "FieldSpec":
+        """Build a field from what `to_json` gave.
+
+        Raises:
+            SchemaError: if a key is missing or unknown, or a value makes no sense.
+        """
+        keys = sorted(record) if isinstance(record, Mapping) else shown(record)
+        try:
+            return cls(**record)
+        except TypeError as error:
+            raise SchemaError(f"field record: expected the keys of a field, got {keys}") from error
+
+
+def _check_name(name: object) -> None:
+    segments = name.split("/") if isinstance(name, str) else [name]
+    for segment in segments:
+        if not isinstance(segment, str) or not _SEGMENT.fullmatch(segment):
+            raise SchemaError(
+                f"field {shown(name)}: expected names of letters, digits, '_' and '-' joined by "
+                "'/', each at most 64 long and starting with a letter or digit, "
+                f"got {shown(segment)}"
+            )
+    if len(str(name)) > MAX_NAME:
+        raise SchemaError(
+            f"field {shown(name)}: expected at most {MAX_NAME} letters in all, so that its files "
+            f"find room below any folder, got {len(str(name)):,}; shorten the name or nest less"
+        )
+    if name in RESERVED:
+        raise SchemaError(
+            f"field {name!r}: expected a name that tables do not use, got one of "
+            f"{', '.join(sorted(RESERVED))}"
+        )
+
+
+def _axis(spec: FieldSpec) -> Axis:
+    try:
+        return Axis(spec.axis)
+    except ValueError:
+        raise SchemaError(
+            f"field {spec.name!r}: expected the axis {', '.join(Axis)}, got {shown(spec.axis)}"
+        ) from None
+
+
+def _shape(spec: FieldSpec) -> tuple[int, ...]:
+    try:
+        sizes = tuple(spec.shape)
+        if any(isinstance(size, bool) for size in sizes):
+            raise TypeError
+        shape = tuple(index(size) for size in sizes)
+    except TypeError:
+        raise SchemaError(
+            f"field {spec.name!r}: expected a tuple of whole numbers as shape, () for a number, "
+            f"got {shown(spec.shape)}"
+        ) from None
+    if len(shape) > MAX_DIMENSIONS:
+        raise SchemaError(
+            f"field {spec.name!r}: expected a shape of at most {MAX_DIMENSIONS} dimensions, "
+            f"got {len(shape)}"
+        )
+    return shape
+
+
+def _dtype_name(spec: FieldSpec) -> str:
+    if spec.dtype in (TEXT, str):
+        name = TEXT
+    else:
+        try:
+            name = np.dtype(spec.dtype).name
+        except TypeError:
+            name = shown(spec.dtype)
+    if name not in (*NUMBERS, TEXT):
+        raise SchemaError(
+            f"field {spec.name!r}: expected dtype str or one of {', '.join(NUMBERS)}, got {name}"
+        )
+    return name
+
+
+def _check_definition(spec: FieldSpec) -> None:
+    where = f"field {spec.name!r}"
+    if spec.is_text and (spec.axis is not Axis.EPISODE or spec.shape):
+        raise SchemaError(
+            f"{where}: expected text on the episode axis with shape (), "
+            f"got {spec.axis.value} axis, shape {spec.shape}"
+        )
+    if any(size < 1 for size in spec.shape) or spec.row_bytes > MAX_ROW_BYTES:
+        raise SchemaError(
+            f"{where}: expected sizes of at least 1 and rows of at most {MAX_ROW_BYTES:,} bytes, "
+            f"got shape {spec.shape}"
+        )
+    check_line(f"{where}: unit", spec.unit)
+    check_line(f"{where}: description", spec.description)
+    if not isinstance(spec.finite, bool):
+        raise SchemaError(f"{where}: expected True or False for finite, got {shown(spec.finite)}")
+    low, high = limits(spec)
+    if np.any(low > high):
+        raise SchemaError(f"{where}: expected low <= high, got {spec.low} and {spec.high}")
+
+
+def limits(spec: FieldSpec) -> tuple[Any, Any]:
+    """Smallest and largest allowed values as arrays that broadcast to the field's shape."""
+    return (
+        limit(spec.low, dtype=spec.dtype, missing=-np.inf),
+        limit(spec.high, dtype=spec.dtype, missing=np.inf),
+    )
+
+
+def _check_text_value(where: str, values: np.ndarray) -> None:
+    if values.dtype.kind != "U":
+        got = f"{shown(values[()].item())} ({values.dtype})" if not values.shape else values.dtype
+        raise SchemaError(f"{where}: expected text, got {got}")
+    check_text(where, str(values[()]))
+
+
+def _check_values(spec: FieldSpec, where: str, values: np.ndarray) -> None:
+    floats = values.dtype.kind == "f"
+    if floats and spec.finite and not np.isfinite(values).all():
+        row = _first_row(spec, ~np.isfinite(values))
+        raise SchemaError(
+            f"{where}: row {row}: expected finite values, got {_at(spec, values, row)}"
+        )
+    if spec.low is None and spec.high is None:
+        return
+    low, high = limits(spec)
+    outside = (values < low) | (values > high)
+    if outside.any():
+        row = _first_row(spec, outside)
+        raise SchemaError(
+            f"{where}: row {row}: expected values in [{_bound(spec.low)}, {_bound(spec.high)}]"
+            f"{' ' if spec.unit else ''}{spec.unit}, got {_at(spec, values, row)}"
+        )
+
+
+def _bound(bound: object) -> str:
+    text = "any" if bound is None else str(bound)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _first_row(spec: FieldSpec, faults: np.ndarray) -> int:
+    if spec.axis is Axis.EPISODE:
+        return 0
+    return int(np.flatnonzero(faults.reshape(len(faults), -1).any(axis=1))[0])
+
+
+def _at(spec: FieldSpec, values: np.ndarray, row: int) -> str:
+    shown = values if spec.axis is Axis.EPISODE else values[row]
+    return np.array2string(shown, threshold=8, edgeitems=3).replace("\n", "")

@@ -1,0 +1,162 @@
+"""What an episode holds: its fields, and what makes arrays one whole episode."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from trajstore.episode.fields import Axis, FieldSpec, limits
+from trajstore.episode.texts import shown
+from trajstore.errors import SchemaError
+
+__all__ = ["Axis", "EpisodeSchema", "FieldSpec", "check_is_schema", "limits"]
+
+ENDS = ("terminated", "truncated")
+
+
+@dataclass(frozen=True)
+class EpisodeSchema:
+    """The fields of an episode, in order; every episode of a dataset has the same.
+
+    Raises:
+        SchemaError: if names clash, or the two ends ``terminated`` and ``truncated`` (truth
+            values on the step axis) are missing.
+    """
+
+    fields: tuple[FieldSpec, ...] = field(default_factory=tuple)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fields", _specs(self.fields))
+        _check_names(self.fields)
+        for name in ENDS:
+            end = self._by_name.get(name)
+            if end is None or (end.axis, end.shape, end.dtype) != (Axis.STEP, (), "bool"):
+                raise SchemaError(
+                    f"schema: expected a field {name!r} of truth values on the step axis, "
+                    f"got {end}; Gymnasium's step returns it"
+                )
+
+    @cached_property
+    def _by_name(self) -> dict[str, FieldSpec]:
+        return {spec.name: spec for spec in self.fields}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the fields, in order."""
+        return tuple(spec.name for spec in self.fields)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the fields, hexadecimal; the order of the fields does not matter."""
+        records = sorted((spec.to_json() for spec in self.fields), key=lambda it: str(it["name"]))
+        text = json.dumps(records, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @cached_property
+    def by_name(self) -> tuple[FieldSpec, ...]:
+        """The fields, sorted by name."""
+        return tuple(sorted(self.fields, key=lambda spec: spec.name))
+
+    def field(self, name: str) -> FieldSpec:
+        """The field of that name.
+
+        Raises:
+            SchemaError: if there is none.
+        """
+        try:
+            return self._by_name[name]
+        except KeyError:
+            known = ", ".join(self.names)
+            raise SchemaError(f"field {name!r}: expected one of {known}") from None
+
+    def on(self, axis: Axis) -> tuple[FieldSpec, ...]:
+        """The fields of one axis, in order."""
+        return tuple(spec for spec in self.fields if spec.axis is axis)
+
+    def check(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Refuse arrays that are not one whole episode.
+
+        Raises:
+            SchemaError: for the first field at fault, or ends that are not one end at the end.
+        """
+        _check_presence(self.names, arrays)
+        steps = _steps(arrays["terminated"])
+        for spec in self.fields:
+            spec.check(arrays[spec.name], steps)
+        done = arrays["terminated"] | arrays["truncated"]
+        if not done[-1] or done[:-1].any():
+            ends = np.flatnonzero(done)[:10].tolist()
+            raise SchemaError(
+                f"episode: expected the end at step {steps - 1} only, got ends at {ends}"
+            )
+
+    def to_json(self) -> list[dict[str, object]]:
+        """A list of plain JSON values, from which `from_json` builds an equal schema."""
+        return [spec.to_json() for spec in self.fields]
+
+    @classmethod
+    def from_json(cls, records: Iterable[Mapping[str, Any]]) -> "EpisodeSchema":
+        """Build a schema from what `to_json` gave.
+
+        Raises:
+            SchemaError: if a record is malformed.
+        """
+        return cls(tuple(FieldSpec.from_json(record) for record in records))
+
+
+def check_is_schema(schema: object) -> None:
+    """Refuse what is no schema.
+
+    Raises:
+        SchemaError: if it is not.
+    """
+    if not isinstance(schema, EpisodeSchema):
+        raise SchemaError(
+            f"schema: expected an EpisodeSchema, got {type(schema).__name__}; make one of fields, "
+            "EpisodeSchema((FieldSpec(...), ...)), or of an environment: "
+            "trajstore.interop.gymnasium.schema_of(env)"
+        )
+
+
+def _specs(fields: object) -> tuple[FieldSpec, ...]:
+    found = tuple(fields) if isinstance(fields, Iterable) else (fields,)
+    for spec in found:
+        if not isinstance(spec, FieldSpec):
+            raise SchemaError(f"schema: expected a sequence of FieldSpec, got {shown(spec)}")
+    return found
+
+
+def _check_names(fields: tuple[FieldSpec, ...]) -> None:
+    for one, other in combinations(sorted(spec.name.casefold() for spec in fields), 2):
+        if one == other or other.startswith(f"{one}/"):
+            raise SchemaError(
+                f"schema: expected names that are distinct without regard to case, none of them "
+                f"the folder of another, got {one!r} and {other!r}"
+            )
+    states = {f"next_{spec.name}" for spec in fields if spec.axis is Axis.STATE}
+    for name in sorted(states & {spec.name for spec in fields}):
+        raise SchemaError(
+            f"schema: expected no field {name!r}, since samples use that name for the state "
+            "after a step; leave it out, the state axis holds it already"
+        )
+
+
+def _check_presence(names: tuple[str, ...], arrays: Mapping[str, object]) -> None:
+    missing = [name for name in names if name not in arrays]
+    unknown = sorted(str(name) for name in arrays if name not in names)
+    if missing or unknown:
+        raise SchemaError(
+            f"episode: expected the fields of its schema, got missing {missing}, unknown {unknown}"
+        )
+
+
+def _steps(ends: object) -> int:
+    shape: tuple[int, ...] = getattr(ends, "shape", ())
+    if len(shape) != 1 or shape[0] < 1:
+        raise SchemaError(f"field 'terminated': expected at least one step, got shape {shape}")
+    return int(shape[0])

@@ -1,0 +1,127 @@
+"""What happened to the versions of a dataset: one line an action, added and never changed.
+
+Each line holds the digest of the line before it, so that a line that was changed, lost or put in
+between is noticed. The file is replaced as a whole for each new line: a reader, or a kill, finds
+the ledger with the line or without it.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+from trajstore.disk.files import canonical_json, parse_json, read_file, replace_file
+from trajstore.errors import CorruptionError, NotFoundError
+
+LEDGER = "ledger.jsonl"
+
+
+class Deed(StrEnum):
+    """What was done to a version."""
+
+    PUBLISH = "publish"
+    ARCHIVE = "archive"
+    REMOVE = "remove"
+    RESTORE = "restore"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line.
+
+    Attributes:
+        deed: what was done.
+        version: number of the version.
+        digest: its content digest, hexadecimal.
+        time: when, ISO 8601 with zone.
+        why: one sentence.
+        archive: file name of the pack, where one is concerned.
+        sha256: of the pack.
+        size: of the pack, bytes.
+        episodes: of the version.
+        steps: of the version.
+        previous: SHA-256 of the line before, empty for the first.
+    """
+
+    deed: Deed
+    version: int
+    digest: str
+    time: str
+    why: str
+    archive: str = ""
+    sha256: str = ""
+    size: int = 0
+    episodes: int = 0
+    steps: int = 0
+    previous: str = ""
+
+    def to_bytes(self) -> bytes:
+        """Return the line, with its end."""
+        return canonical_json(asdict(self) | {"deed": self.deed.value}) + b"\n"
+
+
+def read_ledger(folder: Path) -> list[Entry]:
+    """Return the entries of a dataset, oldest first; none if it has no ledger yet.
+
+    Raises:
+        CorruptionError: naming the first line that is not what was written.
+    """
+    path = folder / LEDGER
+    try:
+        data = read_file(path)
+    except NotFoundError:
+        return []
+    entries: list[Entry] = []
+    previous = ""
+    for number, line in enumerate(data.splitlines(keepends=True), start=1):
+        entry = _parsed(line, f"{path}, line {number}")
+        if entry.previous != previous:
+            raise CorruptionError(
+                f"{path}, line {number}: expected the line after {previous[:12] or 'none'}, "
+                f"got one after {entry.previous[:12] or 'none'}; take the ledger from a good copy"
+            )
+        previous = hashlib.sha256(line).hexdigest()
+        entries.append(entry)
+    return entries
+
+
+def add_entry(folder: Path, entry: Entry) -> None:
+    """Add a line at the end, in one durable step.
+
+    Raises:
+        CorruptionError: if the ledger is damaged; it is then left as it is.
+        StorageError: if the operating system refuses; the ledger is then unchanged.
+    """
+    entries = read_ledger(folder)
+    lines = [old.to_bytes() for old in entries]
+    previous = hashlib.sha256(lines[-1]).hexdigest() if lines else ""
+    replace_file(folder / LEDGER, b"".join([*lines, replace(entry, previous=previous).to_bytes()]))
+
+
+def numbers(entries: Iterable[Entry]) -> set[int]:
+    """Return the version numbers that were ever used."""
+    return {entry.version for entry in entries}
+
+
+def version_of(entries: Iterable[Entry], digest: str) -> int | None:
+    """Return the number under which content was published first; ``None`` if it never was."""
+    return next((entry.version for entry in entries if entry.digest == digest), None)
+
+
+def packed(entries: Iterable[Entry], version: int) -> Entry | None:
+    """Return the newest entry that says where a version was archived; ``None`` if it never was."""
+    found = [it for it in entries if it.deed is Deed.ARCHIVE and it.version == version]
+    return found[-1] if found else None
+
+
+def _parsed(line: bytes, where: str) -> Entry:
+    record = parse_json(line, where)
+    try:
+        entry = Entry(**{**record, "deed": Deed(record["deed"])})
+        same = entry.to_bytes() == line
+    except (KeyError, TypeError, ValueError) as error:
+        raise CorruptionError(f"{where}: expected an entry of the ledger, got {error!r}") from error
+    if not same:
+        raise CorruptionError(f"{where}: expected an entry as it was written, got a changed one")
+    return entry

@@ -1,0 +1,16 @@
+"""Is this dataset fit for training? Every check, all findings, one status."""
+
+from trajstore.quality.agreement import Policy, Replay, policy_agreement, replay_agreement
+from trajstore.quality.checks import CHECKS, Check
+from trajstore.quality.report import Report, validate
+
+__all__ = [
+    "CHECKS",
+    "Check",
+    "Policy",
+    "Replay",
+    "Report",
+    "policy_agreement",
+    "replay_agreement",
+    "validate",
+]

@@ -1,0 +1,139 @@
+"""Checks of what the episodes hold: whole, unchanged, distinct, as measured."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from trajstore.dataset import Dataset
+from trajstore.episode import anomalies
+from trajstore.episode.episode import Episode, row_bytes
+from trajstore.episode.schema import Axis, EpisodeSchema
+from trajstore.errors import SchemaError
+from trajstore.quality.contract import Contract
+from trajstore.version.findings import Finding, Severity
+from trajstore.version.manifest import content_digest
+from trajstore.version.statistics import NARROW_ROW_BYTES, measure
+
+
+def integrity(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
+    """Every file is there, of its size and digest, and there is no other."""
+    del contract
+    yield from dataset.findings()
+
+
+def contents(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
+    """Every episode fits the schema and has the digest that was sealed.
+
+    This is alignment (``T + 1`` states for ``T`` steps), dtypes, ranges, finite values, and one
+    end, at the end.
+    """
+    del contract
+    recorded = dataset.episodes["digest"]
+    digests = []
+    for index, episode in enumerate(dataset):
+        try:
+            whole = Episode(dataset.schema, episode.arrays)
+        except SchemaError as error:
+            step = _first_step(str(error))
+            yield Finding(Severity.BLOCKING, "contents", str(error), episode=index, step=step)
+            continue
+        digests.append(bytes.fromhex(whole.digest))
+        if whole.digest != recorded[index]:
+            message = f"content: expected digest {recorded[index][:12]}, got {whole.digest[:12]}"
+            yield Finding(Severity.BLOCKING, "contents", message, episode=index)
+    found = content_digest(dataset.schema, digests)
+    if len(digests) == len(dataset) and found != dataset.manifest.content_digest:
+        message = (
+            f"version: expected content digest {dataset.manifest.content_digest[:12]}, "
+            f"got {found[:12]}"
+        )
+        yield Finding(Severity.BLOCKING, "contents", message)
+
+
+def distinct(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
+    """No two episodes have the same steps, whatever seed or scenario they claim."""
+    first: dict[bytes, int] = {}
+    copies: list[tuple[int, int]] = []
+    for index, episode in enumerate(dataset):
+        original = first.setdefault(_steps_digest(dataset.schema, episode), index)
+        if original != index:
+            copies.append((index, original))
+    if len(copies) <= contract.allowed_copies:
+        return
+    named = ", ".join(f"{copy} of {original}" for copy, original in copies[:5])
+    more = f" and {len(copies) - 5} more" if len(copies) > 5 else ""
+    message = (
+        f"episodes: expected {len(dataset)} with steps of their own, got {len(first)} "
+        f"(copies: {named}{more}); record each scenario and seed once"
+    )
+    yield Finding(Severity.BLOCKING, "distinct", message, episode=copies[0][0])
+
+
+def statistics(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
+    """The statistics in the manifest are those of the data."""
+    del contract
+    found = measure(dataset.schema, dataset)
+    recorded = dataset.manifest.statistics
+    for name in dict.fromkeys([*found, *recorded]):
+        difference = _difference(recorded.get(name), found.get(name))
+        if difference:
+            message = f"statistics of {name!r}: {difference}; record the dataset again"
+            yield Finding(Severity.BLOCKING, "statistics", message)
+
+
+def anomaly_scores(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
+    """The sealed scores are those of the detectors, and few episodes are anomalous."""
+    sealed = dataset.episodes["anomaly"]
+    changed = []
+    for index, episode in enumerate(dataset):
+        score = anomalies.score(anomalies.find(episode))
+        if not np.isclose(sealed[index], score, atol=1e-5):
+            changed.append((index, score))
+    if changed:
+        index, score = changed[0]
+        message = (
+            f"anomaly score: expected {score:.3g} from today's detectors, got {sealed[index]:.3g} "
+            f"as sealed, and {len(changed) - 1} more; the detectors have changed since"
+        )
+        yield Finding(Severity.NOTE, "anomalies", message, episode=index)
+    anomalous = np.flatnonzero(sealed > 0)
+    if len(anomalous) > contract.anomalous_share * len(dataset):
+        worst = int(np.argmax(sealed))
+        message = (
+            f"episodes: expected at most {contract.anomalous_share:.0%} with an anomaly, "
+            f"got {len(anomalous)} of {len(dataset)}; the worst is {worst} ({sealed[worst]:.2f})"
+        )
+        step = dataset.manifest.anomalies[worst][0]["first"]
+        yield Finding(Severity.WARNING, "anomalies", message, episode=worst, step=step)
+
+
+def _steps_digest(schema: EpisodeSchema, episode: Episode) -> bytes:
+    """Digest of the narrow fields of states and steps; wide ones follow from them."""
+    sha = hashlib.sha256()
+    for field in schema.fields:
+        if field.axis is not Axis.EPISODE and field.row_bytes <= NARROW_ROW_BYTES:
+            sha.update(row_bytes(field, episode.arrays[field.name]))
+    return sha.digest()
+
+
+def _first_step(message: str) -> int | None:
+    """The step that a schema error names as its first row."""
+    _, found, rest = message.partition("row ")
+    digits = rest.partition(":")[0]
+    return int(digits) if found and digits.isdigit() else None
+
+
+def _difference(recorded: Mapping[str, Any] | None, found: Mapping[str, Any] | None) -> str:
+    if recorded is None or found is None:
+        return "expected figures for every field of numbers, got none or too many"
+    for key in dict.fromkeys([*found, *recorded]):
+        if recorded.get(key) != found.get(key):
+            return f"expected {key} {_short(found.get(key))}, got {_short(recorded.get(key))}"
+    return ""
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,280 @@
+"""How two versions differ: episodes, fields, coverage, distributions, provenance; not bytes.
+
+Distributions are compared per component of a field: the two-sample Kolmogorov-Smirnov distance, and
+the population stability index (PSI) over the deciles of the first version. Steps of one episode
+resemble each other, so the significance of a distance is judged with the number of episodes, not of
+steps, as the size of the samples.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from trajstore.dataset import Dataset
+from trajstore.episode.fields import FieldSpec
+from trajstore.version.statistics import NARROW_ROW_BYTES
+
+SAMPLE_ROWS = 20_000
+COMPONENTS = 256
+MODERATE_PSI, MAJOR_PSI = 0.1, 0.25
+SIGNIFICANCE = 0.01
+LEAST_DISTANCE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class FieldDrift:
+    """How the distribution of one field moved; figures of the component that moved most.
+
+    Attributes:
+        field: name.
+        component: index of that component in the row, flattened.
+        distance: Kolmogorov-Smirnov, 0 to 1.
+        psi: population stability index; from 0.1 moderate, from 0.25 major.
+        means: of the component, before and after.
+        deviations: of the component, before and after.
+        verdict: ``same``, ``moderate`` or ``major``.
+    """
+
+    field: str
+    component: int
+    distance: float
+    psi: float
+    means: tuple[float, float]
+    deviations: tuple[float, float]
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What changed from one version to another.
+
+    Attributes:
+        same_content: whether both hold the same episodes in the same order.
+        added: indices in the second of episodes whose scenario and seed the first has not.
+        removed: indices in the first of episodes whose scenario and seed the second has not.
+        changed: pairs of indices of episodes with one scenario and seed, but other content.
+        kept: number of episodes with the same content.
+        schema: changes of the fields, as sentences.
+        coverage: episodes of each scenario in both, where the numbers differ.
+        drift: of every field of numbers that both have, those that moved most first.
+        provenance: keys whose value differs, with both values.
+    """
+
+    same_content: bool
+    added: tuple[int, ...]
+    removed: tuple[int, ...]
+    changed: tuple[tuple[int, int], ...]
+    kept: int
+    schema: tuple[str, ...]
+    coverage: Mapping[str, tuple[int, int]]
+    drift: tuple[FieldDrift, ...]
+    provenance: Mapping[str, tuple[Any, Any]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return asdict(self)
+
+
+def diff(before: Dataset, after: Dataset) -> Difference:
+    """Compare two versions, of one dataset or of two.
+
+    Raises:
+        CorruptionError: if rows that are compared are damaged.
+    """
+    added, removed, changed, kept = _episodes(before, after)
+    return Difference(
+        before.manifest.content_digest == after.manifest.content_digest,
+        added,
+        removed,
+        changed,
+        kept,
+        tuple(_schema(before, after)),
+        _coverage(before, after),
+        _drift(before, after),
+        _provenance(before.manifest.provenance, after.manifest.provenance),
+    )
+
+
+def ks_distance(one: np.ndarray, other: np.ndarray) -> float:
+    """Largest distance between the empirical distributions of two samples, 0 to 1.
+
+    Example:
+        >>> ks_distance(np.arange(10.0), np.arange(5.0, 15.0))
+        0.5
+    """
+    one, other = np.sort(one), np.sort(other)
+    points = np.concatenate([one, other])
+    below_one = np.searchsorted(one, points, side="right") / len(one)
+    below_other = np.searchsorted(other, points, side="right") / len(other)
+    return float(np.abs(below_one - below_other).max())
+
+
+def ks_threshold(one: int, other: int, *, significance: float = SIGNIFICANCE) -> float:
+    """Distance that samples of these sizes exceed by chance with that probability.
+
+    The asymptotic form, ``sqrt(-ln(p / 2) / 2) * sqrt((n + m) / (n m))`` (Smirnov 1948).
+
+    Example:
+        >>> round(ks_threshold(200, 200), 3)
+        0.163
+    """
+    return float(np.sqrt(-np.log(significance / 2) / 2) * np.sqrt((one + other) / (one * other)))
+
+
+def stability_index(one: np.ndarray, other: np.ndarray, *, bins: int = 10) -> float:
+    """Population stability index over the quantiles of the first sample.
+
+    ``sum((p - q) ln(p / q))`` over bins, empty ones counted as half an observation.
+
+    Example:
+        >>> stability_index(np.arange(100.0), np.arange(100.0))
+        0.0
+    """
+    edges = np.unique(np.quantile(one, np.linspace(0, 1, bins + 1)[1:-1]))
+    counts = [
+        np.bincount(np.searchsorted(edges, rows, side="right"), minlength=len(edges) + 1)
+        for rows in (one, other)
+    ]
+    p, q = (np.maximum(count, 0.5) / count.sum() for count in counts)
+    return float(((p - q) * np.log(p / q)).sum())
+
+
+Episodes = tuple[tuple[int, ...], tuple[int, ...], tuple[tuple[int, int], ...], int]
+
+
+def _episodes(before: Dataset, after: Dataset) -> Episodes:
+    """Match episodes by content first, then what is left by scenario and seed."""
+    old, new = before.episodes["digest"].tolist(), after.episodes["digest"].tolist()
+    common = Counter(old) & Counter(new)
+    old_left = _left(old, Counter(common))
+    new_left = _left(new, Counter(common))
+    places: dict[tuple[str, int], list[int]] = {}
+    for index, key in zip(old_left, _keys(before, old_left), strict=True):
+        if key is not None:
+            places.setdefault(key, []).append(index)
+    changed = []
+    for index, key in zip(new_left, _keys(after, new_left), strict=True):
+        if key is not None and places.get(key):
+            changed.append((places[key].pop(0), index))
+    gone, come = {it for it, _ in changed}, {it for _, it in changed}
+    return (
+        tuple(index for index in new_left if index not in come),
+        tuple(index for index in old_left if index not in gone),
+        tuple(changed),
+        sum(common.values()),
+    )
+
+
+def _left(digests: Sequence[str], common: Counter[str]) -> list[int]:
+    left = []
+    for index, digest in enumerate(digests):
+        if common[digest]:
+            common[digest] -= 1
+        else:
+            left.append(index)
+    return left
+
+
+def _keys(dataset: Dataset, indices: Sequence[int]) -> list[tuple[str, int] | None]:
+    table = dataset.episodes
+    if "seed" not in table:
+        return [None] * len(indices)
+    names = table.get("scenario", np.full(len(dataset), ""))
+    return [(str(names[index]), int(table["seed"][index])) for index in indices]
+
+
+def _schema(before: Dataset, after: Dataset) -> Iterator[str]:
+    old = {field.name: field.to_json() for field in before.schema.fields}
+    new = {field.name: field.to_json() for field in after.schema.fields}
+    for name in dict.fromkeys([*old, *new]):
+        if name not in new:
+            yield f"field {name!r} removed"
+        elif name not in old:
+            yield f"field {name!r} added"
+        else:
+            for key, value in old[name].items():
+                if new[name][key] != value:
+                    yield f"field {name!r}: {key} {value!r} became {new[name][key]!r}"
+
+
+def _coverage(before: Dataset, after: Dataset) -> dict[str, tuple[int, int]]:
+    old, new = before.manifest.scenario_counts, after.manifest.scenario_counts
+    pairs = {name: (old.get(name, 0), new.get(name, 0)) for name in sorted({*old, *new})}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _drift(before: Dataset, after: Dataset) -> tuple[FieldDrift, ...]:
+    threshold = max(LEAST_DISTANCE, ks_threshold(len(before), len(after)))
+    found = []
+    for field in before.schema.fields:
+        if _comparable(field, after):
+            moved = _field_drift(field, before, after, threshold)
+            if moved is not None:
+                found.append(moved)
+    return tuple(sorted(found, key=lambda it: (-it.psi, it.field)))
+
+
+def _comparable(field: FieldSpec, after: Dataset) -> bool:
+    if field.is_text or field.name not in after.schema.names or field.name == "seed":
+        return False
+    other = after.schema.field(field.name)
+    same = (other.shape, other.axis, other.is_text) == (field.shape, field.axis, False)
+    return same and field.row_bytes <= NARROW_ROW_BYTES
+
+
+def _field_drift(
+    field: FieldSpec, before: Dataset, after: Dataset, threshold: float
+) -> FieldDrift | None:
+    old, new = _sample(before, field), _sample(after, field)
+    worst: FieldDrift | None = None
+    for component in range(old.shape[1]):
+        one, other = _finite(old[:, component]), _finite(new[:, component])
+        if not len(one) or not len(other):
+            continue
+        distance, psi = ks_distance(one, other), stability_index(one, other)
+        if worst is None or (psi, distance) > (worst.psi, worst.distance):
+            worst = FieldDrift(
+                field.name,
+                component,
+                distance,
+                psi,
+                (float(one.mean()), float(other.mean())),
+                (float(one.std()), float(other.std())),
+                _verdict(distance, psi, threshold),
+            )
+    return worst
+
+
+def _verdict(distance: float, psi: float, threshold: float) -> str:
+    if distance <= threshold or psi < MODERATE_PSI:
+        return "same"
+    return "major" if psi >= MAJOR_PSI else "moderate"
+
+
+def _sample(dataset: Dataset, field: FieldSpec) -> np.ndarray:
+    """At most 20,000 evenly spaced rows of at most 256 components, as float64."""
+    rows = dataset.column(field.name)
+    rows = rows[:: -(-len(rows) // SAMPLE_ROWS)]
+    flat = rows.reshape(len(rows), -1)
+    return np.asarray(flat[:, :: -(-flat.shape[1] // COMPONENTS)], dtype=np.float64)
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    return np.asarray(values[np.isfinite(values)])
+
+
+def _provenance(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    one, other = dict(_leaves(old)), dict(_leaves(new))
+    names = sorted({*one, *other})
+    return {it: (one.get(it), other.get(it)) for it in names if one.get(it) != other.get(it)}
+
+
+def _leaves(record: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in record.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value

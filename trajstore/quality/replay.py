@@ -1,0 +1,249 @@
+"""Replay verification: an episode is its scenario, seed and actions, so it can be played again.
+
+A simulator builds the environment that a dataset's provenance describes. The recorded actions are
+given to it from the recorded seed, and every observation, reward and end is compared with what
+was recorded. Equal means equal bit for bit on the machine and library versions that recorded; on
+other processors declare a ``Tolerance``. No environment is imported here: the caller brings it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from trajstore.dataset import Dataset
+from trajstore.episode.episode import Episode
+from trajstore.episode.schema import Axis
+from trajstore.errors import ReplayError
+from trajstore.quality.replay_report import Difference, ReplayReport
+
+OTHER_PROCESSOR = 1e-9
+"""Largest difference that rounding on another processor explains in float64."""
+
+
+class Environment(Protocol):
+    """What is asked of an environment: Gymnasium's interface."""
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:  # noqa: ANN401
+        """Start the episode of that seed; return observation and info."""
+
+    def step(self, action: Any) -> Any:  # noqa: ANN401 - Gymnasium's
+        """Return observation, reward, terminated, truncated, info."""
+
+    def close(self) -> None:
+        """Free what the environment holds."""
+
+
+Simulator = Callable[[Mapping[str, Any]], Environment]
+"""Builds the environment that a dataset's provenance describes."""
+
+
+def verify_replay(
+    dataset: Dataset,
+    simulator: Simulator,
+    *,
+    indices: Iterable[int] | None = None,
+    tolerance: float = 0.0,
+) -> ReplayReport:
+    """Play recorded episodes again and compare every step.
+
+    Args:
+        dataset: with provenance ``environment`` and the field ``seed`` (and ``scenario``).
+        simulator: builds the environment.
+        indices: of the episodes to play; all by default. An iterable that shows its progress
+            as it is consumed will do.
+        tolerance: largest absolute difference of numbers that counts as equal.
+
+    Raises:
+        ReplayError: if the dataset lacks what replaying needs, or the environment cannot be
+            built or refuses an episode.
+        CorruptionError: if a stored episode cannot be read.
+    """
+    provenance = dataset.manifest.provenance
+    environment = _build(simulator, provenance)
+    try:
+        differences = list(_other_version(provenance, environment))
+        checked, equal = [], 0
+        for index in range(len(dataset)) if indices is None else indices:
+            found = compare(dataset[index], environment, index=index, tolerance=tolerance)
+            checked.append(index)
+            equal += found is None
+            differences += [] if found is None else [found]
+    finally:
+        environment.close()
+    return ReplayReport(
+        content_digest=dataset.manifest.content_digest,
+        episodes=tuple(checked),
+        equal=equal,
+        differences=tuple(differences),
+        tolerance=tolerance,
+        environment=" ".join(_identity(provenance)).strip(),
+    )
+
+
+def compare(
+    episode: Episode, environment: Environment, *, index: int = 0, tolerance: float = 0.0
+) -> Difference | None:
+    """Return the first difference between an episode and its replay; ``None`` if there is none.
+
+    Raises:
+        ReplayError: if the episode has no seed or action, or the environment refuses it.
+    """
+    moving = [spec for spec in episode.schema.fields if spec.axis is not Axis.EPISODE]
+    for row, reported in enumerate(play(episode, environment)):
+        for spec in moving:
+            at = row if spec.axis is Axis.STATE else row - 1
+            if at < 0 or spec.name not in reported:
+                continue
+            place = _difference(episode[spec.name][at], reported[spec.name], tolerance)
+            if place is not None:
+                name, expected, got = place
+                return Difference(index, max(row - 1, 0), f"{spec.name}{name}", expected, got)
+    return None
+
+
+def play(episode: Episode, environment: Environment) -> Iterator[dict[str, Any]]:
+    """Yield what the environment reports after reset and after each recorded action.
+
+    Each report maps field names to values: observations, and from the first step on rewards and
+    ends, and whatever ``info`` carries under the name of a field. It ends early if the
+    environment ends the episode early; that end is then the last report.
+
+    Raises:
+        ReplayError: if the episode has no seed or action, or the environment refuses it.
+    """
+    if "seed" not in episode.arrays:
+        raise ReplayError(
+            "replay: expected a field 'seed' on the episode axis, got none; record it"
+        )
+    options = {"scenario": str(episode["scenario"])} if "scenario" in episode.arrays else None
+    try:
+        observation, info = environment.reset(seed=int(episode["seed"]), options=options)
+        yield {**info, **_named("observation", observation)}
+        for step in range(len(episode)):
+            result = environment.step(_action(episode, step))
+            observation, reward, terminated, truncated, info = result
+            ends = {"terminated": terminated, "truncated": truncated}
+            yield {**info, **_named("observation", observation), "reward": reward, **ends}
+            if terminated or truncated:
+                return
+    except ReplayError:
+        raise
+    except Exception as error:
+        raise ReplayError(
+            "replay: expected the environment to play the episode, got "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def first_step(
+    environment: Environment, *, tolerance: float = 0.0
+) -> Callable[[Episode], int | None]:
+    """Return a function from an episode to the first step that differs when it is played again."""
+
+    def replay(episode: Episode) -> int | None:
+        found = compare(episode, environment, tolerance=tolerance)
+        return None if found is None else found.step
+
+    return replay
+
+
+def spread(count: int, wanted: int) -> list[int]:
+    """Return ``wanted`` indices out of ``count``, evenly spaced, the first and last among them.
+
+    Example:
+        >>> spread(10, 4), spread(3, 9)
+        ([0, 3, 6, 9], [0, 1, 2])
+    """
+    return sorted(set(np.linspace(0, count - 1, min(count, wanted)).round().astype(int).tolist()))
+
+
+def version_of(environment: Environment) -> str | None:
+    """Return the version that an environment says it has, if it says so."""
+    version = getattr(getattr(environment, "unwrapped", environment), "version", None)
+    return None if version is None else str(version)
+
+
+def _build(simulator: Simulator, provenance: Mapping[str, Any]) -> Environment:
+    try:
+        return simulator(provenance)
+    except ReplayError:
+        raise
+    except Exception as error:
+        raise ReplayError(
+            f"replay: expected the recorded environment, got {type(error).__name__}: {error}"
+        ) from error
+
+
+def _identity(provenance: Mapping[str, Any]) -> tuple[str, str]:
+    recorded = provenance.get("environment")
+    recorded = recorded if isinstance(recorded, Mapping) else {}
+    return str(recorded.get("id", "")), str(recorded.get("version", ""))
+
+
+def _other_version(provenance: Mapping[str, Any], environment: Environment) -> Iterator[Difference]:
+    recorded, running = _identity(provenance)[1], version_of(environment)
+    if recorded and running is not None and recorded != running:
+        yield Difference(None, None, "environment version", recorded, running)
+
+
+def _named(stem: str, value: Any) -> dict[str, Any]:  # noqa: ANN401 - any observation
+    """Parts of a nested observation under the names that the schema gives them."""
+    if isinstance(value, tuple):
+        value = {str(place): part for place, part in enumerate(value)}
+    if not isinstance(value, Mapping):
+        return {stem: value}
+    named: dict[str, Any] = {}
+    for key, part in value.items():
+        named |= _named(f"{stem}/{key}", part)
+    return named
+
+
+def _action(episode: Episode, step: int) -> Any:  # noqa: ANN401 - any action
+    """The recorded action, nested as the names of its fields are."""
+    if "action" in episode.arrays:
+        value = episode["action"][step]
+        return value.copy() if value.ndim else value.item() if value.dtype.kind == "b" else value
+    nested: dict[str, Any] = {}
+    for name in episode.arrays:
+        if name.startswith("action/"):
+            *folders, leaf = name.split("/")[1:]
+            level = nested
+            for folder in folders:
+                level = level.setdefault(folder, {})
+            level[leaf] = episode[name][step].copy()
+    if not nested:
+        raise ReplayError("replay: expected a field 'action', got none; record the actions")
+    return _tuples(nested)
+
+
+def _tuples(nested: Any) -> Any:  # noqa: ANN401 - any action
+    """Levels whose keys are 0, 1, ... as tuples: that is how tuple spaces are named."""
+    if not isinstance(nested, dict):
+        return nested
+    if list(nested) == [str(place) for place in range(len(nested))]:
+        return tuple(_tuples(part) for part in nested.values())
+    return {key: _tuples(part) for key, part in nested.items()}
+
+
+def _difference(recorded: Any, simulated: Any, tolerance: float) -> tuple[str, str, str] | None:  # noqa: ANN401
+    """Where two values first differ, and how: component, expected, got."""
+    expected = np.asarray(recorded)
+    got = np.asarray(simulated)
+    if got.shape != expected.shape:
+        return "", f"shape {expected.shape}", f"shape {got.shape}"
+    got = got.astype(expected.dtype, copy=False)
+    equal = expected == got
+    if expected.dtype.kind == "f":
+        equal |= np.isnan(expected) & np.isnan(got)
+        if tolerance:
+            equal |= np.abs(expected.astype(np.float64) - got.astype(np.float64)) <= tolerance
+    if np.all(equal):
+        return None
+    place = tuple(int(axis[0]) for axis in np.nonzero(~np.atleast_1d(equal)))
+    name = "" if not expected.ndim else f"[{', '.join(map(str, place))}]"
+    return name, _text(np.atleast_1d(expected)[place]), _text(np.atleast_1d(got)[place])
+
+
+def _text(value: np.generic) -> str:
+    return f"{value:.9g}" if value.dtype.kind == "f" else str(value)

@@ -1,0 +1,123 @@
+"""What people decided about versions: one file, kept in git, that wins over every verdict.
+
+A review names the content digest that it is about; so it holds for the same data wherever they lie,
+before they are published, in the store and in the archive. Reviews are added, never changed: the
+last one on a digest counts, the earlier ones are its history.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from trajstore.disk.files import read_json, write_json
+from trajstore.disk.locks import lock
+from trajstore.errors import CorruptionError, NotFoundError
+from trajstore.version.manifest import Status
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """One decision of one person.
+
+    Attributes:
+        digest: content digest of the version, hexadecimal.
+        status: validated or quarantined; a person does not make a draft.
+        reason: one sentence.
+        by: who decided.
+        time: when, ISO 8601 with zone.
+        version: how the person named it, such as ``expert@v3``.
+
+    Raises:
+        ValueError: if there is no reason, or the status is draft.
+    """
+
+    digest: str
+    status: Status
+    reason: str
+    by: str
+    time: str
+    version: str = ""
+
+    def __post_init__(self) -> None:
+        if self.status is Status.DRAFT:
+            raise ValueError("review: expected validated or quarantined, got draft")
+        if not self.reason.strip():
+            raise ValueError("review: expected a reason, got none; say why in one sentence")
+
+    def to_json(self) -> dict[str, str]:
+        """Return the review as it stands in the file."""
+        return asdict(self) | {"status": self.status.value}
+
+
+def read_reviews(path: Path | None) -> list[Review]:
+    """Return all reviews, oldest first; none if there is no such file.
+
+    Raises:
+        CorruptionError: if the file holds something else, such as the marks of a merge conflict.
+    """
+    if path is None:
+        return []
+    try:
+        record = read_json(path)
+    except NotFoundError:
+        return []
+    except CorruptionError as error:
+        raise CorruptionError(_other(path, "something else")) from error
+    try:
+        if record["format_version"] != FORMAT_VERSION:
+            raise ValueError(f"format version {record['format_version']!r}")
+        return [_review(entry) for entry in record["reviews"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise CorruptionError(_other(path, repr(error))) from error
+
+
+def _other(path: Path, found: str) -> str:
+    return (
+        f"{path}: expected reviews of format {FORMAT_VERSION}, got {found}; "
+        "take the last good one from git"
+    )
+
+
+def add_review(path: Path, review: Review) -> None:
+    """Add a review at the end of the file, in one durable step.
+
+    Raises:
+        CorruptionError: if the file is damaged; it is then left as it is.
+        LockedError: if another process adds a review at this moment.
+        StorageError: if the operating system refuses.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with lock(path.with_name(f".{path.name}.lock"), purpose="a review"):
+        reviews = [*read_reviews(path), review]
+        entries = [entry.to_json() for entry in reviews]
+        write_json(path, {"format_version": FORMAT_VERSION, "reviews": entries})
+
+
+def history(reviews: Iterable[Review], digest: str) -> list[Review]:
+    """Return the reviews of one content digest, oldest first."""
+    return [review for review in reviews if review.digest == digest]
+
+
+def effective_status(verdict: Status | None, reviews: Iterable[Review], digest: str) -> Status:
+    """Return the status that counts: the last review, else the verdict, else draft.
+
+    Args:
+        verdict: what the checks made of the content; ``None`` if they never ran on it.
+        reviews: of all versions, oldest first.
+        digest: content digest of the version, hexadecimal.
+
+    Example:
+        >>> effective_status(None, [], "ab12")
+        <Status.DRAFT: 'draft'>
+    """
+    decided = history(reviews, digest)
+    if decided:
+        return decided[-1].status
+    return Status.DRAFT if verdict is None else verdict
+
+
+def _review(record: Mapping[str, Any]) -> Review:
+    return Review(**{**record, "status": Status(record["status"])})

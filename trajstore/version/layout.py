@@ -1,0 +1,225 @@
+"""Where each array lies inside a version; the only module that knows.
+
+A version is one Zarr 3 group. A *narrow* field (a row of at most 1 KiB) is stored as it is, in few
+large chunks that can be memory-mapped; a *wide* one in shards of small compressed chunks.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from trajstore.disk.files import canonical_json
+from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
+from trajstore.errors import CorruptionError
+from trajstore.version.codecs import CHECKSUM_BYTES, CODECS, Codec
+from trajstore.version.part import Part
+
+NARROW_ROW_BYTES = 1024
+CHUNK_ROWS = 65_536
+CHUNK_BYTES = 16 * 2**20
+INNER_BYTES = 32 * 2**10
+SHARD_ROWS = 4096
+SHARD_BYTES = 64 * 2**20
+INDEX = {
+    "length": FieldSpec("index/length", Axis.EPISODE, (), "int64"),
+    "digest": FieldSpec("index/digest", Axis.EPISODE, (32,), "uint8"),
+    "anomaly": FieldSpec("index/anomaly", Axis.EPISODE, (), "float32"),
+}
+"""Arrays that every part has beside its fields, one row an episode."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArraySpec:
+    """One array of one part.
+
+    Attributes:
+        path: of the array's folder, relative to the version.
+        field: what its rows are.
+        rows: how many there are.
+        chunk_rows: rows of a chunk file (narrow) or of an inner chunk (wide).
+        shard_rows: rows of a shard file; 0 for a narrow array.
+    """
+
+    path: str
+    field: FieldSpec
+    rows: int
+    chunk_rows: int
+    shard_rows: int
+
+    @property
+    def codec(self) -> Codec:
+        """How a chunk (narrow) or an inner chunk (wide) is stored."""
+        return CODECS["zstd" if self.shard_rows else "raw"]
+
+    @property
+    def file_rows(self) -> int:
+        """Rows of one chunk or shard file."""
+        return self.shard_rows or self.chunk_rows
+
+    @property
+    def file_count(self) -> int:
+        """How many chunk or shard files there are."""
+        return -(-self.rows // self.file_rows)
+
+    @property
+    def chunks_per_file(self) -> int:
+        """Entries of a shard's index; 1 for a narrow array."""
+        return self.file_rows // self.chunk_rows
+
+    @property
+    def chunk_bytes(self) -> int:
+        """Size of the rows of a chunk before it is encoded, bytes."""
+        return self.chunk_rows * self.field.row_bytes
+
+    @property
+    def index_bytes(self) -> int:
+        """Size of a shard's index at the end of its file, checksum included, bytes."""
+        return 16 * self.chunks_per_file + CHECKSUM_BYTES
+
+    def file_path(self, number: int) -> str:
+        """Path of chunk or shard file ``number``, relative to the version."""
+        return f"{self.path}/{'.'.join(['c', str(number), *['0'] * len(self.field.shape)])}"
+
+    def metadata(self) -> dict[str, Any]:
+        """The array's ``zarr.json``."""
+        row = list(self.field.shape)
+        dtype = self.field.numpy_dtype
+        return {
+            "zarr_format": 3,
+            "node_type": "array",
+            "shape": [self.rows, *row],
+            "data_type": dtype.name,
+            "chunk_grid": {
+                "name": "regular",
+                "configuration": {"chunk_shape": [self.file_rows, *row]},
+            },
+            "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
+            "fill_value": False if dtype.kind == "b" else 0.0 if dtype.kind == "f" else 0,
+            "codecs": self._codecs(),
+            "attributes": {"description": self.field.description, "unit": self.field.unit},
+            "dimension_names": [_DIMENSION[self.field.axis], *[None] * len(row)],
+            "storage_transformers": [],
+        }
+
+    def _codecs(self) -> list[dict[str, Any]]:
+        little: dict[str, Any] = {"name": "bytes"}
+        if self.field.numpy_dtype.itemsize > 1:
+            little["configuration"] = {"endian": "little"}
+        chain = [little, *self.codec.metadata]
+        if not self.shard_rows:
+            return chain
+        index = [_LITTLE, *CODECS["raw"].metadata]
+        configuration = {
+            "chunk_shape": [self.chunk_rows, *self.field.shape],
+            "codecs": chain,
+            "index_codecs": index,
+            "index_location": "end",
+        }
+        return [{"name": "sharding_indexed", "configuration": configuration}]
+
+
+_LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
+_DIMENSION = {Axis.STATE: "state", Axis.STEP: "step", Axis.EPISODE: "episode"}
+
+
+def array_spec(field: FieldSpec, path: str, rows: int) -> ArraySpec:
+    """Place ``rows`` rows of a field: the same rows always lie the same way."""
+    if field.row_bytes <= NARROW_ROW_BYTES:
+        most = min(CHUNK_ROWS, CHUNK_BYTES // field.row_bytes)
+        chunks = -(-rows // most)
+        return ArraySpec(path, field, rows, -(-rows // chunks), 0)
+    inner = inner_rows(field.row_bytes)
+    shard = max(inner, min(SHARD_ROWS, _power_of_two(SHARD_BYTES // field.row_bytes)))
+    whole = shard // inner * inner
+    return ArraySpec(path, field, rows, inner, min(whole, -(-rows // inner) * inner))
+
+
+def inner_rows(row_bytes: int) -> int:
+    """Rows of an inner chunk of a wide field: 1 to 16, a power of two, 16 to 64 KiB if it can be.
+
+    Example:
+        >>> inner_rows(1_025), inner_rows(4_096), inner_rows(40_000), inner_rows(10**6)
+        (16, 8, 1, 1)
+    """
+    most = max(INNER_BYTES // row_bytes, min(4, 2 * INNER_BYTES // row_bytes))
+    return _power_of_two(min(16, most))
+
+
+def _power_of_two(number: int) -> int:
+    return 1 << (max(number, 1).bit_length() - 1)
+
+
+def arrays_of(schema: EpisodeSchema, part: Part) -> dict[str, ArraySpec]:
+    """The arrays of a part by field name; those of its index as ``index/length`` and so on."""
+    counts = {
+        Axis.STATE: part.steps + part.episodes,
+        Axis.STEP: part.steps,
+        Axis.EPISODE: part.episodes,
+    }
+    specs = {field.name: f"{field.axis.value}/{field.name}" for field in schema.fields}
+    placed = {
+        field.name: array_spec(field, _below(part, specs[field.name]), counts[field.axis])
+        for field in schema.fields
+    }
+    index = {
+        field.name: array_spec(field, _below(part, field.name), part.episodes)
+        for field in INDEX.values()
+    }
+    return placed | index
+
+
+def _below(part: Part, path: str) -> str:
+    return f"{part.path}/{path}" if part.path else path
+
+
+def groups_of(schema: EpisodeSchema, part: Part) -> list[str]:
+    """Folders above the arrays of a part, which are Zarr groups; parents first, the root empty."""
+    arrays = arrays_of(schema, part).values()
+    return sorted({folder for spec in arrays for folder in _parents(spec.path)})
+
+
+def _parents(path: str) -> Iterator[str]:
+    segments = path.split("/")
+    return ("/".join(segments[:count]) for count in range(len(segments)))
+
+
+def metadata_files(schema: EpisodeSchema, part: Part) -> Iterator[tuple[str, bytes]]:
+    """Path and content of every ``zarr.json`` of a part."""
+    group = canonical_json({"attributes": {}, "node_type": "group", "zarr_format": 3})
+    for folder in groups_of(schema, part):
+        yield f"{folder}/zarr.json".removeprefix("/"), group
+    for spec in arrays_of(schema, part).values():
+        yield f"{spec.path}/zarr.json", json.dumps(spec.metadata(), indent=2).encode()
+
+
+def shard_index(spec: ArraySpec, content: bytes | memoryview) -> np.ndarray:
+    """Offsets and sizes of the inner chunks of a shard, ``uint64[chunks, 2]``.
+
+    Args:
+        spec: of a wide array.
+        content: the end of the shard file, at least `ArraySpec.index_bytes` long.
+
+    Raises:
+        CorruptionError: if the index is not what was written.
+    """
+    size = spec.index_bytes
+    try:
+        body = CODECS["raw"].decode(content[-size:], size - CHECKSUM_BYTES)
+    except CorruptionError as error:
+        raise CorruptionError(f"{spec.path}: shard index: {error}") from error
+    return np.frombuffer(body, "<u8").reshape(-1, 2)
+
+
+def projected_bytes(schema: EpisodeSchema, part: Part) -> int:
+    """Most that the files of a part can take on disk, manifest not counted, bytes."""
+    total = 0
+    for spec in arrays_of(schema, part).values():
+        rows = spec.file_count * spec.file_rows if not spec.shard_rows else spec.rows
+        chunks = -(-rows // spec.chunk_rows)
+        slack = spec.chunk_bytes // 256 + 64 if spec.shard_rows else 0
+        total += chunks * (spec.chunk_bytes + CHECKSUM_BYTES + slack)
+        total += spec.file_count * spec.index_bytes if spec.shard_rows else 0
+    return total + sum(len(content) for _, content in metadata_files(schema, part))

@@ -1,0 +1,170 @@
+"""Where packs are kept: a folder, or anything else that can do the same five things.
+
+A pack is written under a name that no reader looks at, made durable, read back, and only then
+given its own name.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from trajstore.disk import system
+from trajstore.disk.files import make_directories, remove_tree
+from trajstore.disk.system import DurableFile, FileRecord, storing, sync_directory
+from trajstore.episode.texts import shown
+from trajstore.errors import ArgumentError, NameRefusedError, NotFoundError, StorageError
+
+PART = ".part"
+
+
+class Sink(Protocol):
+    """What a pack is written to, from its first byte to its last."""
+
+    def write(self, data: bytes | bytearray | memoryview) -> object:
+        """Take the next bytes."""
+        ...
+
+    def close(self) -> FileRecord:
+        """Make all durable and say what it holds."""
+        ...
+
+    def abandon(self) -> None:
+        """Give up; what was written is worth nothing."""
+        ...
+
+
+class Location(Protocol):
+    """A place for packs. Names are plain file names."""
+
+    def names(self) -> list[str]:
+        """Return the names of whole files, sorted; none if the place does not exist yet."""
+        ...
+
+    def create(self, name: str) -> Sink:
+        """Begin a file; it gets its name by `commit` only."""
+        ...
+
+    def commit(self, name: str) -> None:
+        """Give a closed file its name, durably; a file of that name is replaced."""
+        ...
+
+    def reading(self, name: str) -> AbstractContextManager[BinaryIO]:
+        """Open a whole file, or with ``.part`` behind its name one that is not committed yet."""
+        ...
+
+
+class Folder:
+    """A folder of the local file system, made when the first pack is written.
+
+    Raises:
+        StorageError: from every method, if the operating system refuses.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Use a folder; it need not exist."""
+        self.path = Path(path)
+
+    def __repr__(self) -> str:
+        return str(self.path)
+
+    def names(self) -> list[str]:
+        """Return the names of whole files, sorted."""
+        if not self.path.is_dir():
+            return []
+        with storing(self.path):
+            return sorted(it.name for it in self.path.iterdir() if not it.name.endswith(PART))
+
+    def create(self, name: str) -> DurableFile:
+        """Begin a file."""
+        with storing(self.path):
+            make_directories(self.path)
+            remove_tree(self._part(name))
+            return DurableFile(self._part(name))
+
+    def commit(self, name: str) -> None:
+        """Give a closed file its name."""
+        with storing(self.path):
+            system.OPS.rename(self._part(name), self.path / plain_name(name))
+            sync_directory(self.path)
+
+    @contextmanager
+    def reading(self, name: str) -> Iterator[BinaryIO]:
+        """Open a whole file, or with ``.part`` behind its name one that is not committed yet."""
+        path = self.path / plain_name(name)
+        with storing(path):
+            try:
+                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            except FileNotFoundError:
+                raise NotFoundError(f"{path}: expected a pack, got no such file") from None
+        with os.fdopen(descriptor, "rb") as file:
+            yield file
+
+    def _part(self, name: str) -> Path:
+        return self.path / (plain_name(name) + PART)
+
+
+def locate(where: Path | str) -> Location:
+    """Return the location at a path or URL.
+
+    Raises:
+        NameRefusedError: if it is a URL that no driver is for.
+        StorageError: if it is a URL that no installed driver reaches.
+
+    Example:
+        >>> locate("data/archive")
+        data/archive
+    """
+    if not is_url(where):
+        return Folder(Path(where))
+    found: Location = remote_module("remote_location").Remote(str(where))
+    return found
+
+
+def is_url(where: object) -> bool:
+    """Whether something is a URL, and no path."""
+    return "://" in str(where)
+
+
+def remote_module(name: str = "remote_version") -> Any:  # noqa: ANN401 - a module
+    """Import the module of this package that reaches URLs.
+
+    Raises:
+        StorageError: if what it needs is not installed.
+    """
+    try:
+        return import_module(f"trajstore.version.{name}")
+    except ModuleNotFoundError as error:
+        raise StorageError(
+            f"URL: expected the package {error.name!r}, got none installed; "
+            "install trajstore with the extra 'remote'"
+        ) from error
+
+
+def plain_name(name: str) -> str:
+    """Return the name of a file if it leads nowhere else.
+
+    Raises:
+        NameRefusedError: if it could.
+    """
+    if not name or name.startswith(".") or not name.isprintable() or set(name) & set("/\\:"):
+        raise NameRefusedError(f"archive: expected a plain file name, got {ascii(name)[:80]}")
+    return name
+
+
+def check_place(name: str, place: object) -> None:
+    """Refuse what cannot be the path of a store's folder or file.
+
+    Args:
+        name: of the argument, for the message.
+        place: what was given.
+
+    Raises:
+        ArgumentError: if it is no text and no path, empty, or holds NUL.
+    """
+    if not isinstance(place, str | Path) or not str(place) or "\0" in str(place):
+        raise ArgumentError(
+            f"store: {name}: expected a path as text or a pathlib.Path, got {shown(place)}"
+        )

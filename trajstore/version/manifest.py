@@ -1,0 +1,223 @@
+"""The record that a sealed version carries, and the statuses that a version may have."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from trajstore.disk.files import FileRecord, canonical_json, parse_json, read_file
+from trajstore.episode.schema import EpisodeSchema
+from trajstore.errors import (
+    CorruptionError,
+    FormatError,
+    NotFoundError,
+    SchemaError,
+    TrajStoreError,
+)
+from trajstore.version.part import Part
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+_MALFORMED = (TrajStoreError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+_CRC32C = re.compile(r"[0-9a-f]{8}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class Status(StrEnum):
+    """How fit a version is for training; the verdict lies beside the version, never in it."""
+
+    DRAFT = "draft"
+    VALIDATED = "validated"
+    QUARANTINED = "quarantined"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a sealed version holds.
+
+    Attributes:
+        schema: the fields of every episode.
+        content_digest: SHA-256 over the schema's digest and the episodes' digests in order; the
+            same episodes have the same, whenever, wherever and in how many parts they were
+            recorded.
+        parts: where the arrays lie, in the order of the episodes.
+        files: size, SHA-256 and, where it holds rows, closing checksum of every file but the
+            manifest, by path relative to the version.
+        vocabularies: of each text field, the words that its codes stand for.
+        statistics: of each field of numbers, as `trajstore.version.statistics` measures them.
+        scenario_counts: episodes of each word of the field ``scenario``, if there is one.
+        provenance: what made the version: plain JSON values, without times.
+        anomalies: findings of the detectors by index of the episode; plain episodes have none.
+    """
+
+    schema: EpisodeSchema
+    content_digest: str
+    parts: tuple[Part, ...]
+    files: Mapping[str, FileRecord]
+    vocabularies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    statistics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    scenario_counts: Mapping[str, int] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    anomalies: Mapping[int, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def episodes(self) -> int:
+        """Number of episodes."""
+        return sum(part.episodes for part in self.parts)
+
+    @property
+    def steps(self) -> int:
+        """Sum of the episodes' lengths."""
+        return sum(part.steps for part in self.parts)
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of all files but the manifest, bytes."""
+        return sum(record.size for record in self.files.values())
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON of all the above, hexadecimal."""
+        return hashlib.sha256(canonical_json(self._body())).hexdigest()
+
+    def _body(self) -> dict[str, Any]:
+        return {
+            "anomalies": {str(index): list(found) for index, found in self.anomalies.items()},
+            "content_digest": self.content_digest,
+            "episodes": self.episodes,
+            "files": {path: record.to_json() for path, record in self.files.items()},
+            "format_version": self.format_version,
+            "parts": [part.to_json() for part in self.parts],
+            "provenance": dict(self.provenance),
+            "scenario_counts": dict(self.scenario_counts),
+            "schema": self.schema.to_json(),
+            "schema_digest": self.schema.digest,
+            "statistics": dict(self.statistics),
+            "steps": self.steps,
+            "vocabularies": {name: list(words) for name, words in self.vocabularies.items()},
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """A mapping of plain JSON values, the digest of the manifest included."""
+        body = self._body()
+        digest = hashlib.sha256(canonical_json(body)).hexdigest()
+        return body | {"manifest_digest": digest}
+
+    def to_bytes(self) -> bytes:
+        """The content of ``manifest.json``: canonical JSON and a line end."""
+        return canonical_json(self.to_json()) + b"\n"
+
+    @classmethod
+    def from_bytes(cls, data: bytes, where: object = MANIFEST) -> "Manifest":
+        """Read the content of ``manifest.json``; every byte of it is checked.
+
+        Raises:
+            FormatError: if it is of a newer format.
+            CorruptionError: if it is not, byte for byte, what was sealed.
+        """
+        record = parse_json(data, where)
+        if not isinstance(record, dict) or type(record.get("format_version")) is not int:
+            raise CorruptionError(f"{where}: expected a manifest, got other JSON")
+        if record["format_version"] != FORMAT_VERSION:
+            raise FormatError(
+                f"{where}: expected format {FORMAT_VERSION}, got {record['format_version']}; "
+                "read it with the release that wrote it"
+            )
+        try:
+            manifest = _parsed(record)
+            unchanged = manifest.to_bytes() == data
+        except _MALFORMED as error:
+            raise CorruptionError(f"{where}: expected a manifest, {error!r}") from error
+        if not unchanged:
+            raise CorruptionError(
+                f"{where}: expected the manifest that was sealed, got a changed one"
+            )
+        return manifest
+
+    @classmethod
+    def read(cls, folder: Path) -> "Manifest":
+        """Read the manifest of the version in a folder.
+
+        Raises:
+            NotFoundError: if there is no version.
+            FormatError: if it is of a newer format.
+            CorruptionError: if it is not, byte for byte, what was sealed, or gone.
+            StorageError: if it cannot be read.
+        """
+        path = Path(folder) / MANIFEST
+        try:
+            data = read_file(path)
+        except NotFoundError:
+            if is_bereft(Path(folder)):
+                raise CorruptionError(
+                    f"{folder}: expected {MANIFEST} beside the arrays, got none; the manifest is "
+                    "gone: bring it back with 'dvc checkout --force' or 'dvc pull', or from a copy"
+                ) from None
+            raise NotFoundError(
+                f"{folder}: expected a sealed version, got no {MANIFEST} there"
+            ) from None
+        return cls.from_bytes(data, path)
+
+
+def is_bereft(folder: Path) -> bool:
+    """Whether a folder holds the arrays of a version, but its manifest is gone."""
+    return not (folder / MANIFEST).exists() and any(folder.rglob("zarr.json"))
+
+
+def content_digest(schema: EpisodeSchema, digests: Iterable[bytes]) -> str:
+    """SHA-256 over the schema's digest and the 32 raw bytes of each episode's digest, in order."""
+    sha = hashlib.sha256(bytes.fromhex(schema.digest))
+    for digest in digests:
+        sha.update(digest)
+    return sha.hexdigest()
+
+
+def _parsed(record: dict[str, Any]) -> Manifest:
+    parts = tuple(Part(**part) for part in record["parts"])
+    files = {path: FileRecord(**entry) for path, entry in record["files"].items()}
+    _check_parts(parts)
+    for path, entry in files.items():
+        _check_file(path, entry)
+    if not _SHA256.fullmatch(record["content_digest"]):
+        raise SchemaError("content_digest: expected 64 hexadecimal digits")
+    return Manifest(
+        schema=EpisodeSchema.from_json(record["schema"]),
+        content_digest=record["content_digest"],
+        parts=parts,
+        files=files,
+        vocabularies={name: tuple(words) for name, words in record["vocabularies"].items()},
+        statistics=record["statistics"],
+        scenario_counts=record["scenario_counts"],
+        provenance=record["provenance"],
+        anomalies={int(index): tuple(found) for index, found in record["anomalies"].items()},
+        format_version=record["format_version"],
+    )
+
+
+def _check_parts(parts: tuple[Part, ...]) -> None:
+    expected = ["", *(f"parts/{number}" for number in range(1, len(parts)))]
+    if not parts or [part.path for part in parts] != expected:
+        raise SchemaError(f"parts: expected {expected}, got {[part.path for part in parts]}")
+    for part in parts:
+        counts = (part.episodes, part.steps)
+        if (
+            any(type(count) is not int for count in counts)
+            or not 0 < counts[0] <= counts[1] < 2**56
+        ):
+            raise SchemaError(
+                f"part {part.path!r}: expected episodes and their steps, got {counts}"
+            )
+
+
+def _check_file(path: str, entry: FileRecord) -> None:
+    inside = all(segment not in ("", ".", "..") for segment in path.split("/"))
+    if not inside or "\\" in path or not path.isprintable():
+        raise SchemaError(f"file {path!r}: expected a path inside the version")
+    if type(entry.size) is not int or entry.size < 0 or not _SHA256.fullmatch(entry.sha256):
+        raise SchemaError(f"file {path!r}: expected a size and a SHA-256, got {entry}")
+    if entry.crc32c is not None and not _CRC32C.fullmatch(entry.crc32c):
+        raise SchemaError(f"file {path!r}: expected a CRC-32C of 8 digits, got {entry.crc32c!r}")

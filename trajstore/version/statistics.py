@@ -1,0 +1,213 @@
+"""Statistics of each field, streamed: one pass, bounded memory.
+
+Rows are taken in blocks of a fixed number, so that the same rows give the same figures, bit for
+bit, however they were cut into episodes, parts or calls.
+"""
+
+from collections.abc import Iterable, Mapping
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from trajstore.episode.episode import Episode
+from trajstore.episode.fields import Axis, FieldSpec
+from trajstore.episode.schema import EpisodeSchema
+
+QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+NARROW_ROW_BYTES = 1024
+_BLOCK_BYTES = 2**20
+_SAMPLE_VALUES = 2**20
+_SAMPLE_ROWS = 4096
+
+
+class FieldStatistics:
+    """Figures of one field of numbers.
+
+    A narrow field (row of at most 1 KiB) has them for each component of its row; a wide one for
+    all components together, mean, deviation and quantiles from evenly spaced rows. Values that
+    are not finite are left out. Quantiles come from at most 4,096 evenly spaced rows.
+    """
+
+    def __init__(self, field: FieldSpec) -> None:
+        self._field = field
+        self._wide = field.row_bytes > NARROW_ROW_BYTES
+        self._block_rows = max(1, min(8192, _BLOCK_BYTES // field.row_bytes))
+        self._held: list[np.ndarray] = []
+        self._held_rows = 0
+        values = max(1, prod(field.shape))
+        self._sample = _Sample(max(8, min(_SAMPLE_ROWS, _SAMPLE_VALUES // values)))
+        self._low: Any = None
+        self._high: Any = None
+        self._moments = _Moments()
+
+    def add(self, rows: np.ndarray) -> None:
+        """Take the next rows, ``[rows, *row shape]``; they must not change later."""
+        while self._held_rows + len(rows) >= self._block_rows:
+            count = self._block_rows - self._held_rows
+            self._held.append(rows[:count])
+            self._flush()
+            rows = rows[count:]
+        if len(rows):
+            self._held.append(rows)
+            self._held_rows += len(rows)
+
+    def to_json(self) -> dict[str, Any]:
+        """``count``, ``mean``, ``std``, ``min``, ``max`` and ``quantiles``, in plain values.
+
+        A component without any finite value has ``None`` for all but its count.
+        """
+        self._flush()
+        rows = _flat(self._sample.rows(), self._wide)
+        moments = self._moments
+        if self._wide:
+            moments = _Moments()
+            moments.add(rows, finite=_range(rows)[2])
+        quantiles = _quantiles(rows)
+        shape = () if self._wide else self._field.shape
+        plain = {
+            "count": _plain(moments.count, shape),
+            "mean": _plain(moments.mean(), shape),
+            "std": _plain(moments.deviation(), shape),
+            "min": _plain(self._low, shape),
+            "max": _plain(self._high, shape),
+        }
+        names = [f"{level:g}" for level in QUANTILES]
+        levels = {name: _plain(row, shape) for name, row in zip(names, quantiles, strict=True)}
+        return plain | {"quantiles": levels}
+
+    def _flush(self) -> None:
+        if not self._held:
+            return
+        block = self._held[0] if len(self._held) == 1 else np.concatenate(self._held)
+        self._held, self._held_rows = [], 0
+        self._sample.add(block)
+        rows = _flat(block, self._wide)
+        low, high, finite = _range(rows)
+        self._low = low if self._low is None else np.fmin(self._low, low)
+        self._high = high if self._high is None else np.fmax(self._high, high)
+        if not self._wide:
+            self._moments.add(rows, finite=finite)
+
+
+class _Sample:
+    """Every n-th row, n doubling as needed, so that between half the limit and the limit stay."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._stride, self._seen = limit, 1, 0
+        self._rows: list[np.ndarray] = []
+
+    def add(self, block: np.ndarray) -> None:
+        first = -self._seen % self._stride
+        self._rows.append(block[first :: self._stride].copy())
+        self._seen += len(block)
+        while sum(len(rows) for rows in self._rows) > self._limit:
+            self._rows = [np.concatenate(self._rows)[::2]]
+            self._stride *= 2
+
+    def rows(self) -> np.ndarray:
+        return np.concatenate(self._rows)
+
+
+class _Moments:
+    """Count, mean and deviation of each column, from sums about the first row."""
+
+    def __init__(self) -> None:
+        self.count: Any = 0
+        self._shift: Any = None
+        self._sum: Any = 0.0
+        self._squares: Any = 0.0
+
+    def add(self, rows: np.ndarray, *, finite: bool) -> None:
+        """Take rows, ``[rows, columns]``; ``finite`` says that all values are."""
+        values = rows.astype(np.float64)
+        if self._shift is None:
+            self._shift = np.where(np.isfinite(values[0]), values[0], 0.0)
+        values -= self._shift
+        if not finite:
+            known = np.isfinite(values)
+            self.count = self.count + known.sum(axis=0)
+            values[~known] = 0.0
+        else:
+            self.count = self.count + np.full(values.shape[1], len(values))
+        self._sum = self._sum + values.sum(axis=0)
+        self._squares = self._squares + np.einsum("ij,ij->j", values, values)
+
+    def mean(self) -> np.ndarray:
+        divisor = np.maximum(self.count, 1)
+        return _where(self.count, self._shift + self._sum / divisor)
+
+    def deviation(self) -> np.ndarray:
+        divisor = np.maximum(self.count, 1)
+        variance = self._squares / divisor - (self._sum / divisor) ** 2
+        return _where(self.count, np.sqrt(np.maximum(variance, 0.0)))
+
+
+def _where(count: Any, values: np.ndarray) -> np.ndarray:  # noqa: ANN401 - array or 0
+    return np.where(count > 0, values, np.nan)
+
+
+def _flat(block: np.ndarray, wide: bool) -> np.ndarray:
+    return block.reshape(-1, 1) if wide else block.reshape(len(block), -1)
+
+
+def _range(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Least and largest finite value of each column, and whether all values are finite."""
+    low, high = rows.min(axis=0), rows.max(axis=0)
+    if rows.dtype.kind != "f" or (np.isfinite(low).all() and np.isfinite(high).all()):
+        return low, high, True
+    known = np.isfinite(rows)
+    low = np.where(known, rows, np.inf).min(axis=0)
+    high = np.where(known, rows, -np.inf).max(axis=0)
+    nothing = ~known.any(axis=0)
+    return np.where(nothing, np.nan, low), np.where(nothing, np.nan, high), False
+
+
+def _quantiles(rows: np.ndarray) -> np.ndarray:
+    columns = rows.T.astype(np.float64, order="C")
+    known = np.isfinite(columns)
+    if known.all():
+        return np.quantile(columns, QUANTILES, axis=1)
+    nothing = np.full(len(QUANTILES), np.nan)
+    values = [column[there] for column, there in zip(columns, known, strict=True)]
+    found = [np.quantile(column, QUANTILES) if len(column) else nothing for column in values]
+    return np.stack(found, axis=1)
+
+
+def _plain(values: Any, shape: tuple[int, ...]) -> Any:  # noqa: ANN401 - nested plain numbers
+    array = np.asarray(values).reshape(shape)
+    if array.dtype.kind == "b":
+        array = array.astype(np.uint8)
+    if array.dtype.kind != "f" or np.isfinite(array).all():
+        return array.tolist()
+    plain = array.astype(object)
+    plain[~np.isfinite(array)] = None
+    return plain.tolist()
+
+
+class Statistics:
+    """Figures of every field of numbers of a schema."""
+
+    def __init__(self, schema: EpisodeSchema) -> None:
+        self._fields = {
+            field.name: FieldStatistics(field) for field in schema.fields if not field.is_text
+        }
+
+    def add(self, name: str, rows: np.ndarray) -> None:
+        """Take the next rows of a field, ``[rows, *row shape]``; text is passed over."""
+        if name in self._fields:
+            self._fields[name].add(rows)
+
+    def to_json(self) -> dict[str, dict[str, Any]]:
+        """Figures by field name, as `FieldStatistics.to_json` gives them."""
+        return {name: figures.to_json() for name, figures in self._fields.items()}
+
+
+def measure(schema: EpisodeSchema, episodes: Iterable[Episode]) -> Mapping[str, Mapping[str, Any]]:
+    """Statistics of episodes in order; equal, bit for bit, to what sealing them notes down."""
+    statistics = Statistics(schema)
+    for episode in episodes:
+        for field in schema.fields:
+            rows = episode.arrays[field.name]
+            statistics.add(field.name, rows[None] if field.axis is Axis.EPISODE else rows)
+    return statistics.to_json()
