@@ -19,7 +19,7 @@ from trajstore.dataset import Dataset
 from trajstore.episode.episode import Episode
 from trajstore.episode.fields import Axis, FieldSpec
 from trajstore.episode.schema import EpisodeSchema
-from trajstore.version.writer import write_dataset
+from trajstore.recording.bulk import write_dataset
 
 Facts = dict[str, float | str]
 

@@ -7,9 +7,9 @@ import numpy as np
 
 from trajstore.episode.episode import Episode
 from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
+from trajstore.recording.bulk import write_dataset
 from trajstore.recording.recorder import Recorder
 from trajstore.version.manifest import Manifest
-from trajstore.version.writer import write_dataset
 
 STEPS = 7
 SCHEMA = EpisodeSchema(

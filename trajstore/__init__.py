@@ -31,11 +31,11 @@ if TYPE_CHECKING:
         StorageError,
         TrajStoreError,
     )
+    from trajstore.recording.bulk import write_dataset
     from trajstore.recording.recorder import Recorder
     from trajstore.store import Store
     from trajstore.version.findings import Finding, Severity
     from trajstore.version.manifest import Manifest, Status
-    from trajstore.version.writer import write_dataset
 
 __all__ = [
     "ArchiveError",
@@ -79,7 +79,7 @@ _HOMES = {
     "Severity": "version.findings",
     "Status": "version.manifest",
     "Store": "store",
-    "write_dataset": "version.writer",
+    "write_dataset": "recording.bulk",
 }
 
 logger.disable("trajstore")

@@ -30,7 +30,7 @@ def schema_of(source: Source) -> "EpisodeSchema":
 
 def write(path: Path, source: Source) -> None:
     from trajstore.episode.episode import Episode
-    from trajstore.version.writer import write_dataset
+    from trajstore.recording.bulk import write_dataset
 
     schema = schema_of(source)
     episodes = [Episode(schema, arrays) for arrays in source.episodes()]

@@ -20,7 +20,7 @@ from trajstore.playback.page import Opening, write_page
 from trajstore.playback.payload import About, build
 from trajstore.playback.recorded import Recorded
 from trajstore.quality.replay_report import Difference, ReplayReport
-from trajstore.version.writer import write_dataset
+from trajstore.recording.bulk import write_dataset
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)

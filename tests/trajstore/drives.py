@@ -10,8 +10,8 @@ from trajstore.episode.episode import Episode
 from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
 from trajstore.quality import Report
 from trajstore.quality.contract import Contract
+from trajstore.recording.bulk import write_dataset
 from trajstore.version.findings import Severity
-from trajstore.version.writer import write_dataset
 
 Arrays = dict[str, np.ndarray]
 SCENARIOS = ("frontal_approach/low", "blind_corner/medium")

@@ -14,10 +14,10 @@ from trajstore.disk import system as disk
 from trajstore.disk.files import digest
 from trajstore.episode.episode import Episode
 from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
+from trajstore.recording.bulk import write_dataset
 from trajstore.recording.recorder import Recorder
 from trajstore.recording.unfinished import open_recording, recording_folder
 from trajstore.version.manifest import MANIFEST, Manifest
-from trajstore.version.writer import write_dataset
 
 SCHEMA = EpisodeSchema(
     (

@@ -7,8 +7,8 @@ import numpy as np
 
 from trajstore.episode.episode import Episode
 from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
+from trajstore.recording.bulk import write_dataset
 from trajstore.version.manifest import Manifest
-from trajstore.version.writer import write_dataset
 
 PEOPLE = 10
 WALLS = 8

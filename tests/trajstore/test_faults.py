@@ -22,8 +22,8 @@ import pytest
 
 from tests.trajstore import faults, power_cuts
 from trajstore.errors import SealedError, StorageError, TrajStoreError
+from trajstore.recording.bulk import write_dataset
 from trajstore.version.manifest import Manifest
-from trajstore.version.writer import write_dataset
 
 DENSITY = int(os.environ.get("TORTURE", "1"))
 ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.EACCES)

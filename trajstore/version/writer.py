@@ -1,65 +1,21 @@
 """Write episodes into one new, sealed version."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trajstore.disk.files import check_new, storing, whole_directory, write_file
-from trajstore.episode.episode import Episode, check_episode
-from trajstore.episode.provenance import check_provenance
-from trajstore.episode.schema import EpisodeSchema, check_is_schema
+from trajstore.disk.files import storing, whole_directory, write_file
+from trajstore.episode.episode import Episode
+from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import JournalError
 from trajstore.version.layout import projected_bytes
 from trajstore.version.manifest import MANIFEST, Manifest
 from trajstore.version.part import Part
-from trajstore.version.quota import DEFAULT_QUOTA_BYTES, check_limit, check_quota
+from trajstore.version.quota import DEFAULT_QUOTA_BYTES, check_quota
 from trajstore.version.sealing import VersionWriter, open_base
-from trajstore.version.spool import spooled
 
 BATCH_BYTES = 4 * 2**20
-
-
-def write_dataset(
-    target: Path,
-    episodes: Iterable[Episode],
-    *,
-    schema: EpisodeSchema,
-    provenance: Mapping[str, Any],
-    quota_bytes: int = DEFAULT_QUOTA_BYTES,
-) -> Manifest:
-    """Write episodes into a new version; it is there whole, or not at all.
-
-    Args:
-        target: folder of the version; must not exist.
-        episodes: all of one schema. A sequence is read twice.
-        schema: the fields of every episode.
-        provenance: plain JSON values; no times, so that the same recipe gives the same bytes.
-        quota_bytes: most that the version may take on disk, 25 GB unless told.
-
-    Raises:
-        SealedError: if the target exists.
-        SchemaError: if an episode has another schema, the schema is none, or the provenance is no
-            plain JSON.
-        ArgumentError: if the quota is no whole number of 1 or more.
-        JournalError: if there is no episode.
-        QuotaExceededError: if the version would be larger; nothing was written.
-        StorageError: if the operating system refuses.
-    """
-    target = Path(target)
-    check_new(target)
-    check_provenance(provenance)
-    check_limit(quota_bytes)
-    check_is_schema(schema)
-    if isinstance(episodes, Sequence):
-        for episode in episodes:
-            check_episode(episode, schema)
-        steps = sum(len(episode) for episode in episodes)
-        plan = Plan(schema, len(episodes), steps, provenance, quota_bytes)
-        return seal_version(target, episodes, plan)
-    with spooled(target, episodes, schema=schema, quota_bytes=quota_bytes) as spool:
-        plan = Plan(schema, spool.episodes, spool.steps, provenance, quota_bytes, spool.size)
-        return seal_version(target, spool, plan)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from tests.pipelines import tiny
 from trajstore.dataset import Dataset
 from trajstore.disk.files import read_json
 from trajstore.episode.episode import Episode
-from trajstore.version.writer import write_dataset
+from trajstore.recording.bulk import write_dataset
 
 PARAMS = ValidateParams(8, 4, 4, 1e-4, 4)
 

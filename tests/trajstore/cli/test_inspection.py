@@ -15,8 +15,8 @@ from trajstore.cli import run
 from trajstore.cli.commands import COMMANDS
 from trajstore.episode.episode import Episode
 from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
+from trajstore.recording.bulk import write_dataset
 from trajstore.store import Store
-from trajstore.version.writer import write_dataset
 
 OURS = ("list", "inspect", "du", "verify", "recover", "export", "import", "doctor", "completion")
 

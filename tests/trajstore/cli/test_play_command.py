@@ -14,8 +14,8 @@ from trajstore.cli import run
 from trajstore.interop.environment import environment_of
 from trajstore.interop.gymnasium import record, schema_of
 from trajstore.lifecycle import review
+from trajstore.recording.bulk import write_dataset
 from trajstore.version.manifest import Manifest, Status
-from trajstore.version.writer import write_dataset
 
 
 @pytest.fixture(scope="module")

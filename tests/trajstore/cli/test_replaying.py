@@ -14,8 +14,8 @@ from trajstore.interop.gymnasium import record, schema_of
 from trajstore.lifecycle import judge
 from trajstore.quality.contract import Contract
 from trajstore.quality.replay_report import report_path
+from trajstore.recording.bulk import write_dataset
 from trajstore.store import Store
-from trajstore.version.writer import write_dataset
 
 WORLDS = """\
 import gymnasium as gym

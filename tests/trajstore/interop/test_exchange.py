@@ -34,7 +34,7 @@ def nested(seed: int, steps: int) -> dict[str, np.ndarray]:
 
 def version(target, kind):
     from trajstore.episode.episode import Episode
-    from trajstore.version.writer import write_dataset
+    from trajstore.recording.bulk import write_dataset
 
     episodes = factories.episodes(6, schema=factories.SCHEMA)
     if kind == "nested":

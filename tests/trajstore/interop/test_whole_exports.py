@@ -13,7 +13,7 @@ from trajstore.episode.episode import Episode
 from trajstore.episode.fields import Axis, FieldSpec
 from trajstore.episode.schema import EpisodeSchema
 from trajstore.interop.recorded import whole_export
-from trajstore.version.writer import write_dataset
+from trajstore.recording.bulk import write_dataset
 
 NESTED = EpisodeSchema(
     (FieldSpec("observation/speed", Axis.STATE, (), "float64"), *factories.SCHEMA.fields[1:])

@@ -26,7 +26,7 @@ from trajstore.playback.payload import About, Side, build, plain
 from trajstore.playback.recorded import Recorded
 from trajstore.playback.selection import choose, match
 from trajstore.quality.replay_report import Difference, ReplayReport
-from trajstore.version.writer import write_dataset
+from trajstore.recording.bulk import write_dataset
 
 ABOUT = About("expert", "v3", "validated")
 

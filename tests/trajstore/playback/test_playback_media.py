@@ -18,7 +18,7 @@ from trajstore.playback.page import render
 from trajstore.playback.payload import About, build
 from trajstore.playback.recorded import Recorded
 from trajstore.playback.view import view_box
-from trajstore.version.writer import write_dataset
+from trajstore.recording.bulk import write_dataset
 
 ARRAYS = scenes.arrays(4, steps=40)
 SHOWN = Shown(ARRAYS, caption="#4", anomalies=[(10, 12, 1.0)], dt=0.1)

@@ -12,7 +12,7 @@ from trajstore.dataset import Dataset
 from trajstore.episode.episode import Episode
 from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
 from trajstore.quality.drift import diff, ks_distance, ks_threshold, stability_index
-from trajstore.version.writer import write_dataset
+from trajstore.recording.bulk import write_dataset
 
 
 def dataset(folder: Path, episodes: list[Episode], **provenance: object) -> Dataset:

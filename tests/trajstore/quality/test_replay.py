@@ -25,7 +25,7 @@ from trajstore.quality.replay_report import (
     report_path,
     write_report,
 )
-from trajstore.version.writer import write_dataset
+from trajstore.recording.bulk import write_dataset
 
 SCHEMA = EpisodeSchema(
     (

@@ -20,7 +20,7 @@ from trajstore.errors import ReplayError, SchemaError
 from trajstore.interop.environment import environment_of
 from trajstore.interop.gymnasium import record, schema_of
 from trajstore.quality.replay_report import read_report
-from trajstore.version.writer import write_dataset
+from trajstore.recording.bulk import write_dataset
 
 GYMNASIUM = ("--environment", "gymnasium")
 

@@ -29,8 +29,8 @@ from trajstore.episode.episode import Episode
 from trajstore.errors import TrajStoreError
 from trajstore.quality import CHECKS, policy_agreement, replay_agreement, validate
 from trajstore.quality.contract import Contract
+from trajstore.recording.bulk import write_dataset
 from trajstore.version.manifest import Status
-from trajstore.version.writer import write_dataset
 
 
 def test_a_sound_dataset_is_validated_without_a_finding(tmp_path: Path) -> None:

@@ -16,11 +16,11 @@ from trajstore.errors import (
     SchemaError,
     SealedError,
 )
+from trajstore.recording.bulk import write_dataset
 from trajstore.recording.recorder import discard_recording, seal_recording
 from trajstore.recording.segment import Segment
 from trajstore.recording.unfinished import open_recording, recordings
 from trajstore.version.manifest import Manifest
-from trajstore.version.writer import write_dataset
 
 SCHEMA = factories.SCHEMA
 EPISODES = factories.episodes(6)

@@ -21,10 +21,10 @@ from trajstore.errors import (
     SchemaError,
     StorageError,
 )
+from trajstore.recording.bulk import write_dataset
 from trajstore.recording.recorder import Recorder
 from trajstore.recording.segment import Segment
 from trajstore.store import Store
-from trajstore.version.writer import write_dataset
 
 SCHEMA = factories.SCHEMA
 EPISODES = factories.episodes(6)

@@ -8,12 +8,12 @@ from tests import factories
 from trajstore.cli import run
 from trajstore.dataset import Dataset
 from trajstore.errors import JournalError
+from trajstore.recording.bulk import write_dataset
 from trajstore.recording.journal import Frame
 from trajstore.recording.recorder import Recorder, seal_recording, seal_salvaged
 from trajstore.recording.salvage import salvage
 from trajstore.recording.segment import Segment
 from trajstore.recording.unfinished import open_recording
-from trajstore.version.writer import write_dataset
 
 SCHEMA = factories.SCHEMA
 EPISODES = factories.episodes(5)

@@ -14,10 +14,10 @@ from trajstore.disk.files import canonical_json, digest, parse_json
 from trajstore.episode.episode import Episode
 from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
 from trajstore.errors import CorruptionError, FormatError
+from trajstore.recording.bulk import write_dataset
 from trajstore.recording.recorder import Recorder
 from trajstore.version.integrity import verify
 from trajstore.version.manifest import Manifest
-from trajstore.version.writer import write_dataset
 
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "format_v1"
 CONTENT = "976f57dead9531b5"

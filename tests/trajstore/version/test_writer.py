@@ -24,11 +24,11 @@ from trajstore.errors import (
     SchemaError,
     SealedError,
 )
+from trajstore.recording.bulk import write_dataset
 from trajstore.version import layout
 from trajstore.version.chunks import read_rows
 from trajstore.version.layout import array_spec, arrays_of
 from trajstore.version.manifest import Manifest
-from trajstore.version.writer import write_dataset
 
 WIDE = factories.WIDE_SCHEMA
 

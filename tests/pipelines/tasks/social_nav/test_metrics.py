@@ -17,7 +17,7 @@ from pipelines.tasks.social_nav.scenarios import scenario_names
 from trajstore.dataset import Dataset
 from trajstore.episode.episode import Episode
 from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
-from trajstore.version.writer import write_dataset
+from trajstore.recording.bulk import write_dataset
 
 DT = PHYSICS.dt
 SCHEMA = EpisodeSchema(

@@ -1,0 +1,109 @@
+"""Many episodes into a new version at once; those of unknown number are counted on disk."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from trajstore.disk.files import check_new, make_directories, remove_tree, storing
+from trajstore.episode.episode import Episode, check_episode
+from trajstore.episode.provenance import check_provenance
+from trajstore.episode.schema import EpisodeSchema, check_is_schema
+from trajstore.recording.journal import Frame, Journal, frame_bytes, read_episodes
+from trajstore.version.layout import projected_bytes
+from trajstore.version.manifest import Manifest
+from trajstore.version.part import Part
+from trajstore.version.quota import DEFAULT_QUOTA_BYTES, check_limit, check_quota
+from trajstore.version.writer import Plan, seal_version
+
+
+class Spool:
+    """Episodes in a journal, to be read once more.
+
+    Attributes:
+        episodes: how many.
+        steps: sum of their lengths.
+        size: of the journal, bytes.
+    """
+
+    def __init__(self, path: Path, schema: EpisodeSchema, frames: list[Frame], size: int) -> None:
+        self._path, self._schema, self._frames = path, schema, frames
+        self.episodes = len(frames)
+        self.steps = sum(frame.steps for frame in frames)
+        self.size = size
+
+    def __iter__(self) -> Iterator[Episode]:
+        return read_episodes(self._path, self._schema, self._frames)
+
+
+@contextmanager
+def spooled(
+    target: Path, episodes: Iterable[Episode], *, schema: EpisodeSchema, quota_bytes: int
+) -> Iterator[Spool]:
+    """Write episodes into a journal beside the target, which is removed when the block ends.
+
+    Raises:
+        SchemaError: if an episode has another schema.
+        QuotaExceededError: if journal and version would take more than the quota.
+        StorageError: if the operating system refuses.
+    """
+    folder = target.with_name(f".{target.name}.spool")
+    with storing(folder):
+        remove_tree(folder)
+        make_directories(folder)
+    journal = Journal(folder / "journal.log", schema)
+    try:
+        part = Part("", 0, 0)
+        for episode in episodes:
+            check_episode(episode, schema)
+            part = Part("", part.episodes + 1, part.steps + len(episode))
+            needed = journal.size + frame_bytes(episode) + projected_bytes(schema, part)
+            check_quota(target, needed=needed, quota_bytes=quota_bytes)
+            journal.append(episode, order=part.episodes)
+        yield Spool(folder / "journal.log", schema, journal.frames, journal.size)
+    finally:
+        journal.close()
+        with storing(folder):
+            remove_tree(folder)
+
+
+def write_dataset(
+    target: Path,
+    episodes: Iterable[Episode],
+    *,
+    schema: EpisodeSchema,
+    provenance: Mapping[str, Any],
+    quota_bytes: int = DEFAULT_QUOTA_BYTES,
+) -> Manifest:
+    """Write episodes into a new version; it is there whole, or not at all.
+
+    Args:
+        target: folder of the version; must not exist.
+        episodes: all of one schema. A sequence is read twice.
+        schema: the fields of every episode.
+        provenance: plain JSON values; no times, so that the same recipe gives the same bytes.
+        quota_bytes: most that the version may take on disk, 25 GB unless told.
+
+    Raises:
+        SealedError: if the target exists.
+        SchemaError: if an episode has another schema, the schema is none, or the provenance is no
+            plain JSON.
+        ArgumentError: if the quota is no whole number of 1 or more.
+        JournalError: if there is no episode.
+        QuotaExceededError: if the version would be larger; nothing was written.
+        StorageError: if the operating system refuses.
+    """
+    target = Path(target)
+    check_new(target)
+    check_provenance(provenance)
+    check_limit(quota_bytes)
+    check_is_schema(schema)
+    if isinstance(episodes, Sequence):
+        for episode in episodes:
+            check_episode(episode, schema)
+        steps = sum(len(episode) for episode in episodes)
+        plan = Plan(schema, len(episodes), steps, provenance, quota_bytes)
+        return seal_version(target, episodes, plan)
+    with spooled(target, episodes, schema=schema, quota_bytes=quota_bytes) as spool:
+        plan = Plan(schema, spool.episodes, spool.steps, provenance, quota_bytes, spool.size)
+        return seal_version(target, spool, plan)
