@@ -13,6 +13,7 @@ from trajstore.errors import NotFoundError, StatusError
 from trajstore.lifecycle import Place, Published
 from trajstore.lifecycle.ledger import numbers, read_ledger
 from trajstore.lifecycle.rotation import Decision, Retention
+from trajstore.quality.reviews import status_of
 from trajstore.recording.recorder import Recorder
 from trajstore.recording.resuming import next_target
 from trajstore.recording.unfinished import Recording, recordings, unfinished
@@ -217,12 +218,12 @@ class Store:
 
     def status_of(self, path: Path) -> Status:
         """The status of the version in a folder."""
-        return governance.status_of(path, self.reviews, Manifest.read(path).content_digest)
+        return status_of(path, self.reviews, Manifest.read(path).content_digest)
 
     def status_of_dataset(self, dataset: Dataset) -> Status:
         """The status of an open version, wherever it lies."""
         digest = dataset.manifest.content_digest
-        return governance.status_of(dataset.path, self.reviews, digest)
+        return status_of(dataset.path, self.reviews, digest)
 
     def place(self, name: str) -> Place:
         """The dataset as `trajstore.lifecycle` sees it: folder, archive, reviews.

@@ -12,9 +12,8 @@ from click.core import ParameterSource
 from trajstore.cli.output import complain
 from trajstore.dataset import Dataset
 from trajstore.errors import NotFoundError, TrajStoreError
-from trajstore.lifecycle import standing
 from trajstore.quality.replay_report import read_report
-from trajstore.quality.reviews import history, read_reviews
+from trajstore.quality.reviews import history, read_reviews, standing
 from trajstore.quality.verdict import read_verdict
 from trajstore.recording.unfinished import (
     check_begun,

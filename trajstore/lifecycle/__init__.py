@@ -1,6 +1,6 @@
 """The life of a dataset's versions: judged, published, reviewed, rotated, archived, restored."""
 
-from trajstore.lifecycle.looking import UNREADABLE, look, standing, status_of
+from trajstore.lifecycle.looking import look
 from trajstore.lifecycle.moving import finish, restore
 from trajstore.lifecycle.place import Place
 from trajstore.lifecycle.publishing import Published, preview, publish
@@ -8,7 +8,6 @@ from trajstore.lifecycle.rotating import plan, rotate
 from trajstore.quality.judging import judge, review
 
 __all__ = [
-    "UNREADABLE",
     "Place",
     "Published",
     "finish",
@@ -20,6 +19,4 @@ __all__ = [
     "restore",
     "review",
     "rotate",
-    "standing",
-    "status_of",
 ]

@@ -1,9 +1,8 @@
 """Where the versions of one dataset live, where they go, and what is decided about them."""
 
-import datetime
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,22 +12,14 @@ from trajstore.disk.locks import lock
 from trajstore.episode.names import check_name, version_number
 from trajstore.lifecycle.ledger import Entry, numbers, read_ledger
 from trajstore.lifecycle.rotation import next_version
-from trajstore.quality.reviews import effective_status, read_reviews
-from trajstore.quality.verdict import read_verdict
+from trajstore.quality.judging import Clock, utc_now
+from trajstore.quality.reviews import status_of
 from trajstore.version.location import Location
 from trajstore.version.manifest import MANIFEST, Manifest, Status
-
-Clock = Callable[[], str]
-"""The present time, ISO 8601 with zone."""
 
 _IN_WORK = re.compile(r"\.v([1-9][0-9]{0,8})\.(recording|removing|sealing)")
 _PARTIAL = re.compile(r"\.(?:ledger\.jsonl|v[1-9][0-9]{0,8}\.status\.json)\.([0-9]{1,9})\.partial")
 _PACK = re.compile(r"v([1-9][0-9]{0,8})-[0-9a-f]{12}\.zip")
-
-
-def utc_now() -> str:
-    """Return the present time, to the second."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +77,7 @@ class Place:
 
     def status(self, version: int) -> Status:
         """Return the status of a version that counts: its last review, else its verdict."""
-        digest = self.digest(version)
-        verdict = read_verdict(self.path(version))
-        judged = verdict.on(digest) if verdict else None
-        return effective_status(judged, read_reviews(self.reviews), digest)
+        return status_of(self.path(version), self.reviews, self.digest(version))
 
     def digest(self, version: int) -> str:
         """Return the content digest of a live version, else the one in the ledger.

@@ -18,7 +18,7 @@ from trajstore.lifecycle.moving import finish
 from trajstore.lifecycle.place import Place
 from trajstore.lifecycle.rotating import DEFAULT_RETENTION, rotate_locked
 from trajstore.lifecycle.rotation import Decision, Retention, decide
-from trajstore.quality.reviews import effective_status, read_reviews
+from trajstore.quality.reviews import status_of
 from trajstore.quality.verdict import Verdict, read_verdict, write_verdict
 from trajstore.version.integrity import verify
 from trajstore.version.manifest import MANIFEST, Manifest, Status
@@ -125,7 +125,7 @@ def check_validated(
     """
     digest = manifest.content_digest
     judged = verdict.on(digest) if verdict else None
-    status = effective_status(judged, read_reviews(place.reviews), digest)
+    status = status_of(source, place.reviews, digest, verdict=verdict)
     if status is not Status.VALIDATED:
         raise StatusError(
             f"{source}: expected a validated version to publish, got {status.value}"

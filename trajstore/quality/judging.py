@@ -1,16 +1,24 @@
 """Give a version its status: by the checks, and by people."""
 
+import datetime
 import getpass
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from trajstore.dataset import Dataset
-from trajstore.lifecycle.place import Clock, utc_now
 from trajstore.quality import CHECKS, Check, Report, validate
 from trajstore.quality.contract import Contract
 from trajstore.quality.reviews import Review, add_review
 from trajstore.quality.verdict import Verdict, read_verdict, write_verdict
 from trajstore.version.manifest import Status
+
+Clock = Callable[[], str]
+"""The present time, ISO 8601 with zone."""
+
+
+def utc_now() -> str:
+    """Return the present time, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def judge(

@@ -12,10 +12,13 @@ from typing import Any
 
 from trajstore.disk.files import read_json, write_json
 from trajstore.disk.locks import lock
-from trajstore.errors import CorruptionError, NotFoundError
+from trajstore.errors import CorruptionError, NotFoundError, StorageError
+from trajstore.quality.verdict import Verdict, read_verdict
 from trajstore.version.manifest import Status
 
 FORMAT_VERSION = 1
+UNREADABLE = "unreadable"
+"""Shown in place of a status that cannot be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,37 @@ def effective_status(verdict: Status | None, reviews: Iterable[Review], digest: 
     if decided:
         return decided[-1].status
     return Status.DRAFT if verdict is None else verdict
+
+
+def status_of(
+    version: Path, reviews: Path | None, digest: str, *, verdict: Verdict | None = None
+) -> Status:
+    """The status of content, for everybody: by its reviews, else by its verdict.
+
+    Args:
+        version: folder that the version has or had.
+        reviews: the file of people's decisions.
+        digest: content digest, hexadecimal.
+        verdict: of the checks; the one beside the version unless given.
+
+    Raises:
+        CorruptionError: if the verdict or the reviews are damaged.
+    """
+    verdict = verdict or read_verdict(version)
+    judged = verdict.on(digest) if verdict else None
+    return effective_status(judged, read_reviews(reviews), digest)
+
+
+def standing(version: Path, reviews: Path | None, digest: str) -> tuple[str, str]:
+    """The status of content for showing it, and what is wrong if that cannot be told.
+
+    Damaged reviews, or a damaged verdict, say nothing about the arrays: the status is then
+    ``unreadable``, and the second text says what to do. Nothing may be trained from on its account.
+    """
+    try:
+        return status_of(version, reviews, digest).value, ""
+    except (CorruptionError, StorageError) as error:
+        return UNREADABLE, str(error)
 
 
 def _review(record: Mapping[str, Any]) -> Review:

@@ -10,9 +10,10 @@ from tests.trajstore import lives
 from tests.trajstore.lives import CONTRACT, fill, source
 from trajstore.cli import run
 from trajstore.errors import CorruptionError, StatusError
-from trajstore.lifecycle import UNREADABLE, Place, judge, review, rotate, standing
+from trajstore.lifecycle import Place, judge, review, rotate
 from trajstore.lifecycle.rotation import Retention
 from trajstore.quality.contract import Contract
+from trajstore.quality.reviews import UNREADABLE, standing
 from trajstore.quality.verdict import read_verdict, status_path
 from trajstore.store import Store
 from trajstore.version.manifest import Status
