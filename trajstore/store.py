@@ -4,20 +4,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from trajstore import lifecycle as governance
+from trajstore import lifecycle
 from trajstore.dataset import Dataset
-from trajstore.episode.names import Reference, check_name, is_name, parse_reference, version_number
+from trajstore.episode.names import Reference, check_name, is_name, parse_reference
 from trajstore.episode.provenance import check_provenance
 from trajstore.episode.schema import EpisodeSchema, check_is_schema
 from trajstore.errors import NotFoundError, StatusError
-from trajstore.lifecycle import Place, Published
-from trajstore.lifecycle.ledger import numbers, read_ledger
+from trajstore.lifecycle import Published, Shelf
+from trajstore.lifecycle.archived import ArchivedDataset
 from trajstore.lifecycle.rotation import Decision, Retention
 from trajstore.quality.reviews import status_of
 from trajstore.recording.recorder import Recorder
 from trajstore.recording.resuming import next_target
 from trajstore.recording.unfinished import Recording, recordings, unfinished
-from trajstore.version.location import check_place, is_url, locate
+from trajstore.version.location import check_place, is_url
 from trajstore.version.manifest import MANIFEST, Manifest, Status, is_bereft
 from trajstore.version.quota import DEFAULT_QUOTA_BYTES, check_limit
 
@@ -82,14 +82,15 @@ class Store:
             SchemaError: if the schema is none, or the provenance holds what is no plain JSON value.
             ArgumentError: if the quota is no whole number of 1 or more.
             CorruptionError: if the dataset has an unfinished recording that is damaged.
+            StorageError: if the archive, whose versions count, cannot be reached.
         """
         check_provenance(provenance)
         check_limit(quota_bytes)
         check_is_schema(schema)
         base = None if extends is None else self.path(extends)
-        folder = self.folder(name)
+        shelf = self.shelf(name)
         return Recorder(
-            next_target(folder, lambda: self.next_version(name)),
+            next_target(shelf.folder, shelf.next_version),
             schema=schema,
             provenance=provenance,
             quota_bytes=quota_bytes,
@@ -121,7 +122,9 @@ class Store:
             )
         wanted = _parsed(reference)
         if wanted.archived and purpose == "inspection":
-            return governance.look(self.place(wanted.name), wanted)
+            shelf = self.shelf(wanted.name)
+            entry = shelf.archived(wanted)
+            return ArchivedDataset(shelf.archive, entry, shelf.path(entry.version))
         remote = wanted.location if is_url(wanted.location) else None
         dataset = Dataset.open(remote or self.path(reference))
         if purpose == "training" and self.status_of_dataset(dataset) is Status.QUARANTINED:
@@ -136,21 +139,11 @@ class Store:
         if not self.root.is_dir():
             return []
         names = (path.name for path in self.root.iterdir() if path.is_dir())
-        return sorted(name for name in names if is_name(name) and self._used(name))
+        return sorted(name for name in names if is_name(name) and self.shelf(name).used())
 
     def versions(self, name: str) -> list[int]:
         """Numbers of the sealed versions that lie in the store, oldest first."""
-        found = self._folders(name)
-        return sorted(number for number, path in found.items() if (path / MANIFEST).exists())
-
-    def bereft(self, name: str) -> list[int]:
-        """Numbers of the versions whose arrays lie in the store without a manifest."""
-        return sorted(number for number, path in self._folders(name).items() if is_bereft(path))
-
-    def _folders(self, name: str) -> dict[int, Path]:
-        folder = self.folder(name)
-        paths = folder.iterdir() if folder.is_dir() else iter(())
-        return {number: path for path in paths if (number := version_number(path.name))}
+        return self.shelf(name).live()
 
     def folder(self, name: str) -> Path:
         """Where the versions of a dataset lie.
@@ -160,9 +153,13 @@ class Store:
         """
         return self.root / check_name(name)
 
-    def next_version(self, name: str) -> int:
-        """The number after all that were ever used or are being recorded."""
-        return 1 + max(self._used(name), default=0)
+    def shelf(self, name: str) -> Shelf:
+        """One dataset: its versions, its archive, what is decided about them.
+
+        Raises:
+            NameRefusedError: if the name is none.
+        """
+        return Shelf(self.folder(name), self.archive, self.reviews)
 
     def recordings(self, name: str) -> list[Recording]:
         """Unfinished recordings of a dataset.
@@ -191,21 +188,19 @@ class Store:
                 f"{wanted}: expected a version that lies in the store, got one in the archive; "
                 f"bring it back first: trajstore restore {wanted.name}@v{wanted.version or 1}"
             )
+        shelf = self.shelf(wanted.name)
         if wanted.version is not None:
-            return _existing(self.folder(wanted.name) / f"v{wanted.version}", wanted)
-        numbered = self.versions(wanted.name)
-        paths = [self.folder(wanted.name) / f"v{number}" for number in reversed(numbered)]
-        if not paths:
+            return _existing(shelf.path(wanted.version), wanted)
+        newest_first = shelf.live()[::-1]
+        if not newest_first:
             raise NotFoundError(f"{wanted}: expected a sealed version, got none")
-        if wanted.newest:
-            return paths[0]
-        for path in paths:
-            if self.status_of(path) is Status.VALIDATED:
-                return path
+        for number in newest_first:
+            if wanted.newest or shelf.status(number) is Status.VALIDATED:
+                return shelf.path(number)
         raise NotFoundError(
             f"{wanted}: expected a validated version, got none among "
-            f"{', '.join(path.name for path in paths)}; validate one, or name it: "
-            f"{wanted.name}@{paths[0].name}"
+            f"{', '.join(f'v{number}' for number in newest_first)}; validate one, or name it: "
+            f"{wanted.name}@v{newest_first[0]}"
         )
 
     def status(self, reference: str | Path) -> Status:
@@ -214,24 +209,12 @@ class Store:
         Raises:
             NotFoundError: if there is no such version.
         """
-        return self.status_of(self.path(reference))
-
-    def status_of(self, path: Path) -> Status:
-        """The status of the version in a folder."""
+        path = self.path(reference)
         return status_of(path, self.reviews, Manifest.read(path).content_digest)
 
     def status_of_dataset(self, dataset: Dataset) -> Status:
         """The status of an open version, wherever it lies."""
-        digest = dataset.manifest.content_digest
-        return status_of(dataset.path, self.reviews, digest)
-
-    def place(self, name: str) -> Place:
-        """The dataset as `trajstore.lifecycle` sees it: folder, archive, reviews.
-
-        Raises:
-            NameRefusedError: if the name is none.
-        """
-        return Place(self.folder(name), locate(self.archive), self.reviews)
+        return status_of(dataset.path, self.reviews, dataset.manifest.content_digest)
 
     def publish(self, path: Path | str, name: str) -> Published:
         """Copy a validated version into the store under the next number, then rotate.
@@ -242,7 +225,7 @@ class Store:
             LockedError: if someone else publishes, rotates or restores this dataset.
             StorageError: if the operating system refuses.
         """
-        return governance.publish(self.place(name), Path(path))
+        return lifecycle.publish(self.shelf(name), Path(path))
 
     def rotate(self, name: str, *, keep: int = 3, dry_run: bool = False) -> list[Decision]:
         """Archive all but the newest versions of each status; returns what was decided.
@@ -254,8 +237,8 @@ class Store:
         """
         retention = Retention(validated=keep)
         if dry_run:
-            return governance.plan(self.place(name), retention=retention)
-        return governance.rotate(self.place(name), retention=retention)
+            return lifecycle.plan(self.shelf(name), retention=retention)
+        return lifecycle.rotate(self.shelf(name), retention=retention)
 
     def restore(self, reference: str) -> Path:
         """Bring a version such as ``expert@v1`` back from the archive.
@@ -268,14 +251,7 @@ class Store:
         wanted = _parsed(reference)
         if wanted.version is None:
             raise NotFoundError(f"{wanted}: expected a version to restore, such as expert@v1")
-        return governance.restore(self.place(wanted.name), wanted.version)
-
-    def _used(self, name: str) -> set[int]:
-        """Every number that a version of the dataset has, had, or is to have."""
-        folder = self.folder(name)
-        paths = folder.iterdir() if folder.is_dir() else iter(())
-        found = {version_number(path.name.removeprefix(".").partition(".")[0]) for path in paths}
-        return {number for number in found if number} | numbers(read_ledger(folder))
+        return lifecycle.restore(self.shelf(wanted.name), wanted.version)
 
 
 def _parsed(reference: str | Path) -> Reference:

@@ -46,10 +46,10 @@ def run(
         CorruptionError: the report is not one of validation.
     """
     verdict = _read_verdict(report)
-    place = Store(store, archive=params.archive, reviews=reviews).place(dataset.name)
+    shelf = Store(store, archive=params.archive, reviews=reviews).shelf(dataset.name)
     retention = Retention(params.keep_validated, params.keep_draft, params.keep_quarantined)
     return publish(
-        place,
+        shelf,
         dataset,
         verdict=verdict,
         retention=retention,

@@ -14,11 +14,10 @@ from trajstore.dataset import Dataset
 from trajstore.disk import system as disk
 from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import TrajStoreError
-from trajstore.lifecycle import Place, judge, publish, restore, rotate
+from trajstore.lifecycle import Shelf, judge, publish, restore, rotate
 from trajstore.lifecycle.archive import Pack
 from trajstore.quality.contract import Contract
 from trajstore.version.integrity import verify
-from trajstore.version.location import Folder
 
 KILLED = 77
 SCHEMA = EpisodeSchema(
@@ -61,20 +60,25 @@ for _name in ("open", "write", "fsync", "mkdir", "rename", "unlink", "rmdir"):
     setattr(Faulty, _name, _spoiled(_name))
 
 
-def make(root: Path) -> Place:
+def make(root: Path) -> Shelf:
     """Three validated versions live, a fourth waits to be published."""
-    place = Place(root / "store" / "expert", Folder(root / "archive"), clock=lambda: "2026-01-01")
+    shelf = at(root)
     for number in range(1, VERSIONS + 1):
         source = root / "in" / f"r{number}"
         factories.dataset(source, count=2, seed=100 * number, schema=SCHEMA)
-        judge(source, Contract(minimum_episodes=1), clock=place.clock)
+        judge(source, Contract(minimum_episodes=1), clock=shelf.clock)
         if number < VERSIONS:
-            publish(place, source)
-    return place
+            publish(shelf, source)
+    return shelf
 
 
-def at(root: Path) -> Place:
-    return Place(root / "store" / "expert", Folder(root / "archive"), clock=lambda: "2026-01-01")
+def at(root: Path) -> Shelf:
+    return Shelf(
+        root / "store" / "expert",
+        root / "archive",
+        root / "reviews.json",
+        clock=lambda: "2026-01-01",
+    )
 
 
 def digests(root: Path) -> dict[int, str]:
@@ -82,16 +86,16 @@ def digests(root: Path) -> dict[int, str]:
     return {index: Dataset.open(it).manifest.content_digest for index, it in enumerate(sources, 1)}
 
 
-def copies(place: Place) -> set[str]:
+def copies(shelf: Shelf) -> set[str]:
     """Content digests of every copy, live or packed, that is whole, read byte for byte."""
     found = set()
-    folders = [it for it in place.folder.iterdir() if it.is_dir()] if place.folder.is_dir() else []
+    folders = [it for it in shelf.folder.iterdir() if it.is_dir()] if shelf.folder.is_dir() else []
     for folder in folders:
         with contextlib.suppress(TrajStoreError):
             if not verify(folder):
                 found.add(Dataset.open(folder).manifest.content_digest)
-    for name in place.archive.names():
-        with contextlib.suppress(TrajStoreError), place.archive.reading(name) as file:
+    for name in shelf.archive.names():
+        with contextlib.suppress(TrajStoreError), shelf.archive.reading(name) as file:
             packed = Pack(file)
             packed.check()
             found.add(packed.manifest.content_digest)

@@ -1,20 +1,19 @@
-"""A place for the versions of one dataset, and versions to fill it with."""
+"""A shelf for the versions of one dataset, and versions to fill it with."""
 
 from pathlib import Path
 
 from tests import factories
-from trajstore.lifecycle import Place, judge, publish
+from trajstore.lifecycle import Shelf, judge, publish
 from trajstore.quality.contract import Contract
-from trajstore.version.location import Folder
 
 CONTRACT = Contract(minimum_episodes=3)
 
 
-def place(folder: Path) -> Place:
-    """An empty place, with an archive and a file of reviews; its clock stands still."""
-    return Place(
+def shelf(folder: Path) -> Shelf:
+    """An empty shelf, with an archive and a file of reviews; its clock stands still."""
+    return Shelf(
         folder / "store" / "expert",
-        Folder(folder / "archive"),
+        folder / "archive",
         folder / "reviews.json",
         clock=lambda: "2026-01-02T03:04:05+00:00",
     )
@@ -28,9 +27,9 @@ def source(tmp_path: Path, seed: int, *, count: int = 4) -> Path:
     return path
 
 
-def fill(place: Place, tmp_path: Path, count: int) -> list[Path]:
+def fill(shelf: Shelf, tmp_path: Path, count: int) -> list[Path]:
     """Publish that many versions; returns where they came from."""
     sources = [source(tmp_path, 100 * number) for number in range(1, count + 1)]
     for path in sources:
-        publish(place, path)
+        publish(shelf, path)
     return sources

@@ -163,7 +163,7 @@ def test_a_live_version_is_not_taken_for_an_archived_one(store: Store, reference
 def test_reviews_lie_beside_the_store_unless_told(store: Store, tmp_path: Path) -> None:
     assert store.reviews == tmp_path / "reviews.json"
     assert Store(store.root, reviews=tmp_path / "own.json").reviews == tmp_path / "own.json"
-    assert store.place("expert").reviews == tmp_path / "reviews.json"
+    assert store.shelf("expert").reviews == tmp_path / "reviews.json"
 
 
 @pytest.mark.parametrize(

@@ -76,10 +76,11 @@ def _counts(store: Store, path: Path, manifest: Manifest) -> Facts:
 def summaries(store: Store, names: list[str]) -> Iterator[Facts]:
     """Every version, and every unfinished recording, of some datasets; damaged ones say so."""
     for name in names:
-        for number in sorted({*store.versions(name), *store.bereft(name)}):
+        shelf = store.shelf(name)
+        for number in sorted({*shelf.live(), *shelf.bereft()}):
             head = {"dataset": name, "version": f"v{number}"}
             try:
-                yield head | summary(store, store.folder(name) / f"v{number}")
+                yield head | summary(store, shelf.path(number))
             except TrajStoreError as error:
                 yield head | {"status": "damaged", "error": str(error)}
         for target in store.unfinished(name):

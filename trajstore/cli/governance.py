@@ -57,20 +57,20 @@ def publish(
 
     opened = open_store(store, archive=options["archive"])
     source = Path(path)
-    place = opened.place(name or _dataset_name(source.resolve()))
+    shelf = opened.shelf(name or _dataset_name(source.resolve()))
     gigabytes = options["budget_gb"]
     budget = None if gigabytes is None else int(gigabytes * 1e9)
     if dry_run:
-        done = preview(place, source, budget_bytes=budget)
+        done = preview(shelf, source, budget_bytes=budget)
     else:
-        done = publish(place, source, budget_bytes=budget)
+        done = publish(shelf, source, budget_bytes=budget)
     if as_json:
         print_json({**done.to_json(), "dry_run": dry_run})
         return
     what = "would be published" if dry_run else "published"
     told = what if done.new else "there already, nothing published"
-    print_line(f"{plain(place.name)}@v{done.version}: {told}")
-    _print_decisions(place.name, done.decisions)
+    print_line(f"{plain(shelf.name)}@v{done.version}: {told}")
+    _print_decisions(shelf.name, done.decisions)
 
 
 @click.command(
@@ -118,11 +118,11 @@ def rotate(
 
     opened = open_store(store, archive=options["archive"])
     _known(opened, name)
-    place = opened.place(name)
+    shelf = opened.shelf(name)
     retention = Retention(options["keep"], options["keep_drafts"], options["keep_quarantined"])
     in_use = [_number(text) for text in options["in_use"]]
     run = plan if dry_run else rotate
-    decisions = run(place, retention=retention, in_use=in_use)
+    decisions = run(shelf, retention=retention, in_use=in_use)
     if as_json:
         print_json({"dry_run": dry_run, "decisions": [it.to_json() for it in decisions]})
     else:
@@ -148,14 +148,14 @@ def restore(store: str, reference: str, archive: str | None, dry_run: bool, as_j
     wanted = parse_reference(reference)
     if wanted.version is None:
         raise NotFoundError(f"{reference}: expected a version to restore, such as expert@v1")
-    place = open_store(store, archive=archive).place(wanted.name)
-    entry = packed(place.ledger(), wanted.version)
+    shelf = open_store(store, archive=archive).shelf(wanted.name)
+    entry = packed(shelf.ledger(), wanted.version)
     if dry_run and entry is not None:
-        compare_file(place, entry)
-    live = wanted.version in place.live()
-    path = place.path(wanted.version)
+        compare_file(shelf, entry)
+    live = wanted.version in shelf.live()
+    path = shelf.path(wanted.version)
     if not dry_run or entry is None:
-        path = restore(place, wanted.version)
+        path = restore(shelf, wanted.version)
     if as_json:
         print_json({"dry_run": dry_run, "path": str(path), "was_live": live})
         return

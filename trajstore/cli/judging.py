@@ -155,7 +155,7 @@ def _named(store: "Store", reference: str) -> tuple[str, str]:
 
     wanted = parse_reference(reference)
     if wanted.version is not None:
-        return f"{wanted.name}@v{wanted.version}", store.place(wanted.name).digest(wanted.version)
+        return f"{wanted.name}@v{wanted.version}", store.shelf(wanted.name).digest(wanted.version)
     path = store.path(reference)
     name = str(path) if wanted.location is not None else f"{wanted.name}@{path.name}"
     return name, Manifest.read(path).content_digest

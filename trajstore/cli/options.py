@@ -3,7 +3,8 @@
 import math
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,18 +112,17 @@ def _pointing_to_archive(store: "Store", reference: str) -> Iterator[None]:
 def _archived(store: "Store", reference: str) -> str | None:
     """The archived version that a reference would mean, had it not left the store."""
     from trajstore.episode.names import parse_reference
-    from trajstore.lifecycle.ledger import numbers, packed
+    from trajstore.errors import NotFoundError
 
     wanted = parse_reference(reference)
     if wanted.archived or wanted.location is not None:
         return None
-    place = store.place(wanted.name)
-    entries = place.ledger()
-    if wanted.version is None and place.live():
+    shelf = store.shelf(wanted.name)
+    if wanted.version is None and shelf.live():
         return None
-    among = numbers(entries) if wanted.version is None else {wanted.version}
-    found = [number for number in among if packed(entries, number)]
-    return f"{wanted.name}@v{max(found)}" if found else None
+    with suppress(NotFoundError):
+        return f"{wanted.name}@v{shelf.archived(replace(wanted, newest=True)).version}"
+    return None
 
 
 def is_elsewhere(reference: str) -> bool:

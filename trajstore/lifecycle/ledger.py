@@ -7,9 +7,11 @@ the ledger with the line or without it.
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+
+import msgspec
 
 from trajstore.disk.files import canonical_json, parse_json, read_file, replace_file
 from trajstore.errors import CorruptionError, NotFoundError
@@ -47,8 +49,8 @@ class Entry:
     deed: Deed
     version: int
     digest: str
-    time: str
-    why: str
+    time: str = ""
+    why: str = ""
     archive: str = ""
     sha256: str = ""
     size: int = 0
@@ -57,12 +59,12 @@ class Entry:
     previous: str = ""
 
     def to_bytes(self) -> bytes:
-        """Return the line, with its end."""
-        return canonical_json(asdict(self) | {"deed": self.deed.value}) + b"\n"
+        """The line, with its end."""
+        return canonical_json(msgspec.to_builtins(self)) + b"\n"
 
 
 def read_ledger(folder: Path) -> list[Entry]:
-    """Return the entries of a dataset, oldest first; none if it has no ledger yet.
+    """The entries of a dataset, oldest first; none if it has no ledger yet.
 
     Raises:
         CorruptionError: naming the first line that is not what was written.
@@ -75,11 +77,12 @@ def read_ledger(folder: Path) -> list[Entry]:
     entries: list[Entry] = []
     previous = ""
     for number, line in enumerate(data.splitlines(keepends=True), start=1):
-        entry = _parsed(line, f"{path}, line {number}")
+        where = f"{path}, line {number}"
+        entry = _parsed(line, where)
         if entry.previous != previous:
             raise CorruptionError(
-                f"{path}, line {number}: expected the line after {previous[:12] or 'none'}, "
-                f"got one after {entry.previous[:12] or 'none'}; take the ledger from a good copy"
+                f"{where}: expected the line after {previous[:12] or 'none'}, got one after "
+                f"{entry.previous[:12] or 'none'}; take the ledger from a good copy"
             )
         previous = hashlib.sha256(line).hexdigest()
         entries.append(entry)
@@ -93,35 +96,27 @@ def add_entry(folder: Path, entry: Entry) -> None:
         CorruptionError: if the ledger is damaged; it is then left as it is.
         StorageError: if the operating system refuses; the ledger is then unchanged.
     """
-    entries = read_ledger(folder)
-    lines = [old.to_bytes() for old in entries]
+    lines = [old.to_bytes() for old in read_ledger(folder)]
     previous = hashlib.sha256(lines[-1]).hexdigest() if lines else ""
     replace_file(folder / LEDGER, b"".join([*lines, replace(entry, previous=previous).to_bytes()]))
 
 
-def numbers(entries: Iterable[Entry]) -> set[int]:
-    """Return the version numbers that were ever used."""
-    return {entry.version for entry in entries}
-
-
 def version_of(entries: Iterable[Entry], digest: str) -> int | None:
-    """Return the number under which content was published first; ``None`` if it never was."""
+    """The number under which content was published first; ``None`` if it never was."""
     return next((entry.version for entry in entries if entry.digest == digest), None)
 
 
 def packed(entries: Iterable[Entry], version: int) -> Entry | None:
-    """Return the newest entry that says where a version was archived; ``None`` if it never was."""
+    """The newest entry that says where a version was archived; ``None`` if it never was."""
     found = [it for it in entries if it.deed is Deed.ARCHIVE and it.version == version]
     return found[-1] if found else None
 
 
 def _parsed(line: bytes, where: str) -> Entry:
-    record = parse_json(line, where)
     try:
-        entry = Entry(**{**record, "deed": Deed(record["deed"])})
-        same = entry.to_bytes() == line
-    except (KeyError, TypeError, ValueError) as error:
+        entry = msgspec.convert(parse_json(line, where), Entry)
+    except msgspec.ValidationError as error:
         raise CorruptionError(f"{where}: expected an entry of the ledger, got {error!r}") from error
-    if not same:
+    if entry.to_bytes() != line:
         raise CorruptionError(f"{where}: expected an entry as it was written, got a changed one")
     return entry

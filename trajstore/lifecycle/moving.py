@@ -7,6 +7,7 @@ so that the next run goes on wherever the last one ended.
 """
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 from trajstore.dataset import Dataset
@@ -15,14 +16,14 @@ from trajstore.disk.files import COPY_BYTES, remove_tree
 from trajstore.disk.system import FileRecord, storing, sync_directory
 from trajstore.errors import ArchiveError, CorruptionError, NotFoundError, SealedError
 from trajstore.lifecycle.archive import Pack, pack, unpack
-from trajstore.lifecycle.ledger import Deed, Entry, add_entry, packed
-from trajstore.lifecycle.place import Place
+from trajstore.lifecycle.ledger import Deed, Entry, packed
+from trajstore.lifecycle.shelf import Shelf
 from trajstore.version.integrity import verify
 from trajstore.version.location import PART
-from trajstore.version.manifest import Manifest
+from trajstore.version.manifest import MANIFEST
 
 
-def archive_version(place: Place, version: int, *, why: str) -> Entry:
+def archive_version(shelf: Shelf, version: int, *, why: str) -> Entry:
     """Bring a live version into the archive and remove it from the folder.
 
     Returns:
@@ -34,16 +35,22 @@ def archive_version(place: Place, version: int, *, why: str) -> Entry:
         CorruptionError: if the live version is damaged; it stays, and nothing is archived.
         StorageError: if the operating system refuses; the version stays.
     """
-    dataset = Dataset.open(place.path(version))
-    entry = _verified_entry(place, version, dataset.manifest.content_digest)
-    if entry is None:
-        entry = _archive(place, version, dataset, why)
-    compare_file(place, entry)
-    _remove(place, version, why)
+    dataset = Dataset.open(shelf.path(version))
+    entry = packed(shelf.ledger(), version)
+    if entry is None or entry.digest != dataset.manifest.content_digest or _lost(shelf, entry):
+        entry = _archive(shelf, version, dataset, why)
+    compare_file(shelf, entry)
+    left = shelf.removing(version)
+    with storing(shelf.path(version)):
+        system.OPS.rename(shelf.path(version), left)
+        sync_directory(shelf.folder)
+        remove_tree(left)
+        sync_directory(shelf.folder)
+    shelf.note(replace(entry, deed=Deed.REMOVE, why=why))
     return entry
 
 
-def restore(place: Place, version: int, *, why: str = "asked for") -> Path:
+def restore(shelf: Shelf, version: int, *, why: str = "asked for") -> Path:
     """Bring a version back from the archive; the pack stays there.
 
     The next rotation may archive it again, unless it is named there as in use.
@@ -57,57 +64,52 @@ def restore(place: Place, version: int, *, why: str = "asked for") -> Path:
         LockedError: if someone else publishes, rotates or restores this dataset.
         StorageError: if the operating system refuses.
     """
-    if packed(place.ledger(), version) is None:
-        if version in place.live():
-            return place.path(version)
+    target = shelf.path(version)
+    if packed(shelf.ledger(), version) is None:
+        if version in shelf.live():
+            return target
         raise NotFoundError(
-            f"{place.name}@v{version}: expected a version in the archive, got none; "
+            f"{shelf.name}@v{version}: expected a version in the archive, got none; "
             f"trajstore list shows what there is"
         )
-    with place.locked("restoring"):
-        finish(place)
-        return _restore(place, version, why)
-
-
-def _restore(place: Place, version: int, why: str) -> Path:
-    target = place.path(version)
-    entry = packed(place.ledger(), version)
-    if entry is None:
-        return target
-    if version not in place.live():
-        _unpack(place, entry, target)
-    if _last_deed(place, version) is Deed.REMOVE:
-        _note(place, Deed.RESTORE, version, entry, why)
+    with shelf.locked("restoring"):
+        finish(shelf)
+        entry = packed(shelf.ledger(), version)
+        if entry is not None and version not in shelf.live():
+            _unpack(shelf, entry, target)
+        if entry is not None and _last_deed(shelf, version) is Deed.REMOVE:
+            shelf.note(replace(entry, deed=Deed.RESTORE, why=why))
     return target
 
 
-def finish(place: Place) -> None:
+def finish(shelf: Shelf) -> None:
     """Finish what an interrupted run left: half-removed folders and half-written ones.
 
     Raises:
         CorruptionError: if a half-removed version has no good copy in the archive.
     """
-    for path in place.litter():
+    for path in shelf.litter():
         remove_tree(path)
-    for version in place.in_work("sealing"):
-        if version not in place.in_work("recording"):
-            remove_tree(place.folder / f".v{version}.sealing")
-    for version in place.in_work("removing"):
-        _finish_removal(place, version)
-    for version in _removed_without_note(place):
-        entry = packed(place.ledger(), version)
-        if entry is not None:
-            _note(place, Deed.REMOVE, version, entry, "interrupted removal finished")
+    for version in shelf.in_work("sealing"):
+        if version not in shelf.in_work("recording"):
+            remove_tree(shelf.folder / f".v{version}.sealing")
+    for version in shelf.in_work("removing"):
+        _finish_removal(shelf, version)
+    gone = {it.version for it in shelf.ledger() if it.deed is Deed.ARCHIVE}
+    for version in sorted(gone - {*shelf.live(), *shelf.in_work("removing")}):
+        entry = packed(shelf.ledger(), version)
+        if entry is not None and _last_deed(shelf, version) is not Deed.REMOVE:
+            shelf.note(replace(entry, deed=Deed.REMOVE, why="interrupted removal finished"))
 
 
-def compare_file(place: Place, entry: Entry) -> None:
+def compare_file(shelf: Shelf, entry: Entry) -> None:
     """Compare a pack in the archive with the ledger, byte for byte.
 
     Raises:
         ArchiveError: if it is missing or another.
     """
     try:
-        found = _file_record(place, entry.archive)
+        found = _file_record(shelf, entry.archive)
     except NotFoundError as error:
         raise ArchiveError(f"{error}; restore the archive from its own backup") from error
     if found != FileRecord(entry.size, entry.sha256):
@@ -117,50 +119,45 @@ def compare_file(place: Place, entry: Entry) -> None:
         )
 
 
-def _verified_entry(place: Place, version: int, digest: str) -> Entry | None:
-    entry = packed(place.ledger(), version)
-    if entry is None or entry.digest != digest:
-        return None
+def _lost(shelf: Shelf, entry: Entry) -> bool:
     try:
-        compare_file(place, entry)
+        compare_file(shelf, entry)
     except ArchiveError:
-        return None
-    return entry
+        return True
+    return False
 
 
-def _archive(place: Place, version: int, dataset: Dataset, why: str) -> Entry:
+def _archive(shelf: Shelf, version: int, dataset: Dataset, why: str) -> Entry:
     findings = verify(dataset.path)
     if findings:
         raise CorruptionError(
-            f"{place.name}@v{version}: expected a sound version to archive, got "
+            f"{shelf.name}@v{version}: expected a sound version to archive, got "
             f"{len(findings)} findings, first: {findings[0].message}"
         )
     manifest = dataset.manifest
-    name = place.pack_name(version, manifest.content_digest)
-    record = _adopted(place, name, manifest)
+    name = shelf.pack_name(version, manifest.content_digest)
+    record = _adopted(shelf, name, manifest.content_digest)
     if record is None:
-        record = _packed(place, dataset, name)
-        _compare_content(place, name + PART, record, manifest.content_digest)
-        place.archive.commit(name)
+        record = _packed(shelf, dataset, name)
+        _compare_content(shelf, name + PART, record, manifest.content_digest)
+        shelf.archive.commit(name)
     entry = Entry(
         Deed.ARCHIVE,
         version,
         manifest.content_digest,
-        place.clock(),
-        why,
-        name,
-        record.sha256,
-        record.size,
-        manifest.episodes,
-        manifest.steps,
+        why=why,
+        archive=name,
+        sha256=record.sha256,
+        size=record.size,
+        episodes=manifest.episodes,
+        steps=manifest.steps,
     )
-    add_entry(place.folder, entry)
-    return entry
+    return shelf.note(entry)
 
 
-def _packed(place: Place, dataset: Dataset, name: str) -> FileRecord:
+def _packed(shelf: Shelf, dataset: Dataset, name: str) -> FileRecord:
     with storing(f"archive of {dataset.path.name}"):
-        sink = place.archive.create(name)
+        sink = shelf.archive.create(name)
         try:
             pack(dataset, sink.write)
             return sink.close()
@@ -168,84 +165,68 @@ def _packed(place: Place, dataset: Dataset, name: str) -> FileRecord:
             sink.abandon()
 
 
-def _adopted(place: Place, name: str, manifest: Manifest) -> FileRecord | None:
-    """Return the record of a pack that is there and good, though the ledger does not know it."""
-    if name not in place.archive.names():
+def _adopted(shelf: Shelf, name: str, digest: str) -> FileRecord | None:
+    """The record of a pack that is there and good, though the ledger does not know it."""
+    if name not in shelf.archive.names():
         return None
     try:
-        record = _file_record(place, name)
-        _compare_content(place, name, record, manifest.content_digest)
+        record = _file_record(shelf, name)
+        _compare_content(shelf, name, record, digest)
     except ArchiveError:
         return None
     return record
 
 
-def _compare_content(place: Place, name: str, record: FileRecord, digest: str) -> None:
+def _compare_content(shelf: Shelf, name: str, record: FileRecord, digest: str) -> None:
     """Read a pack back: its bytes are those that were written, its content that of the version."""
-    if _file_record(place, name) != record:
+    if _file_record(shelf, name) != record:
         raise ArchiveError(f"{name}: expected the bytes that were written, got others back")
-    with place.archive.reading(name) as file:
+    with shelf.archive.reading(name) as file:
         read_back = Pack(file, name)
         read_back.check()
         if read_back.manifest.content_digest != digest:
             raise ArchiveError(f"{name}: expected content {digest[:12]}, got another version's")
 
 
-def _file_record(place: Place, name: str) -> FileRecord:
+def _file_record(shelf: Shelf, name: str) -> FileRecord:
     sha, size = hashlib.sha256(), 0
-    with storing(name), place.archive.reading(name) as file:
+    with storing(name), shelf.archive.reading(name) as file:
         while block := file.read(COPY_BYTES):
             sha.update(block)
             size += len(block)
     return FileRecord(size, sha.hexdigest())
 
 
-def _remove(place: Place, version: int, why: str) -> None:
-    with storing(place.path(version)):
-        system.OPS.rename(place.path(version), place.removing(version))
-        sync_directory(place.folder)
-        remove_tree(place.removing(version))
-        sync_directory(place.folder)
-    entry = packed(place.ledger(), version)
-    if entry is not None:
-        _note(place, Deed.REMOVE, version, entry, why)
-
-
-def _finish_removal(place: Place, version: int) -> None:
-    left = place.removing(version)
-    entry = packed(place.ledger(), version)
+def _finish_removal(shelf: Shelf, version: int) -> None:
+    """Remove the rest of a version that has a good pack; put one back that has none."""
+    left = shelf.removing(version)
+    entry = packed(shelf.ledger(), version)
     try:
         if entry is None:
-            raise ArchiveError(f"{place.name}@v{version}: expected a pack in the ledger, got none")
-        compare_file(place, entry)
+            raise ArchiveError(f"{shelf.name}@v{version}: expected a pack in the ledger, got none")
+        compare_file(shelf, entry)
     except ArchiveError as error:
-        if not (left / "manifest.json").exists() or verify(left):
+        if not (left / MANIFEST).exists() or verify(left):
             raise CorruptionError(
                 f"{left}: expected a good pack of this half-removed version, got none; {error}"
             ) from error
         with storing(left):
-            system.OPS.rename(left, place.path(version))
-            sync_directory(place.folder)
+            system.OPS.rename(left, shelf.path(version))
+            sync_directory(shelf.folder)
         return
     with storing(left):
         remove_tree(left)
-        sync_directory(place.folder)
+        sync_directory(shelf.folder)
 
 
-def _removed_without_note(place: Place) -> list[int]:
-    gone = {it.version for it in place.ledger() if it.deed is Deed.ARCHIVE}
-    gone -= set(place.live()) | set(place.in_work("removing"))
-    return sorted(it for it in gone if _last_deed(place, it) is not Deed.REMOVE)
-
-
-def _last_deed(place: Place, version: int) -> Deed | None:
-    deeds = [entry.deed for entry in place.ledger() if entry.version == version]
+def _last_deed(shelf: Shelf, version: int) -> Deed | None:
+    deeds = [entry.deed for entry in shelf.ledger() if entry.version == version]
     return deeds[-1] if deeds else None
 
 
-def _unpack(place: Place, entry: Entry, target: Path) -> None:
-    compare_file(place, entry)
-    with place.archive.reading(entry.archive) as file:
+def _unpack(shelf: Shelf, entry: Entry, target: Path) -> None:
+    compare_file(shelf, entry)
+    with shelf.archive.reading(entry.archive) as file:
         source = Pack(file, entry.archive)
         if source.manifest.content_digest != entry.digest:
             raise ArchiveError(
@@ -259,19 +240,3 @@ def _unpack(place: Place, entry: Entry, target: Path) -> None:
                 f"{target}: expected nothing or a sealed version there, got something else; "
                 "move it away and restore again"
             ) from error
-
-
-def _note(place: Place, deed: Deed, version: int, entry: Entry, why: str) -> None:
-    line = Entry(
-        deed,
-        version,
-        entry.digest,
-        place.clock(),
-        why,
-        entry.archive,
-        entry.sha256,
-        entry.size,
-        entry.episodes,
-        entry.steps,
-    )
-    add_entry(place.folder, line)

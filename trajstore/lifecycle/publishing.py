@@ -13,11 +13,16 @@ from trajstore.disk.files import (
     write_file,
 )
 from trajstore.errors import CorruptionError, QuotaExceededError, StatusError
-from trajstore.lifecycle.ledger import Deed, Entry, add_entry, numbers, version_of
+from trajstore.lifecycle.ledger import Deed, Entry, version_of
 from trajstore.lifecycle.moving import finish
-from trajstore.lifecycle.place import Place
-from trajstore.lifecycle.rotating import DEFAULT_RETENTION, rotate_locked
-from trajstore.lifecycle.rotation import Decision, Retention, decide
+from trajstore.lifecycle.rotation import (
+    DEFAULT_RETENTION,
+    Decision,
+    Retention,
+    decide,
+    rotate_locked,
+)
+from trajstore.lifecycle.shelf import Shelf
 from trajstore.quality.reviews import status_of
 from trajstore.quality.verdict import Verdict, read_verdict, write_verdict
 from trajstore.version.integrity import verify
@@ -39,13 +44,13 @@ class Published:
     decisions: tuple[Decision, ...]
 
     def to_json(self) -> Mapping[str, object]:
-        """Return plain values."""
+        """Plain values."""
         decisions = [decision.to_json() for decision in self.decisions]
         return {"version": self.version, "new": self.new, "decisions": decisions}
 
 
 def publish(
-    place: Place,
+    shelf: Shelf,
     source: Path,
     *,
     verdict: Verdict | None = None,
@@ -58,7 +63,7 @@ def publish(
     folder it comes from. Interrupted at any instant, the next call finishes.
 
     Args:
-        place: the dataset.
+        shelf: the dataset.
         source: folder of a sealed version.
         verdict: on the source; the one that lies beside it unless given.
         retention: how many versions of each status stay live.
@@ -71,103 +76,92 @@ def publish(
         LockedError: if someone else publishes, rotates or restores this dataset.
         StorageError: if the operating system refuses.
     """
-    manifest = Manifest.read(source)
     verdict = verdict or read_verdict(source)
-    check_validated(place, source, manifest, verdict)
-    with place.locked("publishing"):
-        finish(place)
-        _adopt(place)
-        known = version_of(place.ledger(), manifest.content_digest)
-        version = known or place.next_version()
-        if known is None:
-            check_budget(place, incoming=size_bytes(source), budget_bytes=budget_bytes)
-            _copy(source, place.path(version), manifest)
-        if place.path(version).is_dir() and verdict is not None:
-            write_verdict(place.path(version), verdict)
-        if known is None:
-            _note(place, version, manifest, f"published from {source.name}")
-        decisions = rotate_locked(place, retention=retention)
-    return Published(version, known is None, tuple(decisions))
+    manifest = _validated(shelf, source, verdict)
+    with shelf.locked("publishing"):
+        finish(shelf)
+        for number, found in _unnoted(shelf).items():
+            if number not in shelf.in_work("recording"):
+                _note(shelf, number, found, "found live")
+        version, new = _number(shelf, source, manifest, budget_bytes)
+        if new:
+            _copy(source, shelf.path(version), manifest)
+        if shelf.path(version).is_dir() and verdict is not None:
+            write_verdict(shelf.path(version), verdict)
+        if new:
+            _note(shelf, version, manifest, f"published from {source.name}")
+        decisions = rotate_locked(shelf, retention)
+    return Published(version, new, tuple(decisions))
 
 
 def preview(
-    place: Place,
+    shelf: Shelf,
     source: Path,
     *,
-    verdict: Verdict | None = None,
     retention: Retention = DEFAULT_RETENTION,
     budget_bytes: int | None = None,
 ) -> Published:
-    """Return what publishing would do; changes nothing, and refuses what it would refuse.
+    """What publishing would do; changes nothing, and refuses what it would refuse.
 
     Raises:
         StatusError: if the source is not validated.
         QuotaExceededError: if the store would outgrow its budget.
     """
-    manifest = Manifest.read(source)
-    check_validated(place, source, manifest, verdict or read_verdict(source))
-    known = version_of(place.ledger(), manifest.content_digest) or _found_live(place, manifest)
-    statuses = [(version, place.status(version).value) for version in place.live()]
-    version = known or place.next_version()
-    if known is None:
-        check_budget(place, incoming=size_bytes(source), budget_bytes=budget_bytes)
-        statuses.append((version, Status.VALIDATED.value))
-    return Published(version, known is None, tuple(decide(statuses, retention)))
+    manifest = _validated(shelf, source, read_verdict(source))
+    version, new = _number(shelf, source, manifest, budget_bytes)
+    statuses = [(live, shelf.status(live)) for live in shelf.live()]
+    if new:
+        statuses.append((version, Status.VALIDATED))
+    return Published(version, new, tuple(decide(statuses, retention)))
 
 
-def check_validated(
-    place: Place, source: Path, manifest: Manifest, verdict: Verdict | None
-) -> None:
-    """Refuse a source that neither its verdict nor a review calls validated.
+def _validated(shelf: Shelf, source: Path, verdict: Verdict | None) -> Manifest:
+    """The manifest of a source that its verdict or a review calls validated.
 
     Raises:
         StatusError: saying what its status is.
     """
+    manifest = Manifest.read(source)
     digest = manifest.content_digest
-    judged = verdict.on(digest) if verdict else None
-    status = status_of(source, place.reviews, digest, verdict=verdict)
+    status = status_of(source, shelf.reviews, digest, verdict=verdict)
     if status is not Status.VALIDATED:
+        judged = verdict is not None and verdict.on(digest)
         raise StatusError(
             f"{source}: expected a validated version to publish, got {status.value}"
             f"{'' if judged else ', never judged'}; validate it, and mend what is found"
         )
+    return manifest
 
 
-def check_budget(place: Place, *, incoming: int, budget_bytes: int | None) -> None:
-    """Refuse what would make the store larger than its budget.
-
-    What rotation frees is not counted on: an old version stays until its pack is verified.
+def _number(
+    shelf: Shelf, source: Path, manifest: Manifest, budget_bytes: int | None
+) -> tuple[int, bool]:
+    """The number that the content has or gets, and whether it is new.
 
     Raises:
-        QuotaExceededError: saying what is there and what to do.
+        QuotaExceededError: if the store would outgrow its budget. What rotation frees is not
+            counted on: an old version stays until its pack is verified.
     """
-    if budget_bytes is None:
-        return
-    used = size_bytes(place.folder.parent)
-    if used + incoming > budget_bytes:
-        raise QuotaExceededError(
-            f"{place.folder.parent}: expected at most {budget_bytes:,} bytes live, got "
-            f"{used:,} and {incoming:,} to come; archive older versions "
-            f"(trajstore rotate {place.name} --keep 2), or raise the budget"
-        )
+    digest = manifest.content_digest
+    unnoted = (it for it, live in _unnoted(shelf).items() if live.content_digest == digest)
+    known = version_of(shelf.ledger(), digest) or next(unnoted, None)
+    if known is not None:
+        return known, False
+    if budget_bytes is not None:
+        taken, incoming = size_bytes(shelf.folder.parent), size_bytes(source)
+        if taken + incoming > budget_bytes:
+            raise QuotaExceededError(
+                f"{shelf.folder.parent}: expected at most {budget_bytes:,} bytes live, got "
+                f"{taken:,} and {incoming:,} to come; archive older versions "
+                f"(trajstore rotate {shelf.name} --keep 2), or raise the budget"
+            )
+    return shelf.next_version(), True
 
 
-def _adopt(place: Place) -> None:
-    """Note live versions that the ledger does not know: publishing or recording was cut off."""
-    known = numbers(place.ledger())
-    for version in place.live():
-        if version not in known and version not in place.in_work("recording"):
-            manifest = Manifest.read(place.path(version))
-            _note(place, version, manifest, "found live")
-
-
-def _found_live(place: Place, manifest: Manifest) -> int | None:
-    """The live version of that content which the ledger does not know yet."""
-    known = numbers(place.ledger())
-    for version in place.live():
-        if version not in known and place.digest(version) == manifest.content_digest:
-            return version
-    return None
+def _unnoted(shelf: Shelf) -> dict[int, Manifest]:
+    """Live versions that the ledger does not know: publishing or recording was cut off."""
+    noted = {entry.version for entry in shelf.ledger()}
+    return {it: Manifest.read(shelf.path(it)) for it in shelf.live() if it not in noted}
 
 
 def _copy(source: Path, target: Path, manifest: Manifest) -> None:
@@ -185,14 +179,6 @@ def _copy(source: Path, target: Path, manifest: Manifest) -> None:
         write_file(folder / MANIFEST, manifest.to_bytes())
 
 
-def _note(place: Place, version: int, manifest: Manifest, why: str) -> None:
-    entry = Entry(
-        Deed.PUBLISH,
-        version,
-        manifest.content_digest,
-        place.clock(),
-        why,
-        episodes=manifest.episodes,
-        steps=manifest.steps,
-    )
-    add_entry(place.folder, entry)
+def _note(shelf: Shelf, version: int, manifest: Manifest, why: str) -> None:
+    digest, episodes, steps = manifest.content_digest, manifest.episodes, manifest.steps
+    shelf.note(Entry(Deed.PUBLISH, version, digest, why=why, episodes=episodes, steps=steps))

@@ -1,8 +1,12 @@
-"""Which versions stay: decisions without I/O."""
+"""Keep the newest versions of each status live; archive the others."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
+
+from trajstore.errors import NotFoundError
+from trajstore.lifecycle.moving import archive_version, finish
+from trajstore.lifecycle.shelf import Shelf
 
 
 class Action(StrEnum):
@@ -29,6 +33,9 @@ class Retention:
             raise ValueError(f"retention: expected validated >= 1 and the others >= 0, got {self}")
 
 
+DEFAULT_RETENTION = Retention()
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What happens to one live version, and why."""
@@ -38,14 +45,14 @@ class Decision:
     reason: str
 
     def to_json(self) -> dict[str, object]:
-        """Return the decision as plain values."""
-        return {"version": self.version, "action": self.action.value, "reason": self.reason}
+        """The decision as plain values."""
+        return asdict(self) | {"action": self.action.value}
 
 
 def versions_to_archive(
     versions: Iterable[int], *, keep: int = 3, in_use: Iterable[int] = ()
 ) -> list[int]:
-    """Return the versions to archive, oldest first, so that the ``keep`` newest stay.
+    """The versions to archive, oldest first, so that the ``keep`` newest stay.
 
     Example:
         >>> versions_to_archive([1, 2, 3, 4, 5], keep=3, in_use=[1])
@@ -58,7 +65,7 @@ def versions_to_archive(
 def decide(
     statuses: Sequence[tuple[int, str]], retention: Retention, *, in_use: Iterable[int] = ()
 ) -> list[Decision]:
-    """Decide on every live version, oldest first.
+    """Decide on every live version, oldest first; touches no disk.
 
     Each status has its own count, so that drafts never push a validated version out.
 
@@ -72,35 +79,69 @@ def decide(
         >>> [(it.version, str(it.action)) for it in decide(live, Retention(2, 1, 1))]
         [(1, 'archive'), (2, 'keep'), (3, 'keep'), (4, 'keep')]
     """
-    keep = {
-        "validated": retention.validated,
-        "draft": retention.draft,
-        "quarantined": retention.quarantined,
-    }
     held = set(in_use)
     decisions = []
-    for status, count in keep.items():
+    for status, count in asdict(retention).items():
         versions = [version for version, its_status in statuses if its_status == status]
         leaving = set(versions_to_archive(versions, keep=count, in_use=held))
         for version in versions:
+            side = "beyond" if version in leaving else "among"
+            reason = "in use" if version in held else f"{side} the {count} newest {status}"
             action = Action.ARCHIVE if version in leaving else Action.KEEP
-            reason = _reason(status, count, leaving=version in leaving, held=version in held)
             decisions.append(Decision(version, action, reason))
     return sorted(decisions, key=lambda decision: decision.version)
 
 
-def next_version(known: Iterable[int]) -> int:
-    """Return the number after all that were ever used.
+def plan(
+    shelf: Shelf, *, retention: Retention = DEFAULT_RETENTION, in_use: Iterable[int] = ()
+) -> list[Decision]:
+    """What a rotation would do with every live version, oldest first; changes nothing.
 
-    Example:
-        >>> next_version([]), next_version([2, 7, 3])
-        (1, 8)
+    Raises:
+        NotFoundError: if a version that is to stay is not live: it would not protect the one meant.
     """
-    return max(known, default=0) + 1
+    in_use = list(in_use)
+    _check_live(shelf, in_use)
+    return decide([(it, shelf.status(it)) for it in shelf.live()], retention, in_use=in_use)
 
 
-def _reason(status: str, count: int, *, leaving: bool, held: bool) -> str:
-    if held:
-        return "in use"
-    place = "beyond" if leaving else "among"
-    return f"{place} the {count} newest {status}"
+def rotate(
+    shelf: Shelf, *, retention: Retention = DEFAULT_RETENTION, in_use: Iterable[int] = ()
+) -> list[Decision]:
+    """Archive the versions that leave; returns what was decided on every live version.
+
+    Interrupted at any instant, the next call goes on from there; a verified copy of every version
+    exists all the time.
+
+    Raises:
+        NotFoundError: if a version that is to stay is not live.
+        LockedError: if someone else publishes, rotates or restores this dataset.
+        ArchiveError: if the archive does not give back what it was given; the version stays.
+        CorruptionError: if a live version is damaged; it stays.
+        StorageError: if the operating system refuses.
+    """
+    in_use = list(in_use)
+    _check_live(shelf, in_use)
+    with shelf.locked("rotating"):
+        return rotate_locked(shelf, retention, in_use)
+
+
+def rotate_locked(shelf: Shelf, retention: Retention, in_use: Iterable[int] = ()) -> list[Decision]:
+    """Rotate while the caller holds the dataset."""
+    finish(shelf)
+    decisions = plan(shelf, retention=retention, in_use=in_use)
+    for decision in decisions:
+        if decision.action is Action.ARCHIVE:
+            archive_version(shelf, decision.version, why=decision.reason)
+    return decisions
+
+
+def _check_live(shelf: Shelf, in_use: Iterable[int]) -> None:
+    live = shelf.live()
+    for version in in_use:
+        if version not in live:
+            known = ", ".join(f"v{number}" for number in live) or "none at all"
+            raise NotFoundError(
+                f"{shelf.name}@v{version}: expected a live version to stay in use, got one that "
+                f"is not in the store, which has {known}; name one of these"
+            )

@@ -64,10 +64,9 @@ def test_a_version_in_the_archive_is_replayed_and_nothing_is_written(
     store = Store(here / "store", archive=here / "archive")
     judge(here / "in/expert", Contract(minimum_episodes=1))
     store.publish(here / "in/expert", "expert")
-    store.place("expert")
     from trajstore.lifecycle.moving import archive_version
 
-    archive_version(store.place("expert"), 1, why="made room")
+    archive_version(store.shelf("expert"), 1, why="made room")
     before = sorted(here.rglob("*"))
     line = ["verify", "archive:expert@v1", "--replay", "all", "--environment", "gymnasium"]
     assert run([*line, "--json"]) == 0

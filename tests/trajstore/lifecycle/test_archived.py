@@ -96,7 +96,7 @@ def test_a_closed_archived_version_lets_go_of_its_pack_and_a_copy_opens_it_again
 def test_a_bare_name_means_the_newest_archived_version_that_is_validated(folder: Path) -> None:
     store = Store(folder / "store", reviews=folder / "own.json")
     assert store.open("archive:expert", purpose="inspection").where == "archive:expert@v2"
-    digest = store.place("expert").digest(2)
+    digest = store.shelf("expert").digest(2)
     review(store.reviews, digest, Status.QUARANTINED, reason="seen to be wrong")
     assert store.open("archive:expert", purpose="inspection").where == "archive:expert@v1"
     latest = store.open("archive:expert@latest", purpose="inspection")
@@ -121,7 +121,7 @@ def test_a_sound_pack_has_no_findings_and_is_like_the_version_it_was(
     read: list[int] = []
     seen = store.open("archive:expert@v1", purpose="inspection")
     assert seen.findings(deep=True, progress=read.append) == []
-    assert sum(read) == packed(store.place("expert").ledger(), 1).size
+    assert sum(read) == packed(store.shelf("expert").ledger(), 1).size
     found = diff(Dataset.open(folder / "in" / "1" / "expert"), seen)
     assert found.same_content
     assert found.kept == COUNT
@@ -129,7 +129,7 @@ def test_a_sound_pack_has_no_findings_and_is_like_the_version_it_was(
 
 def test_a_changed_byte_of_a_pack_is_named_and_never_read_as_data(tmp_path: Path) -> None:
     store = filled(tmp_path)
-    entry = packed(store.place("expert").ledger(), 1)
+    entry = packed(store.shelf("expert").ledger(), 1)
     pack = tmp_path / "archive" / entry.archive
     whole = pack.read_bytes()
     rng = np.random.default_rng(5)
@@ -148,7 +148,7 @@ def test_a_changed_byte_of_a_pack_is_named_and_never_read_as_data(tmp_path: Path
     with pytest.raises(ArchiveError):
         store.open("archive:expert@v1", purpose="inspection")
     pack.write_bytes(
-        (tmp_path / "archive" / packed(store.place("expert").ledger(), 2).archive).read_bytes()
+        (tmp_path / "archive" / packed(store.shelf("expert").ledger(), 2).archive).read_bytes()
     )
     with pytest.raises(ArchiveError, match="that the ledger names"):
         store.open("archive:expert@v1", purpose="inspection")

@@ -25,7 +25,7 @@ from tests.trajstore.lifecycle_faults import (
     make,
     sweep,
 )
-from trajstore.lifecycle import Place, finish
+from trajstore.lifecycle import Shelf, finish
 from trajstore.lifecycle.ledger import Deed
 from trajstore.lifecycle.moving import compare_file
 from trajstore.version.integrity import verify
@@ -80,14 +80,14 @@ def test_publishing_cut_off_anywhere_loses_nothing_and_finishes(
     points = 0
     for root in sweep(published, work, do_publish, kind, stride):
         points += 1
-        place = at(root)
+        shelf = at(root)
         live_before = {wanted[number] for number in range(1, VERSIONS)}
-        assert live_before <= copies(place), f"operation {points}: a version has no whole copy"
+        assert live_before <= copies(shelf), f"operation {points}: a version has no whole copy"
         do_publish(root)
-        assert place.live() == [2, 3, 4]
-        compare_file(place, place.ledger()[-1])
-        _assert_tidy(place)
-        deeds = [(it.deed, it.version) for it in place.ledger()]
+        assert shelf.live() == [2, 3, 4]
+        compare_file(shelf, shelf.ledger()[-1])
+        _assert_tidy(shelf)
+        deeds = [(it.deed, it.version) for it in shelf.ledger()]
         assert deeds.count((Deed.PUBLISH, 4)) == 1
         assert deeds.count((Deed.REMOVE, 1)) == 1
     assert points * stride > 100
@@ -102,13 +102,13 @@ def test_restoring_cut_off_anywhere_loses_nothing_and_finishes(
     points = 0
     for root in sweep(archived, work, do_restore, kind, stride):
         points += 1
-        place = at(root)
-        assert set(wanted.values()) <= copies(place)
+        shelf = at(root)
+        assert set(wanted.values()) <= copies(shelf)
         do_restore(root)
-        assert place.live() == [1, 2, 3, 4]
-        assert verify(place.path(1), deep=True) == []
-        _assert_tidy(place)
-        assert [it.deed for it in place.ledger()].count(Deed.RESTORE) == 1
+        assert shelf.live() == [1, 2, 3, 4]
+        assert verify(shelf.path(1), deep=True) == []
+        _assert_tidy(shelf)
+        assert [it.deed for it in shelf.ledger()].count(Deed.RESTORE) == 1
     assert points * stride > 60
 
 
@@ -124,12 +124,12 @@ def test_rotating_a_restored_version_cut_off_anywhere_loses_nothing_and_finishes
     points = 0
     for root in sweep(template, work, do_rotate, kind, stride):
         points += 1
-        place = at(root)
-        assert set(wanted.values()) <= copies(place)
+        shelf = at(root)
+        assert set(wanted.values()) <= copies(shelf)
         do_rotate(root)
-        assert place.live() == [2, 3, 4]
-        compare_file(place, place.ledger()[-1])
-        _assert_tidy(place)
+        assert shelf.live() == [2, 3, 4]
+        compare_file(shelf, shelf.ledger()[-1])
+        _assert_tidy(shelf)
     assert points * stride > 25
 
 
@@ -141,12 +141,12 @@ def test_an_archive_damaged_between_the_steps_never_costs_the_live_copy(
     wanted = digests(published)
     points = 0
     for root in sweep(published, work, do_publish, "kill after", 2):
-        place = at(root)
-        whole = {it for it in place.live() if not verify(place.path(it))}
-        removing = place.in_work("removing")
+        shelf = at(root)
+        whole = {it for it in shelf.live() if not verify(shelf.path(it))}
+        removing = shelf.in_work("removing")
         if 1 not in whole and not removing:
             continue
-        left = place.removing(1)
+        left = shelf.removing(1)
         if removing and (not (left / "manifest.json").exists() or verify(left)):
             continue
         points += 1
@@ -156,8 +156,8 @@ def test_an_archive_damaged_between_the_steps_never_costs_the_live_copy(
                 damaged[len(damaged) // 2] ^= 0xFF
                 pack.write_bytes(damaged)
         do_publish(root)
-        assert set(wanted.values()) <= copies(place)
-        assert verify(place.path(1)) == [] if 1 in place.live() else True
+        assert set(wanted.values()) <= copies(shelf)
+        assert verify(shelf.path(1)) == [] if 1 in shelf.live() else True
     assert points > 10
 
 
@@ -183,7 +183,7 @@ def test_finishing_itself_may_be_cut_off(published: Path, work: Path) -> None:
     assert points > 10
 
 
-def _assert_tidy(place: Place) -> None:
-    allowed = {"ledger.jsonl", *(f"v{it}" for it in place.live())}
+def _assert_tidy(shelf: Shelf) -> None:
+    allowed = {"ledger.jsonl", *(f"v{it}" for it in shelf.live())}
     allowed |= {f"v{number}.status.json" for number in range(1, VERSIONS + 1)}
-    assert {it.name for it in place.folder.iterdir()} <= allowed
+    assert {it.name for it in shelf.folder.iterdir()} <= allowed

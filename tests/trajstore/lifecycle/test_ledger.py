@@ -7,17 +7,17 @@ import pytest
 from tests.trajstore import lives
 from tests.trajstore.lives import fill
 from trajstore.errors import CorruptionError
-from trajstore.lifecycle import Place
+from trajstore.lifecycle import Shelf
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return lives.place(tmp_path)
+def shelf(tmp_path: Path) -> Shelf:
+    return lives.shelf(tmp_path)
 
 
-def test_a_line_that_was_changed_lost_or_put_in_is_noticed(place: Place, tmp_path: Path) -> None:
-    fill(place, tmp_path, 4)
-    path = place.folder / "ledger.jsonl"
+def test_a_line_that_was_changed_lost_or_put_in_is_noticed(shelf: Shelf, tmp_path: Path) -> None:
+    fill(shelf, tmp_path, 4)
+    path = shelf.folder / "ledger.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
     forged = lines[1].replace(b'"version":2', b'"version":9')
     for spoiled in (
@@ -31,4 +31,4 @@ def test_a_line_that_was_changed_lost_or_put_in_is_noticed(place: Place, tmp_pat
     ):
         path.write_bytes(b"".join(spoiled))
         with pytest.raises(CorruptionError, match=r"ledger\.jsonl, line \d"):
-            place.ledger()
+            shelf.ledger()

@@ -8,7 +8,6 @@ from trajstore.lifecycle.rotation import (
     Action,
     Retention,
     decide,
-    next_version,
     versions_to_archive,
 )
 
@@ -42,12 +41,6 @@ def test_a_second_rotation_has_nothing_to_do(live: dict[int, str], retention: Re
 
 def test_version_10_is_newer_than_version_2() -> None:
     assert versions_to_archive([10, 9, 2, 1], keep=2) == [1, 2]
-
-
-@given(st.sets(st.integers(1, 10**6)))
-def test_the_next_version_was_never_used(known: set[int]) -> None:
-    assert next_version(known) not in known
-    assert next_version(known) == max(known, default=0) + 1
 
 
 @pytest.mark.parametrize("counts", [(0, 1, 1), (1, -1, 1), (1, 1, -1)])

@@ -10,7 +10,7 @@ from tests.trajstore import lives
 from tests.trajstore.lives import CONTRACT, fill, source
 from trajstore.cli import run
 from trajstore.errors import CorruptionError, StatusError
-from trajstore.lifecycle import Place, judge, review, rotate
+from trajstore.lifecycle import Shelf, judge, review, rotate
 from trajstore.lifecycle.rotation import Retention
 from trajstore.quality.contract import Contract
 from trajstore.quality.reviews import UNREADABLE, standing
@@ -20,63 +20,59 @@ from trajstore.version.manifest import Status
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return lives.place(tmp_path)
+def shelf(tmp_path: Path) -> Shelf:
+    return lives.shelf(tmp_path)
 
 
 def test_a_review_wins_over_the_verdict_and_its_history_is_kept(
-    place: Place, tmp_path: Path
+    shelf: Shelf, tmp_path: Path
 ) -> None:
-    fill(place, tmp_path, 1)
-    assert place.reviews is not None
-    digest = place.digest(1)
-    review(place.reviews, digest, Status.QUARANTINED, reason="wrong scale", name="expert@v1")
-    assert place.status(1) is Status.QUARANTINED
-    judge(place.path(1), CONTRACT)
-    assert place.status(1) is Status.QUARANTINED
-    review(place.reviews, digest, Status.VALIDATED, reason="scale was right", name="expert@v1")
-    assert place.status(1) is Status.VALIDATED
-    kept = json.loads(place.reviews.read_text())["reviews"]
+    fill(shelf, tmp_path, 1)
+    digest = shelf.digest(1)
+    review(shelf.reviews, digest, Status.QUARANTINED, reason="wrong scale", name="expert@v1")
+    assert shelf.status(1) is Status.QUARANTINED
+    judge(shelf.path(1), CONTRACT)
+    assert shelf.status(1) is Status.QUARANTINED
+    review(shelf.reviews, digest, Status.VALIDATED, reason="scale was right", name="expert@v1")
+    assert shelf.status(1) is Status.VALIDATED
+    kept = json.loads(shelf.reviews.read_text())["reviews"]
     assert [it["reason"] for it in kept] == ["wrong scale", "scale was right"]
 
 
 def test_training_from_a_quarantined_version_is_refused_and_looking_is_not(
-    place: Place, tmp_path: Path
+    shelf: Shelf, tmp_path: Path
 ) -> None:
-    fill(place, tmp_path, 2)
+    fill(shelf, tmp_path, 2)
     store = Store(tmp_path / "store", archive=tmp_path / "archive")
-    assert place.reviews is not None
-    review(place.reviews, place.digest(2), Status.QUARANTINED, reason="bad", name="expert@v2")
+    review(shelf.reviews, shelf.digest(2), Status.QUARANTINED, reason="bad", name="expert@v2")
     with pytest.raises(StatusError, match="expected a version fit for training"):
         store.open("expert@v2")
     assert len(store.open("expert@v2", purpose="inspection")) == 4
     assert store.open("expert").path.name == "v1"
 
 
-def test_a_quarantined_version_is_rotated_by_its_own_count(place: Place, tmp_path: Path) -> None:
-    fill(place, tmp_path, 3)
-    assert place.reviews is not None
-    review(place.reviews, place.digest(1), Status.QUARANTINED, reason="bad")
-    rotate(place, retention=Retention(validated=1, quarantined=1))
-    assert place.live() == [1, 3]
-    rotate(place, retention=Retention(validated=1, quarantined=0))
-    assert place.live() == [3]
+def test_a_quarantined_version_is_rotated_by_its_own_count(shelf: Shelf, tmp_path: Path) -> None:
+    fill(shelf, tmp_path, 3)
+    review(shelf.reviews, shelf.digest(1), Status.QUARANTINED, reason="bad")
+    rotate(shelf, retention=Retention(validated=1, quarantined=1))
+    assert shelf.live() == [1, 3]
+    rotate(shelf, retention=Retention(validated=1, quarantined=0))
+    assert shelf.live() == [3]
 
 
 @pytest.mark.parametrize(
     "text", ["", "[]", "<<<<<<< HEAD", '{"format_version": 2}', '{"reviews": 3}']
 )
 def test_a_damaged_reviews_file_is_an_error_and_never_ignored(
-    place: Place, tmp_path: Path, text: str
+    shelf: Shelf, tmp_path: Path, text: str
 ) -> None:
-    fill(place, tmp_path, 1)
-    assert place.reviews is not None
-    place.reviews.write_text(text)
+    fill(shelf, tmp_path, 1)
+    shelf.reviews.write_text(text)
     with pytest.raises(CorruptionError):
-        place.status(1)
+        shelf.status(1)
     with pytest.raises(CorruptionError):
-        review(place.reviews, place.digest(1), Status.VALIDATED, reason="ok")
-    assert place.reviews.read_text() == text
+        review(shelf.reviews, shelf.digest(1), Status.VALIDATED, reason="ok")
+    assert shelf.reviews.read_text() == text
 
 
 @pytest.mark.parametrize("reason", ["", "   "])
@@ -88,7 +84,7 @@ def test_a_review_without_a_reason_is_refused(tmp_path: Path, reason: str) -> No
 
 
 def test_a_verdict_keeps_its_history_and_stays_beside_the_version(
-    place: Place, tmp_path: Path
+    shelf: Shelf, tmp_path: Path
 ) -> None:
     path = source(tmp_path, 1)
     files = {it: it.read_bytes() for it in path.rglob("*") if it.is_file()}
@@ -102,34 +98,33 @@ def test_a_verdict_keeps_its_history_and_stays_beside_the_version(
 
 @pytest.mark.parametrize("text", ["garbage", "{}", "[]", '{"format_version": 2}', "null"])
 def test_damaged_reviews_say_nothing_about_the_version_and_what_to_do(
-    place: Place, tmp_path: Path, text: str
+    shelf: Shelf, tmp_path: Path, text: str
 ) -> None:
-    fill(place, tmp_path, 1)
-    assert place.reviews is not None
-    assert standing(place.path(1), place.reviews, place.digest(1)) == ("validated", "")
-    place.reviews.write_text(text)
-    status, wrong = standing(place.path(1), place.reviews, place.digest(1))
+    fill(shelf, tmp_path, 1)
+    assert standing(shelf.path(1), shelf.reviews, shelf.digest(1)) == ("validated", "")
+    shelf.reviews.write_text(text)
+    status, wrong = standing(shelf.path(1), shelf.reviews, shelf.digest(1))
     assert status == UNREADABLE
-    assert wrong.startswith(f"{place.reviews}: expected reviews of format 1, got ")
+    assert wrong.startswith(f"{shelf.reviews}: expected reviews of format 1, got ")
     assert wrong.endswith("; take the last good one from git")
 
 
 @pytest.mark.parametrize("text", ["garbage", "{}", "[]", '{"format_version": 2}', "null"])
 def test_a_damaged_verdict_is_removed_and_made_anew(
-    place: Place, tmp_path: Path, text: str
+    shelf: Shelf, tmp_path: Path, text: str
 ) -> None:
-    fill(place, tmp_path, 1)
-    file = status_path(place.path(1))
+    fill(shelf, tmp_path, 1)
+    file = status_path(shelf.path(1))
     file.write_text(text)
-    status, wrong = standing(place.path(1), place.reviews, place.digest(1))
+    status, wrong = standing(shelf.path(1), shelf.reviews, shelf.digest(1))
     assert status == UNREADABLE
     assert wrong.startswith(f"{file}: expected a verdict of format 1, got ")
     assert wrong.endswith("; remove it and validate the version again")
     with pytest.raises(CorruptionError, match="remove it and validate the version again"):
-        judge(place.path(1), CONTRACT)
+        judge(shelf.path(1), CONTRACT)
     file.unlink()
-    judge(place.path(1), CONTRACT)
-    assert place.status(1) is Status.VALIDATED
+    judge(shelf.path(1), CONTRACT)
+    assert shelf.status(1) is Status.VALIDATED
 
 
 def test_damaged_reviews_stop_validating_before_a_verdict_is_written(tmp_path: Path) -> None:

@@ -1,0 +1,185 @@
+"""One dataset of a store: its versions, their numbers, where they go, what is decided on them."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from trajstore.disk.files import make_directories, storing
+from trajstore.disk.locks import lock
+from trajstore.episode.names import Reference, check_name
+from trajstore.errors import NotFoundError
+from trajstore.lifecycle.ledger import Entry, add_entry, packed, read_ledger
+from trajstore.quality.judging import Clock, utc_now
+from trajstore.quality.reviews import status_of
+from trajstore.version.location import Location, locate
+from trajstore.version.manifest import MANIFEST, Manifest, Status, is_bereft
+
+_NUMBER = "v([1-9][0-9]{0,8})"
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """The versions of one dataset.
+
+    Attributes:
+        folder: of the dataset, named after it; versions lie in it as ``v1``, ``v2``, ...
+        packs: path or URL where versions go that leave the folder.
+        reviews: the file of people's decisions, which need not exist.
+        clock: tells the time that the ledger notes.
+
+    Raises:
+        NameRefusedError: if the folder's name is no dataset's.
+    """
+
+    folder: Path
+    packs: Path | str
+    reviews: Path
+    clock: Clock = utc_now
+
+    def __post_init__(self) -> None:
+        check_name(self.folder.name)
+
+    @property
+    def name(self) -> str:
+        """Name of the dataset."""
+        return self.folder.name
+
+    @cached_property
+    def archive(self) -> Location:
+        """The archive; nothing is asked of it before it is needed.
+
+        Raises:
+            NameRefusedError: if it is a URL that no driver is for.
+            StorageError: if it is a URL that no installed driver reaches.
+        """
+        return locate(self.packs)
+
+    def path(self, version: int) -> Path:
+        """The folder of a live version."""
+        return self.folder / f"v{version}"
+
+    def removing(self, version: int) -> Path:
+        """The folder of a version that is being removed."""
+        return self.folder / f".v{version}.removing"
+
+    def live(self) -> list[int]:
+        """Numbers of the sealed versions in the folder, oldest first."""
+        return [it for it in self._numbers(_NUMBER) if (self.path(it) / MANIFEST).exists()]
+
+    def bereft(self) -> list[int]:
+        """Numbers of the versions whose arrays lie in the folder without a manifest."""
+        return [it for it in self._numbers(_NUMBER) if is_bereft(self.path(it))]
+
+    def in_work(self, kind: str) -> list[int]:
+        """Numbers of the versions in work: ``recording``, ``removing`` or ``sealing``."""
+        return self._numbers(rf"\.{_NUMBER}\.{kind}")
+
+    def used(self) -> set[int]:
+        """Numbers that left a trace here: live, in work, judged, or in the ledger."""
+        found = self._numbers(rf"\.?{_NUMBER}(?:\..*)?")
+        return {*found, *(entry.version for entry in self.ledger())}
+
+    def next_version(self) -> int:
+        """The number after all that were ever used here, or are known to the archive.
+
+        Raises:
+            StorageError: if the archive cannot be reached.
+        """
+        pattern = re.compile(rf"{self.name}-{_NUMBER}-[0-9a-f]{{12}}\.zip")
+        packs = [int(it[1]) for it in map(pattern.fullmatch, self.archive.names()) if it]
+        return 1 + max(self.used().union(packs), default=0)
+
+    def pack_name(self, version: int, digest: str) -> str:
+        """The file name of a pack: two branches may both make a ``v4``."""
+        return f"{self.name}-v{version}-{digest[:12]}.zip"
+
+    def ledger(self) -> list[Entry]:
+        """The entries of the ledger, oldest first."""
+        return read_ledger(self.folder)
+
+    def note(self, entry: Entry) -> Entry:
+        """Add a line to the ledger, with the time; returns it."""
+        entry = replace(entry, time=self.clock())
+        add_entry(self.folder, entry)
+        return entry
+
+    def digest(self, version: int) -> str:
+        """The content digest of a live version, else the one in the ledger.
+
+        Raises:
+            NotFoundError: if the version is neither live nor in the ledger.
+        """
+        if not self.path(version).is_dir():
+            noted = [it.digest for it in self.ledger() if it.version == version]
+            if noted:
+                return noted[-1]
+        return Manifest.read(self.path(version)).content_digest
+
+    def status(self, version: int) -> Status:
+        """The status of a live or archived version that counts."""
+        return status_of(self.path(version), self.reviews, self.digest(version))
+
+    def archived(self, wanted: Reference) -> Entry:
+        """The ledger's entry of the archived version that is meant.
+
+        Args:
+            wanted: one version; without a number the newest archived one that is validated, or
+                the newest of all if the reference says ``@latest``.
+
+        Raises:
+            NotFoundError: if there is no such archived version.
+        """
+        ledger = self.ledger()
+        any_status = wanted.newest or wanted.version is not None
+        for number in sorted({entry.version for entry in ledger}, reverse=True):
+            entry = packed(ledger, number)
+            if entry is None or wanted.version not in (None, number):
+                continue
+            if (
+                any_status
+                or status_of(self.path(number), self.reviews, entry.digest) == "validated"
+            ):
+                return entry
+        raise NotFoundError(
+            f"{wanted}: expected an archived {'' if any_status else 'validated '}version, got none "
+            f"in the ledger of {self.folder}; 'trajstore list' shows what the store holds"
+        )
+
+    def litter(self) -> list[Path]:
+        """Files of processes that died while they replaced a ledger or a verdict."""
+        pattern = rf"\.(?:ledger\.jsonl|{_NUMBER}\.status\.json)\.([0-9]{{1,9}})\.partial"
+        return [self.folder / it[0] for it in self._named(pattern) if not _alive(int(it[2]))]
+
+    @contextmanager
+    def locked(self, purpose: str) -> Iterator[None]:
+        """Hold the dataset against everyone else who publishes, rotates or restores.
+
+        Raises:
+            LockedError: naming who does.
+        """
+        with storing(self.folder):
+            make_directories(self.folder)
+        path = self.folder.with_name(f".{self.name}.lifecycle.lock")
+        with lock(path, purpose=f"{purpose} {self.name}"):
+            yield
+
+    def _numbers(self, pattern: str) -> list[int]:
+        return sorted(int(it[1]) for it in self._named(pattern))
+
+    def _named(self, pattern: str) -> list[re.Match[str]]:
+        names = [it.name for it in self.folder.iterdir()] if self.folder.is_dir() else []
+        return [it for it in map(re.compile(pattern).fullmatch, names) if it]
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return process != os.getpid()
