@@ -18,7 +18,7 @@ from trajstore.dataset import Dataset
 from trajstore.episode.episode import Episode
 from trajstore.playback.page import Opening, write_page
 from trajstore.playback.payload import About, build
-from trajstore.playback.recorded import Recorded
+from trajstore.playback.viewed import Viewed
 from trajstore.quality.replay_report import Difference, ReplayReport
 from trajstore.recording.bulk import write_dataset
 
@@ -74,9 +74,9 @@ def visit(browser: Any) -> Iterator[Visit]:
 
 
 def written(folder: Path, target: Path, *, replay: ReplayReport | None = None) -> Path:
-    recorded = Recorded(Dataset.open(folder))
+    viewed = Viewed(Dataset.open(folder))
     about = About("expert", "v3", "validated", replay=replay)
-    write_page(target, [build(recorded, about, range(len(recorded)))])
+    write_page(target, [build(viewed, about, range(len(viewed)))])
     return target
 
 
@@ -268,8 +268,8 @@ def test_two_versions_play_under_one_time_line(visit: Visit, tmp_path: Path) -> 
     sides = []
     for number, steps in ((1, 60), (2, 80)):
         scenes.dataset(tmp_path / f"v{number}", 6, steps=steps)
-        recorded = Recorded(Dataset.open(tmp_path / f"v{number}"))
-        sides.append(build(recorded, About("expert", f"v{number}"), range(6)))
+        viewed = Viewed(Dataset.open(tmp_path / f"v{number}"))
+        sides.append(build(viewed, About("expert", f"v{number}"), range(6)))
     pairs = [(index, index) for index in range(6)]
     write_page(tmp_path / "page.html", sides, Opening(pairs=pairs))
     page = visit(tmp_path / "page.html")

@@ -26,8 +26,8 @@ from trajstore.episode.names import parse_reference
 from trajstore.errors import NotFoundError, ReplayError
 from trajstore.playback.page import Opening, write_page
 from trajstore.playback.payload import About, Side, build
-from trajstore.playback.recorded import Recorded
 from trajstore.playback.selection import LIMIT, choose, match
+from trajstore.playback.viewed import Viewed
 from trajstore.quality.replay_report import read_report
 from trajstore.quality.reviews import history, read_reviews
 from trajstore.quality.verdict import read_verdict
@@ -48,7 +48,7 @@ OUT = Path("play")
 class Opened:
     """A version to be played, and the episode that its reference names."""
 
-    recorded: Recorded
+    viewed: Viewed
     about: About
     episode: int | None
 
@@ -59,9 +59,9 @@ class Opened:
             NotFoundError: if there is none of that index.
         """
         index = self.episode if episode is None else episode
-        if index is not None and not 0 <= index < len(self.recorded):
+        if index is not None and not 0 <= index < len(self.viewed):
             raise NotFoundError(
-                f"{self.about.name}: expected an episode from 0 to {len(self.recorded) - 1}, "
+                f"{self.about.name}: expected an episode from 0 to {len(self.viewed) - 1}, "
                 f"got {index}"
             )
         return index
@@ -131,9 +131,11 @@ def play(  # noqa: PLR0913 - one a command-line option
     if not (out or terminal or gif or mp4 or png):
         check_output(store, OUT)
     if terminal:
-        return play_in_terminal(opened.recorded, _worst(opened) if index is None else index, span)
+        return play_in_terminal(
+            opened.viewed, opened.viewed.worst() if index is None else index, span
+        )
     if gif or mp4 or png:
-        write_media(opened.recorded, index, span, gif=gif, mp4=mp4, png=png)
+        write_media(opened.viewed, index, span, gif=gif, mp4=mp4, png=png)
         return 0
     if against is not None:
         other = open_reference(store, _completed(reference, against))
@@ -173,7 +175,7 @@ def open_reference(store: str, text: str) -> Opened:
         replay=read_report(path),
         reviews=_reviews(shelf.reviews, dataset.manifest.content_digest),
     )
-    opened = Opened(Recorded(dataset), about, episode)
+    opened = Opened(Viewed(dataset), about, episode)
     opened.check(None)
     return opened
 
@@ -194,25 +196,27 @@ def _reviews(file: Path, digest: str) -> tuple[str, ...]:
 
 
 def _side(opened: Opened, index: int | None, limit: int, environment: str | None) -> Side:
-    recorded = opened.recorded
-    chosen = choose(recorded.scores(), recorded.text("scenario"), limit=limit)
+    viewed = opened.viewed
+    chosen = choose(viewed.scores(), viewed.text("scenario"), limit=limit)
     if index is not None and index not in chosen:
         chosen = sorted([*chosen, index])
-    side = build(recorded, opened.about, chosen, progress=lambda it: progress(it, "reading"))
+    side = _built(opened, chosen)
     if not side.record["scene"]:
-        _add_frames(side, recorded, index, environment)
+        _add_frames(side, viewed, index, environment)
     return side
 
 
-def _add_frames(side: Side, recorded: Recorded, index: int | None, environment: str | None) -> None:
+def _built(opened: Opened, chosen: Sequence[int]) -> Side:
+    return build(opened.viewed, opened.about, chosen, progress=lambda it: progress(it, "reading"))
+
+
+def _add_frames(side: Side, viewed: Viewed, index: int | None, environment: str | None) -> None:
     """Without a recorded scene: simulate a few episodes again and keep what is rendered."""
     try:
         from trajstore.cli.rendering import ASKED, add_frames
 
-        build_environment = simulator(
-            recorded.dataset.manifest.provenance, environment, render_mode=ASKED
-        )
-        add_frames(side, recorded, index, build_environment)
+        build_environment = simulator(viewed.manifest.provenance, environment, render_mode=ASKED)
+        add_frames(side, viewed, index, build_environment)
     except (ReplayError, ModuleNotFoundError) as error:
         if environment is not None:
             raise ReplayError(f"play: expected frames, got none: {error}") from error
@@ -233,12 +237,7 @@ def _pair(one: Opened, other: Opened, index: int | None, limit: int) -> tuple[li
             "name one of each as REF#EPISODE"
         )
     sides = [
-        build(
-            opened.recorded,
-            opened.about,
-            sorted({pair[place] for pair in pairs}),
-            progress=lambda it: progress(it, "reading"),
-        )
+        _built(opened, sorted({pair[place] for pair in pairs}))
         for place, opened in enumerate((one, other))
     ]
     opening = Opening(pairs[0][0] if len(pairs) == 1 else None, pairs=pairs)
@@ -246,24 +245,20 @@ def _pair(one: Opened, other: Opened, index: int | None, limit: int) -> tuple[li
 
 
 def _matched(one: Opened, other: Opened, limit: int) -> list[tuple[int, int]]:
-    pairs = match(_keys(one.recorded), _keys(other.recorded))
-    scores = one.recorded.scores()
+    pairs = match(_keys(one.viewed), _keys(other.viewed))
+    scores = one.viewed.scores()
     return sorted(sorted(pairs, key=lambda pair: -scores[pair[0]])[:limit])
 
 
-def _keys(recorded: Recorded) -> list[tuple[str, int]]:
-    seeds = recorded.table.get("seed", range(len(recorded)))
-    names = recorded.text("scenario")
+def _keys(viewed: Viewed) -> list[tuple[str, int]]:
+    seeds = viewed.table.get("seed", range(len(viewed)))
+    names = viewed.text("scenario")
     return [(name, int(seed)) for name, seed in zip(names, seeds, strict=True)]
 
 
 def _completed(reference: str, against: str) -> str:
     """``#40`` alone means another episode of the same version."""
     return reference.split("#")[0] + against if against.startswith("#") else against
-
-
-def _worst(opened: Opened) -> int:
-    return int(opened.recorded.scores().argmax())
 
 
 def _target(*abouts: About) -> Path:

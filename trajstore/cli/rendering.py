@@ -9,7 +9,7 @@ from trajstore.cli.replaying import progress
 from trajstore.errors import ReplayError
 from trajstore.playback.media import data_urls
 from trajstore.playback.payload import BUDGET_BYTES, Side
-from trajstore.playback.recorded import Recorded
+from trajstore.playback.viewed import Viewed
 from trajstore.quality.replay import Environment, Simulator, play
 
 EPISODES = 12
@@ -17,21 +17,28 @@ FRAMES = 120
 """Most episodes of a page with frames, and most frames of each."""
 ASKED = "rgb_array"
 """The render mode that gives frames; an environment made in another has none to give."""
+NO_WINDOW = {
+    "SDL_VIDEODRIVER": "dummy",
+    "SDL_AUDIODRIVER": "dummy",
+    "PYGAME_HIDE_SUPPORT_PROMPT": "1",
+}
+"""Nothing is shown in a window: spare pygame its greeting, and SDL the search for a screen."""
 
 
-def add_frames(side: Side, recorded: Recorded, index: int | None, simulator: Simulator) -> None:
+def add_frames(side: Side, viewed: Viewed, index: int | None, simulator: Simulator) -> None:
     """Put rendered frames of the worst episodes (and of the one asked for) into a page.
 
     Raises:
         ReplayError: if the environment cannot be built or refuses an episode.
     """
-    _quiet()
+    for name, value in NO_WINDOW.items():
+        os.environ.setdefault(name, value)
     rows = sorted(side.record["episodes"], key=lambda row: (row["index"] != index, -row["score"]))
     room = BUDGET_BYTES - sum(len(text) for text in side.numbers.values())
-    environment = simulator(recorded.dataset.manifest.provenance)
+    environment = simulator(viewed.manifest.provenance)
     try:
         for row in progress(rows[:EPISODES], "rendering"):
-            episode = recorded.episode(row["index"])
+            episode = viewed.see(row["index"]).episode
             if episode is None:
                 continue
             every = -(-(len(episode) + 1) // FRAMES)
@@ -43,13 +50,6 @@ def add_frames(side: Side, recorded: Recorded, index: int | None, simulator: Sim
             row["frames"] = {"every": every}
     finally:
         environment.close()
-
-
-def _quiet() -> None:
-    """Nothing is shown in a window: spare pygame its greeting, and SDL the search for a screen."""
-    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
-    os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
-    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 
 
 def _rendered(

@@ -2,17 +2,18 @@
 
 A detector is a generator function over one episode; ``DETECTORS`` lists all of them. They run once,
 when a version is sealed: their findings and one score an episode travel with the data from then on.
-A detector that needs a field which the schema lacks finds nothing.
+A detector that needs a field, or a role, which the schema lacks finds nothing.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
 from trajstore.episode.episode import Episode
-from trajstore.episode.schema import FieldSpec, limits
+from trajstore.episode.roles import contact_outcome
+from trajstore.episode.schema import EpisodeSchema, FieldSpec, limits
 from trajstore.episode.signals import changes, median, robust_scores, runs, same_as_before, thinned
 
 Rows = np.ndarray
@@ -136,11 +137,12 @@ def reward_spikes(episode: Episode, *, threshold: float = SPIKE_SCORE) -> Iterat
         yield Anomaly("reward_spikes", step, step, message, 0.5)
 
 
-def stuck_robot(episode: Episode, *, least: int = STUCK_STEPS) -> Iterator[Anomaly]:
-    """At least ``least`` steps within which the robot stays inside ``STUCK_METRES``."""
-    if "robot_pose" not in episode.arrays or len(episode) < least:
+def stuck(episode: Episode, *, least: int = STUCK_STEPS) -> Iterator[Anomaly]:
+    """At least ``least`` steps within which the agent stays inside ``STUCK_METRES``."""
+    pose = _role(episode, "pose")
+    if pose is None or len(episode) < least:
         return
-    position = episode["robot_pose"][:, :2]
+    position = pose[:, :2]
     moved = np.abs(position[least:] - position[:-least]).max(axis=1)
     still = np.flatnonzero(moved < STUCK_METRES)
     rests = np.zeros(len(episode), bool)
@@ -148,15 +150,15 @@ def stuck_robot(episode: Episode, *, least: int = STUCK_STEPS) -> Iterator[Anoma
         if np.ptp(position[first : first + least + 1], axis=0).max() < STUCK_METRES:
             rests[first : first + least] = True
     for first, last in runs(rests, least):
-        message = f"the robot stays within {STUCK_METRES} m for {last - first + 1} steps"
-        yield Anomaly("stuck_robot", first, last, message, 0.6)
+        message = f"the agent stays within {STUCK_METRES} m for {last - first + 1} steps"
+        yield Anomaly("stuck", first, last, message, 0.6)
 
 
 def near_misses(episode: Episode, *, metres: float = NEAR_MISS_METRES) -> Iterator[Anomaly]:
     """Runs of steps with a clearance below ``metres`` but without contact."""
-    if "clearance" not in episode.arrays:
+    clearance = _role(episode, "clearance")
+    if clearance is None:
         return
-    clearance = episode["clearance"]
     for first, last in runs((clearance > 0) & (clearance < metres), 1):
         least = float(clearance[first : last + 1].min())
         yield Anomaly("near_misses", first, last, f"clearance down to {least:.3f} m", 0.2)
@@ -164,13 +166,11 @@ def near_misses(episode: Episode, *, metres: float = NEAR_MISS_METRES) -> Iterat
 
 def collisions(episode: Episode) -> Iterator[Anomaly]:
     """Contact by the clearance, or an outcome that says collision."""
-    contact = False
-    if "clearance" in episode.arrays:
-        for first, last in runs(episode["clearance"] <= 0, 1):
-            contact = True
-            yield Anomaly("collisions", first, last, "the robot touches something", 1.0)
-    outcome = str(episode["outcome"]) if "outcome" in episode.arrays else ""
-    if outcome.startswith("collision") and not contact:
+    clearance, outcome = _role(episode, "clearance"), str(_role(episode, "outcome"))
+    contacts = [] if clearance is None else list(runs(clearance <= 0, 1))
+    for first, last in contacts:
+        yield Anomaly("collisions", first, last, "the agent touches something", 1.0)
+    if contact_outcome(outcome) and not contacts:
         last = len(episode) - 1
         yield Anomaly("collisions", last, last, f"outcome {outcome}", 1.0)
 
@@ -191,14 +191,18 @@ def too_long(episode: Episode, *, most: int = LONG_STEPS) -> Iterator[Anomaly]:
 
 def recorded_totals(episode: Episode) -> Iterator[Anomaly]:
     """Totals that the episode carries and that its own steps contradict."""
-    for name, recompute in TOTALS.items():
-        source, total = recompute
-        if name not in episode.arrays or source not in episode.arrays:
-            continue
-        recorded, found = float(np.asarray(episode[name])), total(episode[source])
+    for name, recorded, found in totals(episode.schema, episode.arrays):
         if not np.isclose(recorded, found, rtol=1e-4, atol=1e-4):
             message = f"{name} recorded as {recorded:.6g}, recomputed as {found:.6g}"
             yield Anomaly("recorded_totals", 0, len(episode) - 1, message, 1.0)
+
+
+def totals(schema: EpisodeSchema, arrays: Mapping[str, Rows]) -> Iterator[tuple[str, float, float]]:
+    """Yield name, recorded and recomputed value of each total that can be recomputed."""
+    for name, (source, total) in TOTALS.items():
+        rows = arrays.get(schema.roles.get(source, source))
+        if name in arrays and rows is not None:
+            yield name, float(arrays[name]), total(rows)
 
 
 TOTALS: dict[str, tuple[str, Callable[[Rows], float]]] = {
@@ -206,7 +210,7 @@ TOTALS: dict[str, tuple[str, Callable[[Rows], float]]] = {
     "steps": ("terminated", lambda rows: float(len(rows))),
     "min_clearance": ("clearance", lambda rows: float(rows.min())),
 }
-"""Episode fields that can be recomputed: the step field they come from, and how."""
+"""Episode fields that can be recomputed: the role or step field they come from, and how."""
 
 DETECTORS: dict[str, Detector] = {
     "frozen_actions": frozen_actions,
@@ -214,7 +218,7 @@ DETECTORS: dict[str, Detector] = {
     "observation_jumps": observation_jumps,
     "repeated_observations": repeated_observations,
     "reward_spikes": reward_spikes,
-    "stuck_robot": stuck_robot,
+    "stuck": stuck,
     "near_misses": near_misses,
     "collisions": collisions,
     "too_short": too_short,
@@ -234,7 +238,7 @@ def score(anomalies: Sequence[Anomaly]) -> float:
 
     Example:
         >>> near = Anomaly("near_misses", 3, 4, "clearance down to 0.050 m", 0.2)
-        >>> touch = Anomaly("collisions", 5, 5, "the robot touches something", 1.0)
+        >>> touch = Anomaly("collisions", 5, 5, "the agent touches something", 1.0)
         >>> score([]), score([near, near, touch])
         (0.0, 1.2)
     """
@@ -242,6 +246,10 @@ def score(anomalies: Sequence[Anomaly]) -> float:
     for anomaly in anomalies:
         worst[anomaly.kind] = max(worst.get(anomaly.kind, 0.0), anomaly.score)
     return sum(worst.values(), 0.0)
+
+
+def _role(episode: Episode, role: str) -> Rows | None:
+    return episode.arrays.get(episode.schema.roles.get(role, ""))
 
 
 def _named(episode: Episode, stem: str) -> list[str]:

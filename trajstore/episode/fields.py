@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from math import prod
 from operator import index
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from trajstore.episode.bounds import Bound, frozen_bound, limit
+from trajstore.episode.roles import check_role
 from trajstore.episode.texts import MAX_TEXT_BYTES, check_line, check_text, shown
 from trajstore.errors import SchemaError
 
@@ -58,6 +59,7 @@ class FieldSpec:
         description: one line for a reader of the dataset.
         finite: whether ``nan`` and infinities are refused. Where they are allowed, ``nan`` is
             exempt from the range too.
+        role: what it is to those who watch and judge, one of `trajstore.episode.roles.ROLES`.
 
     Raises:
         SchemaError: if the definition makes no sense.
@@ -76,6 +78,7 @@ class FieldSpec:
     high: Bound | None = None
     description: str = ""
     finite: bool = True
+    role: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         _check_name(self.name)
@@ -87,6 +90,9 @@ class FieldSpec:
             plain = frozen_bound(where, bound, shape=self.shape, dtype=self.dtype)
             object.__setattr__(self, side, plain)
         _check_definition(self)
+        if self.role != "":
+            where = f"field {self.name!r}"
+            check_role(where, self.role, self.axis, self.shape, text=self.is_text)
 
     @property
     def is_text(self) -> bool:
@@ -129,7 +135,7 @@ class FieldSpec:
 
     def to_json(self) -> dict[str, object]:
         """A mapping of plain JSON values, from which `from_json` builds an equal field."""
-        return {
+        record: dict[str, object] = {
             "name": self.name,
             "axis": self.axis.value,
             "shape": list(self.shape),
@@ -140,6 +146,7 @@ class FieldSpec:
             "description": self.description,
             "finite": self.finite,
         }
+        return record | {"role": self.role} if self.role else record
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "FieldSpec":

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from trajstore.episode.fields import Axis, FieldSpec, limits
+from trajstore.episode.roles import ROLES, implied_role
 from trajstore.episode.texts import shown
 from trajstore.errors import SchemaError
 
@@ -24,8 +25,8 @@ class EpisodeSchema:
     """The fields of an episode, in order; every episode of a dataset has the same.
 
     Raises:
-        SchemaError: if names clash, or the two ends ``terminated`` and ``truncated`` (truth
-            values on the step axis) are missing.
+        SchemaError: if names clash, two fields declare one role, or the two ends ``terminated``
+            and ``truncated`` (truth values on the step axis) are missing.
     """
 
     fields: tuple[FieldSpec, ...] = field(default_factory=tuple)
@@ -33,6 +34,7 @@ class EpisodeSchema:
     def __post_init__(self) -> None:
         object.__setattr__(self, "fields", _specs(self.fields))
         _check_names(self.fields)
+        _check_roles(self.fields)
         for name in ENDS:
             end = self._by_name.get(name)
             if end is None or (end.axis, end.shape, end.dtype) != (Axis.STEP, (), "bool"):
@@ -52,8 +54,10 @@ class EpisodeSchema:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the fields, hexadecimal; the order of the fields does not matter."""
-        records = sorted((spec.to_json() for spec in self.fields), key=lambda it: str(it["name"]))
+        """SHA-256 of the fields, hexadecimal; their order and their roles do not matter."""
+        records = [spec.to_json() for spec in self.by_name]
+        for record in records:
+            record.pop("role", None)
         text = json.dumps(records, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -61,6 +65,21 @@ class EpisodeSchema:
     def by_name(self) -> tuple[FieldSpec, ...]:
         """The fields, sorted by name."""
         return tuple(sorted(self.fields, key=lambda spec: spec.name))
+
+    @cached_property
+    def roles(self) -> dict[str, str]:
+        """Names of fields by role: what a field declares counts before what its name says."""
+        implied = {
+            implied_role(spec.name, spec.axis, spec.shape, text=spec.is_text): spec.name
+            for spec in sorted(self.fields, key=lambda it: it.name in ROLES)
+            if not spec.role
+        }
+        implied.pop("", None)
+        return implied | {spec.role: spec.name for spec in self.fields if spec.role}
+
+    def in_roles(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Arrays by the role of their field; those that have none are left out."""
+        return {role: arrays[name] for role, name in self.roles.items() if name in arrays}
 
     def field(self, name: str) -> FieldSpec:
         """The field of that name.
@@ -144,6 +163,17 @@ def _check_names(fields: tuple[FieldSpec, ...]) -> None:
             f"schema: expected no field {name!r}, since samples use that name for the state "
             "after a step; leave it out, the state axis holds it already"
         )
+
+
+def _check_roles(fields: tuple[FieldSpec, ...]) -> None:
+    declared: dict[str, str] = {}
+    for spec in fields:
+        other = declared.setdefault(spec.role, spec.name)
+        if spec.role and other != spec.name:
+            raise SchemaError(
+                f"schema: expected the role {spec.role!r} once, got it in {other!r} and "
+                f"{spec.name!r}"
+            )
 
 
 def _check_presence(names: tuple[str, ...], arrays: Mapping[str, object]) -> None:

@@ -21,15 +21,14 @@ MILLIMETRE = 1e-3
 CODE_BYTES = 9
 LARGEST = 2**50
 SCENE_SCALES = {
-    "robot_pose": MILLIMETRE,
-    "robot_velocity": MILLIMETRE,
-    "pedestrian_position": MILLIMETRE,
-    "pedestrian_velocity": 0.01,
+    "pose": MILLIMETRE,
+    "velocity": MILLIMETRE,
+    "others": MILLIMETRE,
+    "others_velocity": 0.01,
     "clearance": MILLIMETRE,
-    "reward": 1e-4,
 }
-"""The fields of a recorded scene, and the resolution at which a page shows them."""
-POSITIONS = "robot_pose"
+"""The roles of a recorded scene, and the resolution at which a page shows them."""
+REWARD_SCALE = 1e-4
 PLAIN_COLUMNS = {"reward": 1, "action": 6, "observation": 8}
 """Without a scene: which fields are drawn as charts, and how many components of each."""
 
@@ -43,12 +42,14 @@ class Channel:
         axis: ``state`` has a row more than the episode has steps.
         columns: names of the components, in the order in which they are packed.
         scale: the multiple to which values are rounded, in the field's unit.
+        role: of the field in a scene; empty for none.
     """
 
     name: str
     axis: Axis
     columns: tuple[str, ...]
     scale: float
+    role: str = ""
 
     def to_json(self) -> dict[str, object]:
         """A mapping of plain values."""
@@ -57,12 +58,13 @@ class Channel:
             "axis": self.axis.value,
             "columns": list(self.columns),
             "scale": self.scale,
+            "role": self.role,
         }
 
 
 def has_scene(schema: EpisodeSchema) -> bool:
-    """Whether the fields tell where the robot was, so that episodes can be drawn."""
-    return POSITIONS in schema.names and schema.field(POSITIONS).shape[0] >= 2
+    """Whether the fields tell where the agent was, so that episodes can be drawn."""
+    return "pose" in schema.roles
 
 
 def channels_of(
@@ -76,10 +78,19 @@ def channels_of(
     """
     moving = [spec for spec in schema.fields if spec.axis is not Axis.EPISODE and not spec.is_text]
     if has_scene(schema):
+        roles = {name: role for role, name in schema.roles.items() if role in SCENE_SCALES}
+        scales = {name: SCENE_SCALES[role] for name, role in roles.items()}
+        scales.setdefault("reward", REWARD_SCALE)
         return tuple(
-            Channel(spec.name, spec.axis, _component_names(spec, None), SCENE_SCALES[spec.name])
+            Channel(
+                spec.name,
+                spec.axis,
+                _component_names(spec, None),
+                scales[spec.name],
+                roles.get(spec.name, ""),
+            )
             for spec in moving
-            if spec.name in SCENE_SCALES
+            if spec.name in scales
         )
     chosen = []
     for spec in moving:
@@ -172,14 +183,10 @@ def _resolution(figures: Mapping[str, object]) -> float:
 
 def charts_of(channels: Sequence[Channel], units: Mapping[str, str]) -> list[dict[str, object]]:
     """Return which components are drawn over time: reward, speed and clearance, or everything."""
-    names = {channel.name for channel in channels}
-    if "robot_pose" in names:
-        wanted = [
-            ("reward", "reward", 0),
-            ("robot_velocity", "speed", 0),
-            ("clearance", "clearance", 0),
-        ]
-        chosen = [one for one in wanted if one[0] in names]
+    roles = {channel.role or channel.name: channel.name for channel in channels}
+    if "pose" in roles:
+        labels = {"reward": "reward", "velocity": "speed", "clearance": "clearance"}
+        chosen = [(roles[role], label, 0) for role, label in labels.items() if role in roles]
     else:
         chosen = [
             (channel.name, f"{channel.name}[{column}]" if column else channel.name, place)

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from trajstore.episode.schema import Axis
 from trajstore.playback.channels import Channel, columns
-from trajstore.playback.view import Box, view_box
+from trajstore.playback.view import Box, finite_rows, view_box
 
 Point = tuple[float, float]
 
@@ -18,8 +18,8 @@ FINE = 2
 BAR = 30
 """Height of the line of text and the time line below a picture, pixels."""
 PAPER, INK, FAINT = "#fbfbf9", "#1b1f24", "#737a80"
-LINE, WALL, PERSON = "#dedfd8", "#3a4048", "#d98a2b"
-ROBOT, GOAL, BAD, ODD = "#1f5fd6", "#1c9a5f", "#c0262d", "#7440b8"
+LINE, WALL, OTHER = "#dedfd8", "#3a4048", "#d98a2b"
+AGENT, GOAL, BAD, ODD = "#1f5fd6", "#1c9a5f", "#c0262d", "#7440b8"
 TRAIL_STEPS = 30
 
 
@@ -33,7 +33,8 @@ class Shown:
         caption: number, scenario, outcome: one line.
         anomalies: first step, last step and score of each.
         dt: seconds of a step; ``None`` if unknown.
-        radius: of the robot and of pedestrians, metres.
+        radius: of the agent and of others, metres.
+        scene: those of the fields that have a role, by role; empty where nothing can be drawn.
     """
 
     arrays: Mapping[str, np.ndarray]
@@ -42,6 +43,7 @@ class Shown:
     anomalies: Sequence[tuple[int, int, float]] = ()
     dt: float | None = None
     radius: tuple[float, float] = (0.3, 0.3)
+    scene: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def steps(self) -> int:
@@ -69,7 +71,7 @@ class Painter:
             self._backdrop = self._background()
         image = self._backdrop.copy()
         pen = ImageDraw.Draw(image)
-        if "robot_pose" in self.shown.arrays:
+        if "pose" in self.shown.scene:
             self._actors(pen, step)
         else:
             self._cursor(pen, step)
@@ -84,36 +86,36 @@ class Painter:
         width, height = self.size[0] * FINE, self.size[1] * FINE
         image = Image.new("RGB", (width, height), PAPER)
         pen = ImageDraw.Draw(image)
-        if "robot_pose" not in self.shown.arrays:
+        if "pose" not in self.shown.scene:
             self._charts(pen)
             return image
-        for wall in _rows(self.shown.arrays.get("walls"), 4):
+        for wall in finite_rows(self.shown.scene, "walls", 4):
             ends = [self._at(wall[0], wall[1]), self._at(wall[2], wall[3])]
             pen.line(ends, WALL, width=max(3, round(0.12 * self._camera().scale)))
-        for goal in _rows(self.shown.arrays.get("goal"), 2):
+        for goal in finite_rows(self.shown.scene, "goal", 2):
             self._disc(pen, goal[0], goal[1], 0.5, outline=GOAL, width=3)
             self._disc(pen, goal[0], goal[1], 0.15, fill=GOAL)
         return image
 
     def _actors(self, pen: ImageDraw.ImageDraw, step: int) -> None:
-        pose = self.shown.arrays["robot_pose"]
-        people = self.shown.arrays.get("pedestrian_position")
-        robot, person = self.shown.radius
-        for k in range(0 if people is None else people.shape[1]):
-            track = people[max(0, step - TRAIL_STEPS) : step + 1, k]  # type: ignore[index]
+        pose = self.shown.scene["pose"]
+        others = self.shown.scene.get("others", np.zeros((step + 1, 0, 2)))
+        radius, other = self.shown.radius
+        for k in range(others.shape[1]):
+            track = others[max(0, step - TRAIL_STEPS) : step + 1, k]
             if not np.isfinite(track[-1]).all():
                 continue
             self._trail(pen, track[np.isfinite(track).all(axis=1)], "#efc591", 2)
-            self._disc(pen, track[-1][0], track[-1][1], person, fill=PERSON)
-        self._trail(pen, pose[: step + 1], ROBOT, 5)
+            self._disc(pen, track[-1][0], track[-1][1], other, fill=OTHER)
+        self._trail(pen, pose[: step + 1], AGENT, 5)
         x, y = pose[step][:2]
         if any(first <= step <= last for first, last, _ in self.shown.anomalies):
-            self._disc(pen, x, y, robot + 0.18, outline=BAD, width=5)
-        self._disc(pen, x, y, robot, fill=ROBOT)
+            self._disc(pen, x, y, radius + 0.18, outline=BAD, width=5)
+        self._disc(pen, x, y, radius, fill=AGENT)
         if pose.shape[1] > 2:
             nose = (
-                x + 0.8 * robot * np.cos(pose[step][2]),
-                y + 0.8 * robot * np.sin(pose[step][2]),
+                x + 0.8 * radius * np.cos(pose[step][2]),
+                y + 0.8 * radius * np.sin(pose[step][2]),
             )
             pen.line([self._at(x, y), self._at(*nose)], PAPER, width=5)
 
@@ -124,7 +126,7 @@ class Painter:
         edge, steps = 10 * FINE, max(1, self.shown.steps)
         span = width - 2 * edge
         pen.line([edge, top + 5, width - edge, top + 5], LINE, width=6)
-        pen.line([edge, top + 5, edge + span * step / steps, top + 5], ROBOT, width=6)
+        pen.line([edge, top + 5, edge + span * step / steps, top + 5], AGENT, width=6)
         for first, last, score in self.shown.anomalies:
             ends = [edge + span * first / steps, edge + span * (last + 1) / steps]
             if last - first < steps - 1:
@@ -154,7 +156,7 @@ class Painter:
             x = 20 + np.linspace(0, 1, len(values)) * (width - 40)
             y = top + tall - 12 - (values - low) / ((high - low) or 1.0) * max(tall - 44, 10)
             known = np.isfinite(y)
-            pen.line(list(zip(x[known].tolist(), y[known].tolist(), strict=True)), ROBOT, width=3)
+            pen.line(list(zip(x[known].tolist(), y[known].tolist(), strict=True)), AGENT, width=3)
 
     def _strips(self) -> list[tuple[str, np.ndarray]]:
         found = []
@@ -193,18 +195,11 @@ class Painter:
         return self._camera().at(float(x), float(y))
 
     def _camera(self) -> Box:
-        return view_box(self.shown.arrays, (self.size[0] * FINE, (self.size[1] - BAR) * FINE))
-
-
-def _rows(values: np.ndarray | None, width: int) -> list[list[float]]:
-    if values is None:
-        return []
-    rows = np.asarray(values, np.float64).reshape(-1, width)
-    return [[float(value) for value in row] for row in rows[np.isfinite(rows).all(axis=1)]]
+        return view_box(self.shown.scene, (self.size[0] * FINE, (self.size[1] - BAR) * FINE))
 
 
 def _tone(score: float) -> str:
-    return BAD if score >= 0.8 else PERSON if score >= 0.35 else ODD
+    return BAD if score >= 0.8 else OTHER if score >= 0.35 else ODD
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -7,19 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from trajstore.episode import anomalies
-from trajstore.episode.episode import Episode
 from trajstore.episode.schema import Axis, EpisodeSchema
 from trajstore.playback import evidence
 from trajstore.playback.channels import Channel, channels_of, charts_of, has_scene, pack
-from trajstore.playback.recorded import Recorded
+from trajstore.playback.view import finite_rows
+from trajstore.playback.viewed import Seen, Viewed
 from trajstore.quality.replay_report import ReplayReport
 from trajstore.version.statistics import FieldStatistics
 
 BUDGET_BYTES = 13_000_000
 """Packed numbers and frames of a page; what goes beyond it is left out, and the page says so."""
-ROBOT_RADIUS = 0.3
-PEDESTRIAN_RADIUS = 0.3
 MARKS = 200
 """Anomalies of one episode that a page lists."""
 
@@ -64,34 +61,34 @@ class Side:
 
 
 def build(
-    recorded: Recorded, about: About, chosen: Sequence[int], *, progress: Progress = iter
+    viewed: Viewed, about: About, chosen: Sequence[int], *, progress: Progress = iter
 ) -> Side:
     """Return the chosen episodes of a dataset, ready for a page.
 
     Args:
-        recorded: the version.
+        viewed: the version.
         about: names, status and replay report.
         chosen: indices of episodes, ascending.
         progress: told about every episode.
     """
-    manifest = recorded.dataset.manifest
+    manifest = viewed.manifest
     channels = channels_of(manifest.schema, manifest.statistics)
     measured: dict[str, FieldStatistics] = {}
     side = Side({})
     rows = []
     for index in progress(chosen):
-        row, episode = _episode(recorded, index, about.replay)
-        arrays = recorded.arrays(index) if episode is None else episode.arrays
-        _measure(measured, manifest.schema, arrays)
-        if any(channel.name in arrays for channel in channels):
-            side.numbers[index] = pack(arrays, channels, row["steps"])
+        seen = viewed.see(index)
+        row = _episode(viewed, index, seen) | {"replay": _replay_of(index, about.replay)}
+        _measure(measured, manifest.schema, seen.arrays)
+        if any(channel.name in seen.arrays for channel in channels):
+            side.numbers[index] = pack(seen.arrays, channels, row["steps"])
         rows.append(row)
     _fit(side, rows)
-    whole = len(chosen) == len(recorded) and not recorded.faults
-    side.record = _dataset(recorded, about, channels) | {
+    whole = len(chosen) == len(viewed) and not viewed.faults
+    side.record = _dataset(viewed, about, channels) | {
         "episodes": rows,
         "whole": whole,
-        "left_out": _left_out(len(recorded), len(chosen)),
+        "left_out": _left_out(len(viewed), len(chosen)),
         "statistics": evidence.compare_statistics(
             manifest.statistics,
             {name: one.to_json() for name, one in measured.items()},
@@ -116,45 +113,31 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - JSON is what it is
     return value
 
 
-def _episode(
-    recorded: Recorded, index: int, replay: ReplayReport | None
-) -> tuple[dict[str, Any], Episode | None]:
-    table = {name: column[index] for name, column in recorded.table.items()}
-    episode = recorded.episode(index)
-    arrays = recorded.arrays(index) if episode is None else episode.arrays
-    steps = int(table["length"])
-    found = anomalies.find(episode) if episode is not None else []
-    marks = [one.to_json() for one in found]
-    if episode is None:
-        marks = [dict(one) for one in recorded.dataset.manifest.anomalies.get(index, ())]
-    facts = evidence.facts(arrays, table, steps)
-    if episode is None:
-        facts.append(evidence.unreadable(table))
-    else:
-        facts += evidence.integrity_facts(episode, table, found)
-    row: dict[str, Any] = {
+def _episode(viewed: Viewed, index: int, seen: Seen) -> dict[str, Any]:
+    table = {name: column[index] for name, column in viewed.table.items()}
+    arrays, steps, (scenario, outcome) = seen.arrays, int(table["length"]), viewed.words(index)
+    clearance, goal = seen.scene.get("clearance"), finite_rows(seen.scene, "goal", 2)
+    return {
         "index": index,
         "steps": steps,
-        "scenario": str(table.get("scenario", "")),
+        "scenario": scenario,
         "seed": int(table["seed"]) if "seed" in table else None,
-        "outcome": str(table.get("outcome", "")) or _ending(arrays),
+        "outcome": outcome or _ending(arrays),
         "score": float(table.get("anomaly", 0.0)),
         "return": _total(arrays),
-        "min_clearance": _least(arrays),
-        "anomalies": marks[:MARKS],
-        "goal": next(iter(_finite_rows(arrays.get("goal"), 2)), None),
-        "walls": _finite_rows(arrays.get("walls"), 4),
-        "facts": facts,
+        "min_clearance": None if clearance is None else float(clearance.min()),
+        "anomalies": seen.marks[:MARKS],
+        "goal": goal.round(3).tolist()[0] if len(goal) else None,
+        "walls": finite_rows(seen.scene, "walls", 4).round(3).tolist(),
+        "facts": evidence.facts(seen, viewed.manifest.schema, table),
         "digest": str(table.get("digest", "")),
-        "replay": _replay_of(index, replay),
         "error": None if arrays else "The fields of this episode cannot be read.",
         "frames": None,
     }
-    return row, episode
 
 
-def _dataset(recorded: Recorded, about: About, channels: Sequence[Channel]) -> dict[str, Any]:
-    manifest = recorded.dataset.manifest
+def _dataset(viewed: Viewed, about: About, channels: Sequence[Channel]) -> dict[str, Any]:
+    manifest = viewed.manifest
     return {
         "name": about.name,
         "version": about.version,
@@ -169,25 +152,22 @@ def _dataset(recorded: Recorded, about: About, channels: Sequence[Channel]) -> d
         "channels": [channel.to_json() for channel in channels],
         "charts": charts_of(channels, {spec.name: spec.unit for spec in manifest.schema.fields}),
         "scene": has_scene(manifest.schema),
-        "dt": number_of(manifest.provenance, "dt", 0.1 if has_scene(manifest.schema) else None),
-        "radius": {
-            "robot": number_of(manifest.provenance, "robot_radius", ROBOT_RADIUS),
-            "pedestrian": number_of(manifest.provenance, "pedestrian_radius", PEDESTRIAN_RADIUS),
-        },
-        "notices": [["bad", text] for text in _notices(recorded, about)],
+        "dt": viewed.dt,
+        "radius": dict(zip(("agent", "others"), viewed.radii, strict=True)),
+        "notices": [["bad", text] for text in _notices(viewed, about)],
     }
 
 
-def _notices(recorded: Recorded, about: About) -> list[str]:
+def _notices(viewed: Viewed, about: About) -> list[str]:
     found = [
         f"{'episodes' if not name else f'field {name}'}: {message}"
-        for name, message in recorded.faults.items()
-        if name or list(recorded.faults.values()).count(message) == 1
+        for name, message in viewed.faults.items()
+        if name or list(viewed.faults.values()).count(message) == 1
     ]
     if about.status == "quarantined":
         why = "; ".join(about.reviews[:1] or about.reasons) or "no reason given"
         found.append(f"Quarantined, not for training: {why}")
-    digest = recorded.dataset.manifest.content_digest
+    digest = viewed.manifest.content_digest
     if about.replay is not None and about.replay.content_digest != digest:
         found.append("The replay report beside this version is about other content; replay again.")
     return found
@@ -240,34 +220,10 @@ def _measure(
             figures.add(rows[None] if spec.axis is Axis.EPISODE else rows)
 
 
-def _finite_rows(values: np.ndarray | None, width: int) -> list[list[float]]:
-    if values is None or values.size % width:
-        return []
-    rows = np.asarray(values, np.float64).reshape(-1, width)
-    kept = rows[np.isfinite(rows).all(axis=1)]
-    return [[round(value, 3) for value in row] for row in kept.tolist()]
-
-
 def _total(arrays: Mapping[str, np.ndarray]) -> float | None:
     return round(float(arrays["reward"].sum(dtype=np.float64)), 6) if "reward" in arrays else None
-
-
-def _least(arrays: Mapping[str, np.ndarray]) -> float | None:
-    return float(arrays["clearance"].min()) if "clearance" in arrays else None
 
 
 def _ending(arrays: Mapping[str, np.ndarray]) -> str:
     ended = arrays.get("terminated")
     return "" if ended is None else "terminated" if bool(ended[-1]) else "truncated"
-
-
-def number_of(record: Mapping[str, Any], key: str, default: float | None) -> float | None:
-    """The first number of that name in the record, looked for level by level."""
-    level = [record]
-    while level:
-        for one in level:
-            value = one.get(key)
-            if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
-                return float(value)
-        level = [item for one in level for item in one.values() if isinstance(item, Mapping)]
-    return default

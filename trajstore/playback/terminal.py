@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from trajstore.playback.view import Box, view_box
+from trajstore.playback.view import finite_rows, view_box
 
 DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
 BLOCKS = "▁▂▃▄▅▆▇█"
 ARROWS = "→↗↑↖←↙↓↘"
-COLOURS = {"robot": "94", "person": "33", "goal": "32", "mark": "91", "faint": "90"}
+COLOURS = {"agent": "94", "other": "33", "goal": "32", "mark": "91", "faint": "90"}
 
 
 class Sheet:
@@ -57,35 +57,38 @@ class Sheet:
         return "".join(shown).rstrip()
 
 
-def scene(
-    arrays: Mapping[str, np.ndarray],
+def draw(
+    scene: Mapping[str, np.ndarray],
     step: int,
     *,
     width: int = 76,
     height: int = 22,
     colour: bool = True,
 ) -> str:
-    """Draw the state before a step: robot as an arrow, people as ``o``, the goal as ``X``.
+    """Draw the state before a step: the agent as an arrow, others as ``o``, the goal as ``X``.
 
     Args:
-        arrays: fields of the episode, ``robot_pose`` among them.
+        scene: fields of the episode by role, ``pose`` among them.
         step: 0 to the number of steps.
         width: characters.
         height: lines.
         colour: whether to use the terminal's colours.
     """
     sheet = Sheet(width, height, colour=colour)
-    box = view_box(arrays, sheet.size)
-    for wall in np.reshape(arrays.get("walls", np.zeros((0, 4))), (-1, 4)):
-        if np.isfinite(wall).all():
-            sheet.line(box.at(*wall[:2]), box.at(*wall[2:]))
-    pose = arrays["robot_pose"]
+    box = view_box(scene, sheet.size)
+    for wall in finite_rows(scene, "walls", 4):
+        sheet.line(box.at(*wall[:2]), box.at(*wall[2:]))
+    pose = scene["pose"]
     for row in pose[: step + 1]:
         sheet.dot(*box.at(*row[:2]))
-    if "goal" in arrays:
-        sheet.letter(box.at(*arrays["goal"]), "X", "goal")
-    _people(sheet, box, arrays, step)
-    sheet.letter(box.at(*pose[step][:2]), _arrow(pose[step]), "robot")
+    for goal in finite_rows(scene, "goal", 2):
+        sheet.letter(box.at(*goal), "X", "goal")
+    for place in scene.get("others", np.zeros((step + 1, 0, 2)))[step]:
+        if np.isfinite(place).all():
+            u, v = box.at(*place)
+            if 0 <= u < sheet.size[0] and 0 <= v < sheet.size[1]:
+                sheet.letter((u, v), "o", "other")
+    sheet.letter(box.at(*pose[step][:2]), _arrow(pose[step]), "agent")
     return sheet.text()
 
 
@@ -118,16 +121,6 @@ def marks(spans: Iterable[tuple[int, int]], steps: int, *, width: int = 60) -> s
         for place in range(first * width // steps, last * width // steps + 1):
             line[min(place, width - 1)] = "▲"
     return "".join(line)
-
-
-def _people(sheet: Sheet, box: Box, arrays: Mapping[str, np.ndarray], step: int) -> None:
-    if "pedestrian_position" not in arrays:
-        return
-    for place in arrays["pedestrian_position"][step]:
-        if np.isfinite(place).all():
-            u, v = box.at(*place)
-            if 0 <= u < sheet.size[0] and 0 <= v < sheet.size[1]:
-                sheet.letter((u, v), "o", "person")
 
 
 def _arrow(pose: np.ndarray) -> str:

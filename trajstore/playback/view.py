@@ -36,34 +36,30 @@ class Box:
         )
 
 
-def view_box(arrays: Mapping[str, np.ndarray], size: tuple[int, int]) -> Box:
-    """Show the robot's whole way and its goal, and walls and people up to a few metres around.
+def view_box(scene: Mapping[str, np.ndarray], size: tuple[int, int]) -> Box:
+    """Show the agent's whole way and its goal, and walls and others up to a few metres around.
 
     Args:
-        arrays: fields of the episode, ``robot_pose`` among them.
+        scene: fields of the episode by role, ``pose`` among them.
         size: of the picture, pixels.
     """
-    points = [_points(arrays["robot_pose"][:, :2])]
-    if "goal" in arrays:
-        points.append(_points(arrays["goal"]))
-    near = np.concatenate(points)
+    way = finite_rows({"pose": scene["pose"][:, :2]}, "pose", 2)
+    near = np.concatenate([way, finite_rows(scene, "goal", 2)])
     if not len(near):
         near = np.zeros((1, 2))
     low, high = near.min(axis=0), near.max(axis=0)
     reach = max(REACH, 0.22 * float((high - low).max()))
-    around = [near]
-    if "walls" in arrays:
-        around.append(np.clip(_points(arrays["walls"]), low - reach, high + reach))
-    if "pedestrian_position" in arrays:
-        people = _points(arrays["pedestrian_position"])
-        around.append(people[((people > low - reach) & (people < high + reach)).all(axis=1)])
-    every = np.concatenate(around)
+    walls = np.clip(finite_rows(scene, "walls", 2), low - reach, high + reach)
+    others = finite_rows(scene, "others", 2)
+    others = others[((others > low - reach) & (others < high + reach)).all(axis=1)]
+    every = np.concatenate([near, walls, others])
     low, high = every.min(axis=0) - MARGIN, every.max(axis=0) + MARGIN
     width, height = (high - low).tolist()
     middle = ((low + high) / 2).tolist()
     return Box((middle[0], middle[1]), min(size[0] / width, size[1] / height), size)
 
 
-def _points(values: np.ndarray) -> np.ndarray:
-    rows = np.asarray(values, np.float64).reshape(-1, 2)
+def finite_rows(scene: Mapping[str, np.ndarray], role: str, width: int) -> np.ndarray:
+    """Rows of ``width`` numbers of a role, as float64, those that are not finite left out."""
+    rows = np.asarray(scene.get(role, ()), np.float64).reshape(-1, width)
     return rows[np.isfinite(rows).all(axis=1)]

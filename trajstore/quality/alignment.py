@@ -48,8 +48,8 @@ def step_order(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
     for name in ("time", "t"):
         if name in dataset.schema.names and dataset.schema.field(name).axis is not Axis.EPISODE:
             yield from _uneven(dataset, name)
-    if "robot_pose" in dataset.schema.names:
-        yield from _leaps(dataset)
+    if "pose" in dataset.schema.roles:
+        yield from _leaps(dataset, dataset.schema.roles["pose"])
 
 
 def _padded(states: list[np.ndarray]) -> Iterator[Finding]:
@@ -127,9 +127,9 @@ def _uneven(dataset: Dataset, name: str) -> Iterator[Finding]:
             return
 
 
-def _leaps(dataset: Dataset) -> Iterator[Finding]:
-    """Moves of the robot that are longer than any usual one: steps were left out."""
-    poses = dataset.column("robot_pose")[:, :2]
+def _leaps(dataset: Dataset, pose: str) -> Iterator[Finding]:
+    """Moves of the agent that are longer than any usual one: steps were left out."""
+    poses = dataset.column(pose)[:, :2]
     moves = np.hypot(*np.diff(poses, axis=0).T)
     ends = np.cumsum(dataset.lengths + 1)[:-1] - 1
     moves[ends] = 0.0
@@ -141,7 +141,7 @@ def _leaps(dataset: Dataset) -> Iterator[Finding]:
     episode = int(np.searchsorted(ends, row))
     step = row - (int(ends[episode - 1]) + 1 if episode else 0)
     message = (
-        f"robot: expected moves of about {usual:.3g} m a step at most, got {moves[row]:.3g} m, "
+        f"agent: expected moves of about {usual:.3g} m a step at most, got {moves[row]:.3g} m, "
         f"and {len(wrong) - 1} more: steps may be missing"
     )
     yield Finding(Severity.WARNING, "steps", message, episode=episode, step=step)

@@ -195,9 +195,10 @@ def _schema(before: Dataset, after: Dataset) -> Iterator[str]:
         elif name not in old:
             yield f"field {name!r} added"
         else:
-            for key, value in old[name].items():
-                if new[name][key] != value:
-                    yield f"field {name!r}: {key} {value!r} became {new[name][key]!r}"
+            for key in dict.fromkeys([*old[name], *new[name]]):
+                one, other = old[name].get(key, ""), new[name].get(key, "")
+                if one != other:
+                    yield f"field {name!r}: {key} {one!r} became {other!r}"
 
 
 def _coverage(before: Dataset, after: Dataset) -> dict[str, tuple[int, int]]:

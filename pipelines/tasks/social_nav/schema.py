@@ -62,7 +62,13 @@ Column = Callable[[np.ndarray], np.ndarray]
 
 SCENE: dict[FieldSpec, Column] = {
     FieldSpec(
-        "robot_pose", Axis.STATE, (3,), "float32", unit="m, m, rad", description="x, y, heading"
+        "robot_pose",
+        Axis.STATE,
+        (3,),
+        "float32",
+        unit="m, m, rad",
+        description="x, y, heading",
+        role="pose",
     ): lambda states: states["robot"][:, :3],
     FieldSpec(
         "robot_velocity",
@@ -73,6 +79,7 @@ SCENE: dict[FieldSpec, Column] = {
         low=(0.0, -PHYSICS.max_turn_rate),
         high=(PHYSICS.max_speed + 1e-6, PHYSICS.max_turn_rate),
         description="speed ahead and turn rate",
+        role="velocity",
     ): lambda states: states["robot"][:, 3:],
     FieldSpec(
         "pedestrian_position",
@@ -82,6 +89,7 @@ SCENE: dict[FieldSpec, Column] = {
         unit="m",
         description="x, y; nan where nobody is",
         finite=False,
+        role="others",
     ): lambda states: states["position"],
     FieldSpec(
         "pedestrian_velocity",
@@ -91,6 +99,7 @@ SCENE: dict[FieldSpec, Column] = {
         unit="m/s",
         description="x, y; nan where nobody is",
         finite=False,
+        role="others_velocity",
     ): lambda states: states["velocity"],
     FieldSpec(
         "clearance",

@@ -99,7 +99,7 @@ def test_the_terminal_shows_an_episode(store: Path, capsys: pytest.CaptureFixtur
     shown = capsys.readouterr().out
     assert "episode 4" in shown
     assert "reward" in shown
-    assert "collisions: the robot touches something" in shown
+    assert "collisions: the agent touches something" in shown
 
 
 def test_a_limit_is_kept(store: Path, tmp_path: Path) -> None:

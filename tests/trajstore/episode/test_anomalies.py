@@ -99,7 +99,7 @@ FAULTS: list[tuple[Fault, str, int, int]] = [
     (jump, "observation_jumps", 30, 30),
     (repeated, "repeated_observations", 20, 25),
     (spike, "reward_spikes", 12, 12),
-    (stuck, "stuck_robot", 5, 69),
+    (stuck, "stuck", 5, 69),
     (near, "near_misses", 50, 52),
     (touching, "collisions", 79, 79),
     (collided, "collisions", 79, 79),

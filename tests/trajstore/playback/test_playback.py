@@ -23,21 +23,21 @@ from trajstore.playback import page
 from trajstore.playback.channels import Channel, channels_of, pack, unpack
 from trajstore.playback.page import Opening, render, write_page
 from trajstore.playback.payload import About, Side, build, plain
-from trajstore.playback.recorded import Recorded
 from trajstore.playback.selection import choose, match
+from trajstore.playback.viewed import Viewed
 from trajstore.quality.replay_report import Difference, ReplayReport
 from trajstore.recording.bulk import write_dataset
 
 ABOUT = About("expert", "v3", "validated")
 
 
-def opened(path: Path) -> Recorded:
-    return Recorded(Dataset.open(path))
+def opened(path: Path) -> Viewed:
+    return Viewed(Dataset.open(path))
 
 
 def side_of(path: Path, about: About = ABOUT) -> Side:
-    recorded = opened(path)
-    return build(recorded, about, range(len(recorded)))
+    viewed = opened(path)
+    return build(viewed, about, range(len(viewed)))
 
 
 @pytest.fixture(scope="module")
@@ -102,8 +102,8 @@ def test_pairs_have_the_same_scenario_and_seed_once() -> None:
 
 
 def test_what_is_left_out_is_said(version: Path) -> None:
-    recorded = opened(version)
-    side = build(recorded, ABOUT, [0, 4])
+    viewed = opened(version)
+    side = build(viewed, ABOUT, [0, 4])
     assert "10 of 12 episodes are not in this page" in side.record["left_out"]
     assert side_of(version).record["left_out"] is None
 

@@ -16,17 +16,18 @@ from trajstore.playback.channels import channels_of
 from trajstore.playback.frames import Painter, Shown
 from trajstore.playback.page import render
 from trajstore.playback.payload import About, build
-from trajstore.playback.recorded import Recorded
 from trajstore.playback.view import view_box
+from trajstore.playback.viewed import Viewed
 from trajstore.recording.bulk import write_dataset
 
 ARRAYS = scenes.arrays(4, steps=40)
-SHOWN = Shown(ARRAYS, caption="#4", anomalies=[(10, 12, 1.0)], dt=0.1)
+SCENE = scenes.SCHEMA.in_roles(ARRAYS)
+SHOWN = Shown(ARRAYS, caption="#4", anomalies=[(10, 12, 1.0)], dt=0.1, scene=SCENE)
 SMALL = (160, 120)
 
 
 def test_the_robot_is_where_it_was() -> None:
-    box = view_box(ARRAYS, (160, 90))
+    box = view_box(SCENE, (160, 90))
     picture = np.asarray(Painter(SHOWN, (160, 120)).frame(20))
     x, y = box.at(*ARRAYS["robot_pose"][20][:2])
     around = picture[int(y) - 2 : int(y) + 3, int(x) - 2 : int(x) + 3].reshape(-1, 3)
@@ -35,7 +36,7 @@ def test_the_robot_is_where_it_was() -> None:
 
 
 def test_everything_lies_within_the_view() -> None:
-    box = view_box(ARRAYS, (300, 200))
+    box = view_box(SCENE, (300, 200))
     for row in ARRAYS["robot_pose"]:
         x, y = box.at(*row[:2])
         assert 0 <= x <= 300
@@ -89,13 +90,13 @@ def test_rendered_frames_become_small_pictures() -> None:
 
 
 def test_the_terminal_shows_robot_people_goal_and_walls() -> None:
-    text = terminal.scene(ARRAYS, 20, colour=False)
+    text = terminal.draw(SCENE, 20, colour=False)
     assert any(arrow in text for arrow in terminal.ARROWS)
     assert text.count("o") >= 3
     assert "X" in text
     assert len(text.splitlines()) <= 22
     assert "\x1b" not in text
-    assert "\x1b[94m" in terminal.scene(ARRAYS, 20)
+    assert "\x1b[94m" in terminal.draw(SCENE, 20)
 
 
 class Painted(test_replay.Drift):
@@ -109,9 +110,9 @@ def test_episodes_without_a_scene_show_rendered_frames(tmp_path: Path) -> None:
     episodes = [test_replay.record(seed) for seed in range(3)]
     schema, provenance = test_replay.SCHEMA, test_replay.PROVENANCE
     write_dataset(tmp_path / "v1", episodes, schema=schema, provenance=provenance)
-    recorded = Recorded(Dataset.open(tmp_path / "v1"))
-    side = build(recorded, About("drift", "v1"), range(3))
-    add_frames(side, recorded, 2, lambda _: Painted())
+    viewed = Viewed(Dataset.open(tmp_path / "v1"))
+    side = build(viewed, About("drift", "v1"), range(3))
+    add_frames(side, viewed, 2, lambda _: Painted())
     assert {index: len(frames) for index, frames in side.frames.items()} == {0: 10, 1: 10, 2: 10}
     assert side.record["episodes"][2]["frames"] == {"every": 1}
     assert 'id="f0-2"' in render([side])
@@ -120,8 +121,8 @@ def test_episodes_without_a_scene_show_rendered_frames(tmp_path: Path) -> None:
 def test_an_environment_that_shows_nothing_leaves_charts(tmp_path: Path) -> None:
     episode, schema = test_replay.record(0), test_replay.SCHEMA
     write_dataset(tmp_path / "v1", [episode], schema=schema, provenance={})
-    recorded = Recorded(Dataset.open(tmp_path / "v1"))
-    side = build(recorded, About("drift", "v1"), range(1))
-    add_frames(side, recorded, None, lambda _: test_replay.Drift())
+    viewed = Viewed(Dataset.open(tmp_path / "v1"))
+    side = build(viewed, About("drift", "v1"), range(1))
+    add_frames(side, viewed, None, lambda _: test_replay.Drift())
     assert side.frames == {}
     assert len(side.record["charts"]) == 5

@@ -52,7 +52,7 @@ let css = {};
 function readColours() {
   const style = getComputedStyle(root);
   css = {};
-  for (const name of ["bg", "panel", "sunk", "line", "line-2", "ink", "ink-2", "ink-3", "accent", "b", "good", "warn", "bad", "bad-soft", "odd", "floor", "grid", "grid-2", "wall", "person", "person-ink", "robot", "goal"]) css[name] = style.getPropertyValue(`--${name}`).trim();
+  for (const name of ["bg", "panel", "sunk", "line", "line-2", "ink", "ink-2", "ink-3", "accent", "b", "good", "warn", "bad", "bad-soft", "odd", "floor", "grid", "grid-2", "wall", "other", "other-ink", "agent", "goal"]) css[name] = style.getPropertyValue(`--${name}`).trim();
 }
 
 function toned(outcome) {

@@ -47,7 +47,7 @@ function render() {
 }
 
 function header() {
-  const names = page.sides.map((side, i) => [i ? el("span", { class: "vs" }, "against") : null, page.sides.length > 1 ? el("span", { class: "swatch", vars: { background: i ? "var(--b)" : "var(--robot)" } }) : null, side.name, side.version ? el("span", { class: "ver" }, ` ${side.version}`) : null]);
+  const names = page.sides.map((side, i) => [i ? el("span", { class: "vs" }, "against") : null, page.sides.length > 1 ? el("span", { class: "swatch", vars: { background: i ? "var(--b)" : "var(--agent)" } }) : null, side.name, side.version ? el("span", { class: "ver" }, ` ${side.version}`) : null]);
   $("name").append(...names.flat().filter(Boolean));
   for (const side of page.sides) {
     const kind = { validated: "good", quarantined: "bad", draft: "warn" }[side.status] || "";
@@ -69,7 +69,7 @@ function paintTheme() {
   redraw();
 }
 
-const KEYS = [["space", "play or pause"], ["← →", "one step; with shift, ten"], ["home end", "first or last step"], ["n p", "next or previous anomaly, on to the next episode"], ["j k", "next or previous episode"], ["+ −", "faster or slower"], ["t d f", "trails, personal space, follow the robot"], ["o", "both robots in each view of a comparison"], ["c", "copy a link to this step"], ["g", "gallery"], ["i", "dataset: statistics, replay, provenance"], ["/", "search"], ["?", "these keys"]];
+const KEYS = [["space", "play or pause"], ["← →", "one step; with shift, ten"], ["home end", "first or last step"], ["n p", "next or previous anomaly, on to the next episode"], ["j k", "next or previous episode"], ["+ −", "faster or slower"], ["t d f", "trails, personal space, follow the agent"], ["o", "both agents in each view of a comparison"], ["c", "copy a link to this step"], ["g", "gallery"], ["i", "dataset: statistics, replay, provenance"], ["/", "search"], ["?", "these keys"]];
 
 function help() {
   const dialog = $("keys");

@@ -5,7 +5,7 @@ const tool = (label, title, onclick, props = {}) => el("button", { class: "tool"
 const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 4, 10];
 
 function sidesOf(entry) {
-  return [[0, entry.a], [1, entry.b]].filter(([, episode]) => episode).map(([side, episode]) => ({ side, episode, colour: side ? css.b : css.robot }));
+  return [[0, entry.a], [1, entry.b]].filter(([, episode]) => episode).map(([side, episode]) => ({ side, episode, colour: side ? css.b : css.agent }));
 }
 
 async function player(entry) {
@@ -17,7 +17,7 @@ async function player(entry) {
   $("main").replaceChildren(...notices().filter((node) => node.classList.contains("bad")), el("div", { class: "player" }, listOf(), stageOf(), sideOf()));
   const current = doc.querySelector(".list [aria-current=true]");
   if (current) current.scrollIntoView({ block: "nearest" });
-  redraw = () => { shown.forEach((item) => { item.colour = item.side ? css.b : css.robot; }); show(); };
+  redraw = () => { shown.forEach((item) => { item.colour = item.side ? css.b : css.agent; }); show(); };
   seek(state.t);
 }
 
@@ -59,7 +59,7 @@ function stageOf() {
       el("span", { class: "end" }, tool(icon("up"), "Previous episode (k)", () => step(-1)), tool(icon("down"), "Next episode (j)", () => step(1)), tool(icon("link"), "Copy a link to this step (c)", copy, { id: "link" }))),
     pictures.length ? el("div", { class: `views ${pictures.length > 1 ? "two" : ""}` }, pictures) : null,
     el("div", { class: "transport" }, tool(icon("back"), "Previous anomaly (p)", () => hop(-1), { id: "before" }), live.playing, tool(icon("next"), "Next anomaly (n)", () => hop(1), { id: "after" }), live.clock, el("span", { class: "spring" }), speed,
-      scene && onoff("trails", "Trails", "Trails (t)"), scene && onoff("discs", "Space", "Personal space: 0.45 m and 1.2 m (d)"), scene && onoff("follow", "Follow", "Follow the robot (f)"), scene && shown.length > 1 && onoff("overlay", "Both", "Draw both robots in each view (o)")),
+      scene && onoff("trails", "Trails", "Trails (t)"), scene && onoff("discs", "Space", "Personal space: 0.45 m and 1.2 m (d)"), scene && onoff("follow", "Follow", "Follow the agent (f)"), scene && shown.length > 1 && onoff("overlay", "Both", "Draw both agents in each view (o)")),
     el("div", { class: "line" }, live.lane, charts));
 }
 

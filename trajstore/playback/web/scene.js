@@ -1,16 +1,16 @@
-// One episode as a picture: floor, walls, goal, pedestrians, robot and its trail.
-const hasScene = (data) => Boolean(data.at.robot_pose);
+// One episode as a picture: floor, walls, goal, others, the agent and its trail.
+const hasScene = (data) => Boolean(data.scene.pose);
 
 function bounds(episode, data) {
   const box = { x0: Infinity, x1: -Infinity, y0: Infinity, y1: -Infinity };
   const take = (x, y) => { if (Number.isFinite(x) && Number.isFinite(y)) { box.x0 = Math.min(box.x0, x); box.x1 = Math.max(box.x1, x); box.y0 = Math.min(box.y0, y); box.y1 = Math.max(box.y1, y); } };
-  const [x, y] = data.at.robot_pose;
+  const [x, y] = data.scene.pose;
   for (let i = 0; i < x.length; i++) take(x[i], y[i]);
   if (episode.goal) take(...episode.goal);
   const near = { ...box };
   const reach = Math.max(1.6, 0.22 * Math.max(box.x1 - box.x0, box.y1 - box.y0));
   for (const [a, b, c, d] of episode.walls) for (const [u, v] of [[a, b], [c, d]]) take(clamp(u, near.x0 - reach, near.x1 + reach), clamp(v, near.y0 - reach, near.y1 + reach));
-  const people = data.at.pedestrian_position || [];
+  const people = data.scene.others || [];
   for (let k = 0; k < people.length; k += 2) for (let i = 0; i < people[k].length; i += 3) {
     const u = people[k][i], v = people[k + 1][i];
     if (u > near.x0 - reach && u < near.x1 + reach && v > near.y0 - reach && v < near.y1 + reach) take(u, v);
@@ -69,34 +69,34 @@ function scenery(g, cam, episode) {
   g.globalAlpha = 1; disc(g, x, y, radius, null, css.goal); disc(g, x, y, radius * 0.3, css.goal);
 }
 
-function pedestrians(g, cam, data, t, show, radius) {
-  const at = data.at.pedestrian_position || [], speed = data.at.pedestrian_velocity;
+function crowd(g, cam, data, t, show, radius) {
+  const at = data.scene.others || [], speed = data.scene.others_velocity;
   for (let k = 0; k < at.length; k += 2) {
     const u = at[k][t], v = at[k + 1][t];
-    if (show.trails) { g.globalAlpha = 0.35; g.lineWidth = 1.6; g.strokeStyle = css.person; path(g, cam, at[k], at[k + 1], t - 30, t); g.globalAlpha = 1; }
+    if (show.trails) { g.globalAlpha = 0.35; g.lineWidth = 1.6; g.strokeStyle = css.other; path(g, cam, at[k], at[k + 1], t - 30, t); g.globalAlpha = 1; }
     if (Number.isNaN(u)) continue;
     const x = cam.x(u), y = cam.y(v);
     if (show.discs) {
-      g.lineWidth = 1; g.globalAlpha = 0.1; disc(g, x, y, 1.2 * cam.scale, css.person); disc(g, x, y, 0.45 * cam.scale, css.person);
-      g.globalAlpha = 0.5; g.setLineDash([4, 4]); disc(g, x, y, 1.2 * cam.scale, null, css.person); g.setLineDash([]); g.globalAlpha = 1;
+      g.lineWidth = 1; g.globalAlpha = 0.1; disc(g, x, y, 1.2 * cam.scale, css.other); disc(g, x, y, 0.45 * cam.scale, css.other);
+      g.globalAlpha = 0.5; g.setLineDash([4, 4]); disc(g, x, y, 1.2 * cam.scale, null, css.other); g.setLineDash([]); g.globalAlpha = 1;
     }
-    if (speed) { g.lineWidth = 2; line(g, [[x, y], [cam.x(u + 0.8 * speed[k][t]), cam.y(v + 0.8 * speed[k + 1][t])]], css["person-ink"]); }
+    if (speed) { g.lineWidth = 2; line(g, [[x, y], [cam.x(u + 0.8 * speed[k][t]), cam.y(v + 0.8 * speed[k + 1][t])]], css["other-ink"]); }
     g.lineWidth = 1.2;
-    disc(g, x, y, radius * cam.scale, css.person, css.floor);
+    disc(g, x, y, radius * cam.scale, css.other, css.floor);
   }
 }
 
 function gap(g, cam, data, t, radius) {
-  const [x, y] = data.at.robot_pose, at = data.at.pedestrian_position || [];
+  const [x, y] = data.scene.pose, at = data.scene.others || [];
   let best = 1.2, who = -1;
   for (let k = 0; k < at.length; k += 2) {
-    const apart = Math.hypot(at[k][t] - x[t], at[k + 1][t] - y[t]) - radius.robot - radius.pedestrian;
+    const apart = Math.hypot(at[k][t] - x[t], at[k + 1][t] - y[t]) - radius.agent - radius.others;
     if (apart < best) { best = apart; who = k; }
   }
   if (who < 0) return;
   const a = [cam.x(x[t]), cam.y(y[t])], b = [cam.x(at[who][t]), cam.y(at[who + 1][t])];
   g.lineWidth = 1.5; g.setLineDash([3, 4]); line(g, [a, b], best < 0.3 ? css.bad : css["ink-3"]); g.setLineDash([]);
-  label(g, `${best.toFixed(2)} m`, a[0], a[1] - radius.robot * cam.scale - 18, best < 0.3 ? css.bad : css["ink-2"]);
+  label(g, `${best.toFixed(2)} m`, a[0], a[1] - radius.agent * cam.scale - 18, best < 0.3 ? css.bad : css["ink-2"]);
 }
 
 function label(g, text, x, y, colour) {
@@ -105,8 +105,8 @@ function label(g, text, x, y, colour) {
   g.fillStyle = colour; g.fillText(text, x, y);
 }
 
-function robot(g, cam, data, t, radius, colour) {
-  const [x, y, heading] = data.at.robot_pose;
+function agent(g, cam, data, t, radius, colour) {
+  const [x, y, heading] = data.scene.pose;
   const px = cam.x(x[t]), py = cam.y(y[t]), r = Math.max(radius * cam.scale, 4), angle = heading ? -heading[t] : null;
   g.lineWidth = 2;
   disc(g, px, py, r, colour, css.floor);
@@ -118,24 +118,24 @@ function robot(g, cam, data, t, radius, colour) {
   g.fillStyle = css.floor; g.fill();
 }
 
-// show: {trails, discs, follow}; other: a second episode whose robot is drawn as well.
+// show: {trails, discs, follow}; other: a second episode whose agent is drawn as well.
 function drawScene(canvas, side, episode, data, t, show, colour, other) {
-  const { g, width, height } = surface(canvas), radius = page.sides[side].radius, [x, y] = data.at.robot_pose;
+  const { g, width, height } = surface(canvas), radius = page.sides[side].radius, [x, y] = data.scene.pose;
   t = clamp(t, 0, data.T);
   const cam = camera(data.box || (data.box = bounds(episode, data)), width, height, show.follow && [x[t], y[t]]);
   floor(g, cam, width, height);
   scenery(g, cam, episode);
   g.lineJoin = "round";
-  if (other) { g.strokeStyle = other.colour; g.globalAlpha = 0.55; g.lineWidth = 2; path(g, cam, other.data.at.robot_pose[0], other.data.at.robot_pose[1], 0, other.data.T); g.globalAlpha = 1; }
+  if (other) { g.strokeStyle = other.colour; g.globalAlpha = 0.55; g.lineWidth = 2; path(g, cam, other.data.scene.pose[0], other.data.scene.pose[1], 0, other.data.T); g.globalAlpha = 1; }
   g.strokeStyle = colour;
   if (show.trails) { g.globalAlpha = 0.28; g.lineWidth = 1.6; g.setLineDash([2, 5]); path(g, cam, x, y, t, data.T); g.setLineDash([]); g.globalAlpha = 0.85; g.lineWidth = 3; path(g, cam, x, y, 0, t); g.globalAlpha = 1; }
   for (const found of episode.anomalies) if (found.last > found.first && found.last - found.first < data.T - 1 && show.trails) { g.strokeStyle = css[tone(found.score)]; g.globalAlpha = 0.35; g.lineWidth = 8; path(g, cam, x, y, found.first, found.last + 1); g.globalAlpha = 1; }
-  pedestrians(g, cam, data, t, show, radius.pedestrian);
+  crowd(g, cam, data, t, show, radius.others);
   gap(g, cam, data, t, radius);
-  if (other) robot(g, cam, other.data, clamp(t, 0, other.data.T), radius.robot, other.colour);
+  if (other) agent(g, cam, other.data, clamp(t, 0, other.data.T), radius.agent, other.colour);
   const now = activeAt(episode, t);
-  if (now.length) { g.lineWidth = 3; g.globalAlpha = 0.9; disc(g, cam.x(x[t]), cam.y(y[t]), radius.robot * cam.scale + 7, null, css[tone(now[0].score)]); g.globalAlpha = 1; }
-  robot(g, cam, data, t, radius.robot, colour);
+  if (now.length) { g.lineWidth = 3; g.globalAlpha = 0.9; disc(g, cam.x(x[t]), cam.y(y[t]), radius.agent * cam.scale + 7, null, css[tone(now[0].score)]); g.globalAlpha = 1; }
+  agent(g, cam, data, t, radius.agent, colour);
   const metre = cam.scale;
   g.lineWidth = 2; line(g, [[width - 16 - metre, height - 14], [width - 16, height - 14]], css["ink-3"]);
   label(g, "1 m", width - 16 - metre / 2, height - 24, css["ink-3"]);
@@ -146,19 +146,19 @@ const activeAt = (episode, t) => episode.anomalies.filter((found) => t >= found.
 function drawThumb(canvas, side, episode, data, t, other) {
   const { g, width, height } = surface(canvas);
   if (!hasScene(data)) return drawSpark(g, width, height, side, data);
-  const [x, y] = data.at.robot_pose, people = data.at.pedestrian_position || [];
+  const [x, y] = data.scene.pose, people = data.scene.others || [];
   const cam = camera(data.box || (data.box = bounds(episode, data)), width, height);
   scenery(g, cam, episode);
   g.lineJoin = g.lineCap = "round";
-  g.strokeStyle = css.person; g.globalAlpha = 0.42; g.lineWidth = 1.2;
+  g.strokeStyle = css.other; g.globalAlpha = 0.42; g.lineWidth = 1.2;
   for (let k = 0; k < people.length; k += 2) path(g, cam, people[k], people[k + 1], 0, data.T);
   g.globalAlpha = 1;
-  if (other) { g.strokeStyle = css.b; g.lineWidth = 2; path(g, cam, other.at.robot_pose[0], other.at.robot_pose[1], 0, other.T); disc(g, cam.x(other.at.robot_pose[0][other.T]), cam.y(other.at.robot_pose[1][other.T]), 3.5, css.b, css.floor); }
-  g.strokeStyle = css.robot; g.lineWidth = 2.2; path(g, cam, x, y, 0, data.T);
-  disc(g, cam.x(x[0]), cam.y(y[0]), 2.6, css.floor, css.robot);
+  if (other) { g.strokeStyle = css.b; g.lineWidth = 2; path(g, cam, other.scene.pose[0], other.scene.pose[1], 0, other.T); disc(g, cam.x(other.scene.pose[0][other.T]), cam.y(other.scene.pose[1][other.T]), 3.5, css.b, css.floor); }
+  g.strokeStyle = css.agent; g.lineWidth = 2.2; path(g, cam, x, y, 0, data.T);
+  disc(g, cam.x(x[0]), cam.y(y[0]), 2.6, css.floor, css.agent);
   const end = t === null ? data.T : t;
-  if (t !== null) for (let k = 0; k < people.length; k += 2) if (!Number.isNaN(people[k][end])) disc(g, cam.x(people[k][end]), cam.y(people[k + 1][end]), 0.25 * cam.scale, css.person);
-  g.lineWidth = 1.5; disc(g, cam.x(x[end]), cam.y(y[end]), 4.5, t === null ? css[toned(episode.outcome)] : css.robot, css.floor);
+  if (t !== null) for (let k = 0; k < people.length; k += 2) if (!Number.isNaN(people[k][end])) disc(g, cam.x(people[k][end]), cam.y(people[k + 1][end]), 0.25 * cam.scale, css.other);
+  g.lineWidth = 1.5; disc(g, cam.x(x[end]), cam.y(y[end]), 4.5, t === null ? css[toned(episode.outcome)] : css.agent, css.floor);
 }
 
 function drawSpark(g, width, height, side, data) {
@@ -167,6 +167,6 @@ function drawSpark(g, width, height, side, data) {
     if (!values) return;
     const top = 14 + i * (height - 28) / all.length, tall = (height - 28) / all.length - 8, [low, high] = extent([values]);
     g.lineWidth = 1.6;
-    line(g, Array.from(values, (v, k) => [10 + k * (width - 20) / Math.max(1, values.length - 1), top + tall - (v - low) / (high - low || 1) * tall]).filter((p) => !Number.isNaN(p[1])), i ? css["ink-3"] : css.robot);
+    line(g, Array.from(values, (v, k) => [10 + k * (width - 20) / Math.max(1, values.length - 1), top + tall - (v - low) / (high - low || 1) * tall]).filter((p) => !Number.isNaN(p[1])), i ? css["ink-3"] : css.agent);
   });
 }

@@ -37,7 +37,9 @@ async function unpack(side, episode) {
   if (kept.has(key)) { const value = kept.get(key); kept.delete(key); kept.set(key, value); return value; }
   const node = $(`e${key}`);
   const bytes = node ? await inflate(node.textContent) : new Uint8Array(0);
-  const data = { T: episode.steps, at: node ? columns(bytes, page.sides[side].channels, episode.steps) : {} };
+  const { channels } = page.sides[side], at = node ? columns(bytes, channels, episode.steps) : {};
+  const scene = Object.fromEntries(channels.filter((channel) => channel.role && at[channel.name]).map((channel) => [channel.role, at[channel.name]]));
+  const data = { T: episode.steps, at, scene };
   kept.set(key, data);
   if (kept.size > 80) kept.delete(kept.keys().next().value);
   return data;

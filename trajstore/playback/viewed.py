@@ -1,24 +1,49 @@
 """Reading for playback: what can be read is shown, what cannot is named."""
 
 from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from trajstore.dataset import Dataset
+from trajstore.episode import anomalies
 from trajstore.episode.episode import Episode
+from trajstore.episode.roles import RADII
 from trajstore.episode.schema import Axis, FieldSpec
 from trajstore.errors import CorruptionError, StorageError
 
 WIDE_ROW_BYTES = 1024
+RADIUS = 0.3
+STEP_SECONDS = 0.1
+"""Of a scene whose provenance does not tell."""
 
 
-class Recorded:
+class Seen(NamedTuple):
+    """One episode, as far as it can be read.
+
+    Attributes:
+        episode: whole; ``None`` if any of its fields cannot be read (see ``Viewed.faults``).
+        arrays: the fields by name; of an episode that is not whole the narrow ones.
+        scene: those of them that have a role, by role.
+        marks: anomalies as JSON: what detectors find now, or what was sealed if it is not whole.
+    """
+
+    episode: Episode | None
+    arrays: Mapping[str, np.ndarray]
+    scene: Mapping[str, np.ndarray]
+    marks: list[dict[str, Any]]
+
+
+class Viewed:
     """A dataset that may be damaged: unreadable fields are left out and remembered.
 
     Attributes:
         dataset: the version.
+        manifest: of the version.
         table: columns of the episodes that could be read; ``length`` is always there.
         faults: what is wrong, by field.
+        dt: seconds of a step; ``None`` if unknown.
+        radii: of the agent and of others, metres.
     """
 
     def __init__(self, dataset: Dataset) -> None:
@@ -27,12 +52,18 @@ class Recorded:
         Raises:
             CorruptionError: if not even the lengths of the episodes can be read.
         """
-        self.dataset = dataset
+        self.dataset, self.manifest = dataset, dataset.manifest
         self.faults: dict[str, str] = {}
         self._columns: dict[str, np.ndarray] = {}
         self.table = self._table()
         lengths = self.table["length"]
         self._starts = np.cumsum(lengths) - lengths
+        known, scene = self.manifest.provenance, "pose" in dataset.schema.roles
+        self.dt = number_of(known, "dt") or (STEP_SECONDS if scene else None)
+        self.radii = (
+            number_of(known, *RADII["agent"]) or RADIUS,
+            (number_of(known, *RADII["others"]) or RADIUS),
+        )
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -43,20 +74,36 @@ class Recorded:
             return [""] * len(self)
         return [str(value) for value in self.table[name]]
 
+    def words(self, index: int) -> tuple[str, str]:
+        """Scenario and outcome of an episode; empty where they are not known."""
+        outcome = self.dataset.schema.roles.get("outcome", "outcome")
+        scenario, ended = (
+            str(self.table[name][index]) if name in self.table else ""
+            for name in ("scenario", outcome)
+        )
+        return scenario, ended
+
     def scores(self) -> np.ndarray:
         """``float[N]``, anomaly score of each episode; zero where none is known."""
         return np.asarray(self.table.get("anomaly", np.zeros(len(self))), np.float64)
 
-    def episode(self, index: int) -> Episode | None:
-        """The whole episode; ``None`` if any of its fields cannot be read (see ``faults``)."""
+    def worst(self) -> int:
+        """The episode with the highest anomaly score."""
+        return int(self.scores().argmax())
+
+    def see(self, index: int) -> Seen:
+        """Read one episode and find its anomalies."""
         try:
-            return self.dataset[index]
+            episode = self.dataset[index]
         except (CorruptionError, StorageError) as error:
             self.faults.setdefault("", str(error))
-            return None
+            arrays = self._readable(index)
+            marks = [dict(one) for one in self.manifest.anomalies.get(index, ())]
+            return Seen(None, arrays, self.dataset.schema.in_roles(arrays), marks)
+        marks = [one.to_json() for one in anomalies.find(episode)]
+        return Seen(episode, episode.arrays, episode.schema.in_roles(episode.arrays), marks)
 
-    def arrays(self, index: int) -> Mapping[str, np.ndarray]:
-        """The narrow fields of an episode that can be read, for one that is not whole."""
+    def _readable(self, index: int) -> dict[str, np.ndarray]:
         first = int(self._starts[index])
         stop = first + int(self.table["length"][index])
         found = {}
@@ -93,3 +140,16 @@ class Recorded:
                 self.faults[spec.name] = str(error)
                 return None
         return self._columns[spec.name]
+
+
+def number_of(record: Mapping[str, Any], *keys: str) -> float | None:
+    """The first positive number of one of these names in the record, level by level."""
+    level = [record]
+    while level:
+        for key in keys:
+            for one in level:
+                value = one.get(key)
+                if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
+                    return float(value)
+        level = [item for one in level for item in one.values() if isinstance(item, Mapping)]
+    return None
