@@ -1,7 +1,8 @@
-"""Which environment replays a dataset: only what the user names, or the installed pipelines.
+"""Which environment replays a dataset: what the user names, or what an installed package offers.
 
-A dataset's provenance says how its environment was made, but data never chooses what is
-imported: its ``entry_point`` is compared with what is allowed, and nothing else is done with it.
+A dataset's provenance says how its environment was made, but data never chooses what is imported:
+only its recorded id is looked up in the table that installed packages fill, the entry points of the
+group ``trajstore.environments``.
 """
 
 import sys
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
-from importlib.util import find_spec
+from importlib.metadata import entry_points
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,8 @@ from trajstore.errors import ReplayError
 if TYPE_CHECKING:
     from trajstore.quality.replay import Environment, Simulator
 
-PIPELINES = "pipelines"
+GROUP = "trajstore.environments"
+"""Entry points: the name is an environment's id, the value a function that `simulator` may use."""
 GYMNASIUM = "gymnasium"
 _REMEDY = (
     "say what builds it: --environment gymnasium for a registered id, "
@@ -36,7 +38,7 @@ def environment_option() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         metavar="MODULE:FUNCTION",
         help="What builds the environment from the provenance: a function of yours, also in a "
         "module of the current folder, or 'gymnasium' for any registered id. "
-        "Default: the installed pipelines, for their datasets.",
+        "Default: what an installed package offers for the recorded id.",
     )
 
 
@@ -47,7 +49,7 @@ def simulator(
 
     Args:
         provenance: of the dataset.
-        chosen: what the user named; ``None`` allows the installed package ``pipelines``.
+        chosen: what the user named; ``None`` allows what an installed package offers.
         render_mode: to be asked of the environment; ``None`` leaves it out.
 
     Raises:
@@ -55,12 +57,12 @@ def simulator(
         click.UsageError: if what the user named cannot be imported.
     """
     if chosen is None:
-        function = _installed(provenance)
+        function = _offered(_recorded(provenance).get("id"))
     else:
         function = _registered if chosen == GYMNASIUM else _named(chosen)
     asked = render_mode is not None and _takes_render_mode(function)
     extra: dict[str, Any] = {"render_mode": render_mode} if asked else {}
-    return partial(_built, function, chosen or PIPELINES, **extra)
+    return partial(_built, function, chosen or GROUP, **extra)
 
 
 def _takes_render_mode(function: Callable[..., Any]) -> bool:
@@ -71,33 +73,37 @@ def _takes_render_mode(function: Callable[..., Any]) -> bool:
     return any(it.name == "render_mode" or it.kind is Parameter.VAR_KEYWORD for it in parameters)
 
 
-def _installed(provenance: Mapping[str, Any]) -> "Callable[..., Environment]":
+def _recorded(provenance: Mapping[str, Any]) -> Mapping[str, Any]:
     recorded = provenance.get("environment")
-    entry = recorded.get("entry_point", "") if isinstance(recorded, Mapping) else ""
-    if str(entry).split(":")[0].split(".")[0] != PIPELINES:
+    return recorded if isinstance(recorded, Mapping) else {}
+
+
+def _offered(name: object) -> "Callable[..., Environment]":
+    """What installed packages offer for a recorded id."""
+    found = {it.value: it for it in entry_points(group=GROUP) if it.name == name}
+    if len(found) != 1:
         raise ReplayError(
-            f"environment: expected one of the package {PIPELINES}, got entry point {entry!r}; "
-            f"{_REMEDY}"
+            f"environment {name!r}: expected one installed package that offers it ({GROUP}), "
+            f"got {' and '.join(sorted(found)) or 'none'}; install one, or {_REMEDY}"
         )
-    if find_spec(PIPELINES) is None:
+    (entry,) = found.values()
+    try:
+        function: Callable[..., Environment] = entry.load()
+    except (ImportError, AttributeError) as error:
         raise ReplayError(
-            f"environment: expected the package {PIPELINES} installed, got none; "
-            f"install it, or {_REMEDY}"
-        )
-    simulate: Callable[..., Environment] = import_module(
-        "pipelines.tasks.social_nav.simulator"
-    ).simulate
-    return simulate
+            f"environment {name!r}: expected {entry.value} of an installed package, got "
+            f"{type(error).__name__}: {error}; install what it needs, or {_REMEDY}"
+        ) from error
+    return function
 
 
 def _registered(provenance: Mapping[str, Any], *, render_mode: str | None = None) -> "Environment":
-    recorded = provenance.get("environment")
-    name = recorded.get("id") if isinstance(recorded, Mapping) else None
+    recorded = _recorded(provenance)
+    name, kwargs = recorded.get("id"), recorded.get("kwargs", {})
     if not isinstance(name, str) or ":" in name:
         raise ReplayError(
             f"environment: expected a registered Gymnasium id without a module, got {name!r}"
         )
-    kwargs = recorded.get("kwargs", {}) if isinstance(recorded, Mapping) else {}
     if not isinstance(kwargs, Mapping) or "render_mode" in kwargs:
         raise ReplayError(f"environment {name}: expected arguments of gym.make, got {kwargs!r}")
     made: Environment = import_module("gymnasium").make(name, render_mode=render_mode, **kwargs)

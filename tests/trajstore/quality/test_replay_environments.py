@@ -1,6 +1,8 @@
 """What simulates a replay is named by the user, never by data, and made as it was recorded."""
 
 import sys
+import tomllib
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,11 @@ import numpy as np
 import pytest
 from gymnasium.envs.classic_control import CartPoleEnv
 
-from trajstore.cli import run
-from trajstore.cli.environments import simulator
+from pipelines.tasks.social_nav.simulator import simulate
+from pipelines.tasks.social_nav.social_nav import ENV_ID
+from tests.trajstore.quality import test_replay
+from trajstore.cli import environments, run
+from trajstore.cli.environments import GROUP, simulator
 from trajstore.cli.replaying import replay_command
 from trajstore.dataset import Dataset
 from trajstore.episode.episode import Episode
@@ -22,13 +27,69 @@ from trajstore.interop.gymnasium import record, schema_of
 from trajstore.quality.replay_report import read_report
 from trajstore.recording.bulk import write_dataset
 
+ROOT = Path(__file__).parents[3]
 GYMNASIUM = ("--environment", "gymnasium")
 
 
-@pytest.mark.parametrize("entry", ["os:system", "pipelines_evil.make:f", "", "subprocess:run"])
-def test_data_never_chooses_what_is_imported(entry: str) -> None:
-    with pytest.raises(ReplayError, match="expected one of the package pipelines"):
-        simulator({"environment": {"id": "x", "entry_point": entry}}, None)
+OFFERED = EntryPoint("Drift", f"{__name__}:drift", GROUP)
+
+
+def drift(provenance: dict[str, Any]) -> Any:
+    return test_replay.Drift()
+
+
+@pytest.fixture
+def offered(monkeypatch: pytest.MonkeyPatch) -> list[EntryPoint]:
+    """What installed packages offer."""
+    table = [OFFERED]
+    monkeypatch.setattr(environments, "entry_points", lambda group: table if group == GROUP else [])
+    monkeypatch.setattr(EntryPoint, "load", lambda entry: KNOWN[entry.value])
+    return table
+
+
+KNOWN = {OFFERED.value: drift}
+
+
+@pytest.mark.parametrize("entry", ["os:system", "pipelines.make:f", "", "subprocess:run"])
+@pytest.mark.parametrize("name", ["x", "os:system", None, 7])
+def test_data_never_chooses_what_is_imported(
+    offered: list[EntryPoint], entry: str, name: object
+) -> None:
+    with pytest.raises(ReplayError, match=r"expected one installed package .* got none; install"):
+        simulator({"environment": {"id": name, "entry_point": entry}}, None)
+
+
+def test_an_installed_package_offers_what_replays_an_id(
+    offered: list[EntryPoint], tmp_path: Path
+) -> None:
+    write_dataset(
+        tmp_path / "v1",
+        [test_replay.record(1)],
+        schema=test_replay.SCHEMA,
+        provenance=test_replay.PROVENANCE,
+    )
+    assert run(["verify", str(tmp_path / "v1"), "--replay", "all"]) == 0
+    offered.append(OFFERED)
+    assert run(["verify", str(tmp_path / "v1"), "--replay", "all"]) == 0
+
+
+def test_two_packages_that_offer_one_id_are_named(offered: list[EntryPoint]) -> None:
+    offered.append(EntryPoint("Drift", "elsewhere:make", GROUP))
+    with pytest.raises(ReplayError, match=rf"got elsewhere:make and {OFFERED.value}; "):
+        simulator(test_replay.PROVENANCE, None)
+
+
+def test_a_package_that_lacks_what_it_offers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = EntryPoint("Drift", "no_such_module_here:make", GROUP)
+    monkeypatch.setattr(environments, "entry_points", lambda group: [broken])
+    with pytest.raises(ReplayError, match=r"'Drift': expected no_such_module_here:make of an inst"):
+        simulator(test_replay.PROVENANCE, None)
+
+
+def test_this_project_offers_its_own_environment() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
+    assert set(declared[GROUP]) == {ENV_ID}
+    assert EntryPoint(ENV_ID, declared[GROUP][ENV_ID], GROUP).load() is simulate
 
 
 def test_an_id_that_names_a_module_is_refused() -> None:
