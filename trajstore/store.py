@@ -15,7 +15,7 @@ from trajstore.lifecycle.archived import ArchivedDataset
 from trajstore.lifecycle.rotation import Decision, Retention
 from trajstore.quality.reviews import status_of
 from trajstore.recording.recorder import Recorder
-from trajstore.recording.resuming import next_target
+from trajstore.recording.recover import next_target
 from trajstore.recording.unfinished import Recording, recordings, unfinished
 from trajstore.version.location import check_place, is_url
 from trajstore.version.manifest import MANIFEST, Manifest, Status, is_bereft

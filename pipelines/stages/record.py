@@ -22,8 +22,8 @@ from pipelines.tasks.social_nav.schema import episode_schema
 from pipelines.tasks.social_nav.social_nav import ENV_ID
 from trajstore.disk.files import canonical_json
 from trajstore.errors import NotFoundError
-from trajstore.recording.recorder import Recorder, discard_recording
-from trajstore.recording.segment import Segment
+from trajstore.recording.recorder import Recorder, Segment
+from trajstore.recording.recover import discard_recording
 from trajstore.recording.unfinished import open_recording
 
 BLOCK = 64

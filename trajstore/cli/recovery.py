@@ -98,7 +98,7 @@ def _finish(target: Path, facts: dict[str, Any], action: str, *, dry_run: bool) 
     Raises:
         JournalError: if it is to be sealed and holds no episode.
     """
-    from trajstore.recording.recorder import discard_recording, seal_recording
+    from trajstore.recording.recover import discard_recording, seal_recording
     from trajstore.recording.unfinished import check_episodes
 
     name = f"{target.parent.name}@{target.name}"
@@ -121,8 +121,7 @@ def _salvage(target: Path, *, dry_run: bool) -> str:
     Raises:
         JournalError: if there is none, or a journal cannot be read at all.
     """
-    from trajstore.recording.recorder import seal_salvaged
-    from trajstore.recording.salvage import salvage
+    from trajstore.recording.recover import salvage, seal_salvaged
     from trajstore.recording.unfinished import check_episodes, open_recording
 
     if dry_run:

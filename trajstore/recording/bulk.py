@@ -9,62 +9,12 @@ from trajstore.disk.files import check_new, make_directories, remove_tree, stori
 from trajstore.episode.episode import Episode, check_episode
 from trajstore.episode.provenance import check_provenance
 from trajstore.episode.schema import EpisodeSchema, check_is_schema
-from trajstore.recording.journal import Frame, Journal, frame_bytes, read_episodes
+from trajstore.recording.journal import Journal, frame_bytes
 from trajstore.version.layout import projected_bytes
 from trajstore.version.manifest import Manifest
 from trajstore.version.part import Part
 from trajstore.version.quota import DEFAULT_QUOTA_BYTES, check_limit, check_quota
 from trajstore.version.writer import Plan, seal_version
-
-
-class Spool:
-    """Episodes in a journal, to be read once more.
-
-    Attributes:
-        episodes: how many.
-        steps: sum of their lengths.
-        size: of the journal, bytes.
-    """
-
-    def __init__(self, path: Path, schema: EpisodeSchema, frames: list[Frame], size: int) -> None:
-        self._path, self._schema, self._frames = path, schema, frames
-        self.episodes = len(frames)
-        self.steps = sum(frame.steps for frame in frames)
-        self.size = size
-
-    def __iter__(self) -> Iterator[Episode]:
-        return read_episodes(self._path, self._schema, self._frames)
-
-
-@contextmanager
-def spooled(
-    target: Path, episodes: Iterable[Episode], *, schema: EpisodeSchema, quota_bytes: int
-) -> Iterator[Spool]:
-    """Write episodes into a journal beside the target, which is removed when the block ends.
-
-    Raises:
-        SchemaError: if an episode has another schema.
-        QuotaExceededError: if journal and version would take more than the quota.
-        StorageError: if the operating system refuses.
-    """
-    folder = target.with_name(f".{target.name}.spool")
-    with storing(folder):
-        remove_tree(folder)
-        make_directories(folder)
-    journal = Journal(folder / "journal.log", schema)
-    try:
-        part = Part("", 0, 0)
-        for episode in episodes:
-            check_episode(episode, schema)
-            part = Part("", part.episodes + 1, part.steps + len(episode))
-            needed = journal.size + frame_bytes(episode) + projected_bytes(schema, part)
-            check_quota(target, needed=needed, quota_bytes=quota_bytes)
-            journal.append(episode, order=part.episodes)
-        yield Spool(folder / "journal.log", schema, journal.frames, journal.size)
-    finally:
-        journal.close()
-        with storing(folder):
-            remove_tree(folder)
 
 
 def write_dataset(
@@ -104,6 +54,36 @@ def write_dataset(
         steps = sum(len(episode) for episode in episodes)
         plan = Plan(schema, len(episodes), steps, provenance, quota_bytes)
         return seal_version(target, episodes, plan)
-    with spooled(target, episodes, schema=schema, quota_bytes=quota_bytes) as spool:
-        plan = Plan(schema, spool.episodes, spool.steps, provenance, quota_bytes, spool.size)
-        return seal_version(target, spool, plan)
+    with _spooled(target, episodes, schema, quota_bytes) as journal:
+        frames, size = journal.frames, journal.size
+        steps = sum(frame.steps for frame in frames)
+        plan = Plan(schema, len(frames), steps, provenance, quota_bytes, size)
+        return seal_version(target, journal.episodes(), plan)
+
+
+@contextmanager
+def _spooled(
+    target: Path, episodes: Iterable[Episode], schema: EpisodeSchema, quota_bytes: int
+) -> Iterator[Journal]:
+    """A journal of the episodes beside the target, which is removed when the block ends.
+
+    It counts against the quota too.
+    """
+    folder = target.with_name(f".{target.name}.spool")
+    with storing(folder):
+        remove_tree(folder)
+        make_directories(folder)
+    journal = Journal(folder / "journal.log", schema)
+    try:
+        part = Part("", 0, 0)
+        for episode in episodes:
+            check_episode(episode, schema)
+            part = Part("", part.episodes + 1, part.steps + len(episode))
+            needed = journal.size + frame_bytes(episode) + projected_bytes(schema, part)
+            check_quota(target, needed=needed, quota_bytes=quota_bytes)
+            journal.append(episode, order=part.episodes)
+        yield journal
+    finally:
+        journal.close()
+        with storing(folder):
+            remove_tree(folder)

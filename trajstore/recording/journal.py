@@ -2,7 +2,7 @@
 
 The file starts with a head that names the schema; then frames follow, one an episode: a header
 with its own checksum, and a payload with another. What is cut short by a crash can only be the
-last frame, and is dropped; damage before the last frame is an error, skipped by `salvage` only.
+last frame, and is dropped; damage before the last frame is an error, passed over when told only.
 """
 
 import mmap
@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +19,13 @@ import numpy as np
 from trajstore.disk import system
 from trajstore.disk.system import storing, sync_directory, write_at
 from trajstore.episode.episode import Episode, row_bytes
-from trajstore.episode.fields import FieldSpec
 from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import JournalError, StorageError
 from trajstore.version.codecs import crc32c
 
 _MAGIC = b"TRAJSTORE JOURNAL 1\n"
 _HEAD = struct.Struct("<20s32sI")
-HEAD_BYTES = _HEAD.size
-FRAME_MAGIC = b"\xf5EP1"
+_FRAME_MAGIC = b"\xf5EP1"
 _FRAME = struct.Struct("<4sQQII")
 _OPENING = struct.Struct("<32sQ")
 _TEXT = struct.Struct("<I")
@@ -53,11 +52,19 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What a journal holds: its whole frames, where they end, and how many bytes follow them."""
+    """What a journal holds.
 
-    frames: tuple[Frame, ...]
-    end: int
-    torn: int
+    Attributes:
+        frames: the whole ones, in file order.
+        lost: the first byte and the size of each stretch behind the head that holds none.
+        end: of the last whole frame; 0 where not even the head is whole.
+        torn: how many bytes follow.
+    """
+
+    frames: tuple[Frame, ...] = ()
+    lost: tuple[tuple[int, int], ...] = ()
+    end: int = 0
+    torn: int = 0
 
 
 class Journal:
@@ -65,6 +72,7 @@ class Journal:
 
     Attributes:
         frames: of all durable episodes, in file order.
+        size: of the durable content, bytes.
         torn: bytes of an unfinished frame that were dropped on opening.
 
     Raises:
@@ -76,20 +84,15 @@ class Journal:
         self._path, self._schema = path, schema
         self._failure: str | None = None
         with storing(path):
-            found = scan(path, schema) if path.exists() else Scan((), 0, 0)
+            found = scan(path, schema) if path.exists() else Scan()
             self._descriptor = system.OPS.open(path, os.O_RDWR | os.O_CREAT)
             try:
-                self._end = self._prepare(found)
+                self.size = self._prepare(found)
             except BaseException:
                 os.close(self._descriptor)
                 raise
         self.frames = list(found.frames)
         self.torn = found.torn
-
-    @property
-    def size(self) -> int:
-        """Size of the durable content, bytes."""
-        return self._end
 
     def append(self, episode: Episode, *, order: int) -> None:
         """Add an episode; it is durable when this returns.
@@ -104,18 +107,22 @@ class Journal:
                 f"{self._path}: expected a journal in good order, got an earlier failure "
                 f"({self._failure}); open the recording again to go on"
             )
-        payload = encode(episode)
-        size = sum(len(piece) for piece in payload)
-        frame = Frame(order, self._end + _FRAME.size, size, len(episode), bytes(payload[0][:32]))
+        content = _framed(episode, order)
+        offset, size = self.size + _FRAME.size, len(content) - _FRAME.size
         with storing(self._path):
-            write_at(self._descriptor, b"".join([_header(order, payload), *payload]), self._end)
+            write_at(self._descriptor, content, self.size)
             try:
                 system.OPS.fdatasync(self._descriptor)
             except OSError as error:
                 self._failure = str(error)
                 raise
-        self._end = frame.offset + size
-        self.frames.append(frame)
+        self.size += len(content)
+        digest = bytes.fromhex(episode.digest)
+        self.frames.append(Frame(order, offset, size, len(episode), digest))
+
+    def episodes(self) -> Iterator[Episode]:
+        """All durable episodes in file order, one in memory at a time."""
+        return read_episodes(self._path, self._schema, self.frames)
 
     def close(self) -> None:
         """Release the file."""
@@ -127,7 +134,7 @@ class Journal:
         """Write the head of a new file, or cut what follows the last whole frame."""
         if found.end == 0:
             system.OPS.truncate(self._descriptor, 0)
-            write_at(self._descriptor, _head(self._schema), 0)
+            write_at(self._descriptor, _head(bytes.fromhex(self._schema.digest)), 0)
         elif found.torn:
             system.OPS.truncate(self._descriptor, found.end)
         system.OPS.fsync(self._descriptor)
@@ -137,61 +144,84 @@ class Journal:
 
 def frame_bytes(episode: Episode) -> int:
     """Size of an episode in a journal, bytes."""
-    schema, arrays = episode.schema, episode.arrays
-    texts = [str(arrays[field.name][()]) for field in schema.fields if field.is_text]
-    numbers = sum(arrays[field.name].nbytes for field in schema.fields if not field.is_text)
-    packed = sum(len(text.encode()) + _TEXT.size for text in texts)
-    return _FRAME.size + _OPENING.size + numbers + packed
+    return _FRAME.size + sum(map(len, _payload(episode)))
 
 
-def encode(episode: Episode) -> list[bytes | memoryview]:
+def _framed(episode: Episode, order: int) -> bytearray:
+    """An episode as it stands in a journal."""
+    content = bytearray().join([bytes(_FRAME.size), *_payload(episode)])
+    payload = memoryview(content)[_FRAME.size :]
+    _FRAME.pack_into(content, 0, _FRAME_MAGIC, order, len(payload), crc32c(payload), 0)
+    own = crc32c(content[: _FRAME.size - 4])
+    content[_FRAME.size - 4 : _FRAME.size] = own.to_bytes(4, "little")
+    return content
+
+
+def _payload(episode: Episode) -> Iterator[bytes | memoryview]:
     """The pieces of a payload: digest and length, then each field's bytes in schema order."""
-    pieces: list[bytes | memoryview] = [_OPENING.pack(bytes.fromhex(episode.digest), len(episode))]
+    yield _OPENING.pack(bytes.fromhex(episode.digest), len(episode))
     for field in episode.schema.fields:
         content = row_bytes(field, episode.arrays[field.name])
         if field.is_text:
-            pieces.append(_TEXT.pack(len(content)))
-        pieces.append(content)
-    return pieces
+            yield _TEXT.pack(len(content))
+        yield content
 
 
-def decode(schema: EpisodeSchema, payload: memoryview) -> Episode:
-    """The episode of a payload; its arrays are views of the payload's memory.
-
-    Raises:
-        JournalError: if the payload is not an episode of that schema.
-        SchemaError: if its values do not fit the schema.
-    """
-    digest, steps = _OPENING.unpack_from(payload)
-    rest = payload[_OPENING.size :]
+def _decoded(schema: EpisodeSchema, payload: memoryview) -> Episode:
+    """The episode of a payload; its arrays are views of the payload's memory."""
+    (digest, steps), at = _OPENING.unpack_from(payload), _OPENING.size
     arrays: dict[str, np.ndarray] = {}
     for field in schema.fields:
-        arrays[field.name], rest = _decode_field(field, steps, rest)
+        shape = field.rows(steps)
+        size = prod(shape) * field.numpy_dtype.itemsize
+        if field.is_text:
+            (size,) = _TEXT.unpack_from(payload, at)
+            at += _TEXT.size
+            arrays[field.name] = np.array(bytes(payload[at : at + size]).decode())
+        else:
+            rows = np.frombuffer(payload[at : at + size], field.numpy_dtype)
+            arrays[field.name] = rows.reshape(shape)
+        at += size
     episode = Episode(schema, arrays)
-    if len(rest) or episode.digest != digest.hex():
+    if at != len(payload) or episode.digest != digest.hex():
         raise JournalError("frame: expected an episode with its digest, got other content")
     return episode
 
 
-def scan(path: Path, schema: EpisodeSchema) -> Scan:
+def scan(path: Path, schema: EpisodeSchema, *, damaged: bool = False) -> Scan:
     """Find the whole frames of a journal.
 
+    Args:
+        path: of the file.
+        schema: that it was begun with.
+        damaged: whether to pass over damage and find the whole frames behind it.
+
     Raises:
-        JournalError: if it holds another schema, or is damaged before its last frame.
+        JournalError: if it holds another schema, or, unless told, whole frames behind damage: a
+            crash leaves one unfinished frame at most, and nothing behind it.
         StorageError: if it cannot be read.
     """
-    with storing(path), opened(path) as journal:
-        size = os.fstat(journal).st_size
+    with _opened(path) as (journal, size):
         if size < _HEAD.size:
-            return Scan((), 0, size)
-        check_head(path, os.pread(journal, _HEAD.size, 0), schema)
+            return Scan(torn=size)
+        _check_head(path, os.pread(journal, _HEAD.size, 0), schema)
         frames: list[Frame] = []
+        lost: list[tuple[int, int]] = []
         end = _HEAD.size
-        while (frame := frame_at(journal, end, size)) is not None:
+        for frame in _whole_frames(journal, size):
+            gap = frame.offset - _FRAME.size - end
+            if gap and not damaged:
+                raise JournalError(
+                    f"{path}: expected a whole frame at byte {end}, got damage, with whole frames "
+                    "behind it; restore the file from a copy, or save the whole ones: "
+                    "trajstore recover NAME --salvage"
+                )
+            lost += [(end, gap)] if gap else []
             frames.append(frame)
             end = frame.offset + frame.size
-        _check_tail(path, journal, end)
-    return Scan(tuple(frames), end, size - end)
+        torn = size - end
+        lost += [(end, torn)] if torn else []
+    return Scan(tuple(frames), tuple(lost), end, torn)
 
 
 def read_episodes(path: Path, schema: EpisodeSchema, frames: Iterable[Frame]) -> Iterator[Episode]:
@@ -201,27 +231,20 @@ def read_episodes(path: Path, schema: EpisodeSchema, frames: Iterable[Frame]) ->
         JournalError: if a frame is damaged.
         StorageError: if the file cannot be read.
     """
-    with storing(path), opened(path) as journal:
-        size = os.fstat(journal).st_size
+    with _opened(path) as (journal, size):
         for frame in frames:
-            if frame_at(journal, frame.offset - _FRAME.size, size) != frame:
+            if _frame_at(journal, frame.offset - _FRAME.size, size) != frame:
                 raise JournalError(f"{path}: expected the episode {frame.order}, got damage")
-            yield decode(schema, memoryview(os.pread(journal, frame.size, frame.offset)))
+            yield _decoded(schema, memoryview(os.pread(journal, frame.size, frame.offset)))
 
 
-def _head(schema: EpisodeSchema) -> bytes:
-    digest = bytes.fromhex(schema.digest)
+def _head(digest: bytes) -> bytes:
     return _HEAD.pack(_MAGIC, digest, crc32c(_MAGIC + digest))
 
 
-def check_head(path: Path, head: bytes, schema: EpisodeSchema) -> None:
-    """Refuse the first ``HEAD_BYTES`` bytes of a file that is no journal of a schema.
-
-    Raises:
-        JournalError: if it is another file, a damaged one, or holds another schema.
-    """
-    magic, digest, crc = _HEAD.unpack(head)
-    if magic != _MAGIC or crc != crc32c(magic + digest):
+def _check_head(path: Path, head: bytes, schema: EpisodeSchema) -> None:
+    digest = head[len(_MAGIC) : -4]
+    if head != _head(digest):
         raise JournalError(f"{path}: expected a journal, got another file or a damaged head")
     if digest.hex() != schema.digest:
         raise JournalError(
@@ -230,22 +253,14 @@ def check_head(path: Path, head: bytes, schema: EpisodeSchema) -> None:
         )
 
 
-def _header(order: int, payload: list[bytes | memoryview]) -> bytes:
-    crc = size = 0
-    for piece in payload:
-        crc, size = crc32c(piece, crc), size + len(piece)
-    head = _FRAME.pack(FRAME_MAGIC, order, size, crc, 0)
-    return head[:-4] + crc32c(head[:-4]).to_bytes(4, "little")
-
-
-def frame_at(journal: int, start: int, end: int) -> Frame | None:
+def _frame_at(journal: int, start: int, end: int) -> Frame | None:
     """The whole frame that starts there in a file that ends there, or ``None``."""
     offset = start + _FRAME.size
     if offset + _OPENING.size > end:
         return None
     header = os.pread(journal, _FRAME.size, start)
     magic, order, size, crc, own = _FRAME.unpack(header)
-    if magic != FRAME_MAGIC or own != crc32c(header[:-4]):
+    if magic != _FRAME_MAGIC or own != crc32c(header[:-4]):
         return None
     if size < _OPENING.size or size > end - offset:
         return None
@@ -256,37 +271,24 @@ def frame_at(journal: int, start: int, end: int) -> Frame | None:
     return Frame(order, offset, size, steps, digest)
 
 
-def _check_tail(path: Path, journal: int, end: int) -> None:
-    """A crash leaves one unfinished frame at most; a whole frame behind it proves damage."""
-    size = os.fstat(journal).st_size
+def _whole_frames(journal: int, size: int) -> Iterator[Frame]:
+    """Each whole frame behind the head, wherever it starts."""
     with mmap.mmap(journal, 0, access=mmap.ACCESS_READ) as content:
-        place = content.find(FRAME_MAGIC, end + 1)
+        place = content.find(_FRAME_MAGIC, _HEAD.size)
         while place >= 0:
-            if frame_at(journal, place, size) is not None:
-                raise JournalError(
-                    f"{path}: expected a whole frame at byte {end}, got damage, with whole frames "
-                    "behind it; restore the file from a copy, or save the whole ones: "
-                    "trajstore recover NAME --salvage"
-                )
-            place = content.find(FRAME_MAGIC, place + 1)
-
-
-def _decode_field(field: FieldSpec, steps: int, rest: memoryview) -> tuple[np.ndarray, memoryview]:
-    if field.is_text:
-        (size,) = _TEXT.unpack_from(rest)
-        text = bytes(rest[_TEXT.size : _TEXT.size + size]).decode()
-        return np.array(text), rest[_TEXT.size + size :]
-    shape = field.rows(steps)
-    size = int(np.prod(shape, dtype=np.int64)) * field.numpy_dtype.itemsize
-    rows = np.frombuffer(rest[:size], field.numpy_dtype).reshape(shape)
-    return rows, rest[size:]
+            frame = _frame_at(journal, place, size)
+            if frame is not None:
+                yield frame
+            after = place + 1 if frame is None else frame.offset + frame.size
+            place = content.find(_FRAME_MAGIC, after)
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[int]:
-    """A descriptor for reading, closed at the end of the block."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+def _opened(path: Path) -> Iterator[tuple[int, int]]:
+    """A descriptor for reading, closed at the end of the block, and the size of the file."""
+    with storing(path):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            yield descriptor, os.fstat(descriptor).st_size
+        finally:
+            os.close(descriptor)

@@ -1,23 +1,18 @@
-"""An unfinished recording: what it was begun with, and its journals.
+"""An unfinished recording: what it was begun with, its journals and its locks.
 
 It is a folder beside the version to be, named ``.<version>.recording``.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from trajstore.disk.files import (
-    canonical_json,
-    make_directories,
-    parse_json,
-    read_json,
-    storing,
-    write_json,
-)
+from trajstore.disk.files import canonical_json, make_directories, read_json, storing, write_json
+from trajstore.disk.locks import lock
 from trajstore.episode.episode import Episode
 from trajstore.episode.names import check_name, version_number
 from trajstore.episode.schema import EpisodeSchema
@@ -28,7 +23,7 @@ from trajstore.errors import (
     SchemaError,
     TrajStoreError,
 )
-from trajstore.recording.journal import Frame, read_episodes, scan
+from trajstore.recording.journal import Frame, Scan, read_episodes, scan
 from trajstore.version.quota import DEFAULT_QUOTA_BYTES, check_limit
 
 RECORD = "recording.json"
@@ -58,25 +53,8 @@ class Recording:
         """Where the journals lie."""
         return recording_folder(self.target)
 
-    @property
-    def journal_bytes(self) -> int:
-        """Size of all journals, bytes."""
-        return journal_bytes(self.target)
-
-    def journal(self, segment: str) -> Path:
-        """Where the journal of a segment lies.
-
-        Raises:
-            NameRefusedError: if the segment's name is none.
-        """
-        return self.folder / f"journal-{check_name(segment)}.log"
-
     def begin(self) -> None:
-        """Make the folder, and note durably what the recording was begun with.
-
-        Raises:
-            StorageError: if the operating system refuses.
-        """
+        """Make the folder, and note durably what the recording was begun with."""
         record = {
             "extends": None if self.extends is None else str(self.extends),
             "provenance": dict(self.provenance),
@@ -87,44 +65,95 @@ class Recording:
             make_directories(self.folder)
         write_json(self.folder / RECORD, record)
 
+    def journal(self, segment: str) -> Path:
+        """Where the journal of a segment lies; a name that is none is refused."""
+        return self.folder / f"journal-{check_name(segment)}.log"
+
     def journals(self) -> dict[str, Path]:
         """The journal of each segment, by name."""
-        paths = _journals(self.target)
-        return {path.stem.removeprefix("journal-"): path for path in paths}
+        return {path.stem.removeprefix("journal-"): path for path in _journals(self.target)}
 
-    def frames(self) -> list[tuple[Path, Frame]]:
-        """All durable episodes in their order, each with its journal.
+    def scans(self, *, damaged: bool = False) -> dict[Path, Scan]:
+        """What each journal holds; whole frames behind damage count only when told.
+
+        Raises:
+            JournalError: if a journal is damaged, or holds another schema.
+        """
+        return {path: scan(path, self.schema, damaged=damaged) for path in _journals(self.target)}
+
+    def frames(self, scans: Mapping[Path, Scan] | None = None) -> list[tuple[Path, Frame]]:
+        """All durable episodes in their order, each with its journal; ``scans`` if known already.
 
         Raises:
             JournalError: if a journal is damaged, or two episodes have one place.
         """
-        found = [
-            (path, frame)
-            for path in self.journals().values()
-            for frame in scan(path, self.schema).frames
-        ]
-        return in_order(self.target.name, found)
+        scans = self.scans() if scans is None else scans
+        placed = [(path, frame) for path, found in scans.items() for frame in found.frames]
+        placed.sort(key=lambda item: item[1].order)
+        for (one, before), (other, after) in pairwise(placed):
+            if before.order == after.order:
+                raise JournalError(
+                    f"recording {self.target.name}: expected one episode of order {after.order}, "
+                    f"got two, in {one.name} and {other.name}; discard one of the journals"
+                )
+        return placed
 
     def episodes(self, frames: list[tuple[Path, Frame]]) -> Iterator[Episode]:
         """The episodes of frames in their order, one in memory at a time."""
         for path, items in groupby(frames, key=itemgetter(0)):
             yield from read_episodes(path, self.schema, [frame for _, frame in items])
 
+    def check_schema(self, schema: EpisodeSchema) -> None:
+        """Refuse to go on with other fields.
 
-def in_order(name: str, frames: list[tuple[Path, Frame]]) -> list[tuple[Path, Frame]]:
-    """The frames of a recording's journals by their place.
-
-    Raises:
-        JournalError: if two have one place.
-    """
-    found = sorted(frames, key=lambda item: item[1].order)
-    for (one, before), (other, after) in pairwise(found):
-        if before.order == after.order:
-            raise JournalError(
-                f"recording {name}: expected one episode of order {after.order}, "
-                f"got two, in {one.name} and {other.name}; discard one of the journals"
+        Raises:
+            SchemaError: if the schemas differ.
+        """
+        if self.schema != schema:
+            raise SchemaError(
+                f"recording {self.target.name}: expected the schema it was begun with, got "
+                "another one; seal or discard that recording first"
             )
-    return found
+
+    def check_same(self, wanted: "Recording") -> None:
+        """Refuse to go on with other fields, another base, or another origin.
+
+        A version has one origin, which tells of all its episodes.
+
+        Raises:
+            SchemaError: if the schemas differ.
+            JournalError: if the versions to extend differ, or the provenances as JSON; it names
+                the first key that does.
+        """
+        self.check_schema(wanted.schema)
+        name, dataset = self.target.name, self.target.parent.name
+        begun, asked = dict(self.provenance), dict(wanted.provenance)
+        if canonical_json(begun) != canonical_json(asked):
+            key, one, other = _difference(begun, asked)
+            raise JournalError(
+                f"recording {name}: expected the provenance it was begun with ({key}: {one}), "
+                f"got {key}: {other}; record with the same provenance, or end that recording "
+                f"first: trajstore recover {dataset} --seal, or --discard"
+            )
+        if self.extends != wanted.extends:
+            raise JournalError(
+                f"recording {name}: expected to extend {self.extends}, as it was begun, "
+                f"got {wanted.extends}; seal or discard that recording first"
+            )
+
+
+def _difference(one: Any, other: Any, key: str = "") -> tuple[str, str, str]:  # noqa: ANN401 - JSON
+    """The first key whose values differ, dotted, and both values in short."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for name in sorted(one.keys() | other.keys()):
+            values = one.get(name, _ABSENT), other.get(name, _ABSENT)
+            if _json(values[0]) != _json(values[1]):
+                return _difference(*values, f"{key}.{name}" if key else name)
+    return key, _json(one)[:80], _json(other)[:80]
+
+
+def _json(value: object) -> str:
+    return "nothing" if value is _ABSENT else canonical_json(value).decode()
 
 
 def recording_folder(target: Path) -> Path:
@@ -132,26 +161,30 @@ def recording_folder(target: Path) -> Path:
     return target.with_name(f".{target.name}.recording")
 
 
-def dropped_folder(target: Path) -> Path:
-    """What the folder of a recording is called while it is removed."""
-    return recording_folder(target).with_suffix(".dropped")
-
-
-def segments_lock(target: Path) -> Path:
-    """The lock that workers share, and that sealing needs for itself."""
-    return recording_folder(target) / "segments.lock"
-
-
 def journal_bytes(target: Path) -> int:
     """Size of all journals of a recording, sound or damaged, bytes; 0 if it ends meanwhile."""
-    try:
+    with suppress(FileNotFoundError):
         return sum(path.stat().st_size for path in _journals(target))
-    except FileNotFoundError:
-        return 0
+    return 0
 
 
 def _journals(target: Path) -> list[Path]:
     return sorted(recording_folder(target).glob("journal-*.log"))
+
+
+@contextmanager
+def recorder_lock(target: Path) -> Iterator[None]:
+    """Hold what one process at a time may hold: who records, seals or discards."""
+    with storing(target):
+        make_directories(target.parent)
+    with lock(target.with_name(f".{target.name}.lock"), purpose=f"recording {target.name}"):
+        yield
+
+
+def segments_lock(target: Path, *, shared: bool) -> AbstractContextManager[None]:
+    """The lock that workers share, and that sealing needs for itself."""
+    purpose = f"{'recording' if shared else 'sealing'} {target.name}"
+    return lock(recording_folder(target) / "segments.lock", purpose=purpose, shared=shared)
 
 
 def open_recording(target: Path) -> Recording:
@@ -163,7 +196,6 @@ def open_recording(target: Path) -> Recording:
     """
     target = Path(target)
     path = recording_folder(target) / RECORD
-    check_begun(target)
     try:
         record = read_json(path)
         check_limit(record["quota_bytes"])
@@ -198,6 +230,11 @@ def _removal(target: Path) -> str:
     return f"trajstore recover {target.parent.name} --discard"
 
 
+def is_begun(target: Path) -> bool:
+    """Whether a version is being recorded, or was: a record or a journal lies there."""
+    return (recording_folder(target) / RECORD).exists() or bool(_journals(target))
+
+
 def check_begun(target: Path) -> None:
     """Refuse a target that nobody has begun to record.
 
@@ -206,11 +243,6 @@ def check_begun(target: Path) -> None:
     """
     if not is_begun(target):
         raise NotFoundError(f"{target}: expected an unfinished recording, got none")
-
-
-def is_begun(target: Path) -> bool:
-    """Whether a version is being recorded, or was: a record or a journal lies there."""
-    return (recording_folder(target) / RECORD).exists() or bool(_journals(target))
 
 
 def check_episodes(target: Path, count: int) -> None:
@@ -228,8 +260,8 @@ def check_episodes(target: Path, count: int) -> None:
 
 def recording_targets(folder: Path) -> list[Path]:
     """The versions to be in a folder that have a place for a recording, begun or not, by name."""
-    names = sorted(path.name for path in folder.glob(".*.recording") if path.is_dir())
-    return [folder / name[1:].removesuffix(".recording") for name in names]
+    found = sorted(path for path in folder.glob(".*.recording") if path.is_dir())
+    return [path.with_name(path.stem[1:]) for path in found]
 
 
 def unfinished(folder: Path) -> list[Path]:
@@ -244,48 +276,3 @@ def recordings(folder: Path) -> list[Recording]:
         CorruptionError: if one of them is damaged.
     """
     return [open_recording(target) for target in unfinished(folder)]
-
-
-def check_schema(recording: Recording, schema: EpisodeSchema) -> None:
-    """Refuse to go on with other fields.
-
-    Raises:
-        SchemaError: if the schemas differ.
-    """
-    if recording.schema != schema:
-        raise SchemaError(
-            f"recording {recording.target.name}: expected the schema it was begun with, got "
-            "another one; seal or discard that recording first"
-        )
-
-
-def check_origin(recording: Recording, provenance: Mapping[str, Any]) -> None:
-    """Refuse to go on with another origin: a version has one, which tells of all its episodes.
-
-    Raises:
-        JournalError: if the provenances differ as JSON; it names the first key that does.
-    """
-    begun, wanted = canonical_json(dict(recording.provenance)), canonical_json(dict(provenance))
-    if begun == wanted:
-        return
-    name = recording.target.name
-    key, one, other = _difference(parse_json(begun, name), parse_json(wanted, name))
-    raise JournalError(
-        f"recording {name}: expected the provenance it was begun with ({key}: {one}), "
-        f"got {key}: {other}; record with the same provenance, or end that recording first: "
-        f"trajstore recover {recording.target.parent.name} --seal, or --discard"
-    )
-
-
-def _difference(one: Any, other: Any, key: str = "") -> tuple[str, str, str]:  # noqa: ANN401 - JSON
-    """The first key whose values differ, dotted, and both values in short."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        for name in sorted(one.keys() | other.keys()):
-            values = one.get(name, _ABSENT), other.get(name, _ABSENT)
-            if _shown(values[0]) != _shown(values[1]):
-                return _difference(*values, f"{key}.{name}" if key else name)
-    return key, _shown(one)[:80], _shown(other)[:80]
-
-
-def _shown(value: Any) -> str:  # noqa: ANN401 - JSON
-    return "nothing" if value is _ABSENT else canonical_json(value).decode()

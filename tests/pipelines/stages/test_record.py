@@ -14,7 +14,7 @@ from tests.pipelines import tiny
 from trajstore.dataset import Dataset
 from trajstore.disk.files import read_json, write_json
 from trajstore.errors import CorruptionError, StatusError
-from trajstore.recording.segment import Segment
+from trajstore.recording.recorder import Segment
 from trajstore.recording.unfinished import open_recording, recording_folder
 
 LISTED = episode_list(tiny.SCENARIOS, each=4, first_seed=COLLECTION_SEEDS)

@@ -17,8 +17,8 @@ from trajstore.errors import (
     SealedError,
 )
 from trajstore.recording.bulk import write_dataset
-from trajstore.recording.recorder import discard_recording, seal_recording
-from trajstore.recording.segment import Segment
+from trajstore.recording.recorder import Segment
+from trajstore.recording.recover import discard_recording, seal_recording
 from trajstore.recording.unfinished import open_recording, recordings
 from trajstore.version.manifest import Manifest
 

@@ -22,8 +22,7 @@ from trajstore.errors import (
     StorageError,
 )
 from trajstore.recording.bulk import write_dataset
-from trajstore.recording.recorder import Recorder
-from trajstore.recording.segment import Segment
+from trajstore.recording.recorder import Recorder, Segment
 from trajstore.store import Store
 
 SCHEMA = factories.SCHEMA

@@ -8,7 +8,7 @@ import pytest
 
 from tests import factories
 from trajstore.errors import CorruptionError, JournalError, NotFoundError
-from trajstore.recording.recorder import discard_recording, seal_recording
+from trajstore.recording.recover import discard_recording, seal_recording
 from trajstore.recording.unfinished import RECORD, open_recording, recording_folder
 from trajstore.store import Store
 from trajstore.version.manifest import Manifest

@@ -10,9 +10,8 @@ from trajstore.dataset import Dataset
 from trajstore.errors import JournalError
 from trajstore.recording.bulk import write_dataset
 from trajstore.recording.journal import Frame
-from trajstore.recording.recorder import Recorder, seal_recording, seal_salvaged
-from trajstore.recording.salvage import salvage
-from trajstore.recording.segment import Segment
+from trajstore.recording.recorder import Recorder, Segment
+from trajstore.recording.recover import salvage, seal_recording, seal_salvaged
 from trajstore.recording.unfinished import open_recording
 
 SCHEMA = factories.SCHEMA

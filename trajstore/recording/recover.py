@@ -1,0 +1,214 @@
+"""What becomes of a recording that was interrupted: gone on with, sealed, salvaged, discarded."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from trajstore.disk import system
+from trajstore.disk.files import remove_tree, storing, sync_directory
+from trajstore.errors import SealedError
+from trajstore.recording.journal import Frame
+from trajstore.recording.unfinished import (
+    Recording,
+    check_begun,
+    check_episodes,
+    is_begun,
+    journal_bytes,
+    open_recording,
+    recorder_lock,
+    recording_folder,
+    recording_targets,
+    segments_lock,
+)
+from trajstore.version.manifest import MANIFEST, Manifest, content_digest
+from trajstore.version.sealing import read_digests
+from trajstore.version.writer import Plan, seal_version
+
+
+@dataclass(frozen=True, slots=True)
+class Salvage:
+    """What was found in the journals of a recording.
+
+    Attributes:
+        frames: of all whole episodes in their order, each with its journal.
+        lost: the stretches between them that hold no whole episode: the name of the journal, the
+            first damaged byte, and how many there are.
+    """
+
+    frames: list[tuple[Path, Frame]]
+    lost: tuple[tuple[str, int, int], ...]
+
+    @property
+    def missing(self) -> list[int]:
+        """Places before the last found episode that none has; workers may have left gaps too."""
+        orders = {frame.order for _, frame in self.frames}
+        return [order for order in range(max(orders, default=0)) if order not in orders]
+
+
+def salvage(recording: Recording, *, damaged: bool = True) -> Salvage:
+    """Find the whole episodes before and, unless told, behind the damage; nothing is changed.
+
+    Raises:
+        JournalError: if a journal holds another schema, two episodes have one place, or whole
+            ones lie behind damage that is not to be passed over.
+        StorageError: if a journal cannot be read.
+    """
+    scans = recording.scans(damaged=damaged)
+    lost = [(path.name, *stretch) for path, found in scans.items() for stretch in found.lost]
+    return Salvage(recording.frames(scans), tuple(lost))
+
+
+def seal_recording(target: Path) -> Manifest:
+    """Seal an unfinished recording with the episodes that it has.
+
+    Raises:
+        NotFoundError: if there is none.
+        SealedError: if the target exists.
+        LockedError: if it is still being recorded.
+        CorruptionError: if its record is damaged.
+        JournalError: if it has no episode, or a journal is damaged; it then stays as it is.
+        StorageError: if the operating system refuses.
+    """
+    return _seal(target, damaged=False)[0]
+
+
+def seal_salvaged(target: Path) -> tuple[Manifest, Salvage]:
+    """Seal the whole episodes of a recording whose journals are damaged; returns what was lost too.
+
+    Raises:
+        JournalError: if no episode is whole, or a journal's head is damaged; it stays as it is.
+        TrajStoreError: else as `seal_recording`.
+    """
+    return _seal(target, damaged=True)
+
+
+def _seal(target: Path, *, damaged: bool) -> tuple[Manifest, Salvage]:
+    recording = open_recording(target)
+    with recorder_lock(recording.target):
+        check_target(recording)
+        with segments_lock(recording.target, shared=False):
+            found = salvage(recording, damaged=damaged)
+            check_episodes(recording.target, len(found.frames))
+            return _sealed(recording, found.frames), found
+
+
+def finish(recording: Recording) -> Manifest:
+    """Seal as `seal_recording`, under a recorder's lock; without an episode nothing stays."""
+    with segments_lock(recording.target, shared=False):
+        frames = recording.frames()
+        if not frames:
+            _drop(recording.target)
+        return _sealed(recording, frames)
+
+
+def _sealed(recording: Recording, frames: list[tuple[Path, Frame]]) -> Manifest:
+    plan = Plan(
+        recording.schema,
+        len(frames),
+        sum(frame.steps for _, frame in frames),
+        recording.provenance,
+        recording.quota_bytes,
+        journal_bytes(recording.target),
+        recording.extends,
+    )
+    manifest = seal_version(recording.target, recording.episodes(frames), plan)
+    _drop(recording.target)
+    return manifest
+
+
+def discard_recording(target: Path) -> None:
+    """Remove an unfinished recording and the episodes in it, damaged or not.
+
+    Raises:
+        NotFoundError: if there is none.
+        LockedError: if it is still being recorded.
+        StorageError: if the operating system refuses.
+    """
+    target = Path(target)
+    check_begun(target)
+    with recorder_lock(target), segments_lock(target, shared=False):
+        _drop(target)
+
+
+def check_target(wanted: Recording) -> None:
+    """Refuse a target that is sealed, or where another recording was begun.
+
+    What a crash left of a removed one is cleared away. The caller holds the recorder's lock.
+
+    Raises:
+        SealedError: if the target exists.
+        TrajStoreError: as `open_recording` and `Recording.check_same`.
+    """
+    found = open_recording(wanted.target) if is_begun(wanted.target) else None
+    with storing(wanted.folder):
+        remove_tree(_dropped(wanted.target))
+    if os.path.lexists(wanted.target):
+        if found is not None:
+            _drop_if_sealed(found)
+        raise SealedError(f"{wanted.target}: expected a new version, got one that is sealed")
+    if found is not None:
+        found.check_same(wanted)
+
+
+def _drop_if_sealed(recording: Recording) -> bool:
+    """Remove a recording whose version was sealed before a crash; say whether it was one."""
+    if not (recording.target / MANIFEST).exists():
+        return False
+    digests = [frame.digest for _, frame in recording.frames()]
+    if recording.extends is not None:
+        base = Manifest.read(recording.extends)
+        digests = read_digests(recording.extends, base) + digests
+    sealed = Manifest.read(recording.target).content_digest
+    if sealed != content_digest(recording.schema, digests):
+        return False
+    _drop(recording.target)
+    return True
+
+
+def _drop(target: Path) -> None:
+    """Remove a recording so that a crash leaves it whole, or gone but for litter."""
+    folder, dropped = recording_folder(target), _dropped(target)
+    with storing(folder):
+        remove_tree(dropped)
+        system.OPS.rename(folder, dropped)
+        sync_directory(dropped.parent)
+        remove_tree(dropped)
+
+
+def _dropped(target: Path) -> Path:
+    """What the folder of a recording is called while it is removed."""
+    return recording_folder(target).with_suffix(".dropped")
+
+
+def next_target(folder: Path, next_version: Callable[[], int]) -> Path:
+    """The version that the next recorder of a dataset records: an unfinished one, or a new one.
+
+    Args:
+        folder: of the dataset; what a crash left of removed recordings is cleared away.
+        next_version: gives the number of a new version, also of one whose number was taken.
+
+    Raises:
+        LockedError: if another process is at a recording whose version is sealed.
+        CorruptionError: if an unfinished recording is damaged.
+        JournalError: if a journal is damaged whose version is sealed.
+        StorageError: if the operating system refuses.
+    """
+    for litter in folder.glob(".v*.dropped"):
+        with storing(litter):
+            remove_tree(litter)
+    for target in recording_targets(folder):
+        found = open_recording(target) if is_begun(target) else None
+        if not target.exists():
+            return target
+        if found is None:
+            continue
+        with recorder_lock(target):
+            dropped = _drop_if_sealed(found)
+        if not dropped:
+            renumbered = folder / f"v{next_version()}"
+            with storing(found.folder):
+                system.OPS.rename(found.folder, recording_folder(renumbered))
+                sync_directory(folder)
+            return renumbered
+    return folder / f"v{next_version()}"
