@@ -1,46 +1,28 @@
 """The command that compares two versions."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-import click
-
-from trajstore.cli.options import (
-    examples,
-    json_option,
-    look,
-    open_store,
-    pass_store,
-    reference_argument,
-)
+from trajstore.cli.options import command, look, reference_argument
 from trajstore.cli.output import plain, print_json, print_line, print_pairs, print_table
+from trajstore.quality import drift
+from trajstore.store import Store
 
-if TYPE_CHECKING:
-    from trajstore.quality.drift import Difference
 
-
-@click.command(
-    epilog=examples(
-        "trajstore diff expert@v2 expert@v3", "trajstore diff expert@v3 data/current/expert --json"
-    )
+@command(
+    "trajstore diff expert@v2 expert@v3", "trajstore diff expert@v3 data/current/expert --json"
 )
 @reference_argument("before")
 @reference_argument("after")
-@json_option()
-@pass_store
-def diff(store: str, before: str, after: str, as_json: bool) -> None:
+def diff(store: Store, before: str, after: str, as_json: bool) -> None:
     """Compare two versions: episodes, fields, coverage, distributions, provenance."""
-    from trajstore.quality.drift import diff
-
-    opened = open_store(store)
-    found = diff(look(opened, before), look(opened, after))
+    found = drift.diff(look(store, before), look(store, after))
     if as_json:
         print_json(found.to_json())
     else:
         _print_difference(before, after, found)
 
 
-def _print_difference(before: str, after: str, found: "Difference") -> None:
+def _print_difference(before: str, after: str, found: drift.Difference) -> None:
     pairs = {
         "content": "the same" if found.same_content else "differs",
         "episodes kept": str(found.kept),
@@ -54,7 +36,6 @@ def _print_difference(before: str, after: str, found: "Difference") -> None:
     if found.coverage:
         counts = [(plain(it), str(one), str(two)) for it, (one, two) in found.coverage.items()]
         print_table(("scenario", ">before", ">after"), counts, title="coverage")
-    drifted = [it for it in found.drift if it.verdict != "same"]
     rows = [
         (
             f"{plain(it.field)}\\[{it.component}]",
@@ -64,12 +45,13 @@ def _print_difference(before: str, after: str, found: "Difference") -> None:
             f"{it.means[0]:.4g} -> {it.means[1]:.4g}",
             f"{it.deviations[0]:.4g} -> {it.deviations[1]:.4g}",
         )
-        for it in drifted
+        for it in found.drift
+        if it.verdict != "same"
     ]
     if rows:
         columns = ("component", "drift", ">KS", ">PSI", "mean", "deviation")
         print_table(columns, rows, title="distributions")
-    print_line(f"distributions: {len(drifted)} of {len(found.drift)} fields moved")
+    print_line(f"distributions: {len(rows)} of {len(found.drift)} fields moved")
     if found.provenance:
         values = [
             (plain(it), plain(one), plain(two)) for it, (one, two) in found.provenance.items()

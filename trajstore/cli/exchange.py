@@ -7,15 +7,16 @@ from typing import Any
 import click
 
 from trajstore.cli.options import (
-    examples,
-    json_option,
-    open_store,
+    command,
+    dry_run_option,
+    look,
     output_path,
-    pass_store,
     reference_argument,
-    version,
 )
 from trajstore.cli.output import plain, print_json, print_line
+from trajstore.episode.names import check_name
+from trajstore.errors import CorruptionError, SchemaError
+from trajstore.store import Store
 
 FORMATS = {
     "npz": "one file of NumPy arrays",
@@ -38,22 +39,16 @@ def _module(name: str) -> Any:  # noqa: ANN401 - a module
         ) from error
 
 
-@click.command(
-    epilog=examples(
-        "trajstore export expert@v3 --to npz expert-v3.npz",
-        "trajstore export expert --to minari expert-v3",
-    )
+@command(
+    "trajstore export expert@v3 --to npz expert-v3.npz",
+    "trajstore export expert --to minari expert-v3",
 )
 @reference_argument()
 @click.option("--to", "kind", type=_CHOICE, required=True, help=_HELP)
 @click.argument("target", metavar="PATH", type=click.Path(path_type=Path), callback=output_path)
-@json_option()
-@pass_store
-def export(store: str, reference: str, kind: str, target: Path, as_json: bool) -> int:
+def export(store: Store, reference: str, kind: str, target: Path, as_json: bool) -> None:
     """Write the version REF to a new PATH in another format, without loss."""
-    from trajstore.errors import SchemaError
-
-    dataset = version(store, reference)
+    dataset = look(store, reference)
     try:
         _module(kind).export_dataset(dataset, target)
     except SchemaError as error:
@@ -63,35 +58,29 @@ def export(store: str, reference: str, kind: str, target: Path, as_json: bool) -
         print_json(facts)
     else:
         print_line(plain(f"wrote {len(dataset):,} episodes to {target}"))
-    return 0
 
 
-@click.command("import", epilog=examples("trajstore import expert.npz --from npz --as expert"))
+@command("trajstore import expert.npz --from npz --as expert", name="import")
 @click.argument("source", metavar="PATH", type=click.Path(path_type=Path))
 @click.option("--from", "kind", type=_CHOICE, required=True, help=_HELP)
 @click.option("--as", "name", required=True, help="Dataset that gets a new version.")
-@click.option("--dry-run", is_flag=True, help="Read all of it, and record nothing.")
-@json_option()
-@pass_store
-def import_(store: str, source: Path, kind: str, name: str, dry_run: bool, as_json: bool) -> int:
+@dry_run_option("Read all of it, and record nothing.")
+def import_(store: Store, source: Path, kind: str, name: str, dry_run: bool, as_json: bool) -> None:
     """Record the episodes at PATH as the next version of a dataset; it begins as a draft.
 
     All of it is read once before anything is recorded.
     """
-    from trajstore.episode.names import check_name
-
     check_name(name)
     module = _module(kind)
     count = _count(source, module.import_dataset(source))
     facts: dict[str, object] = {"episodes": count, "recorded": False}
     if not dry_run:
-        facts = _record(open_store(store), name, module.import_dataset(source))
+        facts = _record(store, name, module.import_dataset(source))
     if as_json:
         print_json(facts)
     else:
         done = f"as {name}@{facts['version']}" if not dry_run else "and recorded nothing"
         print_line(plain(f"read {facts['episodes']:,} episodes {done}"))
-    return 0
 
 
 def _count(source: Path, recorded: Any) -> int:  # noqa: ANN401 - what an importer gave
@@ -101,15 +90,13 @@ def _count(source: Path, recorded: Any) -> int:  # noqa: ANN401 - what an import
         CorruptionError: if one cannot be read, or there is none.
         SchemaError: if one does not fit its schema.
     """
-    from trajstore.errors import CorruptionError
-
     count = sum(1 for _ in recorded.episodes)
     if not count:
         raise CorruptionError(f"{source}: expected at least one episode, got none; export it again")
     return count
 
 
-def _record(store: Any, name: str, recorded: Any) -> dict[str, object]:  # noqa: ANN401
+def _record(store: Store, name: str, recorded: Any) -> dict[str, object]:  # noqa: ANN401
     with store.record(name, schema=recorded.schema, provenance=recorded.provenance) as recorder:
         for order, episode in enumerate(recorded.episodes):
             if order not in recorder.orders:

@@ -1,6 +1,5 @@
 """What is known of a version from its manifest and the files beside it; no array is read."""
 
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from trajstore.cli.output import complain
+from trajstore.cli.output import chip, complain, plain, size
 from trajstore.dataset import Dataset
 from trajstore.errors import NotFoundError, TrajStoreError
 from trajstore.quality.replay_report import read_report
@@ -42,24 +41,26 @@ def check_there(store: Store) -> None:
         )
 
 
-def summary(store: Store, path: Path) -> Facts:
-    """One version in a line: counts, sizes, status, age.
+def version_lines(store: Store, names: list[str]) -> Iterator[Facts]:
+    """Every version, and every unfinished recording, of some datasets; damaged ones say so."""
+    for name in names:
+        shelf = store.shelf(name)
+        for number in sorted({*shelf.live(), *shelf.bereft()}):
+            head = {"dataset": name, "version": f"v{number}"}
+            path = shelf.path(number)
+            try:
+                yield head | _line(store, path, Manifest.read(path)) | {"path": str(path)}
+            except TrajStoreError as error:
+                yield head | {"status": "damaged", "error": str(error)}
+        for target in store.unfinished(name):
+            with suppress(NotFoundError):
+                yield recording_line(target)
 
-    Raises:
-        CorruptionError: if the manifest, the verdict or the reviews are damaged.
-    """
-    head = _counts(store, path, Manifest.read(path))
-    return head | {"path": str(path), "sealed": sealed_at(path)}
 
-
-def sealed_at(path: Path) -> float | None:
-    """When a version was sealed, seconds; ``None`` if its folder is not on this machine."""
-    manifest = path / MANIFEST
-    return round(manifest.stat().st_mtime, 3) if manifest.exists() else None
-
-
-def _counts(store: Store, path: Path, manifest: Manifest) -> Facts:
+def _line(store: Store, path: Path, manifest: Manifest) -> Facts:
+    """One version in a line: counts, sizes, status, and when it was sealed if it lies here."""
     status, wrong = standing(path, store.reviews, manifest.content_digest)
+    file = path / MANIFEST
     return {
         "status": status,
         **({"error": wrong} if wrong else {}),
@@ -70,25 +71,11 @@ def _counts(store: Store, path: Path, manifest: Manifest) -> Facts:
         "scenarios": len(manifest.scenario_counts),
         "anomalous_episodes": len(manifest.anomalies),
         "content_digest": manifest.content_digest,
+        "sealed": round(file.stat().st_mtime, 3) if file.exists() else None,
     }
 
 
-def summaries(store: Store, names: list[str]) -> Iterator[Facts]:
-    """Every version, and every unfinished recording, of some datasets; damaged ones say so."""
-    for name in names:
-        shelf = store.shelf(name)
-        for number in sorted({*shelf.live(), *shelf.bereft()}):
-            head = {"dataset": name, "version": f"v{number}"}
-            try:
-                yield head | summary(store, shelf.path(number))
-            except TrajStoreError as error:
-                yield head | {"status": "damaged", "error": str(error)}
-        for target in store.unfinished(name):
-            with suppress(NotFoundError):
-                yield recording_summary(target)
-
-
-def recording_summary(target: Path) -> Facts:
+def recording_line(target: Path) -> Facts:
     """An unfinished recording in a line, as far as its record tells; a damaged one says so.
 
     Raises:
@@ -109,12 +96,12 @@ def recording_summary(target: Path) -> Facts:
 
 
 def recording_details(target: Path) -> Facts:
-    """`recording_summary`, and the episodes in its journals, each of which is read.
+    """`recording_line`, and the episodes in its journals, each of which is read.
 
     Raises:
         NotFoundError: if it was sealed or discarded meanwhile.
     """
-    facts = recording_summary(target)
+    facts = recording_line(target)
     if facts["status"] == "damaged":
         return facts
     try:
@@ -123,6 +110,17 @@ def recording_details(target: Path) -> Facts:
         check_begun(target)
         return facts | {"status": "damaged", "error": str(error)}
     return facts | {"episodes": len(frames), "steps": sum(frame.steps for frame in frames)}
+
+
+def counted(facts: Facts) -> list[str]:
+    """Dataset, version, status, episodes, steps and size for a table; empty what is not known."""
+    return [
+        plain(facts["dataset"]),
+        facts["version"],
+        chip(facts["status"]),
+        *(f"{facts[name]:,}" if name in facts else "" for name in ("episodes", "steps")),
+        size(facts["bytes"]) if "bytes" in facts else "",
+    ]
 
 
 def complain_of_damage(found: list[Facts]) -> int:
@@ -139,13 +137,11 @@ def complain_of_damage(found: list[Facts]) -> int:
 def details(store: Store, dataset: Dataset) -> Facts:
     """All of a version that its manifest, its verdict, its reviews and its replay say."""
     manifest, path = dataset.manifest, dataset.path
-    verdict = read_verdict(path)
-    replay = read_report(path)
+    verdict, replay = read_verdict(path), read_report(path)
     decided = history(read_reviews(store.reviews), manifest.content_digest)
     return {
-        **_counts(store, path, manifest),
+        **_line(store, path, manifest),
         "path": dataset.where,
-        "sealed": sealed_at(path),
         "format_version": manifest.format_version,
         "schema": manifest.schema.to_json(),
         "schema_digest": manifest.schema.digest,
@@ -161,8 +157,3 @@ def details(store: Store, dataset: Dataset) -> Facts:
         "replay_is_current": replay is not None
         and replay.content_digest == manifest.content_digest,
     }
-
-
-def seconds_since(moment: float) -> float:
-    """Seconds from a moment until now."""
-    return time.time() - moment

@@ -1,31 +1,32 @@
-"""Commands that decide about versions, and those that move them: publish, rotate, restore."""
+"""Commands that move versions: publish, rotate, restore."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
-from trajstore.cli.comparison import diff
-from trajstore.cli.judging import approve, quarantine, validate
-from trajstore.cli.options import FiniteRange, examples, json_option, pass_store, reference_argument
-from trajstore.cli.output import plain, print_json, print_line, print_table
-from trajstore.cli.places import archive_option, dry_run_option, open_store
-
-if TYPE_CHECKING:
-    from trajstore.lifecycle.rotation import Decision
-    from trajstore.store import Store
-
-__all__ = ["approve", "diff", "publish", "quarantine", "restore", "rotate", "validate"]
-
-
-@click.command(
-    epilog=examples(
-        "trajstore publish data/current/expert",
-        "trajstore publish data/current/expert --name expert --dry-run",
-    )
+from trajstore import lifecycle
+from trajstore.cli.options import (
+    FiniteRange,
+    archive_option,
+    command,
+    dry_run_option,
+    reference_argument,
 )
-@click.argument("path", type=click.Path(exists=True, file_okay=False))
+from trajstore.cli.output import plain, print_json, print_line, print_table
+from trajstore.episode.names import parse_reference, version_number
+from trajstore.errors import NotFoundError
+from trajstore.lifecycle.ledger import packed
+from trajstore.lifecycle.moving import compare_file
+from trajstore.lifecycle.rotation import Decision, Retention
+from trajstore.store import Store
+
+
+@command(
+    "trajstore publish data/current/expert",
+    "trajstore publish data/current/expert --name expert --dry-run",
+)
+@click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option(
     "--name",
     help="Of the dataset [default: the name of the folder; of the one around it, if the folder "
@@ -36,46 +37,46 @@ __all__ = ["approve", "diff", "publish", "quarantine", "restore", "rotate", "val
     type=FiniteRange(min=0, min_open=True),
     help="Most that the whole store may take, in 10^9 bytes.",
 )
-@archive_option()
+@archive_option
 @dry_run_option()
-@json_option()
-@pass_store
 def publish(
-    store: str,
+    store: Store,
     /,
-    path: str,
+    path: Path,
     name: str | None,
+    budget_gb: float | None,
+    *,
     dry_run: bool,
     as_json: bool,
-    **options: Any,  # noqa: ANN401 - click's
 ) -> None:
     """Copy the validated version at PATH into the store, then rotate.
 
     The same content is published once, whatever folder it comes from.
     """
-    from trajstore.lifecycle import preview, publish
-
-    opened = open_store(store, archive=options["archive"])
-    source = Path(path)
-    shelf = opened.shelf(name or _dataset_name(source.resolve()))
-    gigabytes = options["budget_gb"]
-    budget = None if gigabytes is None else int(gigabytes * 1e9)
-    if dry_run:
-        done = preview(shelf, source, budget_bytes=budget)
-    else:
-        done = publish(shelf, source, budget_bytes=budget)
+    folder = path.resolve()
+    if version_number(folder.name) is not None:
+        folder = folder.parent
+    shelf = store.shelf(name or folder.name)
+    budget = None if budget_gb is None else int(budget_gb * 1e9)
+    done = (lifecycle.preview if dry_run else lifecycle.publish)(shelf, path, budget_bytes=budget)
     if as_json:
         print_json({**done.to_json(), "dry_run": dry_run})
         return
-    what = "would be published" if dry_run else "published"
-    told = what if done.new else "there already, nothing published"
+    told = "would be published" if dry_run else "published"
+    told = told if done.new else "there already, nothing published"
     print_line(f"{plain(shelf.name)}@v{done.version}: {told}")
     _print_decisions(shelf.name, done.decisions)
 
 
-@click.command(
-    epilog=examples("trajstore rotate expert --dry-run", "trajstore rotate expert --keep 2")
-)
+def _versions(_: click.Context, option: click.Parameter, texts: Sequence[str]) -> list[int]:
+    """Callback of an option: the numbers of versions such as ``v3``."""
+    for text in texts:
+        if version_number(text) is None:
+            raise click.UsageError(f"{option.opts[0]}: expected a version such as v3, got {text!r}")
+    return [int(text[1:]) for text in texts]
+
+
+@command("trajstore rotate expert --dry-run", "trajstore rotate expert --keep 2")
 @click.argument("name")
 @click.option(
     "--keep",
@@ -95,67 +96,57 @@ def publish(
     help="Quarantined versions that stay.",
 )
 @click.option(
-    "--in-use", multiple=True, metavar="vN", help="A version that stays; may be repeated."
+    "--in-use",
+    multiple=True,
+    metavar="vN",
+    callback=_versions,
+    help="A version that stays; may be repeated.",
 )
-@archive_option()
+@archive_option
 @dry_run_option()
-@json_option()
-@pass_store
 def rotate(
-    store: str,
+    store: Store,
     /,
     name: str,
+    in_use: list[int],
+    *,
     dry_run: bool,
     as_json: bool,
-    **options: Any,  # noqa: ANN401 - click's
+    **keep: int,
 ) -> None:
     """Archive all but the newest versions of dataset NAME.
 
     Nothing is removed before its pack was read back and compared.
     """
-    from trajstore.lifecycle import plan, rotate
-    from trajstore.lifecycle.rotation import Retention
-
-    opened = open_store(store, archive=options["archive"])
-    _known(opened, name)
-    shelf = opened.shelf(name)
-    retention = Retention(options["keep"], options["keep_drafts"], options["keep_quarantined"])
-    in_use = [_number(text) for text in options["in_use"]]
-    run = plan if dry_run else rotate
-    decisions = run(shelf, retention=retention, in_use=in_use)
+    if name not in store.datasets():
+        known = ", ".join(store.datasets()) or "none at all"
+        raise NotFoundError(f"dataset {name!r}: expected one of the store, which has {known}")
+    retention = Retention(keep["keep"], keep["keep_drafts"], keep["keep_quarantined"])
+    run = lifecycle.plan if dry_run else lifecycle.rotate
+    decisions = run(store.shelf(name), retention=retention, in_use=in_use)
     if as_json:
         print_json({"dry_run": dry_run, "decisions": [it.to_json() for it in decisions]})
     else:
         _print_decisions(name, decisions)
 
 
-@click.command(
-    epilog=examples("trajstore restore expert@v1", "trajstore restore expert@v1 --dry-run --json")
-)
+@command("trajstore restore expert@v1", "trajstore restore expert@v1 --dry-run --json")
 @reference_argument()
-@archive_option()
+@archive_option
 @dry_run_option()
-@json_option()
-@pass_store
-def restore(store: str, reference: str, archive: str | None, dry_run: bool, as_json: bool) -> None:
+def restore(store: Store, reference: str, dry_run: bool, as_json: bool) -> None:
     """Bring the archived version REF back; its content is compared before it appears."""
-    from trajstore.episode.names import parse_reference
-    from trajstore.errors import NotFoundError
-    from trajstore.lifecycle import restore
-    from trajstore.lifecycle.ledger import packed
-    from trajstore.lifecycle.moving import compare_file
-
     wanted = parse_reference(reference)
     if wanted.version is None:
         raise NotFoundError(f"{reference}: expected a version to restore, such as expert@v1")
-    shelf = open_store(store, archive=archive).shelf(wanted.name)
+    shelf = store.shelf(wanted.name)
     entry = packed(shelf.ledger(), wanted.version)
-    if dry_run and entry is not None:
-        compare_file(shelf, entry)
     live = wanted.version in shelf.live()
     path = shelf.path(wanted.version)
-    if not dry_run or entry is None:
-        path = restore(shelf, wanted.version)
+    if dry_run and entry is not None:
+        compare_file(shelf, entry)
+    else:
+        lifecycle.restore(shelf, wanted.version)
     if as_json:
         print_json({"dry_run": dry_run, "path": str(path), "was_live": live})
         return
@@ -163,30 +154,6 @@ def restore(store: str, reference: str, archive: str | None, dry_run: bool, as_j
     print_line(f"{wanted.name}@v{wanted.version}: {what} at {plain(path)}")
 
 
-def _dataset_name(source: Path) -> str:
-    """The name of the folder, or of the dataset's folder around a version of it."""
-    from trajstore.episode.names import version_number
-
-    return source.name if version_number(source.name) is None else source.parent.name
-
-
-def _known(store: "Store", name: str) -> None:
-    from trajstore.errors import NotFoundError
-
-    if name not in store.datasets():
-        known = ", ".join(store.datasets()) or "none at all"
-        raise NotFoundError(f"dataset {name!r}: expected one of the store, which has {known}")
-
-
-def _number(text: str) -> int:
-    from trajstore.episode.names import version_number
-
-    number = version_number(text)
-    if number is None:
-        raise click.UsageError(f"--in-use: expected a version such as v3, got {text!r}")
-    return number
-
-
-def _print_decisions(name: str, decisions: Sequence["Decision"]) -> None:
+def _print_decisions(name: str, decisions: Sequence[Decision]) -> None:
     rows = [(f"{name}@v{it.version}", it.action.value, it.reason) for it in decisions]
     print_table(("version", "action", "why"), rows)

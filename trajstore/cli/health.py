@@ -6,12 +6,13 @@ import shutil
 import sys
 from collections.abc import Iterator
 from importlib import metadata
-from pathlib import Path
 
 import click
 
-from trajstore.cli.options import examples, json_option, open_store, pass_store
+from trajstore.cli.facts import version_lines
+from trajstore.cli.options import command, examples
 from trajstore.cli.output import complain, plain, print_json, print_table, size
+from trajstore.store import Store
 
 REQUIRED = ("numpy", "zarr", "numcodecs", "google-crc32c", "click", "rich", "loguru", "zstandard")
 OPTIONAL = ("gymnasium", "torch", "stable-baselines3", "imitation", "minari", "h5py", "dvc")
@@ -22,10 +23,8 @@ Check = tuple[str, str, str]
 """Verdict (good, note, bad), what was looked at, what was found."""
 
 
-@click.command(epilog=examples("trajstore doctor", "trajstore doctor --json"))
-@json_option()
-@pass_store
-def doctor(store: str, as_json: bool) -> int:
+@command("trajstore doctor", "trajstore doctor --json")
+def doctor(store: Store, as_json: bool) -> int:
     """Check the installation and the store; exit status 1 if something is bad."""
     checks = [*_environment(), *_store(store)]
     if as_json:
@@ -57,24 +56,21 @@ def _crc32c() -> Iterator[Check]:
     yield "good" if fast else "bad", "crc32c", "native" if fast else "slow, in Python; reinstall it"
 
 
-def _store(store: str) -> Iterator[Check]:
-    root = Path(store)
+def _store(store: Store) -> Iterator[Check]:
+    root = store.root
     if not root.is_dir():
-        yield "note", "store", f"{store}: not there yet; the first recording makes it"
+        yield "note", "store", f"{root}: not there yet; the first recording makes it"
         return
     writable = os.access(root, os.W_OK)
-    yield "good" if writable else "note", "store", f"{store}{'' if writable else ', read-only'}"
+    yield "good" if writable else "note", "store", f"{root}{'' if writable else ', read-only'}"
     free = shutil.disk_usage(root).free
     yield "good" if free > LEAST_FREE_BYTES else "bad", "free space", size(free)
     yield from _versions(store)
 
 
-def _versions(store: str) -> Iterator[Check]:
-    from trajstore.cli.facts import summaries
-
-    opened = open_store(store)
+def _versions(store: Store) -> Iterator[Check]:
     unreadable = set()
-    for facts in summaries(opened, opened.datasets()):
+    for facts in version_lines(store, store.datasets()):
         what = f"{facts['dataset']}@{facts['version']}"
         if facts["status"] == "unreadable":
             if facts["error"] not in unreadable:

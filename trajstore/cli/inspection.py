@@ -1,19 +1,20 @@
 """``list``, ``inspect``, ``du``: what the store holds, from manifests alone."""
 
+import time
 from collections import Counter
 from typing import Any
 
 import click
 
-from trajstore.cli.options import (
-    examples,
-    json_option,
-    look,
-    open_store,
-    pass_store,
-    reference_argument,
-    version,
+from trajstore.cli.facts import (
+    Facts,
+    check_there,
+    complain_of_damage,
+    counted,
+    details,
+    version_lines,
 )
+from trajstore.cli.options import command, look, reference_argument
 from trajstore.cli.output import (
     age,
     bar,
@@ -25,123 +26,97 @@ from trajstore.cli.output import (
     print_table,
     size,
 )
+from trajstore.errors import NotFoundError
+from trajstore.store import Store
 
 
-@click.command("list", epilog=examples("trajstore list", "trajstore list expert --json"))
+@command("trajstore list", "trajstore list expert --json", name="list")
 @click.argument("name", required=False)
-@json_option()
-@pass_store
-def list_versions(store: str, name: str | None, as_json: bool) -> int:
+def list_versions(store: Store, name: str | None, as_json: bool) -> int:
     """List the versions of the store, or of the dataset NAME."""
-    from trajstore.cli.facts import check_there, complain_of_damage, seconds_since, summaries
-    from trajstore.errors import NotFoundError
-
-    opened = open_store(store)
-    check_there(opened)
-    names = opened.datasets() if name is None else [name]
-    found = list(summaries(opened, names))
+    check_there(store)
+    found = list(version_lines(store, store.datasets() if name is None else [name]))
     if name is not None and not found:
-        raise NotFoundError(f"{name}: expected a dataset in {store}, got no version of that name")
+        raise NotFoundError(
+            f"{name}: expected a dataset in {store.root}, got no version of that name"
+        )
     if as_json:
         print_json(found)
     elif not found:
-        print_line(f"{plain(store)}: no datasets yet")
+        print_line(f"{plain(store.root)}: no datasets yet")
     else:
         columns = "dataset version status >episodes >steps >size quota >scenarios >anomalies >age"
-        rows = [_row(facts, seconds_since) for facts in found]
-        print_table(columns.split(), rows)
+        print_table(columns.split(), map(_row, found))
     return complain_of_damage(found)
 
 
-def _row(facts: dict[str, Any], seconds_since: Any) -> list[str]:  # noqa: ANN401 - a clock
-    head = [plain(facts["dataset"]), facts["version"], chip(facts["status"])]
-    used = size(facts["bytes"]) if "bytes" in facts else ""
-    if "episodes" not in facts:
-        return [*head, "", "", used, "", "", "", ""]
+def _row(facts: Facts) -> list[str]:
+    row = counted(facts)
+    if "scenarios" not in facts:
+        return [*row, "", "", "", ""]
     return [
-        *head,
-        f"{facts['episodes']:,}",
-        f"{facts['steps']:,}",
-        used,
+        *row,
         bar(facts["bytes"], facts["quota_bytes"]),
         str(facts["scenarios"]),
         str(facts["anomalous_episodes"]),
-        age(seconds_since(facts["sealed"])),
+        age(time.time() - facts["sealed"]),
     ]
 
 
-@click.command(
-    epilog=examples("trajstore inspect expert@v3", "trajstore inspect archive:expert@v1 --json")
-)
+@command("trajstore inspect expert@v3", "trajstore inspect archive:expert@v1 --json")
 @reference_argument()
-@json_option()
-@pass_store
-def inspect(store: str, reference: str, as_json: bool) -> int:
+def inspect(store: Store, reference: str, as_json: bool) -> None:
     """Show what a version holds, where it came from, and what was decided about it."""
-    from trajstore.cli.facts import details
-
-    opened = open_store(store)
-    facts = details(opened, look(opened, reference))
+    facts = details(store, look(store, reference))
     if as_json:
         print_json(facts)
-        return 0
+        return
     _print_head(reference, facts)
     _print_fields(facts)
-    if facts["scenario_counts"]:
-        rows = [(plain(name), f"{count:,}") for name, count in facts["scenario_counts"].items()]
+    rows = [(plain(name), f"{count:,}") for name, count in facts["scenario_counts"].items()]
+    if rows:
         print_table(["scenario", ">episodes"], sorted(rows))
-    _print_anomalies(facts)
+    kinds = Counter(found["kind"] for items in facts["anomalies"].values() for found in items)
+    if kinds:
+        rows = [(plain(kind), str(count)) for kind, count in kinds.most_common()]
+        print_table(["anomaly", ">times"], rows)
     _print_decisions(facts)
     origin = _leaves(facts["provenance"])
-    _print_titled("provenance", {name: plain(_short(value)) for name, value in origin.items()})
-    return 0
+    print_pairs({name: plain(_short(value)) for name, value in origin.items()}, title="provenance")
 
 
-def _print_titled(title: str, pairs: dict[str, str]) -> None:
-    """Names and values below a title, which a table would break at its own width."""
-    print_line(f"[italic]{title}[/]")
-    print_pairs(pairs)
-
-
-def _print_head(reference: str, facts: dict[str, Any]) -> None:
+def _print_head(reference: str, facts: Facts) -> None:
     used = f"{size(facts['bytes'])} of {size(facts['quota_bytes'])}"
-    _print_titled(
-        plain(reference),
-        {
-            "status": chip(facts["status"]),
-            "episodes": f"{facts['episodes']:,}",
-            "steps": f"{facts['steps']:,}",
-            "size": f"{used} {bar(facts['bytes'], facts['quota_bytes'])} in {facts['files']} files",
-            "content": facts["content_digest"],
-            "folder": plain(facts["path"]),
-            "replay": _replay(facts),
-        },
-    )
+    pairs = {
+        "status": chip(facts["status"]),
+        "episodes": f"{facts['episodes']:,}",
+        "steps": f"{facts['steps']:,}",
+        "size": f"{used} {bar(facts['bytes'], facts['quota_bytes'])} in {facts['files']} files",
+        "content": facts["content_digest"],
+        "folder": plain(facts["path"]),
+        "replay": _replay(facts),
+    }
+    print_pairs(pairs, title=plain(reference))
 
 
-def _replay(facts: dict[str, Any]) -> str:
+def _replay(facts: Facts) -> str:
     report = facts["replay"]
     if report is None:
         return "[dim]not replayed[/]"
     text = f"{report['equal']}/{len(report['episodes'])} episodes equal"
     if not facts["replay_is_current"]:
         return f"[yellow]{text}, of other data[/]"
-    if report["differences"]:
-        return f"[red]{text}[/]"
-    return f"[green]{text}[/]"
+    return f"[{'red' if report['differences'] else 'green'}]{text}[/]"
 
 
-def _print_fields(facts: dict[str, Any]) -> None:
+def _print_fields(facts: Facts) -> None:
     columns = ["field", "axis", "shape", "dtype", "unit", ">mean", ">std", ">min", ">max"]
     rows = []
     for field in facts["schema"]:
         statistics = facts["statistics"].get(field["name"], {})
         shape = "x".join(map(str, field["shape"])) or "-"
-        numbers = [_span(statistics.get(name)) for name in ("mean", "std", "min", "max")]
-        rows.append(
-            [plain(field["name"]), field["axis"], shape, field["dtype"], plain(field["unit"])]
-        )
-        rows[-1].extend(numbers)
+        head = [plain(field["name"]), field["axis"], shape, field["dtype"], plain(field["unit"])]
+        rows.append([*head, *(_span(statistics.get(it[1:])) for it in columns[5:])])
     print_table(columns, rows)
 
 
@@ -160,38 +135,18 @@ def _flat(values: Any) -> list[Any]:  # noqa: ANN401 - see above
     return [leaf for value in values for leaf in _flat(value)]
 
 
-def _print_anomalies(facts: dict[str, Any]) -> None:
-    kinds = Counter(found["kind"] for items in facts["anomalies"].values() for found in items)
-    if kinds:
-        rows = [(plain(kind), str(count)) for kind, count in kinds.most_common()]
-        print_table(["anomaly", ">times"], rows)
-
-
-def _print_decisions(facts: dict[str, Any]) -> None:
+def _print_decisions(facts: Facts) -> None:
     verdict = facts["verdict"] or {"findings": [], "history": []}
-    rows = [
-        (plain(entry["time"]), chip(entry["status"]), "checks", plain(entry["why"]))
-        for entry in verdict["history"]
-    ]
-    rows += [
-        (
-            plain(review["time"]),
-            chip(review["status"]),
-            plain(review["by"]),
-            plain(review["reason"]),
-        )
-        for review in facts["reviews"]
-    ]
-    if rows:
+    decided = [(it["time"], it["status"], "checks", it["why"]) for it in verdict["history"]]
+    decided += [(it["time"], it["status"], it["by"], it["reason"]) for it in facts["reviews"]]
+    if decided:
+        rows = [(plain(at), chip(it), plain(by), plain(why)) for at, it, by, why in decided]
         print_table(["time", "status", "by", "why"], rows)
-    if verdict["findings"]:
-        print_table(
-            ["severity", "check", "finding"],
-            [
-                (found["severity"], plain(found["check"]), plain(found["message"]))
-                for found in verdict["findings"]
-            ],
-        )
+    found = [
+        (it["severity"], plain(it["check"]), plain(it["message"])) for it in verdict["findings"]
+    ]
+    if found:
+        print_table(["severity", "check", "finding"], found)
 
 
 def _leaves(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -210,20 +165,14 @@ def _short(value: object) -> str:
     return text if len(text) <= 160 else f"{text[:150]}... ({len(text):,} letters)"
 
 
-@click.command(epilog=examples("trajstore du", "trajstore du expert@v3"))
+@command("trajstore du", "trajstore du expert@v3")
 @click.argument("reference", metavar="[REF]", required=False)
-@json_option()
-@pass_store
-def du(store: str, reference: str | None, as_json: bool) -> int:
+def du(store: Store, reference: str | None, as_json: bool) -> int:
     """Show the bytes of the store by version, or of the version REF by field."""
-    from trajstore.cli.facts import check_there
-
-    opened = open_store(store)
     if reference is None:
-        check_there(opened)
-        return _du_store(opened, as_json=as_json)
+        return _du_store(store, as_json=as_json)
     used: Counter[str] = Counter()
-    for path, record in version(store, reference).manifest.files.items():
+    for path, record in look(store, reference).manifest.files.items():
         used[_owner(path)] += record.size
     if as_json:
         print_json(dict(used))
@@ -244,19 +193,15 @@ def _owner(path: str) -> str:
     return "/".join(parts[:-1]) or "metadata"
 
 
-def _du_store(opened: Any, *, as_json: bool) -> int:  # noqa: ANN401 - a Store
-    from trajstore.cli.facts import complain_of_damage, summaries
-
-    known = list(summaries(opened, opened.datasets()))
+def _du_store(store: Store, *, as_json: bool) -> int:
+    check_there(store)
+    known = list(version_lines(store, store.datasets()))
     found = [facts for facts in known if "bytes" in facts]
     total = sum(facts["bytes"] for facts in found)
     if as_json:
         print_json({"versions": found, "bytes": total})
     else:
-        rows = [
-            (plain(facts["dataset"]), facts["version"], chip(facts["status"]), size(facts["bytes"]))
-            for facts in found
-        ]
+        rows = [(*row[:3], row[5]) for row in map(counted, found)]
         columns = ["dataset", "version", "status", ">size"]
         print_table(columns, [*rows, ("total", "", "", size(total))])
     return complain_of_damage(known)

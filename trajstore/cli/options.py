@@ -1,23 +1,26 @@
-"""Arguments and options that several commands share, and the store that they mean."""
+"""What commands share: the store that is meant, the versions in it, arguments and options."""
 
 import math
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-if TYPE_CHECKING:
-    from trajstore.dataset import Dataset
-    from trajstore.store import Store
+from trajstore.dataset import Dataset
+from trajstore.disk.files import storing
+from trajstore.episode.names import parse_reference, version_number
+from trajstore.errors import NotFoundError, SealedError
+from trajstore.recording.unfinished import RECORD
+from trajstore.store import Store
+from trajstore.version.location import is_url
+from trajstore.version.manifest import MANIFEST
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
-
-pass_store = click.pass_obj
-"""Gives a command the folder of the store as its first argument."""
+_JSON = "Print JSON instead of tables."
 
 
 class FiniteRange(click.FloatRange):
@@ -29,25 +32,21 @@ class FiniteRange(click.FloatRange):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> float:
-        """Return the number.
-
-        Raises:
-            click.BadParameter: if it is none, out of bounds or not finite.
-        """
+        """The number; refuses what is none, out of bounds or not finite."""
         number: float = super().convert(value, param, ctx)
         if not math.isfinite(number):
             self.fail(f"expected a finite number, got {value!r}", param, ctx)
         return number
 
 
-def json_option() -> Decorator:
-    """``--json``: facts for programs."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+def pass_store(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the store that line and environment mean, as its first argument."""
 
+    @wraps(command)
+    def with_store(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - a command's
+        return command(Store(**click.get_current_context().obj), *arguments, **options)
 
-def reference_argument(name: str = "reference") -> Decorator:
-    """One version."""
-    return click.argument(name, metavar="REF")
+    return with_store
 
 
 def examples(*lines: str) -> str:
@@ -55,48 +54,75 @@ def examples(*lines: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
-def reviews_file(store: str) -> Path:
-    """The file of curators' decisions: beside the store."""
-    return Path(store).parent / "reviews.json"
+def command(*lines: str, name: str | None = None) -> Callable[[Callable[..., Any]], click.Command]:
+    """A command that receives the store, and prints JSON if asked; ``lines`` are its examples."""
+
+    def decorate(run: Callable[..., Any]) -> click.Command:
+        made = click.command(name, epilog=examples(*lines))(pass_store(run))
+        shown = click.Option(["--json", "as_json"], is_flag=True, help=_JSON)
+        made.params.append(shown)
+        return made
+
+    return decorate
 
 
-def archive_place(store: str) -> Path | str:
-    """The archive: as ``TRAJSTORE_ARCHIVE`` says, else beside the store."""
-    return os.environ.get("TRAJSTORE_ARCHIVE") or Path(store).parent / "archive"
+def reference_argument(name: str = "reference") -> Decorator:
+    """One version."""
+    return click.argument(name, metavar="REF")
 
 
-def open_store(store: str) -> "Store":
-    """The store in a folder, with the reviews and the archive beside it."""
-    from trajstore.store import Store
-
-    return Store(store, archive=archive_place(store), reviews=reviews_file(store))
+def dry_run_option(told: str = "Print the decision and stop.") -> Decorator:
+    """``--dry-run``: say what would be done."""
+    return click.option("--dry-run", is_flag=True, help=told)
 
 
-def version(store: str, reference: str) -> "Dataset":
+def _chosen(context: click.Context, option: click.Parameter, value: str | None) -> None:
+    """Let an option of a command say where something of the store lies."""
+    if value is not None:
+        context.obj[option.name] = value
+
+
+archive_option = click.option(
+    "--archive",
+    metavar="PATH_OR_URL",
+    callback=_chosen,
+    expose_value=False,
+    help="Where archived versions lie [default: the folder 'archive' beside the store].",
+)
+reviews_option = click.option(
+    "--reviews",
+    type=click.Path(dir_okay=False),
+    callback=_chosen,
+    expose_value=False,
+    help="File of curators' decisions [default: 'reviews.json' beside the store].",
+)
+
+
+def look(store: Store, reference: str) -> Dataset:
     """The version that is meant, for looking at it: in the store, the archive, or at a URL.
 
     Raises:
         NameRefusedError: if the reference is malformed.
-        NotFoundError: if there is no such version.
-        ArchiveError: if its pack is not the one that was archived.
-    """
-    return look(open_store(store), reference)
-
-
-def look(store: "Store", reference: str) -> "Dataset":
-    """`version` in a store that is open.
-
-    Raises:
         NotFoundError: if there is no such version; it says so where only the archive has it.
+        ArchiveError: if its pack is not the one that was archived.
     """
     with _pointing_to_archive(store, reference):
         return store.open(reference, purpose="inspection")
 
 
-@contextmanager
-def _pointing_to_archive(store: "Store", reference: str) -> Iterator[None]:
-    from trajstore.errors import NotFoundError
+def version_path(store: Store, reference: str) -> Path:
+    """The folder of the version that is meant.
 
+    Raises:
+        NameRefusedError: if the reference is malformed.
+        NotFoundError: if there is no such version, or it lies elsewhere.
+    """
+    with _pointing_to_archive(store, reference):
+        return store.path(reference)
+
+
+@contextmanager
+def _pointing_to_archive(store: Store, reference: str) -> Iterator[None]:
     try:
         yield
     except NotFoundError as error:
@@ -109,13 +135,10 @@ def _pointing_to_archive(store: "Store", reference: str) -> Iterator[None]:
         ) from error
 
 
-def _archived(store: "Store", reference: str) -> str | None:
+def _archived(store: Store, reference: str) -> str | None:
     """The archived version that a reference would mean, had it not left the store."""
-    from trajstore.episode.names import parse_reference
-    from trajstore.errors import NotFoundError
-
     wanted = parse_reference(reference)
-    if wanted.archived or wanted.location is not None:
+    if is_elsewhere(reference) or wanted.location is not None:
         return None
     shelf = store.shelf(wanted.name)
     if wanted.version is None and shelf.live():
@@ -131,23 +154,8 @@ def is_elsewhere(reference: str) -> bool:
     Raises:
         NameRefusedError: if the reference is malformed.
     """
-    from trajstore.episode.names import parse_reference
-    from trajstore.version.location import is_url
-
     wanted = parse_reference(reference)
     return wanted.archived or is_url(wanted.location)
-
-
-def version_path(store: str, reference: str) -> Path:
-    """The folder of the version that is meant.
-
-    Raises:
-        NameRefusedError: if the reference is malformed.
-        NotFoundError: if there is no such version, or it lies elsewhere.
-    """
-    opened = open_store(store)
-    with _pointing_to_archive(opened, reference):
-        return opened.path(reference)
 
 
 def output_path(context: click.Context, _: click.Parameter, path: Path | None) -> Path | None:
@@ -157,18 +165,20 @@ def output_path(context: click.Context, _: click.Parameter, path: Path | None) -
         SealedError: if the path leads there, through links too.
     """
     if path is not None:
-        check_output(context.obj, path)
+        check_output(context.obj["root"], path)
     return path
 
 
-def check_output(store: str, path: Path) -> None:
+def check_output(store: Path | str, path: Path) -> None:
     """Refuse to write into a version or a recording.
+
+    Args:
+        store: folder of the store.
+        path: where something is to be written.
 
     Raises:
         SealedError: if the path leads there, through links too.
     """
-    from trajstore.errors import SealedError
-
     real, root = path.resolve(), Path(store).resolve()
     for folder in (real, *real.parents):
         if _is_record(folder, root):
@@ -180,11 +190,6 @@ def check_output(store: str, path: Path) -> None:
 
 def _is_record(folder: Path, root: Path) -> bool:
     """Whether a folder is a version or a recording: by its place, or by what it holds."""
-    from trajstore.disk.files import storing
-    from trajstore.episode.names import version_number
-    from trajstore.recording.unfinished import RECORD
-    from trajstore.version.manifest import MANIFEST
-
     in_store = folder.parent.parent == root and folder.is_dir()
     if (in_store and version_number(folder.name)) or (folder / RECORD).is_file():
         return True

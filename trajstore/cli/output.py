@@ -63,10 +63,12 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title:
 
 
 def print_pairs(pairs: Mapping[str, str], *, title: str = "") -> None:
-    """Names and values, one a line."""
+    """Names and values, one a line, below a title that is not broken at the table's width."""
     from rich.table import Table
 
-    table = Table(box=None, show_header=False, title=title or None, title_justify="left")
+    if title:
+        print_line(f"[italic]{title}[/]")
+    table = Table(box=None, show_header=False)
     for name, value in pairs.items():
         table.add_row(f"[dim]{plain(name)}[/dim]", value)
     _console().print(table)

@@ -14,7 +14,6 @@ from trajstore.cli.options import (
     check_output,
     examples,
     look,
-    open_store,
     output_path,
     pass_store,
     reference_argument,
@@ -31,6 +30,7 @@ from trajstore.playback.viewed import Viewed
 from trajstore.quality.replay_report import read_report
 from trajstore.quality.reviews import history, read_reviews
 from trajstore.quality.verdict import read_verdict
+from trajstore.store import Store
 from trajstore.version.manifest import Status
 
 EPILOG = examples(
@@ -104,7 +104,7 @@ class Opened:
 @environment_option()
 @pass_store
 def play(  # noqa: PLR0913 - one a command-line option
-    store: str,
+    store: Store,
     reference: str,
     *,
     episode: int | None,
@@ -129,7 +129,7 @@ def play(  # noqa: PLR0913 - one a command-line option
     index = opened.check(episode)
     span = Range(first, last, speed)
     if not (out or terminal or gif or mp4 or png):
-        check_output(store, OUT)
+        check_output(store.root, OUT)
     if terminal:
         return play_in_terminal(
             opened.viewed, opened.viewed.worst() if index is None else index, span
@@ -152,7 +152,7 @@ def play(  # noqa: PLR0913 - one a command-line option
     return 0
 
 
-def open_reference(store: str, text: str) -> Opened:
+def open_reference(store: Store, text: str) -> Opened:
     """Open ``REF`` or ``REF#EPISODE`` for looking at it, whatever its status.
 
     Raises:
@@ -162,18 +162,17 @@ def open_reference(store: str, text: str) -> Opened:
     """
     found = re.fullmatch(r"(.+)#([0-9]{1,18})", text)
     reference, episode = (found[1], int(found[2])) if found else (text, None)
-    shelf = open_store(store)
-    dataset = look(shelf, reference)
-    path, status = dataset.path, shelf.status_of_dataset(dataset)
+    dataset = look(store, reference)
+    path, status = dataset.path, store.status_of_dataset(dataset)
     parsed = parse_reference(str(reference))
-    inside = parsed.location is None or path.parent.parent.resolve() == Path(store).resolve()
+    inside = parsed.location is None or path.parent.parent.resolve() == store.root.resolve()
     about = About(
         name=path.parent.name if inside else path.name,
         version=path.name if inside else "",
         status=status.value,
         reasons=_reasons(path, status),
         replay=read_report(path),
-        reviews=_reviews(shelf.reviews, dataset.manifest.content_digest),
+        reviews=_reviews(store.reviews, dataset.manifest.content_digest),
     )
     opened = Opened(Viewed(dataset), about, episode)
     opened.check(None)

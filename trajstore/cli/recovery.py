@@ -1,52 +1,64 @@
 """``recover``: recordings that were interrupted."""
 
 from pathlib import Path
-from typing import Any
 
 import click
 
-from trajstore.cli.options import examples, json_option, open_store, pass_store
-from trajstore.cli.output import chip, plain, print_json, print_line, print_table, size
+from trajstore.cli.facts import Facts, check_there, complain_of_damage, counted, recording_details
+from trajstore.cli.options import command, dry_run_option
+from trajstore.cli.output import plain, print_json, print_line, print_table, size
+from trajstore.errors import NotFoundError
+from trajstore.recording.recover import (
+    discard_recording,
+    salvage,
+    seal_recording,
+    seal_salvaged,
+)
+from trajstore.recording.unfinished import check_episodes, open_recording
+from trajstore.store import Store
 
 ACTIONS = ("seal", "salvage", "discard")
 
 
-@click.command(
-    epilog=examples(
-        "trajstore recover",
-        "trajstore recover expert --seal",
-        "trajstore recover expert --salvage --dry-run",
-        "trajstore recover expert --discard --dry-run",
-    )
+@command(
+    "trajstore recover",
+    "trajstore recover expert --seal",
+    "trajstore recover expert --salvage --dry-run",
+    "trajstore recover expert --discard --dry-run",
 )
 @click.argument("name", required=False)
 @click.option("--seal", is_flag=True, help="Make a version of the episodes.")
 @click.option("--salvage", is_flag=True, help="Seal what is whole in damaged journals, too.")
 @click.option("--discard", is_flag=True, help="Remove the recording.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
-@json_option()
-@pass_store
-def recover(store: str, /, name: str | None, *, dry_run: bool, as_json: bool, **asked: bool) -> int:
+@dry_run_option("Say what would be done, and do nothing.")
+def recover(
+    store: Store, /, name: str | None, *, dry_run: bool, as_json: bool, **asked: bool
+) -> int:
     """Show unfinished recordings; seal or discard those of the dataset NAME.
 
     Each episode whose recording was acknowledged is there. Recording again goes on after it.
     Where a journal is damaged, salvage seals the episodes that are whole, and says what is lost.
     """
-    from trajstore.cli.facts import check_there, complain_of_damage, recording_details
-    from trajstore.errors import NotFoundError
-
     action = _action(name, asked)
-    opened = open_store(store)
-    check_there(opened)
-    names = opened.datasets() if name is None else [name]
-    found = [recording_details(it) for dataset in names for it in opened.unfinished(dataset)]
+    check_there(store)
+    names = store.datasets() if name is None else [name]
+    found = [recording_details(it) for dataset in names for it in store.unfinished(dataset)]
     if name is not None and not found:
-        raise NotFoundError(f"{name}: expected an unfinished recording in {store}, got none")
+        raise NotFoundError(f"{name}: expected an unfinished recording in {store.root}, got none")
     for facts in found if action else []:
         if action != "seal" or facts["status"] != "damaged":
-            target = opened.folder(facts["dataset"]) / facts["version"]
+            target = store.folder(facts["dataset"]) / facts["version"]
             facts["outcome"] = _finish(target, facts, str(action), dry_run=dry_run)
-    _show(found, as_json=as_json)
+    if as_json:
+        print_json(found)
+    elif not found:
+        print_line("no unfinished recordings")
+    else:
+        columns = ["dataset", "version", "status", ">episodes", ">steps", ">size"]
+        print_table(columns, map(counted, found))
+        for facts in found:
+            if "outcome" in facts:
+                print_line(plain(facts["outcome"]))
     return complain_of_damage(found) if action in (None, "seal") else 0
 
 
@@ -69,42 +81,17 @@ def _action(name: str | None, asked: dict[str, bool]) -> str | None:
     return chosen[0] if chosen else None
 
 
-def _show(found: list[dict[str, Any]], *, as_json: bool) -> None:
-    if as_json:
-        print_json(found)
-    elif not found:
-        print_line("no unfinished recordings")
-    else:
-        rows = [
-            [
-                plain(facts["dataset"]),
-                facts["version"],
-                chip(facts["status"]),
-                f"{facts['episodes']:,}" if "episodes" in facts else "",
-                f"{facts['steps']:,}" if "steps" in facts else "",
-                size(facts["bytes"]),
-            ]
-            for facts in found
-        ]
-        print_table(["dataset", "version", "status", ">episodes", ">steps", ">size"], rows)
-    for facts in [] if as_json else found:
-        if "outcome" in facts:
-            print_line(plain(facts["outcome"]))
-
-
-def _finish(target: Path, facts: dict[str, Any], action: str, *, dry_run: bool) -> str:
+def _finish(target: Path, facts: Facts, action: str, *, dry_run: bool) -> str:
     """Seal or discard a recording, or only check that it can be; returns what was done.
 
     Raises:
         JournalError: if it is to be sealed and holds no episode.
     """
-    from trajstore.recording.recover import discard_recording, seal_recording
-    from trajstore.recording.unfinished import check_episodes
-
     name = f"{target.parent.name}@{target.name}"
     if action == "discard":
         if dry_run:
-            return f"would discard the recording of {name}: {_content(facts)}"
+            held = f"{facts['episodes']:,} episodes" if "episodes" in facts else "damaged"
+            return f"would discard the recording of {name}: {held}, {size(facts['bytes'])}"
         discard_recording(target)
         return f"discarded the recording of {name}"
     if action == "salvage":
@@ -121,9 +108,6 @@ def _salvage(target: Path, *, dry_run: bool) -> str:
     Raises:
         JournalError: if there is none, or a journal cannot be read at all.
     """
-    from trajstore.recording.recover import salvage, seal_salvaged
-    from trajstore.recording.unfinished import check_episodes, open_recording
-
     if dry_run:
         found = salvage(open_recording(target))
         check_episodes(target, len(found.frames))
@@ -136,8 +120,3 @@ def _salvage(target: Path, *, dry_run: bool) -> str:
         f"{len(found.frames):,} episodes; lost: {'; '.join(lost) or 'nothing'}; "
         f"places without an episode: {places or 'none'}"
     )
-
-
-def _content(facts: dict[str, Any]) -> str:
-    held = f"{facts['episodes']:,} episodes" if "episodes" in facts else "damaged"
-    return f"{held}, {size(facts['bytes'])}"

@@ -2,44 +2,32 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from trajstore.cli.options import (
-    examples,
-    is_elsewhere,
-    json_option,
-    pass_store,
-    reference_argument,
-    version,
-    version_path,
-)
+from trajstore.cli.options import command, is_elsewhere, look, reference_argument, version_path
 from trajstore.cli.output import is_interactive, plain, print_json, print_line, print_table, size
 from trajstore.cli.replaying import print_replay, replay_command, replay_options, store_replay
+from trajstore.dataset import Dataset
+from trajstore.store import Store
+from trajstore.version import integrity
+from trajstore.version.findings import Finding
+from trajstore.version.manifest import Manifest
 
-if TYPE_CHECKING:
-    from trajstore.version.findings import Finding
 
-FAULTY = 1
-
-
-@click.command(
-    epilog=examples(
-        "trajstore verify expert@v3",
-        "trajstore verify data/current/expert --deep",
-        "trajstore verify expert@v3 --replay 20",
-        "trajstore verify archive:expert@v1",
-        "trajstore verify s3://bucket/folder/expert/v1",
-    )
+@command(
+    "trajstore verify expert@v3",
+    "trajstore verify data/current/expert --deep",
+    "trajstore verify expert@v3 --replay 20",
+    "trajstore verify archive:expert@v1",
+    "trajstore verify s3://bucket/folder/expert/v1",
 )
 @reference_argument()
 @click.option("--deep", is_flag=True, help="Also read every episode and compute its digest.")
 @replay_options()
-@json_option()
-@pass_store
 def verify(
-    store: str,
+    store: Store,
     /,
     reference: str,
     deep: bool,
@@ -52,11 +40,9 @@ def verify(
     Only --replay writes: its report, beside the version; nothing for one in the archive or at a
     URL.
     """
-    from trajstore.dataset import Dataset
-
     path = None if is_elsewhere(reference) else version_path(store, reference)
     if path is None:
-        dataset = version(store, reference)
+        dataset = look(store, reference)
         where, findings = dataset.where, dataset.findings(deep=deep)
     else:
         where, findings = str(path), _verified(path, deep=deep, quiet=as_json)
@@ -73,10 +59,10 @@ def verify(
             print_replay(report)
     if report is not None and path is not None:
         store_replay(path, report)
-    return FAULTY if findings or not (report is None or report.ok) else 0
+    return 1 if findings or not (report is None or report.ok) else 0
 
 
-def _print(reference: str, findings: "list[Finding]") -> None:
+def _print(reference: str, findings: list[Finding]) -> None:
     if findings:
         rows = [(found.check, plain(found.message)) for found in findings]
         print_table(["check", "finding"], rows)
@@ -84,14 +70,10 @@ def _print(reference: str, findings: "list[Finding]") -> None:
         print_line(f"[green]{plain(reference)}: every byte is what was sealed[/]")
 
 
-def _verified(path: Path, *, deep: bool, quiet: bool) -> "list[Finding]":
-    from trajstore.version.integrity import verify as verify_version
-
+def _verified(path: Path, *, deep: bool, quiet: bool) -> list[Finding]:
     if quiet or not is_interactive():
-        return verify_version(path, deep=deep)
-    from trajstore.version.manifest import Manifest
-
+        return integrity.verify(path, deep=deep)
     total = Manifest.read(path).size_bytes
     shown = click.progressbar(length=total, label=f"reading {size(total)}", file=sys.stderr)
     with shown:
-        return verify_version(path, deep=deep, progress=shown.update)
+        return integrity.verify(path, deep=deep, progress=shown.update)

@@ -206,3 +206,41 @@ def test_wrong_use_exits_with_2_before_anything_is_touched(
 )
 def test_help_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "Examples:" in output(capsys, command, "--help")
+
+
+def test_every_command_takes_reviews_and_archive_from_the_environment(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish_both(capsys)
+    monkeypatch.setenv("TRAJSTORE_REVIEWS", str(data / "elsewhere" / "reviews.json"))
+    monkeypatch.setenv("TRAJSTORE_ARCHIVE", str(data / "packs"))
+    output(capsys, "quarantine", "expert@v2", "--reason", "wrong scale")
+    assert not (data / "reviews.json").exists()
+    listed = json.loads(output(capsys, "list", "expert", "--json"))
+    assert [it["status"] for it in listed] == ["validated", "quarantined"]
+    assert facts(capsys, "inspect", "expert@v2")["status"] == "quarantined"
+    assert facts(capsys, "validate", "expert@v2", status=1)["effective_status"] == "quarantined"
+    checked = {it["what"]: it["found"] for it in json.loads(output(capsys, "doctor", "--json"))}
+    assert checked["expert@v2"] == "quarantined, 4 episodes"
+    output(capsys, "play", "expert@v2", "--no-open", "--out", "page.html")
+    assert "wrong scale" in (data.parent / "page.html").read_text()
+    assert run(["publish", "data/store/expert/v2"]) == 1
+    assert "got quarantined" in capsys.readouterr().err
+    output(capsys, "rotate", "expert", "--keep-quarantined", "0")
+    assert len(list((data / "packs").iterdir())) == 1 and not (data / "archive").exists()
+    assert facts(capsys, "inspect", "archive:expert@latest")["status"] == "quarantined"
+
+
+def test_an_option_of_a_command_wins_over_the_environment(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish_both(capsys)
+    monkeypatch.setenv("TRAJSTORE_REVIEWS", str(data / "other.json"))
+    monkeypatch.setenv("TRAJSTORE_ARCHIVE", str(data / "other"))
+    own = ["--reviews", str(data / "own.json")]
+    output(capsys, "quarantine", "expert@v2", "--reason", "wrong scale", *own)
+    assert (data / "own.json").exists() and not (data / "other.json").exists()
+    output(capsys, "validate", "expert@v2", *own, status=1)
+    output(capsys, "validate", "expert@v2")
+    output(capsys, "rotate", "expert", "--keep", "1", "--archive", str(data / "own"))
+    assert (data / "own").is_dir() and not (data / "other").exists()

@@ -195,7 +195,7 @@ def test_ctrl_c_ends_with_status_130(trajstore, monkeypatch):
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("trajstore.cli.facts.summaries", interrupt)
+    monkeypatch.setattr("trajstore.cli.inspection.version_lines", interrupt)
     status, _, err = trajstore("list")
     assert (status, err.strip()) == (130, "trajstore: interrupted")
 
@@ -204,7 +204,7 @@ def test_a_bug_is_not_hidden(trajstore, monkeypatch):
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("trajstore.cli.facts.summaries", fail)
+    monkeypatch.setattr("trajstore.cli.inspection.version_lines", fail)
     with pytest.raises(ZeroDivisionError):
         trajstore("list")
 
