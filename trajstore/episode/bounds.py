@@ -73,10 +73,11 @@ def limit(bound: Any, *, dtype: str, missing: float) -> Any:  # noqa: ANN401 - s
     """
     if bound is None:
         return np.float64(missing)
+    leaves = filled(bound, missing)
+    return leaves.astype(dtype) if dtype.startswith("float") else np.array(leaves.tolist())
+
+
+def filled(bound: Any, missing: float) -> np.ndarray:  # noqa: ANN401 - any nesting
+    """A limit as an array of plain numbers, ``missing`` where there is none."""
     leaves = np.array(bound, dtype=object)
-    unlimited = np.array([leaf is None for leaf in leaves.ravel()]).reshape(leaves.shape)
-    if dtype.startswith("float"):
-        return np.where(unlimited, missing, leaves).astype(dtype)
-    if unlimited.any():
-        return np.where(unlimited, missing, leaves).astype(np.float64)
-    return np.array(bound)
+    return np.where(np.equal(leaves, np.array(None)), missing, leaves)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from math import prod
 from operator import index
@@ -135,18 +135,10 @@ class FieldSpec:
 
     def to_json(self) -> dict[str, object]:
         """A mapping of plain JSON values, from which `from_json` builds an equal field."""
-        record: dict[str, object] = {
-            "name": self.name,
-            "axis": self.axis.value,
-            "shape": list(self.shape),
-            "dtype": self.dtype,
-            "unit": self.unit,
-            "low": self.low,
-            "high": self.high,
-            "description": self.description,
-            "finite": self.finite,
-        }
-        return record | {"role": self.role} if self.role else record
+        record = asdict(self) | {"axis": self.axis.value, "shape": list(self.shape)}
+        if not self.role:
+            del record["role"]
+        return record
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "FieldSpec":
@@ -282,8 +274,7 @@ def _check_values(spec: FieldSpec, where: str, values: np.ndarray) -> None:
 
 
 def _bound(bound: object) -> str:
-    text = "any" if bound is None else str(bound)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return "any" if bound is None else shown(bound, 60)
 
 
 def _first_row(spec: FieldSpec, faults: np.ndarray) -> int:

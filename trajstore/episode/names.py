@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from trajstore.episode.texts import shown
 from trajstore.errors import NameRefusedError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
@@ -53,7 +54,7 @@ def check_name(name: str) -> str:
         NameRefusedError: if it is not.
     """
     if not isinstance(name, str) or not is_name(name):
-        raise NameRefusedError(f"dataset name: expected {_RULE}, got {_shown(name)}")
+        raise NameRefusedError(f"dataset name: expected {_RULE}, got {shown(name)}")
     return name
 
 
@@ -77,22 +78,17 @@ def parse_reference(text: str) -> Reference:
         NameRefusedError: if it is none of these.
     """
     if not isinstance(text, str) or not text or not text.isprintable():
-        raise NameRefusedError(f"reference: expected text, got {_shown(text)}")
+        raise NameRefusedError(f"reference: expected text, got {shown(text)}")
     if "/" in text or "\\" in text or text in (".", ".."):
         return Reference(location=text)
     prefix, colon, rest = text.rpartition(":")
     if prefix not in ("", "archive") or (colon and not prefix):
-        raise NameRefusedError(f"reference: expected 'archive:' before ':', got {_shown(text)}")
+        raise NameRefusedError(f"reference: expected 'archive:' before ':', got {shown(text)}")
     name, at, chosen = rest.partition("@")
     check_name(name)
     version = version_number(chosen)
     if at and version is None and chosen != "latest":
         raise NameRefusedError(
-            f"reference {_shown(text)}: expected a version such as v3, or latest, after '@'"
+            f"reference {shown(text)}: expected a version such as v3, or latest, after '@'"
         )
     return Reference(name, version, chosen == "latest", prefix == "archive")
-
-
-def _shown(text: object) -> str:
-    shown = ascii(text)
-    return shown if len(shown) <= 80 else f"{shown[:77]}..."

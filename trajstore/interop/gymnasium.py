@@ -1,7 +1,6 @@
 """Gymnasium: spaces as fields and back, and episodes of any environment.
 
-A nested space becomes one field a leaf: ``observation/goal``, ``observation/1``. The kinds of
-the spaces on the way stand in each field's description, which makes the way back exact.
+A nested space becomes one field a leaf, as `trajstore.episode.nesting` names them.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -11,18 +10,25 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from trajstore.episode.bounds import filled
 from trajstore.episode.episode import Episode
 from trajstore.episode.fields import Axis, FieldSpec
+from trajstore.episode.nesting import (
+    ACTION,
+    KIND,
+    OBSERVATION,
+    REWARD,
+    below,
+    flatten,
+    kind,
+    nest,
+    step_schema,
+)
 from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import SchemaError
 
 Act = Callable[[Any], Any]
 """From an observation to an action, both as the environment's spaces describe them."""
-
-KIND = "gymnasium "
-"""How the description of a field begins that was made from a space."""
-
-OBSERVATION, ACTION, REWARD = "observation", "action", "reward"
 
 
 def fields_of(name: str, space: spaces.Space[Any], *, axis: Axis) -> tuple[FieldSpec, ...]:
@@ -45,32 +51,25 @@ def fields_of(name: str, space: spaces.Space[Any], *, axis: Axis) -> tuple[Field
 
 
 def _fields(name: str, space: Any, axis: Axis, above: str) -> Iterator[FieldSpec]:  # noqa: ANN401
-    kind = type(space).__name__
-    path = f"{above}.{kind}" if above else kind
-    children = _children(space)
-    if children is not None:
+    own = type(space).__name__
+    path = f"{above}.{own}" if above else own
+    if isinstance(space, spaces.Dict | spaces.Tuple):
+        inner = space.spaces
+        children = dict(enumerate(inner)) if isinstance(inner, tuple) else inner
         if not children:
             raise SchemaError(f"field {name!r}: expected a space that holds others, got {space}")
         for key, child in children.items():
             yield from _fields(f"{name}/{key}", child, axis, path)
         return
-    if kind not in _LEAVES:
+    if own not in _LEAVES:
         raise SchemaError(
             f"field {name!r}: expected a space of kind {', '.join(_LEAVES)}, Dict or Tuple, "
-            f"got {kind}"
+            f"got {own}"
         )
-    low, high = _LEAVES[kind](space)
+    low, high = _LEAVES[own](space)
     yield FieldSpec(
         name, axis, space.shape, space.dtype.name, low=low, high=high, description=KIND + path
     )
-
-
-def _children(space: Any) -> dict[str, Any] | None:  # noqa: ANN401 - of any value
-    if isinstance(space, spaces.Dict):
-        return dict(space.spaces)
-    if isinstance(space, spaces.Tuple):
-        return {str(index): child for index, child in enumerate(space.spaces)}
-    return None
 
 
 def _box_limits(space: spaces.Box) -> tuple[Any, Any]:
@@ -95,57 +94,37 @@ def space_of(schema: EpisodeSchema, name: str) -> spaces.Space[Any]:
     Raises:
         SchemaError: if there is no such field.
     """
-    below = [spec for spec in schema.fields if f"{spec.name}/".startswith(f"{name}/")]
-    if not below:
-        schema.field(name)
-    return _space(name, below, 0)
+    leaves = {spec.name: _leaf(spec) for spec in schema.fields if below(spec.name, name)}
+    return _space(nest(schema, name, leaves))
 
 
-def _space(name: str, below: list[FieldSpec], depth: int) -> spaces.Space[Any]:
-    if below[0].name == name:
-        return _leaf(below[0], depth)
-    children: dict[str, list[FieldSpec]] = {}
-    for spec in below:
-        key = spec.name.removeprefix(f"{name}/").partition("/")[0]
-        children.setdefault(key, []).append(spec)
-    made = {key: _space(f"{name}/{key}", specs, depth + 1) for key, specs in children.items()}
-    if _kind(below[0], depth) == "Tuple":
-        return spaces.Tuple([made[str(index)] for index in range(len(made))])
-    return spaces.Dict(made)
+def _space(nested: Any) -> spaces.Space[Any]:  # noqa: ANN401 - dicts and tuples of spaces
+    if isinstance(nested, tuple):
+        return spaces.Tuple([_space(child) for child in nested])
+    if isinstance(nested, dict):
+        return spaces.Dict({key: _space(child) for key, child in nested.items()})
+    return nested  # type: ignore[no-any-return]
 
 
-def _kind(spec: FieldSpec, depth: int) -> str:
-    if not spec.description.startswith(KIND):
-        return ""
-    kinds = spec.description.removeprefix(KIND).split(".")
-    return kinds[depth] if depth < len(kinds) else ""
-
-
-def _leaf(spec: FieldSpec, depth: int) -> spaces.Space[Any]:
-    kind = _kind(spec, depth)
+def _leaf(spec: FieldSpec) -> spaces.Space[Any]:
     low: Any = spec.low
     high: Any = spec.high
-    if kind == "Discrete":
-        return spaces.Discrete(high - low + 1, start=low)
-    if kind == "MultiDiscrete":
-        return spaces.MultiDiscrete(np.broadcast_to(high, spec.shape) + 1, dtype=spec.dtype)
-    if kind == "MultiBinary":
-        return spaces.MultiBinary(spec.shape)
-    return spaces.Box(*_box(spec), shape=spec.shape, dtype=np.dtype(spec.dtype).type)
-
-
-def _box(spec: FieldSpec) -> tuple[np.ndarray, np.ndarray]:
+    match kind(spec, spec.name):
+        case "Discrete":
+            return spaces.Discrete(high - low + 1, start=low)
+        case "MultiDiscrete":
+            return spaces.MultiDiscrete(np.broadcast_to(high, spec.shape) + 1, dtype=spec.dtype)
+        case "MultiBinary":
+            return spaces.MultiBinary(spec.shape)
     dtype = np.dtype(spec.dtype)
-    ends = (0, 1) if dtype.kind == "b" else (-np.inf, np.inf)
+    ends: tuple[Any, Any] = (0, 1) if dtype.kind == "b" else (-np.inf, np.inf)
     if dtype.kind in "iu":
-        ends = (np.iinfo(dtype).min, np.iinfo(dtype).max)
-    limits = []
-    for bound, end in zip((spec.low, spec.high), ends, strict=True):
-        leaves = np.array(bound, dtype=object)
-        absent = np.array([leaf is None for leaf in leaves.ravel()]).reshape(leaves.shape)
-        filled = np.where(absent, end, leaves)
-        limits.append(np.broadcast_to(filled, spec.shape).astype(dtype))
-    return limits[0], limits[1]
+        ends = np.iinfo(dtype).min, np.iinfo(dtype).max
+    limits = [
+        np.broadcast_to(filled(bound, end), spec.shape).astype(dtype)
+        for bound, end in zip((low, high), ends, strict=True)
+    ]
+    return spaces.Box(limits[0], limits[1], shape=spec.shape, dtype=dtype.type)
 
 
 def schema_of(env: gym.Env[Any, Any], *, extra: Iterable[FieldSpec] = ()) -> EpisodeSchema:
@@ -158,16 +137,11 @@ def schema_of(env: gym.Env[Any, Any], *, extra: Iterable[FieldSpec] = ()) -> Epi
     Raises:
         SchemaError: if a space has no form as fields.
     """
-    return EpisodeSchema(
-        (
-            *fields_of(OBSERVATION, env.observation_space, axis=Axis.STATE),
-            *fields_of(ACTION, env.action_space, axis=Axis.STEP),
-            FieldSpec(REWARD, Axis.STEP, (), "float64"),
-            FieldSpec("terminated", Axis.STEP, (), "bool"),
-            FieldSpec("truncated", Axis.STEP, (), "bool"),
-            FieldSpec("seed", Axis.EPISODE, (), "int64", description="given to reset"),
-            *extra,
-        )
+    return step_schema(
+        fields_of(OBSERVATION, env.observation_space, axis=Axis.STATE),
+        fields_of(ACTION, env.action_space, axis=Axis.STEP),
+        FieldSpec("seed", Axis.EPISODE, (), "int64", description="given to reset"),
+        *extra,
     )
 
 
@@ -251,37 +225,3 @@ def _array(spec: FieldSpec, rows: list[Any]) -> np.ndarray:
             f"{type(rows[-1]).__name__} of shapes {shapes}; mend the environment"
         ) from None
     return array[0] if spec.axis is Axis.EPISODE else array
-
-
-def flatten(name: str, value: Any) -> dict[str, Any]:  # noqa: ANN401 - a value of any space
-    """The leaves of a nested value, by field name.
-
-    Example:
-        >>> flatten("observation", {"goal": 1, "gears": (2, 3)})
-        {'observation/goal': 1, 'observation/gears/0': 2, 'observation/gears/1': 3}
-    """
-    if isinstance(value, tuple):
-        value = {str(index): item for index, item in enumerate(value)}
-    if not isinstance(value, Mapping):
-        return {name: value}
-    leaves: dict[str, Any] = {}
-    for key, item in value.items():
-        leaves |= flatten(f"{name}/{key}", item)
-    return leaves
-
-
-def nest(schema: EpisodeSchema, name: str, arrays: Mapping[str, np.ndarray]) -> Any:  # noqa: ANN401
-    """The values of the fields at or below ``name``, nested as their space is.
-
-    Raises:
-        SchemaError: if there is no such field.
-    """
-    return _nest(space_of(schema, name), name, arrays)
-
-
-def _nest(space: spaces.Space[Any], name: str, arrays: Mapping[str, np.ndarray]) -> Any:  # noqa: ANN401
-    children = _children(space)
-    if children is None:
-        return arrays[name]
-    nested = {key: _nest(child, f"{name}/{key}", arrays) for key, child in children.items()}
-    return tuple(nested.values()) if isinstance(space, spaces.Tuple) else nested

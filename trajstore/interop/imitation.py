@@ -17,13 +17,13 @@ from trajstore.dataset import Dataset
 from trajstore.disk.files import canonical_json, read_json, write_file
 from trajstore.episode.episode import Episode
 from trajstore.episode.fields import Axis, FieldSpec
+from trajstore.episode.nesting import ACTION, OBSERVATION, REWARD, below, step_schema
 from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import SchemaError
-from trajstore.interop.recorded import Recorded, check_there, reading, whole_export
+from trajstore.interop.imported import Imported, about, read_about, reading, whole_export
 from trajstore.version.reading import Where
 from trajstore.version.sampling import Batch
 
-OBSERVATION, ACTION, REWARD = "observation", "action", "reward"
 EXPECTED = "a folder that imitation saved"
 SIDECAR, REST = "trajstore.json", "trajstore.npz"
 """Beside imitation's own files: schema and provenance, and the fields that it has no place for."""
@@ -70,7 +70,7 @@ class TransitionBatches:
         self._size = size
         self._rng = rng
         self._where = where
-        names = [spec.name for spec in dataset.schema.fields if _below(spec.name, OBSERVATION)]
+        names = [spec.name for spec in dataset.schema.fields if below(spec.name, OBSERVATION)]
         self._fields = [
             *names,
             *(f"next_{name}" for name in names),
@@ -108,17 +108,13 @@ class TransitionBatches:
         }
 
 
-def _below(name: str, root: str) -> bool:
-    return f"{name}/".startswith(f"{root}/")
-
-
 def _observation(arrays: Mapping[str, np.ndarray]) -> Any:  # noqa: ANN401 - array or DictObs
     if OBSERVATION in arrays:
         return np.array(arrays[OBSERVATION])
     nested = {
         name.removeprefix(f"{OBSERVATION}/"): np.array(values)
         for name, values in arrays.items()
-        if _below(name, OBSERVATION)
+        if below(name, OBSERVATION)
     }
     if not nested:
         raise SchemaError(f"field {OBSERVATION!r}: expected observations, got none")
@@ -144,14 +140,10 @@ def export_dataset(dataset: Dataset, target: Path) -> None:
             f"field {min(missing)!r}: expected it, as imitation demands one, got "
             f"{list(dataset.schema.names)}; export to npz"
         )
-    record = {
-        "schema": dataset.schema.to_json(),
-        "provenance": dict(dataset.manifest.provenance),
-    }
     rest = {name: dataset.column(name) for name in _rest(dataset.schema)}
     with whole_export(target) as whole, _quiet():
         serialize.save(whole, trajectories(dataset))
-        write_file(whole / SIDECAR, canonical_json(record))
+        write_file(whole / SIDECAR, canonical_json(about(dataset)))
         np.savez(whole / REST, allow_pickle=False, **rest)
 
 
@@ -173,7 +165,7 @@ def _rest(schema: EpisodeSchema) -> list[str]:
     return [name for name in schema.names if name not in (OBSERVATION, ACTION, REWARD)]
 
 
-def import_dataset(source: Path) -> Recorded:
+def import_dataset(source: Path) -> Imported:
     """Read data in imitation's own format, exported from here or saved by imitation.
 
     Without our own files beside it, the schema is what the arrays show. Its ``infos`` are not
@@ -183,31 +175,41 @@ def import_dataset(source: Path) -> Recorded:
         NotFoundError: if there is no such folder.
         CorruptionError: if it is something else.
     """
-    source = check_there(source)
     with reading(source, EXPECTED), _quiet():
         table = datasets.load_from_disk(str(source)).with_format("numpy")
         table = table.remove_columns("infos")
+        rest: dict[str, np.ndarray] = {}
         if (source / SIDECAR).exists():
-            record = read_json(source / SIDECAR)
-            schema = EpisodeSchema.from_json(record["schema"])
-            provenance = dict(record["provenance"])
-            return Recorded(schema, provenance, _episodes(table, schema, source))
-        schema = _shown(table)
-    return Recorded(schema, {"imported_from": "imitation"}, _plain_all(table, schema, source))
+            schema, provenance = read_about(read_json(source / SIDECAR))
+            with np.load(source / REST, allow_pickle=False) as file:
+                rest = {name: file[name] for name in _rest(schema)}
+        else:
+            schema, provenance = _shown(table[0]), {"imported_from": "imitation"}
+    return Imported(schema, provenance, _episodes(table, schema, source, rest))
 
 
-def _episodes(table: Any, schema: EpisodeSchema, source: Path) -> Iterator[Episode]:  # noqa: ANN401
+def _episodes(
+    table: Any,  # noqa: ANN401 - of datasets
+    schema: EpisodeSchema,
+    source: Path,
+    rest: Mapping[str, np.ndarray],
+) -> Iterator[Episode]:
+    """The episodes of a table; ``rest`` holds what it has no place for, unless others saved it."""
     with reading(source, EXPECTED):
-        with np.load(source / REST, allow_pickle=False) as file:
-            rest = {name: file[name] for name in _rest(schema)}
         first = 0
         for index, row in enumerate(table):
-            arrays = _arrays(schema, row)
-            stop = first + len(row["acts"])
+            steps = first, first + len(row["acts"])
+            others = _ends(row)
             for name, column in rest.items():
-                arrays[name] = _slice(schema.field(name), column, index, (first, stop))
-            first = stop
-            yield Episode(schema, arrays)
+                others[name] = _slice(schema.field(name), column, index, steps)
+            yield Episode(schema, _arrays(schema, row) | others)
+            first = steps[1]
+
+
+def _ends(row: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    ends = np.zeros((2, len(row["acts"])), bool)
+    ends[0 if row["terminal"] else 1, -1] = True
+    return {"terminated": ends[0], "truncated": ends[1]}
 
 
 def _slice(spec: FieldSpec, column: np.ndarray, index: int, steps: tuple[int, int]) -> np.ndarray:
@@ -228,37 +230,13 @@ def _arrays(schema: EpisodeSchema, row: Mapping[str, Any]) -> dict[str, np.ndarr
     return arrays
 
 
-def _plain_all(table: Any, schema: EpisodeSchema, source: Path) -> Iterator[Episode]:  # noqa: ANN401
-    with reading(source, EXPECTED):
-        for row in table:
-            yield _plain(schema, row)
-
-
-def _plain(schema: EpisodeSchema, row: Mapping[str, Any]) -> Episode:
-    ends = np.zeros(len(row["acts"]), bool)
-    last = ends.copy()
-    last[-1] = True
-    terminal = bool(row["terminal"])
-    terminated, truncated = (last, ends) if terminal else (ends, last)
-    arrays = _arrays(schema, row) | {"terminated": terminated, "truncated": truncated}
-    return Episode(schema, arrays)
-
-
-def _shown(table: Any) -> EpisodeSchema:  # noqa: ANN401 - a table of datasets
-    row = table[0]
-
+def _shown(row: Mapping[str, Any]) -> EpisodeSchema:
     def spec(name: str, axis: Axis, values: Sequence[Any]) -> FieldSpec:
         array = np.asarray(values)
         return FieldSpec(name, axis, array.shape[1:], array.dtype.name)
 
     if "rews" not in row:
         raise SchemaError("field 'reward': expected trajectories with rewards, got none")
-    return EpisodeSchema(
-        (
-            spec(OBSERVATION, Axis.STATE, row["obs"]),
-            spec(ACTION, Axis.STEP, row["acts"]),
-            spec(REWARD, Axis.STEP, row["rews"]),
-            FieldSpec("terminated", Axis.STEP, (), "bool"),
-            FieldSpec("truncated", Axis.STEP, (), "bool"),
-        )
-    )
+    observation = spec(OBSERVATION, Axis.STATE, row["obs"])
+    action = spec(ACTION, Axis.STEP, row["acts"])
+    return step_schema([observation], [action], reward=np.asarray(row["rews"]).dtype.name)

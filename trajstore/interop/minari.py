@@ -13,12 +13,20 @@ from trajstore.dataset import Dataset
 from trajstore.disk.files import canonical_json, parse_json
 from trajstore.episode.episode import Episode
 from trajstore.episode.fields import Axis
+from trajstore.episode.nesting import (
+    ACTION,
+    OBSERVATION,
+    REWARD,
+    below,
+    flatten,
+    nest,
+    step_schema,
+)
 from trajstore.episode.schema import EpisodeSchema, FieldSpec
 from trajstore.errors import SchemaError
-from trajstore.interop.gymnasium import fields_of, flatten, nest, space_of
-from trajstore.interop.recorded import Recorded, check_there, reading, whole_export
+from trajstore.interop.gymnasium import fields_of, space_of
+from trajstore.interop.imported import Imported, about, read_about, reading, whole_export
 
-OBSERVATION, ACTION, REWARD = "observation", "action", "reward"
 OURS = "trajstore"
 """Key of Minari's metadata that holds schema and provenance as JSON."""
 EXPECTED = "a Minari dataset"
@@ -37,7 +45,6 @@ def export_dataset(dataset: Dataset, target: Path) -> None:
         StorageError: if the operating system refuses.
     """
     schema = dataset.schema
-    record = {"schema": schema.to_json(), "provenance": dict(dataset.manifest.provenance)}
     spaces = space_of(schema, OBSERVATION), space_of(schema, ACTION)
     _check_reward(schema)
     with whole_export(target) as whole:
@@ -54,7 +61,7 @@ def export_dataset(dataset: Dataset, target: Path) -> None:
             {
                 "dataset_id": target.name,
                 "minari_version": minari.__version__,
-                OURS: canonical_json(record).decode(),
+                OURS: canonical_json(about(dataset)).decode(),
             }
         )
         for first in range(0, len(dataset), _AT_ONCE):
@@ -92,7 +99,7 @@ def _infos(schema: EpisodeSchema) -> list[str]:
     return [
         name
         for name in schema.names
-        if name not in taken and name.partition("/")[0] not in (OBSERVATION, ACTION)
+        if name not in taken and not below(name, OBSERVATION) and not below(name, ACTION)
     ]
 
 
@@ -103,7 +110,7 @@ def _info(episode: Episode, name: str) -> Any:  # noqa: ANN401 - rows, or a list
     return episode.arrays[name][None] if spec.axis is Axis.EPISODE else episode.arrays[name]
 
 
-def import_dataset(source: Path) -> Recorded:
+def import_dataset(source: Path) -> Imported:
     """Read a Minari dataset, exported from here or any other.
 
     Of a dataset made elsewhere, observations, actions, rewards and ends are read; images come
@@ -114,29 +121,18 @@ def import_dataset(source: Path) -> Recorded:
         CorruptionError: if it is something else.
         SchemaError: if a space has no form as fields.
     """
-    source = check_there(source)
     with reading(source, EXPECTED):
         storage = MinariStorage.read(source / "data" if (source / "data").is_dir() else source)
         text = storage.metadata.get(OURS)
         if text is None:
-            schema, provenance = _shown(storage), {"imported_from": "minari"}
+            schema = step_schema(
+                fields_of(OBSERVATION, storage.observation_space, axis=Axis.STATE),
+                fields_of(ACTION, storage.action_space, axis=Axis.STEP),
+            )
+            provenance = {"imported_from": "minari"}
         else:
-            record = parse_json(str(text).encode(), source)
-            schema = EpisodeSchema.from_json(record["schema"])
-            provenance = dict(record["provenance"])
-    return Recorded(schema, provenance, _episodes(storage, schema, source))
-
-
-def _shown(storage: MinariStorage) -> EpisodeSchema:
-    return EpisodeSchema(
-        (
-            *fields_of(OBSERVATION, storage.observation_space, axis=Axis.STATE),
-            *fields_of(ACTION, storage.action_space, axis=Axis.STEP),
-            FieldSpec(REWARD, Axis.STEP, (), "float64"),
-            FieldSpec("terminated", Axis.STEP, (), "bool"),
-            FieldSpec("truncated", Axis.STEP, (), "bool"),
-        )
-    )
+            schema, provenance = read_about(parse_json(str(text).encode(), source))
+    return Imported(schema, provenance, _episodes(storage, schema, source))
 
 
 def _episodes(storage: MinariStorage, schema: EpisodeSchema, source: Path) -> Iterator[Episode]:

@@ -19,7 +19,7 @@ from trajstore.episode.episode import Episode
 from trajstore.episode.fields import Axis, FieldSpec
 from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import CorruptionError
-from trajstore.interop.recorded import Recorded, check_there, reading, whole_export
+from trajstore.interop.imported import Imported, about, read_about, reading, whole_export
 
 EXPECTED = "an NPZ file that trajstore exported"
 
@@ -34,30 +34,25 @@ def export_dataset(dataset: Dataset, target: Path) -> None:
         StorageError: if the operating system refuses.
     """
     with whole_export(target) as whole, zipfile.ZipFile(whole, "w") as archive:
-        _write(archive, "schema", _text(dataset.schema.to_json()))
-        _write(archive, "provenance", _text(dict(dataset.manifest.provenance)))
+        for name, value in about(dataset).items():
+            _write(archive, name, np.array(canonical_json(value).decode()))
         _write(archive, "length", dataset.lengths)
         for spec in dataset.schema.fields:
             _write_field(archive, dataset, spec)
 
 
-def import_dataset(source: Path) -> Recorded:
+def import_dataset(source: Path) -> Imported:
     """Read what ``export_dataset`` wrote.
 
     Raises:
         NotFoundError: if there is no such file.
         CorruptionError: if it is something else.
     """
-    source = check_there(source)
     with reading(source, EXPECTED), zipfile.ZipFile(source) as archive:
-        schema = EpisodeSchema.from_json(_json(archive, "schema"))
-        provenance = dict(_json(archive, "provenance"))
+        record = {name: _json(archive, name) for name in ("schema", "provenance")}
+        schema, provenance = read_about(record)
         lengths = [int(length) for length in _read(archive, "length").tolist()]
-    return Recorded(schema, provenance, _episodes(source, schema, lengths))
-
-
-def _text(value: object) -> np.ndarray:
-    return np.array(canonical_json(value).decode())
+    return Imported(schema, provenance, _episodes(source, schema, lengths))
 
 
 def _open(archive: zipfile.ZipFile, name: str) -> IO[bytes]:

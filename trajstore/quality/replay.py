@@ -13,6 +13,7 @@ import numpy as np
 
 from trajstore.dataset import Dataset
 from trajstore.episode.episode import Episode
+from trajstore.episode.nesting import ACTION, OBSERVATION, REWARD, below, flatten, nest
 from trajstore.episode.schema import Axis
 from trajstore.errors import ReplayError
 from trajstore.quality.replay_report import Difference, ReplayReport
@@ -119,12 +120,12 @@ def play(episode: Episode, environment: Environment) -> Iterator[dict[str, Any]]
     options = {"scenario": str(episode["scenario"])} if "scenario" in episode.arrays else None
     try:
         observation, info = environment.reset(seed=int(episode["seed"]), options=options)
-        yield {**info, **_named("observation", observation)}
+        yield {**info, **flatten(OBSERVATION, observation)}
         for step in range(len(episode)):
             result = environment.step(_action(episode, step))
             observation, reward, terminated, truncated, info = result
             ends = {"terminated": terminated, "truncated": truncated}
-            yield {**info, **_named("observation", observation), "reward": reward, **ends}
+            yield {**info, **flatten(OBSERVATION, observation), REWARD: reward, **ends}
             if terminated or truncated:
                 return
     except ReplayError:
@@ -187,43 +188,17 @@ def _other_version(provenance: Mapping[str, Any], environment: Environment) -> I
         yield Difference(None, None, "environment version", recorded, running)
 
 
-def _named(stem: str, value: Any) -> dict[str, Any]:  # noqa: ANN401 - any observation
-    """Parts of a nested observation under the names that the schema gives them."""
-    if isinstance(value, tuple):
-        value = {str(place): part for place, part in enumerate(value)}
-    if not isinstance(value, Mapping):
-        return {stem: value}
-    named: dict[str, Any] = {}
-    for key, part in value.items():
-        named |= _named(f"{stem}/{key}", part)
-    return named
-
-
 def _action(episode: Episode, step: int) -> Any:  # noqa: ANN401 - any action
     """The recorded action, nested as the names of its fields are."""
-    if "action" in episode.arrays:
-        value = episode["action"][step]
-        return value.copy() if value.ndim else value.item() if value.dtype.kind == "b" else value
-    nested: dict[str, Any] = {}
-    for name in episode.arrays:
-        if name.startswith("action/"):
-            *folders, leaf = name.split("/")[1:]
-            level = nested
-            for folder in folders:
-                level = level.setdefault(folder, {})
-            level[leaf] = episode[name][step].copy()
-    if not nested:
+    leaves = {name: values[step] for name, values in episode.arrays.items() if below(name, ACTION)}
+    if not leaves:
         raise ReplayError("replay: expected a field 'action', got none; record the actions")
-    return _tuples(nested)
+    return nest(episode.schema, ACTION, {name: _own(value) for name, value in leaves.items()})
 
 
-def _tuples(nested: Any) -> Any:  # noqa: ANN401 - any action
-    """Levels whose keys are 0, 1, ... as tuples: that is how tuple spaces are named."""
-    if not isinstance(nested, dict):
-        return nested
-    if list(nested) == [str(place) for place in range(len(nested))]:
-        return tuple(_tuples(part) for part in nested.values())
-    return {key: _tuples(part) for key, part in nested.items()}
+def _own(value: Any) -> Any:  # noqa: ANN401 - one row
+    """A value that the environment may keep and change; a truth value as Python's."""
+    return value.copy() if value.ndim else value.item() if value.dtype.kind == "b" else value
 
 
 def _difference(recorded: Any, simulated: Any, tolerance: float) -> tuple[str, str, str] | None:  # noqa: ANN401

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trajstore.episode.fields import Axis, FieldSpec
+from trajstore.episode.nesting import flatten, nest
 from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import SchemaError
-from trajstore.interop.gymnasium import fields_of, flatten, nest, record, schema_of, space_of
+from trajstore.interop.gymnasium import fields_of, record, schema_of, space_of
 
 ENDS = tuple(FieldSpec(name, Axis.STEP, (), "bool") for name in ("terminated", "truncated"))
 NAMES = st.text("abcdefgh_0123456789", min_size=1, max_size=5).filter(lambda it: it[0] != "_")

@@ -12,7 +12,7 @@ from trajstore.dataset import Dataset
 from trajstore.episode.episode import Episode
 from trajstore.episode.fields import Axis, FieldSpec
 from trajstore.episode.schema import EpisodeSchema
-from trajstore.interop.recorded import whole_export
+from trajstore.interop.imported import whole_export
 from trajstore.recording.bulk import write_dataset
 
 NESTED = EpisodeSchema(

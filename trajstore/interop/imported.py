@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trajstore.dataset import Dataset
 from trajstore.disk.files import remove_tree, storing
 from trajstore.episode.episode import Episode
 from trajstore.episode.schema import EpisodeSchema
@@ -22,7 +23,7 @@ UNREADABLE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class Imported:
     """What an importer gives.
 
     Attributes:
@@ -34,6 +35,22 @@ class Recorded:
     schema: EpisodeSchema
     provenance: Mapping[str, Any]
     episodes: Iterator[Episode]
+
+
+def about(dataset: Dataset) -> dict[str, Any]:
+    """What travels with the episodes, as plain JSON: schema and provenance."""
+    provenance = dict(dataset.manifest.provenance)
+    return {"schema": dataset.schema.to_json(), "provenance": provenance}
+
+
+def read_about(record: Mapping[str, Any]) -> tuple[EpisodeSchema, dict[str, Any]]:
+    """Schema and provenance, from what `about` gave.
+
+    Raises:
+        SchemaError: if the schema makes no sense.
+        KeyError: if one of them is missing.
+    """
+    return EpisodeSchema.from_json(record["schema"]), dict(record["provenance"])
 
 
 @contextmanager
@@ -77,8 +94,11 @@ def reading(source: Path, what: str) -> Iterator[None]:
     """Turn what a foreign reader raises on data that it cannot read into a named error.
 
     Raises:
+        NotFoundError: if there is nothing.
         CorruptionError: saying what was expected, such as ``a Minari dataset``.
     """
+    if not source.exists():
+        raise NotFoundError(f"{source}: expected data to import, got nothing there; check the path")
     try:
         yield
     except UNREADABLE as error:
@@ -86,14 +106,3 @@ def reading(source: Path, what: str) -> Iterator[None]:
         raise CorruptionError(
             f"{source}: expected {what}, got something else ({told}); export it again"
         ) from error
-
-
-def check_there(source: Path) -> Path:
-    """Return a path that exists.
-
-    Raises:
-        NotFoundError: if it does not.
-    """
-    if not source.exists():
-        raise NotFoundError(f"{source}: expected data to import, got nothing there; check the path")
-    return source
