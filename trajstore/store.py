@@ -181,8 +181,12 @@ class Store:
             NotFoundError: if there is no such version.
         """
         wanted = _parsed(reference)
+        if is_url(wanted.location):
+            raise NotFoundError(
+                f"{wanted}: expected a version in a folder of this machine, got a URL; copy it here"
+            )
         if wanted.location is not None:
-            return _located(wanted.location)
+            return _existing(Path(wanted.location), wanted)
         if wanted.archived:
             raise NotFoundError(
                 f"{wanted}: expected a version that lies in the store, got one in the archive; "
@@ -219,53 +223,33 @@ class Store:
     def publish(self, path: Path | str, name: str) -> Published:
         """Copy a validated version into the store under the next number, then rotate.
 
-        Raises:
-            StatusError: if it is not validated.
-            CorruptionError: if it is damaged.
-            LockedError: if someone else publishes, rotates or restores this dataset.
-            StorageError: if the operating system refuses.
+        Raises what `trajstore.lifecycle.publish` does.
         """
         return lifecycle.publish(self.shelf(name), Path(path))
 
     def rotate(self, name: str, *, keep: int = 3, dry_run: bool = False) -> list[Decision]:
         """Archive all but the newest versions of each status; returns what was decided.
 
-        Raises:
-            ArchiveError: if the archive does not give back what it was given; nothing is removed.
-            LockedError: if someone else publishes, rotates or restores this dataset.
-            StorageError: if the operating system refuses.
+        Raises what `trajstore.lifecycle.rotate` does.
         """
-        retention = Retention(validated=keep)
-        if dry_run:
-            return lifecycle.plan(self.shelf(name), retention=retention)
-        return lifecycle.rotate(self.shelf(name), retention=retention)
+        run = lifecycle.plan if dry_run else lifecycle.rotate
+        return run(self.shelf(name), retention=Retention(validated=keep))
 
-    def restore(self, reference: str) -> Path:
-        """Bring a version such as ``expert@v1`` back from the archive.
+    def restore(self, reference: str, *, dry_run: bool = False) -> Path:
+        """Bring a version such as ``expert@v1`` back from the archive, or only check its pack.
 
-        Raises:
-            NotFoundError: if the reference names no archived version.
-            ArchiveError: if the pack is not the one that was archived.
-            StorageError: if the operating system refuses.
+        Raises what `trajstore.lifecycle.restore` does.
         """
         wanted = _parsed(reference)
         if wanted.version is None:
             raise NotFoundError(f"{wanted}: expected a version to restore, such as expert@v1")
-        return lifecycle.restore(self.shelf(wanted.name), wanted.version)
+        return lifecycle.restore(self.shelf(wanted.name), wanted.version, dry_run=dry_run)
 
 
 def _parsed(reference: str | Path) -> Reference:
     if isinstance(reference, Path):
         return Reference(location=str(reference))
     return parse_reference(reference)
-
-
-def _located(location: str) -> Path:
-    if is_url(location):
-        raise NotFoundError(
-            f"{location}: expected a version in a folder of this machine, got a URL; copy it here"
-        )
-    return _existing(Path(location), Reference(location=location))
 
 
 def _existing(path: Path, wanted: Reference) -> Path:

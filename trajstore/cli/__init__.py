@@ -44,11 +44,8 @@ def trajstore(context: click.Context, store: str) -> None:
     REF is a version: expert (the newest validated one), expert@v3, expert@latest, or a path.
     For looking also archive:expert@v1, read in its pack, or a URL such as s3://bucket/expert/v1.
     """
-    context.obj = {
-        "root": store,
-        "archive": os.environ.get("TRAJSTORE_ARCHIVE") or None,
-        "reviews": os.environ.get("TRAJSTORE_REVIEWS") or None,
-    }
+    named = {name: os.environ.get(f"TRAJSTORE_{name.upper()}") for name in ("archive", "reviews")}
+    context.obj = {"root": store} | {name: place or None for name, place in named.items()}
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

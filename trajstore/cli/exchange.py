@@ -72,34 +72,19 @@ def import_(store: Store, source: Path, kind: str, name: str, dry_run: bool, as_
     """
     check_name(name)
     module = _module(kind)
-    count = _count(source, module.import_dataset(source))
-    facts: dict[str, object] = {"episodes": count, "recorded": False}
+    count = sum(1 for _ in module.import_dataset(source).episodes)
+    if not count:
+        raise CorruptionError(f"{source}: expected at least one episode, got none; export it again")
+    facts: dict[str, object] = {"episodes": count, "recorded": not dry_run}
     if not dry_run:
-        facts = _record(store, name, module.import_dataset(source))
+        recorded = module.import_dataset(source)
+        with store.record(name, schema=recorded.schema, provenance=recorded.provenance) as recorder:
+            for order, episode in enumerate(recorded.episodes):
+                if order not in recorder.orders:
+                    recorder.add(episode, order=order)
+        facts |= {"episodes": recorder.episodes, "version": f"v{store.versions(name)[-1]}"}
     if as_json:
         print_json(facts)
     else:
-        done = f"as {name}@{facts['version']}" if not dry_run else "and recorded nothing"
+        done = "and recorded nothing" if dry_run else f"as {name}@{facts['version']}"
         print_line(plain(f"read {facts['episodes']:,} episodes {done}"))
-
-
-def _count(source: Path, recorded: Any) -> int:  # noqa: ANN401 - what an importer gave
-    """The number of episodes, each of which was read.
-
-    Raises:
-        CorruptionError: if one cannot be read, or there is none.
-        SchemaError: if one does not fit its schema.
-    """
-    count = sum(1 for _ in recorded.episodes)
-    if not count:
-        raise CorruptionError(f"{source}: expected at least one episode, got none; export it again")
-    return count
-
-
-def _record(store: Store, name: str, recorded: Any) -> dict[str, object]:  # noqa: ANN401
-    with store.record(name, schema=recorded.schema, provenance=recorded.provenance) as recorder:
-        for order, episode in enumerate(recorded.episodes):
-            if order not in recorder.orders:
-                recorder.add(episode, order=order)
-    version = f"v{store.versions(name)[-1]}"
-    return {"episodes": recorder.episodes, "recorded": True, "version": version}

@@ -75,8 +75,12 @@ def _line(store: Store, path: Path, manifest: Manifest) -> Facts:
     }
 
 
-def recording_line(target: Path) -> Facts:
+def recording_line(target: Path, *, read: bool = False) -> Facts:
     """An unfinished recording in a line, as far as its record tells; a damaged one says so.
+
+    Args:
+        target: folder of the version to be.
+        read: whether its journals are read, each episode of them, and counted.
 
     Raises:
         NotFoundError: if it was sealed or discarded meanwhile.
@@ -88,28 +92,13 @@ def recording_line(target: Path) -> Facts:
         "path": str(recording_folder(target)),
     }
     try:
-        open_recording(target)
+        recording = open_recording(target)
+        steps = [frame.steps for _, frame in recording.frames()] if read else []
     except TrajStoreError as error:
         check_begun(target)
         return head | {"status": "damaged", "error": str(error)}
-    return head | {"status": "recording"}
-
-
-def recording_details(target: Path) -> Facts:
-    """`recording_line`, and the episodes in its journals, each of which is read.
-
-    Raises:
-        NotFoundError: if it was sealed or discarded meanwhile.
-    """
-    facts = recording_line(target)
-    if facts["status"] == "damaged":
-        return facts
-    try:
-        frames = [frame for _, frame in open_recording(target).frames()]
-    except TrajStoreError as error:
-        check_begun(target)
-        return facts | {"status": "damaged", "error": str(error)}
-    return facts | {"episodes": len(frames), "steps": sum(frame.steps for frame in frames)}
+    counts = {"episodes": len(steps), "steps": sum(steps)} if read else {}
+    return head | {"status": "recording", **counts}
 
 
 def counted(facts: Facts) -> list[str]:

@@ -16,8 +16,6 @@ from trajstore.cli.options import (
 from trajstore.cli.output import plain, print_json, print_line, print_table
 from trajstore.episode.names import parse_reference, version_number
 from trajstore.errors import NotFoundError
-from trajstore.lifecycle.ledger import packed
-from trajstore.lifecycle.moving import compare_file
 from trajstore.lifecycle.rotation import Decision, Retention
 from trajstore.store import Store
 
@@ -137,16 +135,8 @@ def rotate(
 def restore(store: Store, reference: str, dry_run: bool, as_json: bool) -> None:
     """Bring the archived version REF back; its content is compared before it appears."""
     wanted = parse_reference(reference)
-    if wanted.version is None:
-        raise NotFoundError(f"{reference}: expected a version to restore, such as expert@v1")
-    shelf = store.shelf(wanted.name)
-    entry = packed(shelf.ledger(), wanted.version)
-    live = wanted.version in shelf.live()
-    path = shelf.path(wanted.version)
-    if dry_run and entry is not None:
-        compare_file(shelf, entry)
-    else:
-        lifecycle.restore(shelf, wanted.version)
+    live = wanted.version is not None and wanted.version in store.versions(wanted.name)
+    path = store.restore(reference, dry_run=dry_run)
     if as_json:
         print_json({"dry_run": dry_run, "path": str(path), "was_live": live})
         return

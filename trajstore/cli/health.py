@@ -8,14 +8,17 @@ from collections.abc import Iterator
 from importlib import metadata
 
 import click
+import google_crc32c
+from click.shell_completion import BashComplete, FishComplete, ZshComplete
 
 from trajstore.cli.facts import version_lines
 from trajstore.cli.options import command, examples
-from trajstore.cli.output import complain, plain, print_json, print_table, size
+from trajstore.cli.output import plain, print_json, print_table, size
 from trajstore.store import Store
 
 REQUIRED = ("numpy", "zarr", "numcodecs", "google-crc32c", "click", "rich", "loguru", "zstandard")
 OPTIONAL = ("gymnasium", "torch", "stable-baselines3", "imitation", "minari", "h5py", "dvc")
+SHELLS = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
 LEAST_FREE_BYTES = 1_000_000_000
 MARKS = {"good": "[green]good[/]", "note": "[dim]note[/]", "bad": "[red]bad[/]"}
 
@@ -45,15 +48,9 @@ def _environment() -> Iterator[Check]:
             yield "good", name, metadata.version(name)
         except metadata.PackageNotFoundError:
             yield "bad" if name in REQUIRED else "note", name, "not installed"
-    yield from _crc32c()
-    yield "good" if sys.byteorder == "little" else "bad", "byte order", sys.byteorder
-
-
-def _crc32c() -> Iterator[Check]:
-    import google_crc32c
-
     fast = google_crc32c.implementation == "c"
     yield "good" if fast else "bad", "crc32c", "native" if fast else "slow, in Python; reinstall it"
+    yield "good" if sys.byteorder == "little" else "bad", "byte order", sys.byteorder
 
 
 def _store(store: Store) -> Iterator[Check]:
@@ -87,16 +84,8 @@ def _versions(store: Store) -> Iterator[Check]:
 
 
 @click.command(epilog=examples('eval "$(trajstore completion bash)"'))
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def completion(shell: str) -> int:
+@click.argument("shell", type=click.Choice(list(SHELLS)))
+def completion(shell: str) -> None:
     """Print the set-up of completion for a SHELL; evaluate it in the shell's start file."""
-    from click.shell_completion import get_completion_class
-
-    from trajstore.cli import trajstore
-
-    chosen = get_completion_class(shell)
-    if chosen is None:
-        complain(f"{shell}: expected a shell that click completes for, got none")
-        return 2
-    click.echo(chosen(trajstore, {}, "trajstore", "_TRAJSTORE_COMPLETE").source())
-    return 0
+    group = click.get_current_context().find_root().command
+    click.echo(SHELLS[shell](group, {}, "trajstore", "_TRAJSTORE_COMPLETE").source())

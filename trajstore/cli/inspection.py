@@ -5,6 +5,7 @@ from collections import Counter
 from typing import Any
 
 import click
+import numpy as np
 
 from trajstore.cli.facts import (
     Facts,
@@ -120,19 +121,14 @@ def _print_fields(facts: Facts) -> None:
     print_table(columns, rows)
 
 
-def _span(values: Any) -> str:  # noqa: ANN401 - a number, or nested lists of them
-    """A number, or the least and the greatest of several."""
-    flat = [value for value in _flat(values) if value is not None]
-    if not flat:
+def _span(values: object) -> str:
+    """A number, or the least and the greatest of several, nested or not."""
+    flat = np.ravel(np.array(values, np.float64))
+    flat = flat[~np.isnan(flat)]
+    if not len(flat):
         return ""
-    low, high = min(flat), max(flat)
+    low, high = flat.min(), flat.max()
     return f"{low:.4g}" if low == high else f"{low:.3g} .. {high:.3g}"
-
-
-def _flat(values: Any) -> list[Any]:  # noqa: ANN401 - see above
-    if not isinstance(values, list):
-        return [values]
-    return [leaf for value in values for leaf in _flat(value)]
 
 
 def _print_decisions(facts: Facts) -> None:

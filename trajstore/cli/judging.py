@@ -49,10 +49,8 @@ def validate(
     dataset = look(store, reference)
     held_to = _contract(contract or store.root.parent / "contract.json", dataset.path)
     decided = read_reviews(store.reviews)
-    if dry_run or is_elsewhere(reference):
-        report = check(dataset, held_to)
-    else:
-        report = judge(dataset.path, held_to)
+    looking = dry_run or is_elsewhere(reference)
+    report = check(dataset, held_to) if looking else judge(dataset.path, held_to)
     status = effective_status(report.status, decided, report.digest)
     if as_json:
         print_json(report.to_json() | {"effective_status": status.value})

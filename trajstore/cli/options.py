@@ -1,12 +1,12 @@
 """What commands share: the store that is meant, the versions in it, arguments and options."""
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -20,6 +20,7 @@ from trajstore.version.location import is_url
 from trajstore.version.manifest import MANIFEST
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+Found = TypeVar("Found")
 _JSON = "Print JSON instead of tables."
 
 
@@ -106,25 +107,17 @@ def look(store: Store, reference: str) -> Dataset:
         NotFoundError: if there is no such version; it says so where only the archive has it.
         ArchiveError: if its pack is not the one that was archived.
     """
-    with _pointing_to_archive(store, reference):
-        return store.open(reference, purpose="inspection")
+    return _found(store, reference, partial(store.open, purpose="inspection"))
 
 
 def version_path(store: Store, reference: str) -> Path:
-    """The folder of the version that is meant.
-
-    Raises:
-        NameRefusedError: if the reference is malformed.
-        NotFoundError: if there is no such version, or it lies elsewhere.
-    """
-    with _pointing_to_archive(store, reference):
-        return store.path(reference)
+    """The folder of the version that is meant; what `look` raises, and if it lies elsewhere."""
+    return _found(store, reference, store.path)
 
 
-@contextmanager
-def _pointing_to_archive(store: Store, reference: str) -> Iterator[None]:
+def _found(store: Store, reference: str, find: Callable[[str], Found]) -> Found:
     try:
-        yield
+        return find(reference)
     except NotFoundError as error:
         archived = _archived(store, reference)
         if archived is None:
@@ -138,7 +131,7 @@ def _pointing_to_archive(store: Store, reference: str) -> Iterator[None]:
 def _archived(store: Store, reference: str) -> str | None:
     """The archived version that a reference would mean, had it not left the store."""
     wanted = parse_reference(reference)
-    if is_elsewhere(reference) or wanted.location is not None:
+    if wanted.archived or wanted.location is not None:
         return None
     shelf = store.shelf(wanted.name)
     if wanted.version is None and shelf.live():

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from trajstore.cli.facts import Facts, check_there, complain_of_damage, counted, recording_details
+from trajstore.cli.facts import Facts, check_there, complain_of_damage, counted, recording_line
 from trajstore.cli.options import command, dry_run_option
 from trajstore.cli.output import plain, print_json, print_line, print_table, size
 from trajstore.errors import NotFoundError
@@ -42,7 +42,7 @@ def recover(
     action = _action(name, asked)
     check_there(store)
     names = store.datasets() if name is None else [name]
-    found = [recording_details(it) for dataset in names for it in store.unfinished(dataset)]
+    found = [recording_line(it, read=True) for dataset in names for it in store.unfinished(dataset)]
     if name is not None and not found:
         raise NotFoundError(f"{name}: expected an unfinished recording in {store.root}, got none")
     for facts in found if action else []:

@@ -1,4 +1,8 @@
-"""The life of a dataset's versions: judged, published, reviewed, rotated, archived, restored."""
+"""The life of a dataset's versions: judged, published, reviewed, rotated, archived, restored.
+
+Whatever publishes, rotates or restores raises `LockedError` if someone else does so to the same
+dataset, and `StorageError` if the operating system refuses; the next call finishes what was begun.
+"""
 
 from trajstore.lifecycle.moving import finish, restore
 from trajstore.lifecycle.publishing import Published, preview, publish

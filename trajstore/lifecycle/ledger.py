@@ -6,7 +6,6 @@ the ledger with the line or without it.
 """
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -15,6 +14,7 @@ import msgspec
 
 from trajstore.disk.files import canonical_json, parse_json, read_file, replace_file
 from trajstore.errors import CorruptionError, NotFoundError
+from trajstore.version.manifest import Manifest
 
 LEDGER = "ledger.jsonl"
 
@@ -101,15 +101,10 @@ def add_entry(folder: Path, entry: Entry) -> None:
     replace_file(folder / LEDGER, b"".join([*lines, replace(entry, previous=previous).to_bytes()]))
 
 
-def version_of(entries: Iterable[Entry], digest: str) -> int | None:
-    """The number under which content was published first; ``None`` if it never was."""
-    return next((entry.version for entry in entries if entry.digest == digest), None)
-
-
-def packed(entries: Iterable[Entry], version: int) -> Entry | None:
-    """The newest entry that says where a version was archived; ``None`` if it never was."""
-    found = [it for it in entries if it.deed is Deed.ARCHIVE and it.version == version]
-    return found[-1] if found else None
+def entry_on(manifest: Manifest, deed: Deed, version: int, why: str) -> Entry:
+    """An entry on a version as its manifest describes it; whoever adds it tells the time."""
+    digest, episodes, steps = manifest.content_digest, manifest.episodes, manifest.steps
+    return Entry(deed, version, digest, why=why, episodes=episodes, steps=steps)
 
 
 def _parsed(line: bytes, where: str) -> Entry:

@@ -7,6 +7,7 @@ so that the next run goes on wherever the last one ended.
 """
 
 import hashlib
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from trajstore.disk.files import COPY_BYTES, remove_tree
 from trajstore.disk.system import FileRecord, storing, sync_directory
 from trajstore.errors import ArchiveError, CorruptionError, NotFoundError, SealedError
 from trajstore.lifecycle.archive import Pack, pack, unpack
-from trajstore.lifecycle.ledger import Deed, Entry, packed
+from trajstore.lifecycle.ledger import Deed, Entry, entry_on
 from trajstore.lifecycle.shelf import Shelf
 from trajstore.version.integrity import verify
 from trajstore.version.location import PART
@@ -33,13 +34,12 @@ def archive_version(shelf: Shelf, version: int, *, why: str) -> Entry:
         NotFoundError: if there is no such live version.
         ArchiveError: if what was packed does not come back as it was; the version stays.
         CorruptionError: if the live version is damaged; it stays, and nothing is archived.
-        StorageError: if the operating system refuses; the version stays.
     """
     dataset = Dataset.open(shelf.path(version))
-    entry = packed(shelf.ledger(), version)
+    entry = shelf.packed().get(version)
     if entry is None or entry.digest != dataset.manifest.content_digest or _lost(shelf, entry):
         entry = _archive(shelf, version, dataset, why)
-    compare_file(shelf, entry)
+        compare_file(shelf, entry)
     left = shelf.removing(version)
     with storing(shelf.path(version)):
         system.OPS.rename(shelf.path(version), left)
@@ -50,10 +50,15 @@ def archive_version(shelf: Shelf, version: int, *, why: str) -> Entry:
     return entry
 
 
-def restore(shelf: Shelf, version: int, *, why: str = "asked for") -> Path:
+def restore(shelf: Shelf, version: int, *, dry_run: bool = False) -> Path:
     """Bring a version back from the archive; the pack stays there.
 
     The next rotation may archive it again, unless it is named there as in use.
+
+    Args:
+        shelf: the dataset.
+        version: its number.
+        dry_run: whether only the pack is compared with the ledger, and nothing is done.
 
     Returns:
         The folder of the version; if it is live already, nothing is done.
@@ -61,24 +66,26 @@ def restore(shelf: Shelf, version: int, *, why: str = "asked for") -> Path:
     Raises:
         NotFoundError: if the version was never archived.
         ArchiveError: if the pack is not the one that was archived.
-        LockedError: if someone else publishes, rotates or restores this dataset.
-        StorageError: if the operating system refuses.
     """
     target = shelf.path(version)
-    if packed(shelf.ledger(), version) is None:
+    entry = shelf.packed().get(version)
+    if entry is None:
         if version in shelf.live():
             return target
         raise NotFoundError(
             f"{shelf.name}@v{version}: expected a version in the archive, got none; "
             f"trajstore list shows what there is"
         )
+    if dry_run:
+        compare_file(shelf, entry)
+        return target
     with shelf.locked("restoring"):
         finish(shelf)
-        entry = packed(shelf.ledger(), version)
-        if entry is not None and version not in shelf.live():
-            _unpack(shelf, entry, target)
-        if entry is not None and _last_deed(shelf, version) is Deed.REMOVE:
-            shelf.note(replace(entry, deed=Deed.RESTORE, why=why))
+        last = {it.version: it for it in shelf.ledger()}[version]
+        if version not in shelf.live():
+            _unpack(shelf, last, target)
+        if last.deed is Deed.REMOVE:
+            shelf.note(replace(last, deed=Deed.RESTORE, why="asked for"))
     return target
 
 
@@ -95,11 +102,11 @@ def finish(shelf: Shelf) -> None:
             remove_tree(shelf.folder / f".v{version}.sealing")
     for version in shelf.in_work("removing"):
         _finish_removal(shelf, version)
-    gone = {it.version for it in shelf.ledger() if it.deed is Deed.ARCHIVE}
-    for version in sorted(gone - {*shelf.live(), *shelf.in_work("removing")}):
-        entry = packed(shelf.ledger(), version)
-        if entry is not None and _last_deed(shelf, version) is not Deed.REMOVE:
-            shelf.note(replace(entry, deed=Deed.REMOVE, why="interrupted removal finished"))
+    last = {it.version: it for it in shelf.ledger()}
+    for version in sorted(last.keys() - shelf.live()):
+        if last[version].deed in (Deed.ARCHIVE, Deed.RESTORE):
+            why = "interrupted removal finished"
+            shelf.note(replace(last[version], deed=Deed.REMOVE, why=why))
 
 
 def compare_file(shelf: Shelf, entry: Entry) -> None:
@@ -119,6 +126,20 @@ def compare_file(shelf: Shelf, entry: Entry) -> None:
         )
 
 
+def check_sound(path: Path, name: object, purpose: str) -> None:
+    """Refuse to archive or publish a version that is damaged.
+
+    Raises:
+        CorruptionError: naming the first finding.
+    """
+    findings = verify(path)
+    if findings:
+        raise CorruptionError(
+            f"{name}: expected a sound version to {purpose}, got {len(findings)} findings, "
+            f"first: {findings[0].message}"
+        )
+
+
 def _lost(shelf: Shelf, entry: Entry) -> bool:
     try:
         compare_file(shelf, entry)
@@ -128,31 +149,18 @@ def _lost(shelf: Shelf, entry: Entry) -> bool:
 
 
 def _archive(shelf: Shelf, version: int, dataset: Dataset, why: str) -> Entry:
-    findings = verify(dataset.path)
-    if findings:
-        raise CorruptionError(
-            f"{shelf.name}@v{version}: expected a sound version to archive, got "
-            f"{len(findings)} findings, first: {findings[0].message}"
-        )
-    manifest = dataset.manifest
-    name = shelf.pack_name(version, manifest.content_digest)
-    record = _adopted(shelf, name, manifest.content_digest)
+    check_sound(dataset.path, f"{shelf.name}@v{version}", "archive")
+    digest = dataset.manifest.content_digest
+    name = shelf.pack_name(version, digest)
+    record = None
+    if name in shelf.archive.names():
+        with suppress(ArchiveError):
+            record = _read_back(shelf, name, digest)
     if record is None:
-        record = _packed(shelf, dataset, name)
-        _compare_content(shelf, name + PART, record, manifest.content_digest)
+        record = _read_back(shelf, name + PART, digest, written=_packed(shelf, dataset, name))
         shelf.archive.commit(name)
-    entry = Entry(
-        Deed.ARCHIVE,
-        version,
-        manifest.content_digest,
-        why=why,
-        archive=name,
-        sha256=record.sha256,
-        size=record.size,
-        episodes=manifest.episodes,
-        steps=manifest.steps,
-    )
-    return shelf.note(entry)
+    entry = entry_on(dataset.manifest, Deed.ARCHIVE, version, why)
+    return shelf.note(replace(entry, archive=name, sha256=record.sha256, size=record.size))
 
 
 def _packed(shelf: Shelf, dataset: Dataset, name: str) -> FileRecord:
@@ -165,27 +173,19 @@ def _packed(shelf: Shelf, dataset: Dataset, name: str) -> FileRecord:
             sink.abandon()
 
 
-def _adopted(shelf: Shelf, name: str, digest: str) -> FileRecord | None:
-    """The record of a pack that is there and good, though the ledger does not know it."""
-    if name not in shelf.archive.names():
-        return None
-    try:
-        record = _file_record(shelf, name)
-        _compare_content(shelf, name, record, digest)
-    except ArchiveError:
-        return None
-    return record
-
-
-def _compare_content(shelf: Shelf, name: str, record: FileRecord, digest: str) -> None:
-    """Read a pack back: its bytes are those that were written, its content that of the version."""
-    if _file_record(shelf, name) != record:
+def _read_back(
+    shelf: Shelf, name: str, digest: str, *, written: FileRecord | None = None
+) -> FileRecord:
+    """Read a whole pack: its bytes are those that were written, its content that of the version."""
+    record = _file_record(shelf, name)
+    if written not in (None, record):
         raise ArchiveError(f"{name}: expected the bytes that were written, got others back")
     with shelf.archive.reading(name) as file:
         read_back = Pack(file, name)
         read_back.check()
         if read_back.manifest.content_digest != digest:
             raise ArchiveError(f"{name}: expected content {digest[:12]}, got another version's")
+    return record
 
 
 def _file_record(shelf: Shelf, name: str) -> FileRecord:
@@ -200,7 +200,7 @@ def _file_record(shelf: Shelf, name: str) -> FileRecord:
 def _finish_removal(shelf: Shelf, version: int) -> None:
     """Remove the rest of a version that has a good pack; put one back that has none."""
     left = shelf.removing(version)
-    entry = packed(shelf.ledger(), version)
+    entry = shelf.packed().get(version)
     try:
         if entry is None:
             raise ArchiveError(f"{shelf.name}@v{version}: expected a pack in the ledger, got none")
@@ -217,11 +217,6 @@ def _finish_removal(shelf: Shelf, version: int) -> None:
     with storing(left):
         remove_tree(left)
         sync_directory(shelf.folder)
-
-
-def _last_deed(shelf: Shelf, version: int) -> Deed | None:
-    deeds = [entry.deed for entry in shelf.ledger() if entry.version == version]
-    return deeds[-1] if deeds else None
 
 
 def _unpack(shelf: Shelf, entry: Entry, target: Path) -> None:

@@ -13,8 +13,8 @@ from trajstore.disk.files import (
     write_file,
 )
 from trajstore.errors import CorruptionError, QuotaExceededError, StatusError
-from trajstore.lifecycle.ledger import Deed, Entry, version_of
-from trajstore.lifecycle.moving import finish
+from trajstore.lifecycle.ledger import Deed, entry_on
+from trajstore.lifecycle.moving import check_sound, finish
 from trajstore.lifecycle.rotation import (
     DEFAULT_RETENTION,
     Decision,
@@ -25,7 +25,6 @@ from trajstore.lifecycle.rotation import (
 from trajstore.lifecycle.shelf import Shelf
 from trajstore.quality.reviews import status_of
 from trajstore.quality.verdict import Verdict, read_verdict, write_verdict
-from trajstore.version.integrity import verify
 from trajstore.version.manifest import MANIFEST, Manifest, Status
 
 
@@ -73,8 +72,6 @@ def publish(
         StatusError: if the source is not validated.
         CorruptionError: if the source is damaged, or changes while it is copied.
         QuotaExceededError: if the store would outgrow its budget; nothing was written.
-        LockedError: if someone else publishes, rotates or restores this dataset.
-        StorageError: if the operating system refuses.
     """
     verdict = verdict or read_verdict(source)
     manifest = _validated(shelf, source, verdict)
@@ -82,14 +79,15 @@ def publish(
         finish(shelf)
         for number, found in _unnoted(shelf).items():
             if number not in shelf.in_work("recording"):
-                _note(shelf, number, found, "found live")
+                shelf.note(entry_on(found, Deed.PUBLISH, number, "found live"))
         version, new = _number(shelf, source, manifest, budget_bytes)
         if new:
             _copy(source, shelf.path(version), manifest)
         if shelf.path(version).is_dir() and verdict is not None:
             write_verdict(shelf.path(version), verdict)
         if new:
-            _note(shelf, version, manifest, f"published from {source.name}")
+            why = f"published from {source.name}"
+            shelf.note(entry_on(manifest, Deed.PUBLISH, version, why))
         decisions = rotate_locked(shelf, retention)
     return Published(version, new, tuple(decisions))
 
@@ -143,10 +141,10 @@ def _number(
             counted on: an old version stays until its pack is verified.
     """
     digest = manifest.content_digest
-    unnoted = (it for it, live in _unnoted(shelf).items() if live.content_digest == digest)
-    known = version_of(shelf.ledger(), digest) or next(unnoted, None)
-    if known is not None:
-        return known, False
+    known = [entry.version for entry in shelf.ledger() if entry.digest == digest]
+    known += [it for it, live in _unnoted(shelf).items() if live.content_digest == digest]
+    if known:
+        return known[0], False
     if budget_bytes is not None:
         taken, incoming = size_bytes(shelf.folder.parent), size_bytes(source)
         if taken + incoming > budget_bytes:
@@ -165,20 +163,10 @@ def _unnoted(shelf: Shelf) -> dict[int, Manifest]:
 
 
 def _copy(source: Path, target: Path, manifest: Manifest) -> None:
-    findings = verify(source)
-    if findings:
-        raise CorruptionError(
-            f"{source}: expected a sound version to publish, got {len(findings)} findings, "
-            f"first: {findings[0].message}"
-        )
+    check_sound(source, source, "publish")
     with storing(target), whole_directory(target) as folder:
         for path, record in manifest.files.items():
             make_directories((folder / path).parent)
             if copy_file(source / path, folder / path) != record:
                 raise CorruptionError(f"{source / path}: expected what was verified, got a change")
         write_file(folder / MANIFEST, manifest.to_bytes())
-
-
-def _note(shelf: Shelf, version: int, manifest: Manifest, why: str) -> None:
-    digest, episodes, steps = manifest.content_digest, manifest.episodes, manifest.steps
-    shelf.note(Entry(Deed.PUBLISH, version, digest, why=why, episodes=episodes, steps=steps))

@@ -49,19 +49,6 @@ class Decision:
         return asdict(self) | {"action": self.action.value}
 
 
-def versions_to_archive(
-    versions: Iterable[int], *, keep: int = 3, in_use: Iterable[int] = ()
-) -> list[int]:
-    """The versions to archive, oldest first, so that the ``keep`` newest stay.
-
-    Example:
-        >>> versions_to_archive([1, 2, 3, 4, 5], keep=3, in_use=[1])
-        [2]
-    """
-    newest_first = sorted(set(versions), reverse=True)
-    return sorted(set(newest_first[keep:]) - set(in_use))
-
-
 def decide(
     statuses: Sequence[tuple[int, str]], retention: Retention, *, in_use: Iterable[int] = ()
 ) -> list[Decision]:
@@ -82,8 +69,8 @@ def decide(
     held = set(in_use)
     decisions = []
     for status, count in asdict(retention).items():
-        versions = [version for version, its_status in statuses if its_status == status]
-        leaving = set(versions_to_archive(versions, keep=count, in_use=held))
+        versions = sorted((it for it, its in statuses if its == status), reverse=True)
+        leaving = set(versions[count:]) - held
         for version in versions:
             side = "beyond" if version in leaving else "among"
             reason = "in use" if version in held else f"{side} the {count} newest {status}"
@@ -100,9 +87,15 @@ def plan(
     Raises:
         NotFoundError: if a version that is to stay is not live: it would not protect the one meant.
     """
-    in_use = list(in_use)
-    _check_live(shelf, in_use)
-    return decide([(it, shelf.status(it)) for it in shelf.live()], retention, in_use=in_use)
+    live, in_use = shelf.live(), list(in_use)
+    for version in in_use:
+        if version not in live:
+            known = ", ".join(f"v{number}" for number in live) or "none at all"
+            raise NotFoundError(
+                f"{shelf.name}@v{version}: expected a live version to stay in use, got one that "
+                f"is not in the store, which has {known}; name one of these"
+            )
+    return decide([(it, shelf.status(it)) for it in live], retention, in_use=in_use)
 
 
 def rotate(
@@ -115,13 +108,11 @@ def rotate(
 
     Raises:
         NotFoundError: if a version that is to stay is not live.
-        LockedError: if someone else publishes, rotates or restores this dataset.
         ArchiveError: if the archive does not give back what it was given; the version stays.
         CorruptionError: if a live version is damaged; it stays.
-        StorageError: if the operating system refuses.
     """
     in_use = list(in_use)
-    _check_live(shelf, in_use)
+    plan(shelf, retention=retention, in_use=in_use)
     with shelf.locked("rotating"):
         return rotate_locked(shelf, retention, in_use)
 
@@ -134,14 +125,3 @@ def rotate_locked(shelf: Shelf, retention: Retention, in_use: Iterable[int] = ()
         if decision.action is Action.ARCHIVE:
             archive_version(shelf, decision.version, why=decision.reason)
     return decisions
-
-
-def _check_live(shelf: Shelf, in_use: Iterable[int]) -> None:
-    live = shelf.live()
-    for version in in_use:
-        if version not in live:
-            known = ", ".join(f"v{number}" for number in live) or "none at all"
-            raise NotFoundError(
-                f"{shelf.name}@v{version}: expected a live version to stay in use, got one that "
-                f"is not in the store, which has {known}; name one of these"
-            )

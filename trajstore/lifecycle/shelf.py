@@ -12,7 +12,7 @@ from trajstore.disk.files import make_directories, storing
 from trajstore.disk.locks import lock
 from trajstore.episode.names import Reference, check_name
 from trajstore.errors import NotFoundError
-from trajstore.lifecycle.ledger import Entry, add_entry, packed, read_ledger
+from trajstore.lifecycle.ledger import Deed, Entry, add_entry, read_ledger
 from trajstore.quality.judging import Clock, utc_now
 from trajstore.quality.reviews import status_of
 from trajstore.version.location import Location, locate
@@ -101,6 +101,10 @@ class Shelf:
         """The entries of the ledger, oldest first."""
         return read_ledger(self.folder)
 
+    def packed(self) -> dict[int, Entry]:
+        """The newest entry that says where a version was archived, of each that ever was."""
+        return {entry.version: entry for entry in self.ledger() if entry.deed is Deed.ARCHIVE}
+
     def note(self, entry: Entry) -> Entry:
         """Add a line to the ledger, with the time; returns it."""
         entry = replace(entry, time=self.clock())
@@ -121,7 +125,10 @@ class Shelf:
 
     def status(self, version: int) -> Status:
         """The status of a live or archived version that counts."""
-        return status_of(self.path(version), self.reviews, self.digest(version))
+        return self._status(version, self.digest(version))
+
+    def _status(self, version: int, digest: str) -> Status:
+        return status_of(self.path(version), self.reviews, digest)
 
     def archived(self, wanted: Reference) -> Entry:
         """The ledger's entry of the archived version that is meant.
@@ -133,15 +140,10 @@ class Shelf:
         Raises:
             NotFoundError: if there is no such archived version.
         """
-        ledger = self.ledger()
         any_status = wanted.newest or wanted.version is not None
-        for number in sorted({entry.version for entry in ledger}, reverse=True):
-            entry = packed(ledger, number)
-            if entry is None or wanted.version not in (None, number):
-                continue
-            if (
-                any_status
-                or status_of(self.path(number), self.reviews, entry.digest) == "validated"
+        for number, entry in sorted(self.packed().items(), reverse=True):
+            if wanted.version in (None, number) and (
+                any_status or self._status(number, entry.digest) is Status.VALIDATED
             ):
                 return entry
         raise NotFoundError(

@@ -14,7 +14,6 @@ from trajstore.dataset import Dataset
 from trajstore.errors import ArchiveError, NotFoundError
 from trajstore.lifecycle import judge, review
 from trajstore.lifecycle.archived import ArchivedDataset
-from trajstore.lifecycle.ledger import packed
 from trajstore.quality.contract import Contract
 from trajstore.quality.drift import diff
 from trajstore.store import Store
@@ -121,7 +120,7 @@ def test_a_sound_pack_has_no_findings_and_is_like_the_version_it_was(
     read: list[int] = []
     seen = store.open("archive:expert@v1", purpose="inspection")
     assert seen.findings(deep=True, progress=read.append) == []
-    assert sum(read) == packed(store.shelf("expert").ledger(), 1).size
+    assert sum(read) == store.shelf("expert").packed()[1].size
     found = diff(Dataset.open(folder / "in" / "1" / "expert"), seen)
     assert found.same_content
     assert found.kept == COUNT
@@ -129,7 +128,7 @@ def test_a_sound_pack_has_no_findings_and_is_like_the_version_it_was(
 
 def test_a_changed_byte_of_a_pack_is_named_and_never_read_as_data(tmp_path: Path) -> None:
     store = filled(tmp_path)
-    entry = packed(store.shelf("expert").ledger(), 1)
+    entry = store.shelf("expert").packed()[1]
     pack = tmp_path / "archive" / entry.archive
     whole = pack.read_bytes()
     rng = np.random.default_rng(5)
@@ -148,7 +147,7 @@ def test_a_changed_byte_of_a_pack_is_named_and_never_read_as_data(tmp_path: Path
     with pytest.raises(ArchiveError):
         store.open("archive:expert@v1", purpose="inspection")
     pack.write_bytes(
-        (tmp_path / "archive" / packed(store.shelf("expert").ledger(), 2).archive).read_bytes()
+        (tmp_path / "archive" / store.shelf("expert").packed()[2].archive).read_bytes()
     )
     with pytest.raises(ArchiveError, match="that the ledger names"):
         store.open("archive:expert@v1", purpose="inspection")

@@ -8,7 +8,6 @@ from trajstore.lifecycle.rotation import (
     Action,
     Retention,
     decide,
-    versions_to_archive,
 )
 
 STATUSES = ("draft", "validated", "quarantined")
@@ -40,7 +39,8 @@ def test_a_second_rotation_has_nothing_to_do(live: dict[int, str], retention: Re
 
 
 def test_version_10_is_newer_than_version_2() -> None:
-    assert versions_to_archive([10, 9, 2, 1], keep=2) == [1, 2]
+    decisions = decide([(it, "draft") for it in (10, 2, 9, 1)], Retention(draft=2))
+    assert [it.version for it in decisions if it.action is Action.ARCHIVE] == [1, 2]
 
 
 @pytest.mark.parametrize("counts", [(0, 1, 1), (1, -1, 1), (1, 1, -1)])
