@@ -22,8 +22,8 @@ from pipelines.learning.evaluation import episode_list
 from pipelines.learning.settings import ExpertParams
 from pipelines.learning.training import Budget, Training, run_training
 from pipelines.running.params import read_section
+from pipelines.tasks.make import make_env, make_vec_env
 from pipelines.tasks.social_nav.config import ENV_VERSION, EnvConfig
-from pipelines.tasks.social_nav.make import make_env, make_vec_env
 from pipelines.tasks.social_nav.robots import social_force
 from pipelines.tasks.social_nav.rollout import record_rollout
 from pipelines.tasks.social_nav.scenarios import scenario_names
@@ -99,7 +99,7 @@ def record(store: Store) -> None:
         "environment": {
             "id": ENV_ID,
             "version": ENV_VERSION,
-            "entry_point": "pipelines.tasks.social_nav.make:make_env",
+            "entry_point": "pipelines.tasks.make:make_env",
             "config": asdict(config),
         },
         "policy": {"id": "scripted: social force"},

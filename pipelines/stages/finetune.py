@@ -28,8 +28,8 @@ from pipelines.running.fanout import check_engine, run_tasks
 from pipelines.running.params import ParamsError, read_section
 from pipelines.running.progress import note, watch
 from pipelines.running.stage import add_paths, in_one_line, parser_of
+from pipelines.tasks.make import make_vec_env
 from pipelines.tasks.social_nav.config import ENV_VERSION
-from pipelines.tasks.social_nav.make import make_vec_env
 from pipelines.tasks.social_nav.scenarios import scenario_names
 from pipelines.tasks.social_nav.schema import episode_schema
 from pipelines.tasks.social_nav.snqi import load_baseline

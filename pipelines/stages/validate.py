@@ -15,8 +15,8 @@ from pipelines.learning.evaluation import EVALUATION_SEEDS
 from pipelines.learning.settings import EnvParams
 from pipelines.running.params import at_least, read_section
 from pipelines.running.stage import add_paths, in_one_line, parser_of
+from pipelines.tasks.make import make_env
 from pipelines.tasks.social_nav.config import ENV_VERSION
-from pipelines.tasks.social_nav.make import make_env
 from pipelines.tasks.social_nav.scenarios import scenario_names
 from pipelines.tasks.social_nav.schema import episode_schema
 from trajstore.dataset import Dataset

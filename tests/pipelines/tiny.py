@@ -24,8 +24,8 @@ from pipelines.learning.settings import (
 )
 from pipelines.learning.training import Budget, Training
 from pipelines.stages import record as record_stage
+from pipelines.tasks.make import make_vec_env
 from pipelines.tasks.social_nav.config import ENV_VERSION, RewardWeights
-from pipelines.tasks.social_nav.make import make_vec_env
 from pipelines.tasks.social_nav.schema import episode_schema
 from trajstore.disk.files import write_json
 from trajstore.version.manifest import Manifest

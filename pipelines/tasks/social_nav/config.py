@@ -1,7 +1,7 @@
 """What a user of the environment may choose, and the constants of its physics."""
 
-from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, NamedTuple
 
 ENV_VERSION = "1.0.0"
 """Changes with every change of dynamics, scenarios, observation or reward."""
@@ -11,17 +11,28 @@ RAYS = 18
 OWN_FEATURES = 8
 NEIGHBOUR_FEATURES = 5
 OBSERVATION_SIZE = OWN_FEATURES + NEIGHBOURS * NEIGHBOUR_FEATURES + RAYS
+OBSERVATION_LIMIT = 2.0
+"""Relative velocity is the largest entry: 1.56 + 1.2 m/s over 2 m/s is 1.38."""
 GRID_CELLS = 64
-GRID_CELL_METRES = 0.125
 
 
 class Constants(NamedTuple):
     """The numbers of the physics, the observation and the reward, as the kernel takes them.
 
-    The pedestrian model is the elliptical social force of Helbing & Molnar (1995) with the
-    relative velocity of Johansson, Helbing & Shukla (2007). Lengths in metres, times in seconds.
+    The first nine are an ``EnvConfig``'s. The pedestrian model is the elliptical social force of
+    Helbing & Molnar (1995) with the relative velocity of Johansson, Helbing & Shukla (2007).
+    Lengths in metres, times in seconds.
     """
 
+    goal_radius: float
+    horizon: int
+    reward_progress: float
+    reward_step: float
+    reward_discomfort: float
+    reward_comfort_distance: float
+    reward_goal: float
+    reward_collision: float
+    reward_timeout: float
     dt: float = 0.1
     substeps: int = 2
     robot_radius: float = 0.3
@@ -45,18 +56,9 @@ class Constants(NamedTuple):
     sight_margin: float = 0.3
     sensing_range: float = 6.0
     urgency_horizon: float = 5.0
-    grid_cell: float = GRID_CELL_METRES
+    grid_cell: float = 0.125
     neighbours: int = NEIGHBOURS
     rays: int = RAYS
-    goal_radius: float = 0.5
-    horizon: int = 250
-    reward_progress: float = 0.1
-    reward_step: float = 0.001
-    reward_discomfort: float = 0.05
-    comfort_distance: float = 0.6
-    reward_goal: float = 1.0
-    reward_collision: float = 5.0
-    reward_timeout: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +121,11 @@ class EnvConfig:
 
     def constants(self) -> Constants:
         """The configuration as the kernel takes it."""
-        weights = self.reward
-        return Constants(
-            goal_radius=float(self.goal_radius),
-            horizon=int(self.horizon),
-            reward_progress=float(weights.progress),
-            reward_step=float(weights.step),
-            reward_discomfort=float(weights.discomfort),
-            comfort_distance=float(weights.comfort_distance),
-            reward_goal=float(weights.goal),
-            reward_collision=float(weights.collision),
-            reward_timeout=float(weights.timeout),
-        )
+        weights: dict[str, Any] = {
+            f"reward_{name}": float(value) for name, value in asdict(self.reward).items()
+        }
+        return Constants(float(self.goal_radius), int(self.horizon), **weights)
+
+
+PHYSICS = EnvConfig().constants()
+"""The constants of the default configuration; those of the physics are the same in every one."""

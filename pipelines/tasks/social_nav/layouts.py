@@ -1,6 +1,6 @@
 """The walls of a scenario: named layouts of straight segments, and the waypoint through them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 Wall = tuple[float, float, float, float]
@@ -10,32 +10,32 @@ Wall = tuple[float, float, float, float]
 class Layout(NamedTuple):
     """Walls, and the point through which the robot must go where the goal is out of sight."""
 
-    walls: tuple[Wall, ...]
-    waypoint: tuple[float, float] | None
+    walls: tuple[Wall, ...] = ()
+    waypoint: tuple[float, float] | None = None
 
 
-def _open(_: Mapping[str, float]) -> Layout:
-    return Layout((), None)
+def _open(_: float) -> Layout:
+    return Layout()
 
 
-def _corridor(sizes: Mapping[str, float]) -> Layout:
-    half = sizes["width"] / 2
-    return Layout(((-20.0, -half, 20.0, -half), (-20.0, half, 20.0, half)), None)
+def _corridor(width: float) -> Layout:
+    half = width / 2
+    return Layout(((-20.0, -half, 20.0, -half), (-20.0, half, 20.0, half)))
 
 
-def _room(sizes: Mapping[str, float]) -> Layout:
-    half = sizes["width"] / 2
+def _room(width: float) -> Layout:
+    half = width / 2
     walls = (
         (-half, -half, half, -half),
         (half, -half, half, half),
         (half, half, -half, half),
         (-half, half, -half, -half),
     )
-    return Layout(walls, None)
+    return Layout(walls)
 
 
-def _crossing(sizes: Mapping[str, float]) -> Layout:
-    half, far = sizes["width"] / 2, 12.0
+def _crossing(width: float) -> Layout:
+    half, far = width / 2, 12.0
     walls = tuple(
         wall
         for sx in (-1.0, 1.0)
@@ -45,32 +45,32 @@ def _crossing(sizes: Mapping[str, float]) -> Layout:
             (sx * half, sy * half, sx * half, sy * far),
         )
     )
-    return Layout(walls, None)
+    return Layout(walls)
 
 
-def _corner(sizes: Mapping[str, float]) -> Layout:
-    half, far = sizes["width"] / 2, 14.0
+def _corner(width: float) -> Layout:
+    half, far = width / 2, 14.0
     walls = (
         (-far, -half, half, -half),
         (half, -half, half, far),
         (-far, half, -half, half),
         (-half, half, -half, far),
     )
-    return Layout(walls, (0.0, 0.0))
+    return Layout(walls, waypoint=(0.0, 0.0))
 
 
-def _doorway(sizes: Mapping[str, float]) -> Layout:
-    half, side, far = sizes["width"] / 2, 4.5, 12.0
+def _doorway(width: float) -> Layout:
+    half, side, far = width / 2, 4.5, 12.0
     walls = (
         (0.0, -side, 0.0, -half),
         (0.0, half, 0.0, side),
         (-far, -side, far, -side),
         (-far, side, far, side),
     )
-    return Layout(walls, (0.0, 0.0))
+    return Layout(walls, waypoint=(0.0, 0.0))
 
 
-LAYOUTS: dict[str, Callable[[Mapping[str, float]], Layout]] = {
+LAYOUTS: dict[str, Callable[[float], Layout]] = {
     "open": _open,
     "corridor": _corridor,
     "room": _room,
@@ -78,4 +78,4 @@ LAYOUTS: dict[str, Callable[[Mapping[str, float]], Layout]] = {
     "corner": _corner,
     "doorway": _doorway,
 }
-"""Every layout that a scenario may name; add yours here. Sizes are metres."""
+"""Every layout that a scenario may name, made from its width in metres; add yours here."""

@@ -7,17 +7,17 @@ report can be recomputed from the stored dataset. ``nan`` means that the metric 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from pipelines.tasks.social_nav.config import Constants
+from pipelines.tasks.social_nav.config import PHYSICS
+from pipelines.tasks.social_nav.snqi import Baseline, snqi
 from trajstore.episode.episode import Episode
 
 METRICS_VERSION = 2
 """Changes with every change of a definition; part of every logged row."""
 
-PHYSICS = Constants()
 CONTACT = PHYSICS.robot_radius + PHYSICS.pedestrian_radius
 NEAR_MISS = 0.5
 """Metres between surfaces below which a step is a near miss (robot_sf, benchmark metrics)."""
@@ -51,26 +51,47 @@ class Metric:
     source: str
 
 
+METRICS: dict[str, Metric] = {}
+"""Every metric that a logged episode carries; add yours below."""
+
+
+def _metric(
+    unit: str, better: Literal["higher", "lower"], source: str
+) -> Callable[[Callable[[Episode], float]], Callable[[Episode], float]]:
+    """Enter a function into ``METRICS`` by its name."""
+
+    def enter(function: Callable[[Episode], float]) -> Callable[[Episode], float]:
+        METRICS[function.__name__] = Metric(function, unit, better, source)
+        return function
+
+    return enter
+
+
+@_metric("", "higher", "Francis et al. 2025, S")
 def success(episode: Episode) -> float:
     """1 if the goal was reached without touching anything, else 0 (Francis et al., S)."""
     return float(episode["outcome"] == "goal")
 
 
+@_metric("", "lower", "Francis et al. 2025, C")
 def collision(episode: Episode) -> float:
     """1 if the episode has any collision; its mean is the collision rate (Francis et al., C)."""
     return max(collision_pedestrian(episode), collision_wall(episode))
 
 
+@_metric("", "lower", "Francis et al. 2025, HC")
 def collision_pedestrian(episode: Episode) -> float:
     """1 if a pedestrian was touched: discs overlap (Francis et al., HC)."""
     return float(episode["outcome"] == "collision_pedestrian")
 
 
+@_metric("", "lower", "Francis et al. 2025, WC")
 def collision_wall(episode: Episode) -> float:
     """1 if a wall was touched (Francis et al., WC)."""
     return float(episode["outcome"] == "collision_wall")
 
 
+@_metric("", "lower", "SEAN 2.0 (Tsoi et al. 2022)")
 def collision_at_fault(episode: Episode) -> float:
     """1 if the robot moved into what it touched (SEAN 2.0 tells who ran into whom).
 
@@ -87,22 +108,26 @@ def collision_at_fault(episode: Episode) -> float:
     return float(towards / max(float(np.linalg.norm(offset[nearest])), 1e-9) > AT_FAULT_SPEED)
 
 
+@_metric("", "lower", "Francis et al. 2025, TO")
 def timeout(episode: Episode) -> float:
     """1 if the clock ran out (Francis et al., TO)."""
     return float(episode["outcome"] == "timeout")
 
 
+@_metric("m", "lower", "Francis et al. 2025, PL")
 def path_length(episode: Episode) -> float:
     """Length of the robot's way, metres (Francis et al., PL)."""
     moves = np.diff(_robot_position(episode), axis=0)
     return float(np.linalg.norm(moves, axis=1).sum())
 
 
+@_metric("", "higher", "Anderson et al. 2018")
 def path_efficiency(episode: Episode) -> float:
     """Shortest way over the way taken, at most 1, as in ``spl``; ``nan`` without success."""
     return spl(episode) if success(episode) else math.nan
 
 
+@_metric("", "higher", "Anderson et al. 2018")
 def spl(episode: Episode) -> float:
     """Success weighted by path length, S * L / max(P, L) (Anderson et al. 2018).
 
@@ -113,11 +138,13 @@ def spl(episode: Episode) -> float:
     return success(episode) * shortest / max(path_length(episode), shortest, 1e-9)
 
 
+@_metric("s", "lower", "Francis et al. 2025, T")
 def time_to_goal(episode: Episode) -> float:
     """Seconds until the goal was reached; ``nan`` unless it was (Francis et al., T)."""
     return len(episode) * PHYSICS.dt if success(episode) else math.nan
 
 
+@_metric("", "lower", "robot_sf, robot-caused force")
 def comfort_exposure(episode: Episode) -> float:
     """Share of pedestrian-steps in which the robot pushes harder than ``COMFORT_FORCE``.
 
@@ -128,23 +155,27 @@ def comfort_exposure(episode: Episode) -> float:
     return float(_pushed(episode).sum() / max(int(present.sum()), 1))
 
 
+@_metric("steps", "lower", "robot_sf, robot-caused force")
 def force_events(episode: Episode) -> float:
     """Number of pedestrian-steps with a push above ``COMFORT_FORCE`` (robot_sf, robot's only)."""
     return float(_pushed(episode).sum())
 
 
+@_metric("steps", "lower", "robot_sf")
 def near_misses(episode: Episode) -> float:
     """Steps with a pedestrian's surface nearer than ``NEAR_MISS``, contact excluded (robot_sf)."""
     clearance = _clearance(episode)
     return float(((clearance >= 0.0) & (clearance < NEAR_MISS)).sum())
 
 
+@_metric("m", "higher", "Francis et al. 2025, CD")
 def min_clearance(episode: Episode) -> float:
     """Least distance to a pedestrian, between surfaces, metres; ``nan`` where there is nobody."""
     least = float(_clearance(episode).min())
     return least if math.isfinite(least) else math.nan
 
 
+@_metric("s", "higher", "Francis et al. 2025, TTC, disc to disc")
 def min_time_to_collision(episode: Episode) -> float:
     """Least time until the discs would touch at present velocities, seconds, at most 10.
 
@@ -165,6 +196,7 @@ def min_time_to_collision(episode: Episode) -> float:
     return float(min(np.min(time, initial=np.inf), NO_CONFLICT))
 
 
+@_metric("m/s3", "lower", "Francis et al. 2025, J")
 def jerk(episode: Episode) -> float:
     """Mean size of the change of acceleration a second, m/s3 (Francis et al., J_avg).
 
@@ -177,6 +209,7 @@ def jerk(episode: Episode) -> float:
     return float(np.linalg.norm(change, axis=1).mean())
 
 
+@_metric("", "higher", "Francis et al. 2025, PSC; Hall 1966")
 def personal_space_compliance(episode: Episode) -> float:
     """Share of steps with every pedestrian's centre outside ``PERSONAL_SPACE``.
 
@@ -185,43 +218,38 @@ def personal_space_compliance(episode: Episode) -> float:
     return float((_clearance(episode) + CONTACT >= PERSONAL_SPACE).mean())
 
 
+@_metric("s", "lower", "Francis et al. 2025, ST")
 def stalled_time(episode: Episode) -> float:
     """Seconds during which the robot's speed is below ``STALLED_SPEED`` (Francis et al., ST)."""
     speed = np.abs(np.asarray(episode["robot_velocity"], float)[1:, 0])
     return float((speed < STALLED_SPEED).sum() * PHYSICS.dt)
 
 
-METRICS: dict[str, Metric] = {
-    "success": Metric(success, "", "higher", "Francis et al. 2025, S"),
-    "collision": Metric(collision, "", "lower", "Francis et al. 2025, C"),
-    "collision_pedestrian": Metric(collision_pedestrian, "", "lower", "Francis et al. 2025, HC"),
-    "collision_wall": Metric(collision_wall, "", "lower", "Francis et al. 2025, WC"),
-    "collision_at_fault": Metric(collision_at_fault, "", "lower", "SEAN 2.0 (Tsoi et al. 2022)"),
-    "timeout": Metric(timeout, "", "lower", "Francis et al. 2025, TO"),
-    "path_length": Metric(path_length, "m", "lower", "Francis et al. 2025, PL"),
-    "path_efficiency": Metric(path_efficiency, "", "higher", "Anderson et al. 2018"),
-    "spl": Metric(spl, "", "higher", "Anderson et al. 2018"),
-    "time_to_goal": Metric(time_to_goal, "s", "lower", "Francis et al. 2025, T"),
-    "comfort_exposure": Metric(comfort_exposure, "", "lower", "robot_sf, robot-caused force"),
-    "force_events": Metric(force_events, "steps", "lower", "robot_sf, robot-caused force"),
-    "near_misses": Metric(near_misses, "steps", "lower", "robot_sf"),
-    "min_clearance": Metric(min_clearance, "m", "higher", "Francis et al. 2025, CD"),
-    "min_time_to_collision": Metric(
-        min_time_to_collision, "s", "higher", "Francis et al. 2025, TTC, disc to disc"
-    ),
-    "jerk": Metric(jerk, "m/s3", "lower", "Francis et al. 2025, J"),
-    "personal_space_compliance": Metric(
-        personal_space_compliance, "", "higher", "Francis et al. 2025, PSC; Hall 1966"
-    ),
-    "stalled_time": Metric(stalled_time, "s", "lower", "Francis et al. 2025, ST"),
-}
-"""Every metric that a logged episode carries; add yours here."""
-
-
 def measure(episode: Episode) -> dict[str, float | None]:
     """Every entry of ``METRICS``; null where one does not apply."""
     values = {name: metric.function(episode) for name, metric in METRICS.items()}
     return {name: value if math.isfinite(value) else None for name, value in values.items()}
+
+
+def episode_row(episode: Episode, baseline: Baseline | None = None) -> dict[str, Any]:
+    """One episode as a line of a log, with every metric.
+
+    Args:
+        episode: with the scene fields.
+        baseline: by which SNQI normalises; without it SNQI is null.
+    """
+    metrics = measure(episode)
+    return {
+        "version": METRICS_VERSION,
+        "scenario": str(episode["scenario"]),
+        "seed": int(episode["seed"]),
+        "outcome": str(episode["outcome"]),
+        "success": metrics["success"] == 1.0,
+        "collision": metrics["collision"] == 1.0,
+        "return": float(episode["reward"].astype(float).sum()),
+        "steps": len(episode),
+        "metrics": metrics | {"snqi": snqi(metrics, len(episode), baseline) if baseline else None},
+    }
 
 
 def robot_forces(episode: Episode) -> np.ndarray:

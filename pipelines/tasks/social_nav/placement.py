@@ -66,13 +66,9 @@ def _way(stream: Stream, draws: _Draws) -> tuple[Point, ...]:
             -2.0 * y + draws.between(-spread, spread),
         )
         return (x, y), end, (x, y)
-    if stream.start is None or stream.end is None:
-        raise ValueError("stream: expected `from` and `to`, or `circle`; correct scenarios.yaml")
-    start, end = draws.inside(stream.start), draws.inside(stream.end)
-    if stream.via is None:
-        return start, end, start
-    via = draws.inside(stream.via)
-    return start, via, end, via, start
+    boxes = (stream.start, stream.end, stream.via)
+    start, end, *via = (draws.inside(box) for box in boxes if box is not None)
+    return start, *via, end, *via, start
 
 
 def _walkable(
@@ -128,9 +124,9 @@ def place(scenario: Scenario, seed: int) -> np.void:
         One record of ``STATE``.
     """
     draws = _Draws(scenario, seed)
-    sizes = {key: draws.between(*ends) for key, ends in scenario.sizes.items()}
-    layout = LAYOUTS[scenario.layout](sizes)
-    start, goal = draws.inside(scenario.start), draws.inside(scenario.goal)
+    walls = scenario.layout
+    layout = LAYOUTS[walls.kind](draws.between(*walls.width) if walls.width else 0.0)
+    start, goal = draws.inside(scenario.robot.start), draws.inside(scenario.robot.goal)
     turn = draws.between(-0.5, 0.5)
     ways = _people(scenario, draws, start, layout.walls)
 

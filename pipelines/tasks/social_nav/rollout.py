@@ -1,16 +1,17 @@
 """Play a fixed list of episodes to the end, all at once, and record them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from pipelines.tasks.social_nav.config import EnvConfig
 from pipelines.tasks.social_nav.robots import Act
 from pipelines.tasks.social_nav.scenarios import find_scenario
-from pipelines.tasks.social_nav.schema import SCENE, episode_schema, observation_fields
+from pipelines.tasks.social_nav.schema import episode_schema, observation_fields, scene_of
 from pipelines.tasks.social_nav.state import Outcome
-from pipelines.tasks.social_nav.worlds import Observation, Worlds
+from pipelines.tasks.social_nav.worlds import Worlds
 from trajstore.episode.episode import Episode
 from trajstore.episode.schema import Axis, EpisodeSchema
 
@@ -61,10 +62,7 @@ def rollout(act: Act, episodes: Sequence[Names], config: EnvConfig) -> list[Row]
     totals = np.zeros(len(episodes))
     for _, running in _steps(act, worlds):
         totals += np.where(running, worlds.states["reward"], 0.0)
-    return [
-        _row(names, state, float(total))
-        for names, state, total in zip(episodes, worlds.states, totals, strict=True)
-    ]
+    return [_row(worlds, row, float(total)) for row, total in enumerate(totals)]
 
 
 def record_rollout(act: Act, episodes: Sequence[Names], config: EnvConfig) -> list[Episode]:
@@ -80,30 +78,21 @@ def record_rollout(act: Act, episodes: Sequence[Names], config: EnvConfig) -> li
     """
     worlds = _start(episodes, config)
     shortest = [worlds.shortest_path(row) for row in range(len(episodes))]
-    steps = [_snapshot(worlds, config)]
+    states, steps = [_snapshot(worlds, config)], []
     for actions, _ in _steps(act, worlds):
+        states.append(_snapshot(worlds, config))
         reward = worlds.states["reward"].astype(np.float32)
-        steps.append({**_snapshot(worlds, config), "action": actions, "reward": reward})
+        steps.append(scene_of(worlds.states, {Axis.STEP}) | {"action": actions, "reward": reward})
+    columns = _stacked(states) | _stacked(steps)
+    last = scene_of(worlds.states, {Axis.EPISODE}) | {"shortest_path": np.array(shortest)}
     schema = episode_schema(config)
-    columns = {
-        spec.name: np.stack([step[spec.name] for step in steps[spec.axis is Axis.STEP :]])
-        for spec in schema.fields
-        if spec.name in steps[-1] and spec.axis is not Axis.EPISODE
-    }
-    return [
-        _episode(schema, names, worlds.states[row : row + 1], columns, row, shortest[row])
-        for row, names in enumerate(episodes)
-    ]
+    return [_episode(schema, worlds, row, columns, last) for row in range(len(episodes))]
 
 
 def _start(episodes: Sequence[Names], config: EnvConfig) -> Worlds:
     worlds = Worlds(len(episodes), config)
     worlds.place({row: (find_scenario(name), seed) for row, (name, seed) in enumerate(episodes)})
     return worlds
-
-
-def _vector(observation: Observation) -> np.ndarray:
-    return observation["vector"] if isinstance(observation, dict) else observation
 
 
 def _steps(act: Act, worlds: Worlds) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -114,65 +103,57 @@ def _steps(act: Act, worlds: Worlds) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     running = worlds.states["outcome"] == Outcome.RUNNING
     while running.any():
         actions = np.zeros((len(running), 2), np.float32)
-        actions[running] = np.clip(act(_vector(worlds.observation())[running]), -1.0, 1.0)
+        seen = worlds.observation()
+        vector = seen["vector"] if isinstance(seen, dict) else seen
+        actions[running] = np.clip(act(vector[running]), -1.0, 1.0)
         worlds.advance(actions)
         yield actions, running
         running = worlds.states["outcome"] == Outcome.RUNNING
 
 
-def _row(names: Names, state: np.void, total: float) -> Row:
-    outcome = Outcome(int(state["outcome"]))
+def _row(worlds: Worlds, row: int, total: float) -> Row:
+    ending = worlds.ending(row)
     return Row(
-        scenario=names[0],
-        seed=names[1],
-        outcome=outcome.label,
-        success=outcome is Outcome.GOAL,
-        collision=outcome in (Outcome.COLLISION_PEDESTRIAN, Outcome.COLLISION_WALL),
-        robot_at_fault=bool(state["robot_at_fault"]),
+        scenario=ending["scenario"],
+        seed=ending["seed"],
+        outcome=ending["outcome"],
+        success=ending["success"],
+        collision=ending["outcome"].startswith("collision"),
+        robot_at_fault=ending["robot_at_fault"],
         total_reward=total,
-        steps=int(state["time"]),
+        steps=int(worlds.states[row]["time"]),
     )
 
 
 def _snapshot(worlds: Worlds, config: EnvConfig) -> dict[str, np.ndarray]:
-    """What changes from step to step, one row a world."""
-    observation = worlds.observation()
-    parts = observation if isinstance(observation, dict) else {"vector": observation}
-    seen = {field.name: parts[part] for part, field in observation_fields(config).items()}
-    scene = {
-        field.name: column(worlds.states).astype(field.dtype)
-        for field, column in SCENE.items()
-        if field.axis is not Axis.EPISODE
-    }
-    return seen | scene
+    """What holds between two steps, one row a world."""
+    seen = worlds.observation()
+    parts = seen if isinstance(seen, dict) else {"vector": seen}
+    observed = {field.name: parts[part] for part, field in observation_fields(config).items()}
+    return observed | scene_of(worlds.states, {Axis.STATE})
+
+
+def _stacked(rows: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
 
 def _episode(
     schema: EpisodeSchema,
-    names: Names,
-    state: np.ndarray,
-    columns: dict[str, np.ndarray],
+    worlds: Worlds,
     row: int,
-    shortest: np.float32,
+    columns: Mapping[str, np.ndarray],
+    last: Mapping[str, np.ndarray],
 ) -> Episode:
-    """Cut one episode out of the columns ``[T, N, ...]``."""
-    length = int(state["time"][0])
-    outcome = Outcome(int(state["outcome"][0]))
-    arrays: dict[str, np.ndarray] = {
+    """Cut one episode out of the columns ``[T, N, ...]`` and what holds for each whole one."""
+    ending = worlds.ending(row)
+    length = int(worlds.states[row]["time"])
+    end = np.arange(length) == length - 1
+    out_of_time = ending["outcome"] == Outcome.TIMEOUT.label
+    arrays: dict[str, Any] = {
         name: rows[: length + (schema.field(name).axis is Axis.STATE), row]
         for name, rows in columns.items()
     }
-    last = np.arange(length) == length - 1
-    arrays["terminated"] = last & (outcome is not Outcome.TIMEOUT)
-    arrays["truncated"] = last & (outcome is Outcome.TIMEOUT)
-    for field, column in SCENE.items():
-        if field.axis is Axis.EPISODE:
-            arrays[field.name] = column(state)[0].astype(field.dtype)
-    labels = {
-        "scenario": np.asarray(names[0]),
-        "seed": np.asarray(names[1], np.int64),
-        "outcome": np.asarray(outcome.label),
-        "robot_at_fault": np.asarray(bool(state["robot_at_fault"][0])),
-        "shortest_path": np.asarray(shortest),
-    }
-    return Episode(schema, arrays | labels)
+    arrays |= {name: rows[row] for name, rows in last.items()}
+    arrays |= {"terminated": end & (not out_of_time), "truncated": end & out_of_time}
+    arrays |= {name: ending[name] for name in ("scenario", "seed", "outcome", "robot_at_fault")}
+    return Episode(schema, arrays)

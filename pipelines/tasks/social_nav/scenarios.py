@@ -1,12 +1,11 @@
 """The named starting situations, read from ``scenarios.yaml``."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import yaml
+from msgspec import Struct, ValidationError, convert
 
 from pipelines.tasks.social_nav.layouts import LAYOUTS
 from pipelines.tasks.social_nav.state import MAX_PEDESTRIANS
@@ -14,22 +13,46 @@ from pipelines.tasks.social_nav.state import MAX_PEDESTRIANS
 DENSITIES = ("low", "medium", "high")
 
 Box = tuple[float, float, float, float]
+"""x0, x1, y0, y1 in metres."""
 Point = tuple[float, float]
+Range = tuple[float, float]
 
 
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """Where some of the people come from and go to; see ``scenarios.yaml``."""
+class Stream(
+    Struct, frozen=True, forbid_unknown_fields=True, rename={"start": "from", "end": "to"}
+):
+    """Where some of the people come from and go to: boxes, or through a circle's centre."""
 
-    start: Box | None
-    via: Box | None
-    end: Box | None
-    circle: tuple[float, float] | None
-    spread: float
+    start: Box | None = None
+    via: Box | None = None
+    end: Box | None = None
+    circle: Range | None = None
+    spread: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.circle is None and (self.start is None or self.end is None):
+            raise ValueError("expected a stream with `from` and `to`, or `circle`, got neither")
 
 
-@dataclass(frozen=True, slots=True)
-class Scenario:
+class Walls(Struct, frozen=True, forbid_unknown_fields=True):
+    """The kind of a layout, and the range of its width, metres."""
+
+    kind: str
+    width: Range | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in LAYOUTS:
+            raise ValueError(f"expected a layout of {sorted(LAYOUTS)}, got {self.kind!r}")
+
+
+class Way(Struct, frozen=True, forbid_unknown_fields=True):
+    """Boxes of the robot's start and goal, metres."""
+
+    start: Box
+    goal: Box
+
+
+class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
     """A named distribution of starting situations.
 
     Attributes:
@@ -39,10 +62,8 @@ class Scenario:
         pedestrians: least and greatest number.
         reacting: chance that a pedestrian heeds the robot.
         speed: range of desired speeds, m/s.
-        layout: kind of the walls.
-        sizes: range of each size of the layout, metres.
-        start: box of the robot's start, metres.
-        goal: box of the robot's goal, metres.
+        layout: of the walls.
+        robot: where it starts and goes.
         streams: of pedestrians, each taken in turn.
         evaluation_only: played at the end of a run and never before: no training draws it, no
             demonstration shows it, no gate counts it.
@@ -53,72 +74,41 @@ class Scenario:
     density: str
     pedestrians: tuple[int, int]
     reacting: float
-    speed: tuple[float, float]
-    layout: str
-    sizes: Mapping[str, tuple[float, float]]
-    start: Box
-    goal: Box
+    speed: Range
+    layout: Walls
+    robot: Way
     streams: tuple[Stream, ...]
-    evaluation_only: bool
+    evaluation_only: bool = False
 
-
-def _stream(entry: Mapping[str, Any]) -> Stream:
-    circle = entry.get("circle")
-    return Stream(
-        start=_box(entry["from"]) if "from" in entry else None,
-        via=_box(entry["via"]) if "via" in entry else None,
-        end=_box(entry["to"]) if "to" in entry else None,
-        circle=None if circle is None else (float(circle[0]), float(circle[1])),
-        spread=float(entry.get("spread", 0.0)),
-    )
-
-
-def _scenario(family: str, density: str, entry: Mapping[str, Any]) -> Scenario:
-    layout = dict(entry["layout"])
-    kind = str(layout.pop("kind"))
-    if kind not in LAYOUTS:
-        raise ValueError(
-            f"scenario {family}/{density}: expected a layout of {sorted(LAYOUTS)}, got {kind!r}; "
-            "correct scenarios.yaml"
-        )
-    low, high = map(int, entry["pedestrians"])
-    if not 0 <= low <= high <= MAX_PEDESTRIANS:
-        raise ValueError(
-            f"scenario {family}/{density}: expected 0 to {MAX_PEDESTRIANS} pedestrians, "
-            f"got {low} to {high}; correct scenarios.yaml"
-        )
-    speeds = tuple(map(float, entry["speed"]))
-    return Scenario(
-        name=f"{family}/{density}",
-        archetype=family,
-        density=density,
-        pedestrians=(low, high),
-        reacting=float(entry["reacting"]),
-        speed=(speeds[0], speeds[1]),
-        layout=kind,
-        sizes={key: (float(ends[0]), float(ends[1])) for key, ends in layout.items()},
-        start=_box(entry["robot"]["start"]),
-        goal=_box(entry["robot"]["goal"]),
-        streams=tuple(_stream(stream) for stream in entry["streams"]),
-        evaluation_only=bool(entry.get("evaluation_only", False)),
-    )
-
-
-def _box(values: Sequence[float]) -> Box:
-    x0, x1, y0, y1 = map(float, values)
-    return x0, x1, y0, y1
+    def __post_init__(self) -> None:
+        low, high = self.pedestrians
+        if not 0 <= low <= high <= MAX_PEDESTRIANS:
+            raise ValueError(f"expected 0 to {MAX_PEDESTRIANS} pedestrians, got {low} to {high}")
 
 
 @cache
 def catalogue() -> Mapping[str, Scenario]:
     """Every scenario by name, in the order of the file, those for evaluation only included."""
-    families = yaml.safe_load(Path(__file__).with_name("scenarios.yaml").read_text())
-    scenarios = (
-        _scenario(family, density, {**entry, **entry["densities"][density]})
-        for family, entry in families.items()
-        for density in DENSITIES
-    )
-    return {scenario.name: scenario for scenario in scenarios}
+    return read_scenarios(Path(__file__).with_name("scenarios.yaml").read_text())
+
+
+def read_scenarios(text: str) -> dict[str, Scenario]:
+    """Every scenario of a file such as ``scenarios.yaml``, by name.
+
+    Raises:
+        ValueError: naming the first that makes no sense.
+    """
+    found = {}
+    for family, entry in yaml.safe_load(text).items():
+        densities = entry.pop("densities")
+        for density in DENSITIES:
+            name = f"{family}/{density}"
+            names = {"name": name, "archetype": family, "density": density}
+            try:
+                found[name] = convert(entry | densities[density] | names, Scenario)
+            except (ValidationError, KeyError) as error:
+                raise ValueError(f"scenario {name}: {error}; correct scenarios.yaml") from error
+    return found
 
 
 def scenario_names(

@@ -1,46 +1,37 @@
 """The fields of a recorded episode: what was observed, done and earned, and the scene."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
+from dataclasses import replace
 
 import numpy as np
 
-from pipelines.tasks.social_nav.config import GRID_CELLS, OBSERVATION_SIZE, Constants, EnvConfig
-from pipelines.tasks.social_nav.spaces import OBSERVATION_LIMIT
+from pipelines.tasks.social_nav.config import (
+    GRID_CELLS,
+    OBSERVATION_LIMIT,
+    OBSERVATION_SIZE,
+    PHYSICS,
+    EnvConfig,
+)
 from pipelines.tasks.social_nav.state import MAX_PEDESTRIANS, MAX_WALLS
 from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
 
-PHYSICS = Constants()
-
-OBSERVATION = {
-    "vector": FieldSpec(
-        "observation",
-        Axis.STATE,
-        (OBSERVATION_SIZE,),
-        "float32",
-        low=-OBSERVATION_LIMIT,
-        high=OBSERVATION_LIMIT,
-        description="what the policy sees, in the robot's frame; pipelines/env/sight.py",
-    )
-}
-
-GRID_OBSERVATION = {
-    "vector": FieldSpec(
-        "observation/vector",
-        Axis.STATE,
-        (OBSERVATION_SIZE,),
-        "float32",
-        low=-OBSERVATION_LIMIT,
-        high=OBSERVATION_LIMIT,
-        description="what the policy sees, in the robot's frame; pipelines/env/sight.py",
-    ),
-    "grid": FieldSpec(
-        "observation/grid",
-        Axis.STATE,
-        (GRID_CELLS, GRID_CELLS),
-        "uint8",
-        description="occupancy around the robot: 0 free, 128 pedestrian, 255 wall",
-    ),
-}
+_VECTOR = FieldSpec(
+    "observation",
+    Axis.STATE,
+    (OBSERVATION_SIZE,),
+    "float32",
+    low=-OBSERVATION_LIMIT,
+    high=OBSERVATION_LIMIT,
+    description="what the policy sees, in the robot's frame; pipelines/env/sight.py",
+)
+"""Policies that were saved agree with its description too, so that no word of it may change."""
+_GRID = FieldSpec(
+    "observation/grid",
+    Axis.STATE,
+    (GRID_CELLS, GRID_CELLS),
+    "uint8",
+    description="occupancy around the robot: 0 free, 128 pedestrian, 255 wall",
+)
 
 TRANSITION = (
     FieldSpec(
@@ -167,10 +158,21 @@ LABELS = (
 
 def observation_fields(config: EnvConfig) -> dict[str, FieldSpec]:
     """The field of each part of the observation."""
-    return GRID_OBSERVATION if config.observation == "grid" else OBSERVATION
+    if config.observation == "vector":
+        return {"vector": _VECTOR}
+    return {"vector": replace(_VECTOR, name="observation/vector"), "grid": _GRID}
 
 
 def episode_schema(config: EnvConfig) -> EpisodeSchema:
     """What an episode of this environment holds."""
     observed = observation_fields(config).values()
     return EpisodeSchema((*observed, *TRANSITION, *SCENE, *LABELS))
+
+
+def scene_of(states: np.ndarray, axes: Container[Axis] = frozenset(Axis)) -> dict[str, np.ndarray]:
+    """The scene of worlds as episodes hold it, ``[N, ...]`` by field, of some axes or all."""
+    return {
+        field.name: column(states).astype(field.dtype)
+        for field, column in SCENE.items()
+        if field.axis in axes
+    }

@@ -6,8 +6,7 @@ from typing import Any
 import gymnasium as gym
 
 from pipelines.tasks.social_nav.config import EnvConfig, RewardWeights
-from pipelines.tasks.social_nav.make import make_env
-from pipelines.tasks.social_nav.social_nav import ENV_ID
+from pipelines.tasks.social_nav.social_nav import ENV_ID, SocialNavEnv
 from trajstore.errors import ReplayError
 
 
@@ -29,7 +28,7 @@ def simulate(provenance: Mapping[str, Any], *, render_mode: str | None = None) -
         )
     name = recorded["id"]
     if name == ENV_ID:
-        return make_env(config_of(recorded.get("config", {})))
+        return SocialNavEnv(config_of(recorded.get("config", {})))
     if ":" in name:
         raise ReplayError(
             f"environment {name!r}: expected a registered id, got one that names a module to "

@@ -13,9 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.learning.runlog import episode_row
 from pipelines.tasks.social_nav.config import ENV_VERSION, EnvConfig
-from pipelines.tasks.social_nav.metrics import COMFORT_FORCE, METRICS_VERSION, robot_forces
+from pipelines.tasks.social_nav.metrics import (
+    COMFORT_FORCE,
+    METRICS_VERSION,
+    episode_row,
+    robot_forces,
+)
 from pipelines.tasks.social_nav.robots import ROBOTS
 from pipelines.tasks.social_nav.rollout import record_rollout
 from pipelines.tasks.social_nav.scenarios import scenario_names

@@ -29,7 +29,7 @@ class Outcome(IntEnum):
         return self.name.lower()
 
 
-STATE = np.dtype(
+_FIELDS = np.dtype(
     [
         ("robot", "f8", (5,)),  # x, y, heading, v, omega
         ("goal", "f8", (2,)),
@@ -59,10 +59,11 @@ STATE = np.dtype(
     ],
     align=True,
 )
-
+STATE = np.dtype((np.record, _FIELDS))
+"""A record, so that its fields are attributes where the kernel runs uncompiled too."""
 
 World = Any
-"""One record of ``STATE`` as compiled code sees it: fields are attributes."""
+"""One record of ``STATE`` as the kernel sees it: fields are attributes."""
 
 
 def empty_worlds(count: int) -> np.ndarray:

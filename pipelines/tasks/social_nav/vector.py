@@ -8,10 +8,16 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
 from pipelines.tasks.social_nav.config import EnvConfig
-from pipelines.tasks.social_nav.scenarios import Scenario, find_scenario
-from pipelines.tasks.social_nav.spaces import action_space, observation_space
+from pipelines.tasks.social_nav.scenarios import find_scenario
 from pipelines.tasks.social_nav.state import Outcome
-from pipelines.tasks.social_nav.worlds import Observation, Worlds, scenarios_of
+from pipelines.tasks.social_nav.worlds import (
+    Observation,
+    Start,
+    Worlds,
+    action_space,
+    observation_space,
+    scenarios_of,
+)
 
 TRAINING_SEEDS = (10_000_000, 2**31)
 """Half-open range of the episode seeds that training draws from."""
@@ -32,7 +38,7 @@ class SocialNavVecEnv(VecEnv):
     ``episode`` with return ``r`` and length ``l``.
     """
 
-    render_mode: str | None
+    render_mode: str | None = None
 
     def __init__(self, config: EnvConfig, *, num_envs: int, seed: int = 0) -> None:
         self.config = config
@@ -41,9 +47,8 @@ class SocialNavVecEnv(VecEnv):
         self._up_to: NDArray[np.float64] | None = None
         self._seed = seed
         self._replay_share = 0.0
-        self._failed: dict[tuple[str, int], tuple[Scenario, int]] = {}
+        self._failed: dict[Start, None] = {}
         self._draws: list[np.random.Generator] = []
-        self._episodes: dict[int, tuple[Scenario, int]] = {}
         self._returns = np.zeros(num_envs)
         self._actions = np.zeros((num_envs, 2), np.float32)
         super().__init__(num_envs, observation_space(config), action_space())
@@ -56,11 +61,11 @@ class SocialNavVecEnv(VecEnv):
             for row, seed in enumerate(seeds)
         ]
 
-    def _next_episode(self, row: int) -> tuple[Scenario, int]:
+    def _next_episode(self, row: int) -> Start:
         draws = self._draws[row]
         may_replay = self._replay_share > 0.0 and len(self._failed) >= ENOUGH_FAILURES
         if may_replay and draws.random() < self._replay_share:
-            return list(self._failed.values())[int(draws.integers(len(self._failed)))]
+            return list(self._failed)[int(draws.integers(len(self._failed)))]
         if self._up_to is None:
             index = int(draws.integers(len(self._pool)))
         else:
@@ -102,12 +107,11 @@ class SocialNavVecEnv(VecEnv):
 
     def _judge(self, row: int) -> None:
         """Keep the ended episode of a world if it failed, let go of it if it succeeded."""
-        scenario, seed = self._episodes[row]
-        key = (scenario.name, seed)
+        episode = self.worlds.episodes[row]
         if self.worlds.states[row]["outcome"] == Outcome.GOAL:
-            self._failed.pop(key, None)
+            self._failed.pop(episode, None)
             return
-        self._failed.setdefault(key, (scenario, seed))
+        self._failed[episode] = None
         if len(self._failed) > KEPT_FAILURES:
             del self._failed[next(iter(self._failed))]
 
@@ -127,8 +131,7 @@ class SocialNavVecEnv(VecEnv):
         self._reset_options()
         return self.worlds.observation()
 
-    def _start(self, episodes: dict[int, tuple[Scenario, int]]) -> None:
-        self._episodes.update(episodes)
+    def _start(self, episodes: dict[int, Start]) -> None:
         self._returns[list(episodes)] = 0.0
         self.worlds.place(episodes)
 
@@ -154,17 +157,9 @@ class SocialNavVecEnv(VecEnv):
 
     def _last_info(self, row: int) -> dict[str, Any]:
         state = self.worlds.states[row]
-        outcome = Outcome(int(state["outcome"]))
-        scenario, seed = self._episodes[row]
-        return {
-            "terminal_observation": self.worlds.observation_of(row),
-            "TimeLimit.truncated": outcome is Outcome.TIMEOUT,
-            "outcome": outcome.label,
-            "success": outcome is Outcome.GOAL,
-            "is_success": outcome is Outcome.GOAL,
-            "scenario": scenario.name,
-            "seed": seed,
-            "robot_at_fault": bool(state["robot_at_fault"]),
+        return self.worlds.ending(row) | {
+            "terminal_observation": self.worlds.observation(row),
+            "TimeLimit.truncated": bool(state["outcome"] == Outcome.TIMEOUT),
             "episode": {"r": float(self._returns[row]), "l": int(state["time"])},
         }
 
@@ -173,8 +168,6 @@ class SocialNavVecEnv(VecEnv):
 
     def get_attr(self, attr_name: str, indices: int | Iterable[int] | None = None) -> list[Any]:
         """The attribute of the batch, once for each chosen world."""
-        if attr_name == "render_mode":
-            return [None for _ in self._get_indices(indices)]
         return [getattr(self, attr_name) for _ in self._get_indices(indices)]
 
     def set_attr(

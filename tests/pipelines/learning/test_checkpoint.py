@@ -15,7 +15,7 @@ from pipelines.learning.checkpoint import (
     save_checkpoint,
 )
 from pipelines.learning.ppo import AveragedPPO, make_ppo
-from pipelines.tasks.social_nav.make import make_vec_env
+from pipelines.tasks.make import make_vec_env
 from tests.pipelines import tiny
 from tests.pipelines.learning.test_policy import KillAt, Killed
 from trajstore.disk import system as disk

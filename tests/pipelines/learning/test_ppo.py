@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pipelines.learning.ppo import AveragedPPO, PpoParams, make_ppo
-from pipelines.tasks.social_nav.make import make_vec_env
+from pipelines.tasks.make import make_vec_env
 from tests.pipelines import tiny
 
 

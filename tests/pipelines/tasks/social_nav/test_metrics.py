@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.learning.runlog import episode_row
-from pipelines.tasks.social_nav.config import EnvConfig
-from pipelines.tasks.social_nav.metrics import CONTACT, METRICS, PHYSICS, measure
+from pipelines.tasks.social_nav.config import PHYSICS, EnvConfig
+from pipelines.tasks.social_nav.metrics import CONTACT, METRICS, episode_row, measure
 from pipelines.tasks.social_nav.robots import ROBOTS
 from pipelines.tasks.social_nav.rollout import record_rollout
 from pipelines.tasks.social_nav.scenarios import scenario_names

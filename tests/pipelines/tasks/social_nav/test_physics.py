@@ -4,6 +4,7 @@ It agrees with the plain NumPy statement, treats left as right, converges as the
 shrinks, lets nobody through a wall, and advances each world as if it were alone.
 """
 
+from dataclasses import astuple, fields
 from itertools import pairwise
 
 import numpy as np
@@ -11,11 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.tasks.social_nav import kernel, oracle, oracle_sight, sight
-from pipelines.tasks.social_nav.config import GRID_CELLS, OBSERVATION_SIZE, Constants, EnvConfig
+from pipelines.tasks.social_nav import kernel, sight
+from pipelines.tasks.social_nav.config import GRID_CELLS, OBSERVATION_SIZE, EnvConfig, RewardWeights
 from pipelines.tasks.social_nav.placement import place
 from pipelines.tasks.social_nav.scenarios import find_scenario, scenario_names
 from pipelines.tasks.social_nav.state import STATE, Outcome, empty_worlds
+from tests.pipelines.tasks.social_nav import oracle, oracle_sight
 
 CONSTANTS = EnvConfig().constants()
 SEEDS = st.integers(0, 2**31 - 1)
@@ -249,5 +251,9 @@ def test_people_who_do_not_react_feel_a_force_but_walk_on() -> None:
     assert heeding["position"][0, 0, 1] > 0.21
 
 
-def test_constants_default_to_the_default_configuration() -> None:
-    assert Constants() == EnvConfig().constants()
+def test_every_weight_of_the_reward_reaches_the_physics() -> None:
+    weights = RewardWeights(*range(1, 1 + len(fields(RewardWeights))))
+    constants = EnvConfig(reward=weights, horizon=7, goal_radius=1.5).constants()
+    assert constants[:9] == (1.5, 7, *astuple(weights))
+    assert constants[9:] == CONSTANTS[9:]
+    assert constants._fields[2:9] == tuple(f"reward_{it.name}" for it in fields(RewardWeights))

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.tasks.social_nav.oracle import offsets_from_walls
 from pipelines.tasks.social_nav.placement import place
 from pipelines.tasks.social_nav.scenarios import catalogue, find_scenario
+from tests.pipelines.tasks.social_nav.oracle import offsets_from_walls
 
 SEEDS = st.integers(0, 2**31 - 1)
 

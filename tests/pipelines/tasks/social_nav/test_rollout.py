@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
+from pipelines.tasks.make import make_env
 from pipelines.tasks.social_nav.config import EnvConfig
-from pipelines.tasks.social_nav.make import make_env
 from pipelines.tasks.social_nav.robots import ROBOTS, social_force, straight
 from pipelines.tasks.social_nav.rollout import record_rollout, rollout
 from pipelines.tasks.social_nav.scenarios import scenario_names
@@ -98,22 +98,22 @@ def test_scripted_robots_keep_to_the_action_space(name: str) -> None:
     assert np.abs(actions).max() <= 1.0
 
 
-WITHOUT_NUMBA = """
-import sys
-sys.modules["numba"] = None
+PLAYED = [("blind_corner/low", 3), ("frontal_approach/high", 3)]
+UNCOMPILED = f"""
 from pipelines.tasks.social_nav.config import EnvConfig
 from pipelines.tasks.social_nav.robots import straight
-from pipelines.tasks.social_nav.rollout import rollout
-rows = rollout(straight, [("blind_corner/low", 3), ("frontal_approach/high", 3)], EnvConfig())
-print([(row.outcome, row.steps) for row in rows])
+from pipelines.tasks.social_nav.rollout import record_rollout
+print([episode.digest for episode in record_rollout(straight, {PLAYED}, EnvConfig())])
 """
 
 
 @pytest.mark.slow
-def test_without_numba_the_same_episodes_are_played(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TRAJSTORE_NUMBA", "0")
+def test_uncompiled_the_same_episodes_are_played_to_the_bit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
     told = subprocess.run(
-        [sys.executable, "-c", WITHOUT_NUMBA], capture_output=True, text=True, check=True
+        [sys.executable, "-c", UNCOMPILED], capture_output=True, text=True, check=True
     ).stdout
-    rows = rollout(straight, [("blind_corner/low", 3), ("frontal_approach/high", 3)], CONFIG)
-    assert told.strip() == str([(row.outcome, row.steps) for row in rows])
+    episodes = record_rollout(straight, PLAYED, CONFIG)
+    assert told.strip() == str([episode.digest for episode in episodes])

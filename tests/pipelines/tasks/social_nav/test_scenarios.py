@@ -2,8 +2,8 @@
 
 import pytest
 
+from pipelines.tasks.make import make_vec_env
 from pipelines.tasks.social_nav.config import EnvConfig
-from pipelines.tasks.social_nav.make import make_vec_env
 from pipelines.tasks.social_nav.scenarios import (
     catalogue,
     find_scenario,

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.tasks.social_nav.config import Constants
+from pipelines.tasks.social_nav.config import PHYSICS
 from pipelines.tasks.social_nav.layouts import LAYOUTS
 from pipelines.tasks.social_nav.placement import place
 from pipelines.tasks.social_nav.scenarios import catalogue, find_scenario
 from pipelines.tasks.social_nav.shortest import shortest_path
 
-RADIUS = Constants().robot_radius
+RADIUS = PHYSICS.robot_radius
 NOWHERE = np.full((8, 4), np.nan)
 
 
@@ -52,7 +52,7 @@ def test_the_nearer_of_two_ends_is_rounded() -> None:
 
 
 def test_a_corner_is_cut_as_closely_as_the_radius_allows() -> None:
-    walls = LAYOUTS["corner"]({"width": 4.0}).walls
+    walls = LAYOUTS["corner"](4.0).walls
     start, goal = (-5.0, 0.0), (0.0, 5.0)
     expected = round_one_end(start, goal, (-2.0, 2.0))
     assert length(start, goal, walls) == pytest.approx(expected, abs=1e-6)
@@ -60,7 +60,7 @@ def test_a_corner_is_cut_as_closely_as_the_radius_allows() -> None:
 
 
 def test_a_doorway_is_passed_at_the_radius_from_its_post() -> None:
-    walls = LAYOUTS["doorway"]({"width": 2.0}).walls
+    walls = LAYOUTS["doorway"](2.0).walls
     assert length((-4.0, 0.5), (4.0, -0.5), walls) == pytest.approx(math.hypot(8.0, 1.0))
     start, goal = (-4.0, 2.0), (4.0, 2.0)
     expected = round_one_end(start, goal, (0.0, 1.0))

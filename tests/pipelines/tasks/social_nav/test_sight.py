@@ -6,10 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.tasks.social_nav import kernel, sight
-from pipelines.tasks.social_nav.config import OBSERVATION_SIZE, EnvConfig
+from pipelines.tasks.social_nav.config import OBSERVATION_LIMIT, OBSERVATION_SIZE, EnvConfig
 from pipelines.tasks.social_nav.robots import social_force
 from pipelines.tasks.social_nav.scenarios import scenario_names
-from pipelines.tasks.social_nav.spaces import OBSERVATION_LIMIT
 from pipelines.tasks.social_nav.state import empty_worlds
 from pipelines.tasks.social_nav.worlds import Worlds, scenarios_of
 

@@ -12,8 +12,8 @@ import pytest
 from gymnasium.utils.env_checker import check_env as check_gymnasium
 from stable_baselines3.common.env_checker import check_env as check_sb3
 
+from pipelines.tasks.make import make_env, make_vec_env
 from pipelines.tasks.social_nav.config import EnvConfig, RewardWeights
-from pipelines.tasks.social_nav.make import make_env, make_vec_env
 from pipelines.tasks.social_nav.scenarios import scenario_names
 from pipelines.tasks.social_nav.schema import SCENE
 from pipelines.tasks.social_nav.social_nav import SocialNavEnv
@@ -57,7 +57,7 @@ def episodes_of_a_batch(config: EnvConfig, count: int) -> list[dict[str, Any]]:
                     | {"seen": seen[row], "actions": actions[row]}
                 )
                 seen[row], actions[row], rewards[row] = [observations[row]], [], []
-                names[row] = (env._episodes[row][0].name, env._episodes[row][1])
+                names[row] = (env.worlds.episodes[row][0].name, env.worlds.episodes[row][1])
     return ended
 
 

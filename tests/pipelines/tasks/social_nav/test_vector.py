@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from pipelines.tasks.make import make_vec_env
 from pipelines.tasks.social_nav.config import EnvConfig
-from pipelines.tasks.social_nav.make import make_vec_env
 from pipelines.tasks.social_nav.state import Outcome
 from pipelines.tasks.social_nav.vector import SocialNavVecEnv
 
@@ -66,7 +66,7 @@ def test_an_episode_that_succeeds_is_not_played_again(monkeypatch: pytest.Monkey
     monkeypatch.setattr("pipelines.tasks.social_nav.vector.KEPT_FAILURES", 1)
     env.replay(1.0)
     env.reset()
-    lost = [episode[1] for episode in env._episodes.values()]
+    lost = [episode[1] for episode in env.worlds.episodes.values()]
     for row, outcome in ((0, Outcome.TIMEOUT), (1, Outcome.COLLISION_WALL)):
         env.worlds.states[row]["outcome"] = outcome
         env._judge(row)

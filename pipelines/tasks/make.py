@@ -19,25 +19,18 @@ def make_env(id_or_config: str | EnvConfig, *, seed: int | None = None) -> gym.E
     Raises:
         ValueError: no environment of that id.
     """
-    env = _build(id_or_config)
-    if seed is not None:
-        env.reset(seed=seed)
-        env.action_space.seed(seed)
-    return env
-
-
-def _build(id_or_config: str | EnvConfig) -> gym.Env[Any, Any]:
-    if isinstance(id_or_config, EnvConfig):
-        return SocialNavEnv(id_or_config)
-    if id_or_config == ENV_ID:
-        return SocialNavEnv()
+    config = EnvConfig() if id_or_config == ENV_ID else id_or_config
     try:
-        return gym.make(id_or_config)
+        env = SocialNavEnv(config) if isinstance(config, EnvConfig) else gym.make(config)
     except gym.error.Error as error:
         raise ValueError(
             f"environment: expected {ENV_ID} or an id that Gymnasium knows, "
             f"got {id_or_config!r} ({error}); register it first"
         ) from error
+    if seed is not None:
+        env.reset(seed=seed)
+        env.action_space.seed(seed)
+    return env
 
 
 def make_vec_env(config: EnvConfig, *, num_envs: int, seed: int = 0) -> SocialNavVecEnv:

@@ -9,7 +9,7 @@ from pipelines.tasks.social_nav.config import (
     OWN_FEATURES,
     Constants,
 )
-from pipelines.tasks.social_nav.oracle import heading_vector, offsets_from_walls, unit
+from tests.pipelines.tasks.social_nav.oracle import heading_vector, offsets_from_walls, unit
 
 Floats = NDArray[np.float64]
 

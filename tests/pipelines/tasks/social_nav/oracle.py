@@ -222,7 +222,7 @@ def _reward(world: np.void, before: float, constants: Constants) -> float:
         Outcome.COLLISION_WALL: -constants.reward_collision,
         Outcome.TIMEOUT: -constants.reward_timeout,
     }.get(Outcome(int(world["outcome"])), 0.0)
-    intrusion = np.clip(1.0 - world["clearance"] / constants.comfort_distance, 0.0, 1.0)
+    intrusion = np.clip(1.0 - world["clearance"] / constants.reward_comfort_distance, 0.0, 1.0)
     discomfort = intrusion * (0.5 + 0.5 * np.clip(world["closing"], 0.0, 2.0))
     progress = before - world["distance"]
     return float(
