@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from trajstore.dataset import Dataset
-from trajstore.disk.files import storing
+from trajstore.disk.system import storing
 from trajstore.episode.names import parse_reference, version_number
 from trajstore.errors import NotFoundError, SealedError
 from trajstore.recording.unfinished import RECORD

@@ -6,8 +6,9 @@ The order is always the same: files, then their folders, then the rename, then t
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,55 +19,34 @@ from trajstore.disk.system import (
     Syncs,
     storing,
     sync_directory,
-    sync_paths,
+    sync_tree,
 )
 from trajstore.errors import CorruptionError, NotFoundError, SealedError, StorageError
-
-__all__ = [
-    "DurableFile",
-    "FileRecord",
-    "Syncs",
-    "canonical_json",
-    "check_new",
-    "copy_file",
-    "digest",
-    "make_directories",
-    "parse_json",
-    "read_file",
-    "read_json",
-    "remove_tree",
-    "replace_file",
-    "size_bytes",
-    "storing",
-    "sync_directory",
-    "sync_tree",
-    "whole_directory",
-    "write_file",
-    "write_json",
-    "write_later",
-]
 
 COPY_BYTES = 2**20
 MAX_JSON_BYTES = 64 * 2**20
 
 
-def write_file(path: Path, data: bytes) -> FileRecord:
-    """Write a new file and make its content durable; its folder is not synced."""
-    syncs = Syncs()
-    try:
-        record = write_later(path, data, syncs)
-        syncs.wait()
-    finally:
-        syncs.abandon()
-    return record
+def write_file(path: Path, data: bytes, syncs: Syncs | None = None) -> FileRecord:
+    """Write a new, durable file, or one that is when ``syncs`` were waited for, and say what it is.
+
+    Its folder is not synced.
+    """
+    return _written(path, [data], syncs)
 
 
-def write_later(path: Path, data: bytes, syncs: Syncs) -> FileRecord:
-    """Write a new file; it is durable when the syncs were waited for."""
+def copy_file(source: Path, target: Path) -> FileRecord:
+    """Copy a file to a new, durable one, and say what was copied."""
+    with source.open("rb") as origin:
+        return _written(target, iter(partial(origin.read, COPY_BYTES), b""))
+
+
+def _written(path: Path, blocks: Iterable[bytes], syncs: Syncs | None = None) -> FileRecord:
     file = DurableFile(path)
     try:
-        file.write(data)
-        return file.close_later(syncs)
+        for block in blocks:
+            file.write(block)
+        return file.close(syncs)
     finally:
         file.abandon()
 
@@ -104,19 +84,29 @@ def whole_directory(target: Path) -> Iterator[Path]:
             the last sync failed, in which case it may be there, whole.
     """
     check_new(target)
-    partial = target.with_name(f".{target.name}.sealing")
+    whole = target.with_name(f".{target.name}.sealing")
     with storing(target):
         make_directories(target.parent)
-        remove_tree(partial)
-        system.OPS.mkdir(partial)
+        with _becoming(target, whole):
+            system.OPS.mkdir(whole)
+            yield whole
+            sync_tree(whole)
+
+
+@contextmanager
+def _becoming(target: Path, whole: Path) -> Iterator[None]:
+    """Give what the block makes at ``whole`` its name, durably; remove it if the block fails."""
+    remove_tree(whole)
+    try:
+        yield
+        system.OPS.rename(whole, target)
+    except BaseException as error:
         try:
-            yield partial
-            sync_tree(partial)
-            system.OPS.rename(partial, target)
-        except BaseException as error:
-            _discard(partial, error)
-            raise
-        sync_directory(target.parent)
+            remove_tree(whole)
+        except OSError as second:  # which must not hide the error that brought us here
+            error.add_note(f"{whole} could not be removed ({second}); it is removed next time")
+        raise
+    sync_directory(target.parent)
 
 
 def check_new(target: Path) -> None:
@@ -127,21 +117,6 @@ def check_new(target: Path) -> None:
     """
     if os.path.lexists(target):
         raise SealedError(f"{target}: expected a new version, got one that is sealed")
-
-
-def _discard(partial: Path, error: BaseException) -> None:
-    """Remove what is of no use; a refusal here must not hide the error that brought us here."""
-    try:
-        remove_tree(partial)
-    except OSError as second:
-        error.add_note(f"{partial} could not be removed ({second}); it is removed next time")
-
-
-def sync_tree(folder: Path) -> None:
-    """Make all files and folders below a folder durable, and the folder itself."""
-    paths = sorted(folder.rglob("*"))
-    folders = [path for path in paths if path.is_dir()]
-    sync_paths([path for path in paths if not path.is_dir()], [*reversed(folders), folder])
 
 
 def canonical_json(value: object) -> bytes:
@@ -168,16 +143,9 @@ def replace_file(path: Path, data: bytes) -> None:
     Raises:
         StorageError: if the operating system refuses.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with storing(path):
-        try:
-            remove_tree(partial)
-            write_file(partial, data)
-            system.OPS.rename(partial, path)
-        except BaseException as error:
-            _discard(partial, error)
-            raise
-        sync_directory(path.parent)
+    whole = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with storing(path), _becoming(path, whole):
+        write_file(whole, data)
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401 - JSON is what it is
@@ -243,15 +211,3 @@ def size_bytes(folder: Path) -> int:
     if not folder.is_dir():
         return 0
     return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
-
-
-def copy_file(source: Path, target: Path) -> FileRecord:
-    """Copy a file to a new, durable one, and say what was copied."""
-    file = DurableFile(target)
-    try:
-        with source.open("rb") as origin:
-            while block := origin.read(COPY_BYTES):
-                file.write(block)
-        return file.close()
-    finally:
-        file.abandon()

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from trajstore.disk.files import canonical_json, parse_json, storing
+from trajstore.disk.files import canonical_json, parse_json
+from trajstore.disk.system import storing
 from trajstore.errors import LockedError, TrajStoreError
 
 

@@ -159,21 +159,14 @@ class DurableFile:
         if len(self._pending) >= _BUFFER_BYTES:
             self._flush()
 
-    def close(self) -> FileRecord:
-        """Make the file durable and say what it holds."""
-        syncs = Syncs()
-        try:
-            record = self.close_later(syncs)
-            syncs.wait()
-        finally:
-            syncs.abandon()
-        return record
-
-    def close_later(self, syncs: "Syncs") -> FileRecord:
-        """Say what the file holds; it is durable when the syncs were waited for."""
+    def close(self, syncs: "Syncs | None" = None) -> FileRecord:
+        """Say what the file holds; it is durable now, or when ``syncs`` were waited for."""
         self._flush()
-        syncs.add(self._descriptor)
-        self._descriptor = -1
+        pending = Syncs() if syncs is None else syncs
+        descriptor, self._descriptor = self._descriptor, -1
+        pending.add(descriptor)
+        if syncs is None:
+            pending.wait()
         return FileRecord(self.size, self._sha.hexdigest())
 
     def abandon(self) -> None:
@@ -232,12 +225,6 @@ def _in_parallel(action: Callable[[T], None], items: Sequence[T]) -> None:
             pass
 
 
-def sync_paths(files: Sequence[Path], folders: Sequence[Path]) -> None:
-    """Make files and folders durable."""
-    _in_parallel(sync_file, files)
-    _in_parallel(sync_directory, folders)
-
-
 def write_at(descriptor: int, data: bytes | bytearray | memoryview, offset: int) -> None:
     """Write all of the data at an offset."""
     view = memoryview(data)
@@ -246,17 +233,20 @@ def write_at(descriptor: int, data: bytes | bytearray | memoryview, offset: int)
         view, offset = view[taken:], offset + taken
 
 
+def sync_tree(folder: Path) -> None:
+    """Make all files and folders below a folder durable, and the folder itself."""
+    paths = sorted(folder.rglob("*"))
+    folders = [path for path in paths if path.is_dir()]
+    _in_parallel(_sync, [path for path in paths if not path.is_dir()])
+    _in_parallel(sync_directory, [*reversed(folders), folder])
+
+
 def sync_directory(path: Path) -> None:
     """Make the entries of a folder durable."""
     _sync(path, os.O_DIRECTORY)
 
 
-def sync_file(path: Path) -> None:
-    """Make the content of a file durable."""
-    _sync(path, 0)
-
-
-def _sync(path: Path, flags: int) -> None:
+def _sync(path: Path, flags: int = 0) -> None:
     descriptor = OPS.open(path, os.O_RDONLY | flags)
     try:
         OPS.fsync(descriptor)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from trajstore.dataset import Dataset
-from trajstore.disk.files import remove_tree, storing
+from trajstore.disk.files import remove_tree
+from trajstore.disk.system import storing
 from trajstore.episode.episode import Episode
 from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import CorruptionError, NotFoundError, SealedError

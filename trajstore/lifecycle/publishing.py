@@ -8,10 +8,10 @@ from trajstore.disk.files import (
     copy_file,
     make_directories,
     size_bytes,
-    storing,
     whole_directory,
     write_file,
 )
+from trajstore.disk.system import storing
 from trajstore.errors import CorruptionError, QuotaExceededError, StatusError
 from trajstore.lifecycle.ledger import Deed, entry_on
 from trajstore.lifecycle.moving import check_sound, finish

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from trajstore.disk.files import make_directories, storing
+from trajstore.disk.files import make_directories
 from trajstore.disk.locks import lock
+from trajstore.disk.system import storing
 from trajstore.episode.names import Reference, check_name
 from trajstore.errors import NotFoundError
 from trajstore.lifecycle.ledger import Deed, Entry, add_entry, read_ledger

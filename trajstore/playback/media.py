@@ -9,7 +9,8 @@ import imageio_ffmpeg
 import numpy as np
 from PIL import Image
 
-from trajstore.disk.files import replace_file, storing
+from trajstore.disk.files import replace_file
+from trajstore.disk.system import storing
 from trajstore.errors import StorageError
 from trajstore.playback.frames import Painter, Shown
 

@@ -15,7 +15,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from trajstore.disk.files import replace_file, storing
+from trajstore.disk.files import replace_file
+from trajstore.disk.system import storing
 from trajstore.playback.payload import Side, plain
 
 SCRIPTS = ("base", "unpack", "scene", "charts", "gallery", "facts", "player", "main")

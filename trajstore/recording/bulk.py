@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from trajstore.disk.files import check_new, make_directories, remove_tree, storing
+from trajstore.disk.files import check_new, make_directories, remove_tree
+from trajstore.disk.system import storing
 from trajstore.episode.episode import Episode, check_episode
 from trajstore.episode.provenance import check_provenance
 from trajstore.episode.schema import EpisodeSchema, check_is_schema

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trajstore.disk import system
-from trajstore.disk.files import remove_tree, storing, sync_directory
+from trajstore.disk.files import remove_tree
+from trajstore.disk.system import storing, sync_directory
 from trajstore.errors import SealedError
 from trajstore.recording.journal import Frame
 from trajstore.recording.unfinished import (

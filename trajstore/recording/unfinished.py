@@ -11,8 +11,9 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from trajstore.disk.files import canonical_json, make_directories, read_json, storing, write_json
+from trajstore.disk.files import canonical_json, make_directories, read_json, write_json
 from trajstore.disk.locks import lock
+from trajstore.disk.system import storing
 from trajstore.episode.episode import Episode
 from trajstore.episode.names import check_name, version_number
 from trajstore.episode.schema import EpisodeSchema

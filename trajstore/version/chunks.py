@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trajstore.disk.files import DurableFile, FileRecord, Syncs, storing
+from trajstore.disk.system import DurableFile, FileRecord, Syncs, storing
 from trajstore.errors import CorruptionError
 from trajstore.version.codecs import CHECKSUM_BYTES, CODECS, crc32c
 from trajstore.version.layout import ArraySpec, shard_index
@@ -56,7 +56,7 @@ class NarrowWriter:
     def _end_chunk(self) -> None:
         if self._file is not None:
             self._file.write(self._crc.to_bytes(CHECKSUM_BYTES, "little"))
-            record = self._file.close_later(self._syncs).ending(self._crc)
+            record = self._file.close(self._syncs).ending(self._crc)
             self.files[self._spec.file_path(self._number)] = record
         self._file, self._crc, self._rows = None, 0, 0
         self._number += 1
@@ -118,7 +118,7 @@ class WideWriter:
         if self._file is not None:
             index = entries.tobytes()
             self._file.write(CODECS["raw"].encode(index))
-            record = self._file.close_later(self._syncs).ending(crc32c(index))
+            record = self._file.close(self._syncs).ending(crc32c(index))
             self.files[self._spec.file_path(self._number)] = record
         self._file, self._index = None, []
         self._number += 1

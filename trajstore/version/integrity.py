@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from trajstore.disk.files import FileRecord
 from trajstore.disk.mapping import check_crc, map_sealed, open_sealed
+from trajstore.disk.system import FileRecord
 from trajstore.episode.episode import Episode
 from trajstore.errors import CorruptionError, FormatError, StorageError, TrajStoreError
 from trajstore.version.assembly import Assembly

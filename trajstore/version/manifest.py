@@ -8,7 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from trajstore.disk.files import FileRecord, canonical_json, parse_json, read_file
+from trajstore.disk.files import canonical_json, parse_json, read_file
+from trajstore.disk.system import FileRecord
 from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import (
     CorruptionError,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from trajstore.disk.files import FileRecord
+from trajstore.disk.system import FileRecord
 from trajstore.errors import CorruptionError
 from trajstore.version.cache import CachedRows
 from trajstore.version.layout import ArraySpec, arrays_of

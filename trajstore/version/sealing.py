@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from trajstore.disk import system
-from trajstore.disk.files import FileRecord, Syncs, copy_file, write_later
+from trajstore.disk.files import copy_file, write_file
+from trajstore.disk.system import FileRecord, Syncs
 from trajstore.episode import anomalies
 from trajstore.episode.episode import Episode, check_episode
 from trajstore.episode.fields import Axis, FieldSpec
@@ -102,7 +103,7 @@ class VersionWriter:
             self._make_folder(self._folder / path)
         for path, content in metadata_files(self._schema, self._part):
             if path not in self._files:
-                self._files[path] = write_later(self._folder / path, content, self._syncs)
+                self._files[path] = write_file(self._folder / path, content, self._syncs)
         self._writers = {
             name: row_writer(self._folder, spec, self._syncs) for name, spec in arrays.items()
         }

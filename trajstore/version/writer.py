@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trajstore.disk.files import storing, whole_directory, write_file
+from trajstore.disk.files import whole_directory, write_file
+from trajstore.disk.system import storing
 from trajstore.episode.episode import Episode
 from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import JournalError
