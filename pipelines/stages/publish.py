@@ -14,7 +14,7 @@ from trajstore.disk.files import read_json
 from trajstore.errors import CorruptionError
 from trajstore.lifecycle import Published, publish
 from trajstore.lifecycle.rotation import Retention
-from trajstore.quality.verdict import Verdict
+from trajstore.quality.verdict import VERDICT, Verdict
 from trajstore.store import Store
 
 
@@ -72,7 +72,7 @@ def _read_verdict(report: Path) -> Verdict:
         raise CorruptionError(
             f"{report}: expected a report of validation, got {error!r}; validate again"
         ) from error
-    return Verdict.from_json(document, where=report)
+    return VERDICT.parse(document, report)
 
 
 @in_one_line

@@ -22,7 +22,7 @@ def diff(store: Store, before: str, after: str, as_json: bool) -> None:
         _print_difference(before, after, found)
 
 
-def _print_difference(before: str, after: str, found: drift.Difference) -> None:
+def _print_difference(before: str, after: str, found: drift.VersionDiff) -> None:
     pairs = {
         "content": "the same" if found.same_content else "differs",
         "episodes kept": str(found.kept),

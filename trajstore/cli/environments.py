@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trajstore.cli.options import Decorator
 from trajstore.errors import ReplayError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ _REMEDY = (
 )
 
 
-def environment_option() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def environment_option() -> Decorator:
     """``--environment``: what may simulate."""
     return click.option(
         "--environment",
@@ -60,9 +61,9 @@ def simulator(
         function = _offered(_recorded(provenance).get("id"))
     else:
         function = _registered if chosen == GYMNASIUM else _named(chosen)
-    asked = render_mode is not None and _takes_render_mode(function)
-    extra: dict[str, Any] = {"render_mode": render_mode} if asked else {}
-    return partial(_built, function, chosen or GROUP, **extra)
+    if render_mode is not None and _takes_render_mode(function):
+        function = partial(function, render_mode=render_mode)
+    return partial(_built, function, chosen or GROUP)
 
 
 def _takes_render_mode(function: Callable[..., Any]) -> bool:
@@ -123,10 +124,7 @@ def _named(chosen: str) -> "Callable[..., Environment]":
 
 
 def _built(
-    function: "Callable[..., Environment]",
-    chosen: str,
-    provenance: Mapping[str, Any],
-    **extra: Any,  # noqa: ANN401 - as `simulator` says
+    function: "Callable[..., Environment]", chosen: str, provenance: Mapping[str, Any]
 ) -> "Environment":
     """What a function makes of the provenance.
 
@@ -134,7 +132,7 @@ def _built(
         ReplayError: if it fails, or makes something else than an environment.
     """
     try:
-        made = function(provenance, **extra)
+        made = function(provenance)
     except ReplayError:
         raise
     except Exception as error:

@@ -3,6 +3,7 @@
 import re
 import webbrowser
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import click
 
 from trajstore.cli.environments import environment_option, simulator
 from trajstore.cli.options import (
+    Decorator,
     FiniteRange,
     check_output,
     examples,
@@ -67,29 +69,21 @@ class Opened:
         return index
 
 
+def target_option(name: str, text: str) -> Decorator:
+    """A file to be written, not inside of what is sealed or being recorded."""
+    kind = click.Path(path_type=Path)
+    return click.option(name, type=kind, callback=output_path, help=text)
+
+
 @click.command(epilog=EPILOG, short_help="Watch episodes, with their anomalies marked.")
 @reference_argument()
 @click.option("--episode", type=int, help="Open this episode; also as REF#17.")
 @click.option("--against", metavar="REF", help="Put another version, or REF#17, beside it.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), callback=output_path, help="File of the page."
-)
+@target_option("--out", "File of the page.")
 @click.option("--no-open", is_flag=True, help="Do not open the page in a browser.")
-@click.option(
-    "--gif",
-    type=click.Path(path_type=Path),
-    callback=output_path,
-    help="Write the episode as a GIF.",
-)
-@click.option(
-    "--mp4",
-    type=click.Path(path_type=Path),
-    callback=output_path,
-    help="Write the episode as a film.",
-)
-@click.option(
-    "--png", type=click.Path(path_type=Path), callback=output_path, help="Write a contact sheet."
-)
+@target_option("--gif", "Write the episode as a GIF.")
+@target_option("--mp4", "Write the episode as a film.")
+@target_option("--png", "Write a contact sheet.")
 @click.option("--terminal", is_flag=True, help="Play the episode in the terminal.")
 @click.option("--speed", type=FiniteRange(0.01, 100), default=1.0, help="1 is real time.")
 @click.option("--from", "first", type=click.IntRange(0), default=0, help="First step.")
@@ -138,7 +132,8 @@ def play(  # noqa: PLR0913 - one a command-line option
         write_media(opened.viewed, index, span, gif=gif, mp4=mp4, png=png)
         return 0
     if against is not None:
-        other = open_reference(store, _completed(reference, against))
+        same = reference.split("#")[0] if against.startswith("#") else ""
+        other = open_reference(store, same + against)
         target = out or _target(opened.about, other.about)
         sides, opening = _pair(opened, other, index, limit)
     else:
@@ -147,8 +142,12 @@ def play(  # noqa: PLR0913 - one a command-line option
         opening = Opening(index, first, speed)
     written = write_page(target, sides, opening)
     click.echo(str(target))
-    if not no_open and not _opens(target):
-        print_line(f"[dim]no browser here; open the file ({size(written)}) in one[/dim]")
+    if no_open:
+        return 0
+    with suppress(webbrowser.Error):
+        if webbrowser.open(target.resolve().as_uri()):
+            return 0
+    print_line(f"[dim]no browser here; open the file ({size(written)}) in one[/dim]")
     return 0
 
 
@@ -244,33 +243,16 @@ def _pair(one: Opened, other: Opened, index: int | None, limit: int) -> tuple[li
 
 
 def _matched(one: Opened, other: Opened, limit: int) -> list[tuple[int, int]]:
-    pairs = match(_keys(one.viewed), _keys(other.viewed))
+    pairs = match(*(_keys(opened.viewed) for opened in (one, other)))
     scores = one.viewed.scores()
     return sorted(sorted(pairs, key=lambda pair: -scores[pair[0]])[:limit])
 
 
 def _keys(viewed: Viewed) -> list[tuple[str, int]]:
-    seeds = viewed.table.get("seed", range(len(viewed)))
-    names = viewed.text("scenario")
-    return [(name, int(seed)) for name, seed in zip(names, seeds, strict=True)]
-
-
-def _completed(reference: str, against: str) -> str:
-    """``#40`` alone means another episode of the same version."""
-    return reference.split("#")[0] + against if against.startswith("#") else against
+    seeds = map(int, viewed.table.get("seed", range(len(viewed))))
+    return list(zip(viewed.text("scenario"), seeds, strict=True))
 
 
 def _target(*abouts: About) -> Path:
-    names = [f"{about.name}-{about.version}".strip("-") for about in abouts]
-    return OUT / f"{_safe(names)}.html"
-
-
-def _safe(names: Sequence[str]) -> str:
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", "-against-".join(names)) or "play"
-
-
-def _opens(target: Path) -> bool:
-    try:
-        return webbrowser.open(target.resolve().as_uri())
-    except webbrowser.Error:
-        return False
+    names = "-against-".join(f"{about.name}-{about.version}".strip("-") for about in abouts)
+    return OUT / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', names) or 'play'}.html"

@@ -2,22 +2,20 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from trajstore.cli.environments import environment_option, simulator
-from trajstore.cli.options import FiniteRange
+from trajstore.cli.options import Decorator, FiniteRange
 from trajstore.cli.output import is_interactive, plain, print_line
 from trajstore.errors import ReplayError, StorageError
 
 if TYPE_CHECKING:
     from trajstore.dataset import Dataset
     from trajstore.quality.replay_report import ReplayReport
-
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def replay_options() -> Decorator:
@@ -26,30 +24,21 @@ def replay_options() -> Decorator:
     They arrive as ``replay: str | None``, ``environment: str | None``, ``tolerance: float``;
     hand them to `replay_command`.
     """
-
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        options: tuple[Decorator, ...] = (
-            click.option(
-                "--replay",
-                metavar="N|all",
-                callback=_checked,
-                help="Play N evenly spread episodes, or all, again and compare every step.",
-            ),
-            environment_option(),
-            click.option(
-                "--tolerance",
-                type=FiniteRange(min=0.0),
-                default=0.0,
-                show_default="bit for bit",
-                help="Largest difference that counts as equal; 1e-09 for data "
-                "recorded on another processor.",
-            ),
-        )
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
+    replay = click.option(
+        "--replay",
+        metavar="N|all",
+        callback=_checked,
+        help="Play N evenly spread episodes, or all, again and compare every step.",
+    )
+    tolerance = click.option(
+        "--tolerance",
+        type=FiniteRange(min=0.0),
+        default=0.0,
+        show_default="bit for bit",
+        help="Largest difference that counts as equal; 1e-09 for data "
+        "recorded on another processor.",
+    )
+    return lambda command: replay(environment_option()(tolerance(command)))
 
 
 def replay_command(
@@ -108,8 +97,7 @@ def progress(items: Iterable[Any], label: str) -> Iterator[Any]:
     if not is_interactive():
         yield from items
         return
-    shown = click.progressbar(list(items), label=label, file=sys.stderr)
-    with shown:
+    with click.progressbar(list(items), label=label, file=sys.stderr) as shown:
         yield from shown
 
 

@@ -6,12 +6,13 @@ A detector that needs a field, or a role, which the schema lacks finds nothing.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 
 import numpy as np
 
 from trajstore.episode.episode import Episode
+from trajstore.episode.nesting import below
 from trajstore.episode.roles import contact_outcome
 from trajstore.episode.schema import EpisodeSchema, FieldSpec, limits
 from trajstore.episode.signals import changes, median, robust_scores, runs, same_as_before, thinned
@@ -46,13 +47,7 @@ class Anomaly:
 
     def to_json(self) -> dict[str, object]:
         """Return the anomaly as it stands in a manifest."""
-        return {
-            "kind": self.kind,
-            "first": self.first,
-            "last": self.last,
-            "message": self.message,
-            "score": self.score,
-        }
+        return asdict(self)
 
 
 Detector = Callable[[Episode], Iterator[Anomaly]]
@@ -253,7 +248,7 @@ def _role(episode: Episode, role: str) -> Rows | None:
 
 
 def _named(episode: Episode, stem: str) -> list[str]:
-    return [name for name in episode.arrays if name == stem or name.startswith(f"{stem}/")]
+    return [name for name in episode.arrays if below(name, stem)]
 
 
 def _floats(episode: Episode, stem: str) -> list[Rows]:

@@ -17,6 +17,12 @@ def shown(value: object, most: int = 80) -> str:
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
+def brief(value: object) -> str:
+    """A value as text, shortened to 60 letters."""
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
 def check_text(where: str, text: str, *, most_bytes: int = MAX_TEXT_BYTES) -> None:
     """Refuse text that could not be stored and read back the same.
 

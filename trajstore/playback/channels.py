@@ -51,16 +51,6 @@ class Channel:
     scale: float
     role: str = ""
 
-    def to_json(self) -> dict[str, object]:
-        """A mapping of plain values."""
-        return {
-            "name": self.name,
-            "axis": self.axis.value,
-            "columns": list(self.columns),
-            "scale": self.scale,
-            "role": self.role,
-        }
-
 
 def has_scene(schema: EpisodeSchema) -> bool:
     """Whether the fields tell where the agent was, so that episodes can be drawn."""
@@ -127,23 +117,6 @@ def columns(arrays: Arrays, channel: Channel, rows: int) -> np.ndarray:
     return np.ascontiguousarray(values[:, :count].T)
 
 
-def unpack(text: str, channels: Sequence[Channel], steps: int) -> dict[str, np.ndarray]:
-    """Return what `pack` packed, ``float64[columns, rows]`` by channel, rounded to the scale."""
-    data = np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8)
-    ends = np.flatnonzero(data < 128)
-    starts = np.concatenate(([0], ends[:-1] + 1))
-    places = np.arange(len(data)) - np.repeat(starts, ends - starts + 1)
-    digits = (data & 127).astype(np.int64) << (7 * places)
-    codes = np.add.reduceat(digits, starts) if len(data) else digits
-    found, at = {}, 0
-    for channel in channels:
-        rows = steps + (channel.axis is Axis.STATE)
-        count = rows * len(channel.columns)
-        found[channel.name] = _values(codes[at : at + count].reshape(-1, rows), channel.scale)
-        at += count
-    return found
-
-
 def _codes(values: np.ndarray, scale: float) -> bytes:
     known = np.isfinite(values)
     multiples = np.clip(np.round(values[known] / scale), -LARGEST, LARGEST).astype(np.int64)
@@ -156,14 +129,6 @@ def _codes(values: np.ndarray, scale: float) -> bytes:
     place = np.arange(CODE_BYTES)
     digits |= np.where(place < used[:, None] - 1, 128, 0)
     return bytes(digits[place < used[:, None]].astype(np.uint8))
-
-
-def _values(codes: np.ndarray, scale: float) -> np.ndarray:
-    known = codes > 0
-    zigzag = codes - 1
-    change = np.where(zigzag % 2 == 1, -(zigzag + 1) // 2, zigzag // 2)
-    multiples = np.cumsum(np.where(known, change, 0), axis=1)
-    return np.where(known, multiples * scale, np.nan)
 
 
 def _component_names(spec: FieldSpec, most: int | None) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ class Shown:
         return len(self.arrays["terminated"])
 
 
-@dataclass(slots=True)
+@dataclass
 class Painter:
     """Draws one episode, step by step, always from the same place.
 
@@ -62,13 +63,10 @@ class Painter:
 
     shown: Shown
     size: tuple[int, int] = (640, 480)
-    _backdrop: Image.Image | None = field(default=None, repr=False)
 
     def frame(self, step: int) -> Image.Image:
         """The picture of the state before a step; ``steps`` is the last state."""
         step = min(max(step, 0), self.shown.steps)
-        if self._backdrop is None:
-            self._backdrop = self._background()
         image = self._backdrop.copy()
         pen = ImageDraw.Draw(image)
         if "pose" in self.shown.scene:
@@ -82,19 +80,19 @@ class Painter:
         """The picture of the whole episode: its last state, with the whole trail."""
         return self.frame(self.shown.steps)
 
-    def _background(self) -> Image.Image:
-        width, height = self.size[0] * FINE, self.size[1] * FINE
-        image = Image.new("RGB", (width, height), PAPER)
+    @cached_property
+    def _backdrop(self) -> Image.Image:
+        image = Image.new("RGB", (self.size[0] * FINE, self.size[1] * FINE), PAPER)
         pen = ImageDraw.Draw(image)
         if "pose" not in self.shown.scene:
             self._charts(pen)
             return image
         for wall in finite_rows(self.shown.scene, "walls", 4):
-            ends = [self._at(wall[0], wall[1]), self._at(wall[2], wall[3])]
-            pen.line(ends, WALL, width=max(3, round(0.12 * self._camera().scale)))
+            width = max(3, round(0.12 * self._camera.scale))
+            pen.line([self._at(wall[:2]), self._at(wall[2:])], WALL, width=width)
         for goal in finite_rows(self.shown.scene, "goal", 2):
-            self._disc(pen, goal[0], goal[1], 0.5, outline=GOAL, width=3)
-            self._disc(pen, goal[0], goal[1], 0.15, fill=GOAL)
+            self._disc(pen, goal, 0.5, outline=GOAL, width=3)
+            self._disc(pen, goal, 0.15, fill=GOAL)
         return image
 
     def _actors(self, pen: ImageDraw.ImageDraw, step: int) -> None:
@@ -106,18 +104,15 @@ class Painter:
             if not np.isfinite(track[-1]).all():
                 continue
             self._trail(pen, track[np.isfinite(track).all(axis=1)], "#efc591", 2)
-            self._disc(pen, track[-1][0], track[-1][1], other, fill=OTHER)
+            self._disc(pen, track[-1], other, fill=OTHER)
         self._trail(pen, pose[: step + 1], AGENT, 5)
-        x, y = pose[step][:2]
+        place = pose[step][:2]
         if any(first <= step <= last for first, last, _ in self.shown.anomalies):
-            self._disc(pen, x, y, radius + 0.18, outline=BAD, width=5)
-        self._disc(pen, x, y, radius, fill=AGENT)
+            self._disc(pen, place, radius + 0.18, outline=BAD, width=5)
+        self._disc(pen, place, radius, fill=AGENT)
         if pose.shape[1] > 2:
-            nose = (
-                x + 0.8 * radius * np.cos(pose[step][2]),
-                y + 0.8 * radius * np.sin(pose[step][2]),
-            )
-            pen.line([self._at(x, y), self._at(*nose)], PAPER, width=5)
+            ahead = 0.8 * radius * np.array([np.cos(pose[step][2]), np.sin(pose[step][2])])
+            pen.line([self._at(place), self._at(place + ahead)], PAPER, width=5)
 
     def _footer(self, pen: ImageDraw.ImageDraw, step: int) -> None:
         width, height = self.size[0] * FINE, self.size[1] * FINE
@@ -142,8 +137,7 @@ class Painter:
             pen.text((width - edge, top + 16), clock, FAINT, font=font, anchor="ra")
 
     def _charts(self, pen: ImageDraw.ImageDraw) -> None:
-        width, height = self.size[0] * FINE, (self.size[1] - BAR) * FINE
-        strips = self._strips()
+        (width, height), strips = self._drawing, self._strips()
         tall = height / max(1, len(strips))
         for place, (label, values) in enumerate(strips):
             top = place * tall
@@ -169,33 +163,36 @@ class Painter:
         return found[:8]
 
     def _cursor(self, pen: ImageDraw.ImageDraw, step: int) -> None:
-        width, height = self.size[0] * FINE, (self.size[1] - BAR) * FINE
+        width, height = self._drawing
         x = 20 + (width - 40) * step / max(1, self.shown.steps)
         pen.line([x, 0, x, height], BAD, width=3)
 
     def _trail(self, pen: ImageDraw.ImageDraw, track: np.ndarray, colour: str, width: int) -> None:
         if len(track) > 1:
-            pen.line(
-                [self._at(row[0], row[1]) for row in track], colour, width=width, joint="curve"
-            )
+            way = [self._at(row[:2]) for row in track]
+            pen.line(way, colour, width=width, joint="curve")
 
     def _disc(
         self,
         pen: ImageDraw.ImageDraw,
-        x: float,
-        y: float,
+        place: np.ndarray,
         radius: float,
         **how: Any,  # noqa: ANN401 - Pillow's
     ) -> None:
-        u, v = self._at(x, y)
-        r = max(radius * self._camera().scale, 3)
+        u, v = self._at(place)
+        r = max(radius * self._camera.scale, 3)
         pen.ellipse([u - r, v - r, u + r, v + r], **how)
 
-    def _at(self, x: float, y: float) -> Point:
-        return self._camera().at(float(x), float(y))
+    def _at(self, place: np.ndarray) -> Point:
+        return self._camera.at(*place.tolist())
 
+    @cached_property
     def _camera(self) -> Box:
-        return view_box(self.shown.scene, (self.size[0] * FINE, (self.size[1] - BAR) * FINE))
+        return view_box(self.shown.scene, self._drawing)
+
+    @property
+    def _drawing(self) -> tuple[int, int]:
+        return self.size[0] * FINE, (self.size[1] - BAR) * FINE
 
 
 def _tone(score: float) -> str:

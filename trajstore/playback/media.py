@@ -3,16 +3,17 @@
 import base64
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 import imageio_ffmpeg
 import numpy as np
 from PIL import Image
 
-from trajstore.disk.files import replace_file
 from trajstore.disk.system import storing
 from trajstore.errors import StorageError
 from trajstore.playback.frames import Painter, Shown
+from trajstore.playback.page import write_whole
 
 GIF_COLOURS = 32
 GAP = 8
@@ -52,7 +53,7 @@ def write_gif(target: Path, pictures: Iterable[Image.Image], *, rate: float) -> 
     flat[0].save(
         buffer, "GIF", save_all=True, append_images=flat[1:], duration=round(1000 / rate), loop=0
     )
-    return _write(target, buffer.getvalue())
+    return write_whole(target, buffer.getvalue())
 
 
 def write_mp4(target: Path, pictures: Iterable[Image.Image], *, rate: float) -> int:
@@ -72,7 +73,7 @@ def write_mp4(target: Path, pictures: Iterable[Image.Image], *, rate: float) -> 
     )
     try:
         film.send(None)
-        for picture in _chain(first, pictures):
+        for picture in chain([first], pictures):
             film.send(np.asarray(picture.convert("RGB")).tobytes())
         film.close()
         partial.replace(target)
@@ -101,7 +102,7 @@ def write_sheet(target: Path, pictures: Sequence[Image.Image], *, across: int = 
         sheet.paste(picture, (GAP + column * (width + GAP), GAP + row * (height + GAP)))
     buffer = io.BytesIO()
     sheet.quantize(128, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
-    return _write(target, buffer.getvalue())
+    return write_whole(target, buffer.getvalue())
 
 
 def episode_pictures(
@@ -122,15 +123,3 @@ def data_urls(pictures: Iterable[np.ndarray], *, width: int = 480) -> Iterator[s
         buffer = io.BytesIO()
         image.save(buffer, "WEBP", quality=70, method=4)
         yield f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def _write(target: Path, data: bytes) -> int:
-    with storing(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(target, data)
-    return len(data)
-
-
-def _chain(first: Image.Image, rest: Iterator[Image.Image]) -> Iterator[Image.Image]:
-    yield first
-    yield from rest

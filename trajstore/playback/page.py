@@ -67,7 +67,15 @@ def write_page(target: Path, sides: Sequence[Side], opening: Opening | None = No
     Raises:
         StorageError: if the operating system refuses.
     """
-    data = render(sides, opening).encode()
+    return write_whole(target, render(sides, opening).encode())
+
+
+def write_whole(target: Path, data: bytes) -> int:
+    """Put a file, and the folders it lies in, where it was asked for; return its size in bytes.
+
+    Raises:
+        StorageError: if the operating system refuses.
+    """
     with storing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
     replace_file(target, data)

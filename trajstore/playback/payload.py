@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from trajstore.episode.schema import Axis, EpisodeSchema
@@ -149,7 +150,7 @@ def _dataset(viewed: Viewed, about: About, channels: Sequence[Channel]) -> dict[
         "steps_total": manifest.steps,
         "scenarios": dict(manifest.scenario_counts),
         "provenance": dict(manifest.provenance) | {"content_digest": manifest.content_digest},
-        "channels": [channel.to_json() for channel in channels],
+        "channels": msgspec.to_builtins(channels),
         "charts": charts_of(channels, {spec.name: spec.unit for spec in manifest.schema.fields}),
         "scene": has_scene(manifest.schema),
         "dt": viewed.dt,

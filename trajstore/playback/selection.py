@@ -52,19 +52,11 @@ def match(
     places: dict[tuple[str, int], int] = {}
     for position, key in enumerate(second):
         places.setdefault(key, position)
-    pairs = []
-    for position, key in enumerate(first):
-        if key in places:
-            pairs.append((position, places.pop(key)))
-    return pairs
+    return [(position, places.pop(key)) for position, key in enumerate(first) if key in places]
 
 
 def _spread(indices: list[int]) -> list[int]:
     """The same indices, to be taken from the end, so that any number of them lies far apart."""
-    order = sorted(range(len(indices)), key=lambda place: _reversed_bits(place, len(indices)))
+    bits = max(1, (len(indices) - 1).bit_length())
+    order = sorted(range(len(indices)), key=lambda place: format(place, f"0{bits}b")[::-1])
     return [indices[place] for place in reversed(order)]
-
-
-def _reversed_bits(place: int, count: int) -> int:
-    bits = max(1, (count - 1).bit_length())
-    return int(format(place, f"0{bits}b")[::-1], 2)

@@ -1,8 +1,7 @@
 """Is this dataset fit for training? Every check, all findings, one status."""
 
 from trajstore.quality.agreement import Policy, Replay, policy_agreement, replay_agreement
-from trajstore.quality.checks import CHECKS, Check
-from trajstore.quality.report import Report, validate
+from trajstore.quality.report import CHECKS, Check, Report, validate
 
 __all__ = [
     "CHECKS",

@@ -11,8 +11,8 @@ from trajstore.dataset import Dataset
 from trajstore.episode.episode import Episode
 from trajstore.episode.schema import Axis
 from trajstore.errors import ReplayError
-from trajstore.quality.checks import Check
 from trajstore.quality.contract import Contract
+from trajstore.quality.report import Check
 from trajstore.version.findings import Finding, Severity
 
 Observations = np.ndarray | Mapping[str, np.ndarray]

@@ -11,8 +11,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from trajstore.dataset import Dataset
+from trajstore.episode.nesting import OBSERVATION, below
 from trajstore.episode.schema import Axis, FieldSpec
 from trajstore.quality.contract import Contract
+from trajstore.quality.replay import spread
 from trajstore.version.findings import Finding, Severity
 from trajstore.version.statistics import NARROW_ROW_BYTES
 
@@ -23,21 +25,16 @@ EXACT = 0.999
 
 def alignment(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
     """Observations are neither padded at one end nor late or early against other states."""
-    del contract
-    names = [it.name for it in _narrow_states(dataset) if _is_observation(it.name)]
+    names = [it.name for it in _narrow_states(dataset) if below(it.name, OBSERVATION)]
     if not names:
         return
-    states = [
-        np.concatenate([_flat(episode[name]) for name in names], axis=1)
-        for episode in _sampled(dataset)
-    ]
+    states = _sampled(dataset, names)
     yield from _padded(states)
     yield from _late(dataset, states)
 
 
 def step_order(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
     """No step is repeated or missing."""
-    del contract
     for index, found in sorted(dataset.manifest.anomalies.items()):
         repeated = [it for it in found if it["kind"] == "repeated_observations"]
         if repeated:
@@ -78,13 +75,10 @@ def _padded(states: list[np.ndarray]) -> Iterator[Finding]:
 
 def _late(dataset: Dataset, states: list[np.ndarray]) -> Iterator[Finding]:
     """Observations that copy another state field, but of the step before or after."""
-    others = [it.name for it in _narrow_states(dataset) if not _is_observation(it.name)]
+    others = [it.name for it in _narrow_states(dataset) if not below(it.name, OBSERVATION)]
     if not others:
         return
-    scene = [
-        np.concatenate([_flat(episode[name]) for name in others], axis=1)
-        for episode in _sampled(dataset)
-    ]
+    scene = _sampled(dataset, others)
     exact = {lag: _copies(states, scene, lag) for lag in (-1, 0, 1)}
     for lag, late in ((1, "before"), (-1, "after")):
         if exact[lag] and not exact[0]:
@@ -147,11 +141,16 @@ def _leaps(dataset: Dataset, pose: str) -> Iterator[Finding]:
     yield Finding(Severity.WARNING, "steps", message, episode=episode, step=step)
 
 
-def _sampled(dataset: Dataset) -> list[dict[str, np.ndarray]]:
-    count = min(len(dataset), SAMPLE_EPISODES)
-    indices = np.linspace(0, len(dataset) - 1, count).astype(int)
-    names = [field.name for field in _narrow_states(dataset)]
-    return [{name: dataset[int(index)][name] for name in names} for index in indices]
+def _sampled(dataset: Dataset, names: list[str]) -> list[np.ndarray]:
+    """Rows of those fields side by side, of evenly spread episodes."""
+    episodes = [dataset[index] for index in spread(len(dataset), SAMPLE_EPISODES)]
+    return [
+        np.concatenate(
+            [episode[name].reshape(len(episode) + 1, -1).astype(np.float64) for name in names],
+            axis=1,
+        )
+        for episode in episodes
+    ]
 
 
 def _narrow_states(dataset: Dataset) -> list[FieldSpec]:
@@ -160,14 +159,6 @@ def _narrow_states(dataset: Dataset) -> list[FieldSpec]:
         for field in dataset.schema.on(Axis.STATE)
         if field.dtype.startswith("float") and field.row_bytes <= NARROW_ROW_BYTES
     ]
-
-
-def _is_observation(name: str) -> bool:
-    return name == "observation" or name.startswith("observation/")
-
-
-def _flat(rows: np.ndarray) -> np.ndarray:
-    return rows.reshape(len(rows), -1).astype(np.float64)
 
 
 def _repeats(rows: np.ndarray) -> np.ndarray:

@@ -1,8 +1,7 @@
 """Checks of what the episodes hold: whole, unchanged, distinct, as measured."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -10,6 +9,7 @@ from trajstore.dataset import Dataset
 from trajstore.episode import anomalies
 from trajstore.episode.episode import Episode, row_bytes
 from trajstore.episode.schema import Axis, EpisodeSchema
+from trajstore.episode.texts import brief
 from trajstore.errors import SchemaError
 from trajstore.quality.contract import Contract
 from trajstore.version.findings import Finding, Severity
@@ -19,7 +19,6 @@ from trajstore.version.statistics import NARROW_ROW_BYTES, measure
 
 def integrity(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
     """Every file is there, of its size and digest, and there is no other."""
-    del contract
     yield from dataset.findings()
 
 
@@ -29,7 +28,6 @@ def contents(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
     This is alignment (``T + 1`` states for ``T`` steps), dtypes, ranges, finite values, and one
     end, at the end.
     """
-    del contract
     recorded = dataset.episodes["digest"]
     digests = []
     for index, episode in enumerate(dataset):
@@ -73,14 +71,19 @@ def distinct(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
 
 def statistics(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
     """The statistics in the manifest are those of the data."""
-    del contract
     found = measure(dataset.schema, dataset)
     recorded = dataset.manifest.statistics
     for name in dict.fromkeys([*found, *recorded]):
-        difference = _difference(recorded.get(name), found.get(name))
-        if difference:
-            message = f"statistics of {name!r}: {difference}; record the dataset again"
-            yield Finding(Severity.BLOCKING, "statistics", message)
+        sealed, measured = recorded.get(name), found.get(name)
+        if sealed == measured:
+            continue
+        wrong = "figures for every field of numbers, got none or too many"
+        if sealed is not None and measured is not None:
+            keys = dict.fromkeys([*measured, *sealed])
+            key = next(key for key in keys if sealed.get(key) != measured.get(key))
+            wrong = f"{key} {brief(measured.get(key))}, got {brief(sealed.get(key))}"
+        message = f"statistics of {name!r}: expected {wrong}; record the dataset again"
+        yield Finding(Severity.BLOCKING, "statistics", message)
 
 
 def anomaly_scores(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
@@ -123,17 +126,3 @@ def _first_step(message: str) -> int | None:
     _, found, rest = message.partition("row ")
     digits = rest.partition(":")[0]
     return int(digits) if found and digits.isdigit() else None
-
-
-def _difference(recorded: Mapping[str, Any] | None, found: Mapping[str, Any] | None) -> str:
-    if recorded is None or found is None:
-        return "expected figures for every field of numbers, got none or too many"
-    for key in dict.fromkeys([*found, *recorded]):
-        if recorded.get(key) != found.get(key):
-            return f"expected {key} {_short(found.get(key))}, got {_short(recorded.get(key))}"
-    return ""
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from trajstore.dataset import Dataset
+from trajstore.episode.texts import brief
 from trajstore.quality.contract import Contract
 from trajstore.version.findings import Finding, Severity
 
@@ -98,8 +99,8 @@ def observation_contract(dataset: Dataset, contract: Contract) -> Iterator[Findi
         for key, value in expected.items():
             if key != "description" and _plain(found.get(key)) != _plain(value):
                 message = (
-                    f"field {name!r}: expected {key} {_short(value)}, "
-                    f"got {_short(found.get(key))}; use an environment and a policy of one "
+                    f"field {name!r}: expected {key} {brief(value)}, "
+                    f"got {brief(found.get(key))}; use an environment and a policy of one "
                     "observation contract"
                 )
                 yield Finding(Severity.BLOCKING, "observation", message)
@@ -114,8 +115,3 @@ def _at(record: Any, key: str) -> Any:  # noqa: ANN401 - any JSON
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - any JSON
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -48,7 +48,7 @@ class FieldDrift:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class VersionDiff:
     """What changed from one version to another.
 
     Attributes:
@@ -78,14 +78,14 @@ class Difference:
         return asdict(self)
 
 
-def diff(before: Dataset, after: Dataset) -> Difference:
+def diff(before: Dataset, after: Dataset) -> VersionDiff:
     """Compare two versions, of one dataset or of two.
 
     Raises:
         CorruptionError: if rows that are compared are damaged.
     """
     added, removed, changed, kept = _episodes(before, after)
-    return Difference(
+    return VersionDiff(
         before.manifest.content_digest == after.manifest.content_digest,
         added,
         removed,
@@ -149,16 +149,13 @@ def _episodes(before: Dataset, after: Dataset) -> Episodes:
     """Match episodes by content first, then what is left by scenario and seed."""
     old, new = before.episodes["digest"].tolist(), after.episodes["digest"].tolist()
     common = Counter(old) & Counter(new)
-    old_left = _left(old, Counter(common))
-    new_left = _left(new, Counter(common))
+    old_left, new_left = _left(old, common), _left(new, common)
     places: dict[tuple[str, int], list[int]] = {}
-    for index, key in zip(old_left, _keys(before, old_left), strict=True):
-        if key is not None:
-            places.setdefault(key, []).append(index)
-    changed = []
-    for index, key in zip(new_left, _keys(after, new_left), strict=True):
-        if key is not None and places.get(key):
-            changed.append((places[key].pop(0), index))
+    for index, key in _keys(before, old_left):
+        places.setdefault(key, []).append(index)
+    changed = [
+        (places[key].pop(0), index) for index, key in _keys(after, new_left) if places.get(key)
+    ]
     gone, come = {it for it, _ in changed}, {it for _, it in changed}
     return (
         tuple(index for index in new_left if index not in come),
@@ -169,21 +166,21 @@ def _episodes(before: Dataset, after: Dataset) -> Episodes:
 
 
 def _left(digests: Sequence[str], common: Counter[str]) -> list[int]:
+    """Indices of what is not among the common, each of those counted as often as it is common."""
+    seen: Counter[str] = Counter()
     left = []
     for index, digest in enumerate(digests):
-        if common[digest]:
-            common[digest] -= 1
-        else:
+        seen[digest] += 1
+        if seen[digest] > common[digest]:
             left.append(index)
     return left
 
 
-def _keys(dataset: Dataset, indices: Sequence[int]) -> list[tuple[str, int] | None]:
+def _keys(dataset: Dataset, indices: Sequence[int]) -> Iterator[tuple[int, tuple[str, int]]]:
     table = dataset.episodes
-    if "seed" not in table:
-        return [None] * len(indices)
     names = table.get("scenario", np.full(len(dataset), ""))
-    return [(str(names[index]), int(table["seed"][index])) for index in indices]
+    for index in indices if "seed" in table else ():
+        yield index, (str(names[index]), int(table["seed"][index]))
 
 
 def _schema(before: Dataset, after: Dataset) -> Iterator[str]:
@@ -209,12 +206,12 @@ def _coverage(before: Dataset, after: Dataset) -> dict[str, tuple[int, int]]:
 
 def _drift(before: Dataset, after: Dataset) -> tuple[FieldDrift, ...]:
     threshold = max(LEAST_DISTANCE, ks_threshold(len(before), len(after)))
-    found = []
-    for field in before.schema.fields:
-        if _comparable(field, after):
-            moved = _field_drift(field, before, after, threshold)
-            if moved is not None:
-                found.append(moved)
+    found = [
+        max(moved, key=lambda it: (it.psi, it.distance))
+        for field in before.schema.fields
+        if _comparable(field, after)
+        and (moved := list(_components(field, before, after, threshold)))
+    ]
     return tuple(sorted(found, key=lambda it: (-it.psi, it.field)))
 
 
@@ -226,18 +223,15 @@ def _comparable(field: FieldSpec, after: Dataset) -> bool:
     return same and field.row_bytes <= NARROW_ROW_BYTES
 
 
-def _field_drift(
+def _components(
     field: FieldSpec, before: Dataset, after: Dataset, threshold: float
-) -> FieldDrift | None:
-    old, new = _sample(before, field), _sample(after, field)
-    worst: FieldDrift | None = None
-    for component in range(old.shape[1]):
-        one, other = _finite(old[:, component]), _finite(new[:, component])
-        if not len(one) or not len(other):
-            continue
-        distance, psi = ks_distance(one, other), stability_index(one, other)
-        if worst is None or (psi, distance) > (worst.psi, worst.distance):
-            worst = FieldDrift(
+) -> Iterator[FieldDrift]:
+    columns = zip(_sample(before, field).T, _sample(after, field).T, strict=True)
+    for component, pair in enumerate(columns):
+        one, other = (values[np.isfinite(values)] for values in pair)
+        if len(one) and len(other):
+            distance, psi = ks_distance(one, other), stability_index(one, other)
+            yield FieldDrift(
                 field.name,
                 component,
                 distance,
@@ -246,7 +240,6 @@ def _field_drift(
                 (float(one.std()), float(other.std())),
                 _verdict(distance, psi, threshold),
             )
-    return worst
 
 
 def _verdict(distance: float, psi: float, threshold: float) -> str:
@@ -261,10 +254,6 @@ def _sample(dataset: Dataset, field: FieldSpec) -> np.ndarray:
     rows = rows[:: -(-len(rows) // SAMPLE_ROWS)]
     flat = rows.reshape(len(rows), -1)
     return np.asarray(flat[:, :: -(-flat.shape[1] // COMPONENTS)], dtype=np.float64)
-
-
-def _finite(values: np.ndarray) -> np.ndarray:
-    return np.asarray(values[np.isfinite(values)])
 
 
 def _provenance(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

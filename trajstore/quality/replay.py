@@ -159,12 +159,6 @@ def spread(count: int, wanted: int) -> list[int]:
     return sorted(set(np.linspace(0, count - 1, min(count, wanted)).round().astype(int).tolist()))
 
 
-def version_of(environment: Environment) -> str | None:
-    """Return the version that an environment says it has, if it says so."""
-    version = getattr(getattr(environment, "unwrapped", environment), "version", None)
-    return None if version is None else str(version)
-
-
 def _build(simulator: Simulator, provenance: Mapping[str, Any]) -> Environment:
     try:
         return simulator(provenance)
@@ -183,9 +177,10 @@ def _identity(provenance: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _other_version(provenance: Mapping[str, Any], environment: Environment) -> Iterator[Difference]:
-    recorded, running = _identity(provenance)[1], version_of(environment)
-    if recorded and running is not None and recorded != running:
-        yield Difference(None, None, "environment version", recorded, running)
+    recorded = _identity(provenance)[1]
+    running = getattr(getattr(environment, "unwrapped", environment), "version", None)
+    if recorded and running is not None and recorded != str(running):
+        yield Difference(None, None, "environment version", recorded, str(running))
 
 
 def _action(episode: Episode, step: int) -> Any:  # noqa: ANN401 - any action

@@ -4,14 +4,11 @@ The file of ``v4`` is ``v4.replay.json``. The report names the content digest th
 that it cannot be taken for one on other data.
 """
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
-from trajstore.disk.files import read_json, write_json
-from trajstore.errors import CorruptionError, NotFoundError
+import msgspec
 
-FORMAT_VERSION = 1
+from trajstore.quality.records import FORMAT_VERSION, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,75 +81,18 @@ class ReplayReport:
         return text if self.ok else f"{text}; first difference: {self.first_difference}"
 
     def to_json(self) -> dict[str, object]:
-        """The report as it stands in its file."""
+        """The report as it stands in its file: with what a reader would else work out."""
+        record: dict[str, object] = msgspec.to_builtins(self)
         first = self.first_difference
         return {
             "format_version": FORMAT_VERSION,
-            "content_digest": self.content_digest,
-            "environment": self.environment,
+            **record,
             "checked": self.checked,
-            "equal": self.equal,
-            "tolerance": self.tolerance,
             "words": self.words,
             "sentence": str(self),
-            "first_difference": None if first is None else asdict(first),
-            "differences": [asdict(difference) for difference in self.differences],
-            "episodes": list(self.episodes),
+            "first_difference": None if first is None else msgspec.to_builtins(first),
         }
 
-    @classmethod
-    def from_json(cls, record: Any, where: object = "replay report") -> "ReplayReport":  # noqa: ANN401
-        """Build a report from what `to_json` gave.
 
-        Raises:
-            CorruptionError: if the record is no report.
-        """
-        try:
-            if record["format_version"] != FORMAT_VERSION:
-                raise ValueError(f"format version {record['format_version']!r}")
-            return cls(
-                str(record["content_digest"]),
-                tuple(int(index) for index in record["episodes"]),
-                int(record["equal"]),
-                tuple(Difference(**entry) for entry in record["differences"]),
-                float(record["tolerance"]),
-                str(record["environment"]),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise CorruptionError(
-                f"{where}: expected a replay report of format {FORMAT_VERSION}, got {error}; "
-                "verify the version again with --replay"
-            ) from error
-
-
-def report_path(version: Path) -> Path:
-    """Return where the replay report on a version's folder lies.
-
-    Example:
-        >>> report_path(Path("store/expert/v4")).as_posix()
-        'store/expert/v4.replay.json'
-    """
-    return version.with_name(f"{version.name}.replay.json")
-
-
-def write_report(version: Path, report: ReplayReport) -> None:
-    """Put the report beside the version, in one durable step.
-
-    Raises:
-        StorageError: if the operating system refuses.
-    """
-    write_json(report_path(version), report.to_json())
-
-
-def read_report(version: Path) -> ReplayReport | None:
-    """Return the report beside a version; ``None`` if it was never replayed.
-
-    Raises:
-        CorruptionError: if the file is there but holds no report.
-    """
-    path = report_path(version)
-    try:
-        record = read_json(path)
-    except NotFoundError:
-        return None
-    return ReplayReport.from_json(record, path)
+REPORT = Kind(ReplayReport, "a replay report", "verify the version again with --replay", "replay")
+report_path, read_report, write_report = REPORT.beside, REPORT.read_beside, REPORT.write_beside

@@ -5,24 +5,22 @@ before they are published, in the store and in the archive. Reviews are added, n
 last one on a digest counts, the earlier ones are its history.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from trajstore.disk.files import read_json, write_json
+import msgspec
+
 from trajstore.disk.locks import lock
-from trajstore.errors import CorruptionError, NotFoundError, StorageError
+from trajstore.errors import CorruptionError, StorageError
+from trajstore.quality.records import FORMAT_VERSION, Kind
 from trajstore.quality.verdict import Verdict, read_verdict
 from trajstore.version.manifest import Status
 
-FORMAT_VERSION = 1
 UNREADABLE = "unreadable"
 """Shown in place of a status that cannot be told."""
 
 
-@dataclass(frozen=True, slots=True)
-class Review:
+class Review(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One decision of one person.
 
     Attributes:
@@ -52,7 +50,20 @@ class Review:
 
     def to_json(self) -> dict[str, str]:
         """Return the review as it stands in the file."""
-        return asdict(self) | {"status": self.status.value}
+        return dict(msgspec.to_builtins(self))
+
+
+class Reviews(msgspec.Struct, frozen=True):
+    """What the file holds, oldest first."""
+
+    reviews: tuple[Review, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """Return the file's content."""
+        return {"format_version": FORMAT_VERSION, **msgspec.to_builtins(self)}
+
+
+REVIEWS = Kind(Reviews, "reviews", "take the last good one from git")
 
 
 def read_reviews(path: Path | None) -> list[Review]:
@@ -61,27 +72,8 @@ def read_reviews(path: Path | None) -> list[Review]:
     Raises:
         CorruptionError: if the file holds something else, such as the marks of a merge conflict.
     """
-    if path is None:
-        return []
-    try:
-        record = read_json(path)
-    except NotFoundError:
-        return []
-    except CorruptionError as error:
-        raise CorruptionError(_other(path, "something else")) from error
-    try:
-        if record["format_version"] != FORMAT_VERSION:
-            raise ValueError(f"format version {record['format_version']!r}")
-        return [_review(entry) for entry in record["reviews"]]
-    except (KeyError, TypeError, ValueError) as error:
-        raise CorruptionError(_other(path, repr(error))) from error
-
-
-def _other(path: Path, found: str) -> str:
-    return (
-        f"{path}: expected reviews of format {FORMAT_VERSION}, got {found}; "
-        "take the last good one from git"
-    )
+    found = None if path is None else REVIEWS.read(path)
+    return [] if found is None else list(found.reviews)
 
 
 def add_review(path: Path, review: Review) -> None:
@@ -94,9 +86,7 @@ def add_review(path: Path, review: Review) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with lock(path.with_name(f".{path.name}.lock"), purpose="a review"):
-        reviews = [*read_reviews(path), review]
-        entries = [entry.to_json() for entry in reviews]
-        write_json(path, {"format_version": FORMAT_VERSION, "reviews": entries})
+        REVIEWS.write(path, Reviews((*read_reviews(path), review)))
 
 
 def history(reviews: Iterable[Review], digest: str) -> list[Review]:
@@ -151,7 +141,3 @@ def standing(version: Path, reviews: Path | None, digest: str) -> tuple[str, str
         return status_of(version, reviews, digest).value, ""
     except (CorruptionError, StorageError) as error:
         return UNREADABLE, str(error)
-
-
-def _review(record: Mapping[str, Any]) -> Review:
-    return Review(**{**record, "status": Status(record["status"])})

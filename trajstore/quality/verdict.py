@@ -6,15 +6,12 @@ names the content digest that it judges, so that it cannot be taken for one on o
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from trajstore.disk.files import read_json, write_json
-from trajstore.errors import CorruptionError, NotFoundError
+import msgspec
+
+from trajstore.quality.records import FORMAT_VERSION, Kind
 from trajstore.version.findings import Finding, Severity
 from trajstore.version.manifest import Status
-
-FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,44 +38,17 @@ class Verdict:
 
     def to_json(self) -> dict[str, object]:
         """Return the verdict as it stands in its file."""
-        return {
-            "format_version": FORMAT_VERSION,
-            "status": self.status.value,
-            "digest": self.digest,
-            "findings": [finding.to_json() for finding in self.findings],
-            "history": [dict(entry) for entry in self.history],
-            "contract": dict(self.contract) if self.contract is not None else None,
-        }
-
-    @classmethod
-    def from_json(cls, record: Any, where: object = "verdict") -> "Verdict":  # noqa: ANN401
-        """Build a verdict from what `to_json` gave.
-
-        Raises:
-            CorruptionError: if the record is no verdict.
-        """
-        try:
-            if record["format_version"] != FORMAT_VERSION:
-                raise ValueError(f"format version {record['format_version']!r}")
-            return cls(
-                Status(record["status"]),
-                str(record["digest"]),
-                tuple(_finding(entry) for entry in record["findings"]),
-                tuple(dict(entry) for entry in record["history"]),
-                record["contract"],
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise CorruptionError(_other(where, f"{type(error).__name__}: {error}")) from error
+        findings = [finding.to_json() for finding in self.findings]
+        record: dict[str, object] = msgspec.to_builtins(self)
+        return {"format_version": FORMAT_VERSION, **record, "findings": findings}
 
 
-def status_path(version: Path) -> Path:
-    """Return where the verdict on a version's folder lies.
-
-    Example:
-        >>> status_path(Path("store/expert/v4")).as_posix()
-        'store/expert/v4.status.json'
-    """
-    return version.with_name(f"{version.name}.status.json")
+VERDICT = Kind(Verdict, "a verdict", "remove it and validate the version again", "status")
+status_path, read_verdict, write_verdict = (
+    VERDICT.beside,
+    VERDICT.read_beside,
+    VERDICT.write_beside,
+)
 
 
 def decide(findings: Sequence[Finding], *, complete: bool) -> Status:
@@ -96,39 +66,3 @@ def decide(findings: Sequence[Finding], *, complete: bool) -> Status:
     if any(finding.severity is Severity.BLOCKING for finding in findings):
         return Status.QUARANTINED
     return Status.VALIDATED if complete else Status.DRAFT
-
-
-def read_verdict(version: Path) -> Verdict | None:
-    """Return the verdict beside a version; ``None`` if it was never judged.
-
-    Raises:
-        CorruptionError: if the file is there but holds no verdict.
-    """
-    path = status_path(version)
-    try:
-        record = read_json(path)
-    except NotFoundError:
-        return None
-    except CorruptionError as error:
-        raise CorruptionError(_other(path, "something else")) from error
-    return Verdict.from_json(record, path)
-
-
-def write_verdict(version: Path, verdict: Verdict) -> None:
-    """Put the verdict beside the version, in one durable step.
-
-    Raises:
-        StorageError: if the operating system refuses; the earlier verdict is then unchanged.
-    """
-    write_json(status_path(version), verdict.to_json())
-
-
-def _other(where: object, found: str) -> str:
-    return (
-        f"{where}: expected a verdict of format {FORMAT_VERSION}, got {found}; "
-        "remove it and validate the version again"
-    )
-
-
-def _finding(record: Mapping[str, Any]) -> Finding:
-    return Finding(**{**record, "severity": Severity(record["severity"])})

@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 
 from tests import factories
 from tests.trajstore import scenes
+from tests.trajstore.playback.unpacking import unpack
 from trajstore.dataset import Dataset
 from trajstore.episode.episode import Episode
 from trajstore.episode.schema import Axis
 from trajstore.errors import CorruptionError
 from trajstore.playback import page
-from trajstore.playback.channels import Channel, channels_of, pack, unpack
+from trajstore.playback.channels import Channel, channels_of, pack
 from trajstore.playback.page import Opening, render, write_page
 from trajstore.playback.payload import About, Side, build, plain
 from trajstore.playback.selection import choose, match

@@ -19,8 +19,8 @@ from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
 from trajstore.errors import CorruptionError, ReplayError
 from trajstore.quality.replay import compare, first_step, spread, verify_replay
 from trajstore.quality.replay_report import (
+    REPORT,
     Difference,
-    ReplayReport,
     read_report,
     report_path,
     write_report,
@@ -177,7 +177,7 @@ def test_a_report_is_read_as_it_was_written(dataset: Dataset) -> None:
 @pytest.mark.parametrize("record", [{}, {"format_version": 2}, [], {"format_version": 1}])
 def test_what_is_no_report_is_refused(record: Any) -> None:
     with pytest.raises(CorruptionError, match="expected a replay report of format 1"):
-        ReplayReport.from_json(record)
+        REPORT.parse(record, "v1.replay.json")
 
 
 def test_an_environment_that_fails_is_a_replay_error(dataset: Dataset) -> None:
