@@ -13,15 +13,13 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from inspect import Parameter, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from trajstore.cli.options import Decorator
 from trajstore.errors import ReplayError
-
-if TYPE_CHECKING:
-    from trajstore.quality.replay import Environment, Simulator
+from trajstore.quality.replay import Environment, Simulator
 
 GROUP = "trajstore.environments"
 """Entry points: the name is an environment's id, the value a function that `simulator` may use."""
@@ -45,7 +43,7 @@ def environment_option() -> Decorator:
 
 def simulator(
     provenance: Mapping[str, Any], chosen: str | None, *, render_mode: str | None = None
-) -> "Simulator":
+) -> Simulator:
     """Return what builds the environment.
 
     Args:
@@ -79,7 +77,7 @@ def _recorded(provenance: Mapping[str, Any]) -> Mapping[str, Any]:
     return recorded if isinstance(recorded, Mapping) else {}
 
 
-def _offered(name: object) -> "Callable[..., Environment]":
+def _offered(name: object) -> Callable[..., Environment]:
     """What installed packages offer for a recorded id."""
     found = {it.value: it for it in entry_points(group=GROUP) if it.name == name}
     if len(found) != 1:
@@ -98,7 +96,7 @@ def _offered(name: object) -> "Callable[..., Environment]":
     return function
 
 
-def _registered(provenance: Mapping[str, Any], *, render_mode: str | None = None) -> "Environment":
+def _registered(provenance: Mapping[str, Any], *, render_mode: str | None = None) -> Environment:
     recorded = _recorded(provenance)
     name, kwargs = recorded.get("id"), recorded.get("kwargs", {})
     if not isinstance(name, str) or ":" in name:
@@ -111,7 +109,7 @@ def _registered(provenance: Mapping[str, Any], *, render_mode: str | None = None
     return made
 
 
-def _named(chosen: str) -> "Callable[..., Environment]":
+def _named(chosen: str) -> Callable[..., Environment]:
     module, _, name = chosen.partition(":")
     try:
         with _current_folder():
@@ -124,8 +122,8 @@ def _named(chosen: str) -> "Callable[..., Environment]":
 
 
 def _built(
-    function: "Callable[..., Environment]", chosen: str, provenance: Mapping[str, Any]
-) -> "Environment":
+    function: Callable[..., Environment], chosen: str, provenance: Mapping[str, Any]
+) -> Environment:
     """What a function makes of the provenance.
 
     Raises:

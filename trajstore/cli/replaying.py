@@ -4,18 +4,17 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from trajstore.cli.environments import environment_option, simulator
 from trajstore.cli.options import Decorator, FiniteRange
 from trajstore.cli.output import is_interactive, plain, print_line
+from trajstore.dataset import Dataset
 from trajstore.errors import ReplayError, StorageError
-
-if TYPE_CHECKING:
-    from trajstore.dataset import Dataset
-    from trajstore.quality.replay_report import ReplayReport
+from trajstore.quality.replay import spread, verify_replay
+from trajstore.quality.replay_report import ReplayReport, report_path, write_report
 
 
 def replay_options() -> Decorator:
@@ -42,8 +41,8 @@ def replay_options() -> Decorator:
 
 
 def replay_command(
-    dataset: "Dataset", replay: str, *, environment: str | None = None, tolerance: float = 0.0
-) -> "ReplayReport":
+    dataset: Dataset, replay: str, *, environment: str | None = None, tolerance: float = 0.0
+) -> ReplayReport:
     """Play episodes of a version again.
 
     Args:
@@ -57,8 +56,6 @@ def replay_command(
         CorruptionError: if it cannot be read.
         click.UsageError: if nothing that may simulate fits the dataset.
     """
-    from trajstore.quality.replay import spread, verify_replay
-
     count = len(dataset)
     wanted = list(range(count)) if replay == "all" else spread(count, int(replay))
     try:
@@ -69,20 +66,18 @@ def replay_command(
     return verify_replay(dataset, build, indices=indices, tolerance=tolerance)
 
 
-def print_replay(report: "ReplayReport") -> None:
+def print_replay(report: ReplayReport) -> None:
     """Say what a replay has shown."""
     colour = "green" if report.ok else "red"
     print_line(f"[{colour}]replay {plain(report)}[/]")
 
 
-def store_replay(path: Path, report: "ReplayReport") -> None:
+def store_replay(path: Path, report: ReplayReport) -> None:
     """Put the report beside the version.
 
     Raises:
         StorageError: if the operating system refuses; it says that the replay itself was made.
     """
-    from trajstore.quality.replay_report import report_path, write_report
-
     try:
         write_report(path, report)
     except StorageError as error:
