@@ -6,8 +6,7 @@ group ``trajstore.environments``.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -110,14 +109,18 @@ def _registered(provenance: Mapping[str, Any], *, render_mode: str | None = None
 
 
 def _named(chosen: str) -> Callable[..., Environment]:
+    """What the user named; modules of the current folder first, as for ``python -m``."""
     module, _, name = chosen.partition(":")
+    before = sys.path.copy()
+    sys.path.insert(0, str(Path.cwd()))
     try:
-        with _current_folder():
-            function: Callable[..., Environment] = getattr(import_module(module), name)
+        function: Callable[..., Environment] = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise click.UsageError(
             f"--environment: expected module:function, got {chosen!r} ({error})"
         ) from error
+    finally:
+        sys.path[:] = before
     return function
 
 
@@ -144,14 +147,3 @@ def _built(
             f"{type(made).__name__}; {_REMEDY}"
         )
     return made
-
-
-@contextmanager
-def _current_folder() -> Iterator[None]:
-    """Look for modules in the current folder first, as ``python -m`` does, for the block."""
-    before = sys.path.copy()
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        yield
-    finally:
-        sys.path[:] = before

@@ -33,7 +33,6 @@ from trajstore.quality.replay_report import read_report
 from trajstore.quality.reviews import history, read_reviews
 from trajstore.quality.verdict import read_verdict
 from trajstore.store import Store
-from trajstore.version.manifest import Status
 
 EPILOG = examples(
     "trajstore play expert@v3",
@@ -163,34 +162,24 @@ def open_reference(store: Store, text: str) -> Opened:
     reference, episode = (found[1], int(found[2])) if found else (text, None)
     dataset = look(store, reference)
     path, status = dataset.path, store.status_of_dataset(dataset)
-    parsed = parse_reference(str(reference))
-    inside = parsed.location is None or path.parent.parent.resolve() == store.root.resolve()
+    root, location = store.root.resolve(), parse_reference(reference).location
+    inside = location is None or path.parent.parent.resolve() == root
+    verdict = read_verdict(path)
+    findings = verdict.findings if verdict and verdict.status is status else ()
+    decided = history(read_reviews(store.reviews), dataset.manifest.content_digest)
     about = About(
         name=path.parent.name if inside else path.name,
         version=path.name if inside else "",
         status=status.value,
-        reasons=_reasons(path, status),
+        reasons=tuple(finding.message for finding in findings[:5]),
         replay=read_report(path),
-        reviews=_reviews(store.reviews, dataset.manifest.content_digest),
+        reviews=tuple(
+            f"{it.status.value} by {it.by}, {it.time[:10]}: {it.reason}" for it in decided[::-1]
+        ),
     )
     opened = Opened(Viewed(dataset), about, episode)
     opened.check(None)
     return opened
-
-
-def _reasons(path: Path, status: Status) -> tuple[str, ...]:
-    verdict = read_verdict(path)
-    if verdict is None or verdict.status is not status:
-        return ()
-    return tuple(finding.message for finding in verdict.findings[:5])
-
-
-def _reviews(file: Path, digest: str) -> tuple[str, ...]:
-    """What people decided about the content, newest first."""
-    decided = history(read_reviews(file), digest)
-    return tuple(
-        f"{it.status.value} by {it.by}, {it.time[:10]}: {it.reason}" for it in reversed(decided)
-    )
 
 
 def _side(opened: Opened, index: int | None, limit: int, environment: str | None) -> Side:

@@ -52,11 +52,6 @@ class Channel:
     role: str = ""
 
 
-def has_scene(schema: EpisodeSchema) -> bool:
-    """Whether the fields tell where the agent was, so that episodes can be drawn."""
-    return "pose" in schema.roles
-
-
 def channels_of(
     schema: EpisodeSchema, statistics: Mapping[str, Mapping[str, object]]
 ) -> tuple[Channel, ...]:
@@ -67,7 +62,7 @@ def channels_of(
         statistics: of the dataset; the spread of a field sets the resolution of its chart.
     """
     moving = [spec for spec in schema.fields if spec.axis is not Axis.EPISODE and not spec.is_text]
-    if has_scene(schema):
+    if "pose" in schema.roles:
         roles = {name: role for role, name in schema.roles.items() if role in SCENE_SCALES}
         scales = {name: SCENE_SCALES[role] for name, role in roles.items()}
         scales.setdefault("reward", REWARD_SCALE)

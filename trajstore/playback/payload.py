@@ -10,7 +10,7 @@ import numpy as np
 
 from trajstore.episode.schema import Axis, EpisodeSchema
 from trajstore.playback import evidence
-from trajstore.playback.channels import Channel, channels_of, charts_of, has_scene, pack
+from trajstore.playback.channels import Channel, channels_of, charts_of, pack
 from trajstore.playback.view import finite_rows
 from trajstore.playback.viewed import Seen, Viewed
 from trajstore.quality.replay_report import ReplayReport
@@ -72,14 +72,16 @@ def build(
         chosen: indices of episodes, ascending.
         progress: told about every episode.
     """
-    manifest = viewed.manifest
+    manifest, replay = viewed.manifest, about.replay
+    if replay is not None and replay.content_digest != manifest.content_digest:
+        replay = None
     channels = channels_of(manifest.schema, manifest.statistics)
     measured: dict[str, FieldStatistics] = {}
     side = Side({})
     rows = []
     for index in progress(chosen):
         seen = viewed.see(index)
-        row = _episode(viewed, index, seen) | {"replay": _replay_of(index, about.replay)}
+        row = _episode(viewed, index, seen) | {"replay": _replay_of(index, replay)}
         _measure(measured, manifest.schema, seen.arrays)
         if any(channel.name in seen.arrays for channel in channels):
             side.numbers[index] = pack(seen.arrays, channels, row["steps"])
@@ -87,6 +89,7 @@ def build(
     _fit(side, rows)
     whole = len(chosen) == len(viewed) and not viewed.faults
     side.record = _dataset(viewed, about, channels) | {
+        "replay": None if replay is None else _replay(replay),
         "episodes": rows,
         "whole": whole,
         "left_out": _left_out(len(viewed), len(chosen)),
@@ -139,20 +142,14 @@ def _episode(viewed: Viewed, index: int, seen: Seen) -> dict[str, Any]:
 
 def _dataset(viewed: Viewed, about: About, channels: Sequence[Channel]) -> dict[str, Any]:
     manifest = viewed.manifest
-    return {
-        "name": about.name,
-        "version": about.version,
-        "status": about.status,
-        "reasons": list(about.reasons),
-        "reviews": list(about.reviews),
-        "replay": _replay(about.replay, manifest.content_digest),
+    return asdict(about) | {
         "episodes_total": manifest.episodes,
         "steps_total": manifest.steps,
         "scenarios": dict(manifest.scenario_counts),
         "provenance": dict(manifest.provenance) | {"content_digest": manifest.content_digest},
         "channels": msgspec.to_builtins(channels),
         "charts": charts_of(channels, {spec.name: spec.unit for spec in manifest.schema.fields}),
-        "scene": has_scene(manifest.schema),
+        "scene": "pose" in manifest.schema.roles,
         "dt": viewed.dt,
         "radius": dict(zip(("agent", "others"), viewed.radii, strict=True)),
         "notices": [["bad", text] for text in _notices(viewed, about)],
@@ -174,9 +171,7 @@ def _notices(viewed: Viewed, about: About) -> list[str]:
     return found
 
 
-def _replay(report: ReplayReport | None, digest: str) -> dict[str, Any] | None:
-    if report is None or report.content_digest != digest:
-        return None
+def _replay(report: ReplayReport) -> dict[str, Any]:
     record = report.to_json()
     keys = ("checked", "equal", "words", "sentence", "first_difference")
     return {key: record[key] for key in keys} | {"ok": report.ok}
