@@ -13,7 +13,7 @@ import numpy as np
 
 from trajstore.episode.episode import Episode
 from trajstore.episode.nesting import below
-from trajstore.episode.roles import contact_outcome
+from trajstore.episode.roles import CONTACT
 from trajstore.episode.schema import EpisodeSchema, FieldSpec, limits
 from trajstore.episode.signals import changes, median, robust_scores, runs, same_as_before, thinned
 
@@ -165,7 +165,7 @@ def collisions(episode: Episode) -> Iterator[Anomaly]:
     contacts = [] if clearance is None else list(runs(clearance <= 0, 1))
     for first, last in contacts:
         yield Anomaly("collisions", first, last, "the agent touches something", 1.0)
-    if contact_outcome(outcome) and not contacts:
+    if outcome.startswith(CONTACT) and not contacts:
         last = len(episode) - 1
         yield Anomaly("collisions", last, last, f"outcome {outcome}", 1.0)
 
@@ -196,7 +196,7 @@ def totals(schema: EpisodeSchema, arrays: Mapping[str, Rows]) -> Iterator[tuple[
     """Yield name, recorded and recomputed value of each total that can be recomputed."""
     for name, (source, total) in TOTALS.items():
         rows = arrays.get(schema.roles.get(source, source))
-        if name in arrays and rows is not None:
+        if rows is not None and name in arrays and not arrays[name].shape:
             yield name, float(arrays[name]), total(rows)
 
 

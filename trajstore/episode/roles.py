@@ -85,15 +85,5 @@ def implied_role(name: str, axis: str, shape: Shape, *, text: bool) -> str:
     return role if known is not None and _fits(known, axis, shape, text=text) else ""
 
 
-def contact_outcome(outcome: str) -> bool:
-    """Whether an outcome tells of a contact.
-
-    Example:
-        >>> contact_outcome("collision_wall"), contact_outcome("goal")
-        (True, False)
-    """
-    return outcome.startswith(CONTACT)
-
-
 def _fits(role: Role, axis: str, shape: Shape, *, text: bool) -> bool:
     return axis in role.axes and role.text is text and role.fits(shape)

@@ -154,6 +154,12 @@ def test_detectors_need_no_field_but_the_ends() -> None:
     assert anomalies.find(Episode(schema, arrays)) == []
 
 
+def test_steps_that_are_no_total_are_left_alone() -> None:
+    schema = EpisodeSchema((*SCHEMA.fields, FieldSpec("steps", Axis.STEP, (), "int64")))
+    arrays = plain() | {"steps": np.arange(STEPS)}
+    assert anomalies.find(Episode(schema, arrays)) == []
+
+
 def test_discrete_actions_may_repeat() -> None:
     fields = [it for it in SCHEMA.fields if it.name != "action"]
     schema = EpisodeSchema((*fields, FieldSpec("action", Axis.STEP, (), "int64")))
