@@ -18,7 +18,7 @@ import click
 
 from trajstore.cli.options import Decorator
 from trajstore.errors import ReplayError
-from trajstore.quality.replay import Environment, Simulator
+from trajstore.quality.replay import Environment, Simulator, refused
 
 GROUP = "trajstore.environments"
 """Entry points: the name is an environment's id, the value a function that `simulator` may use."""
@@ -132,15 +132,9 @@ def _built(
     Raises:
         ReplayError: if it fails, or makes something else than an environment.
     """
-    try:
+    expected = f"environment {chosen}: expected it to be built from the provenance"
+    with refused(expected, f"; {_REMEDY}"):
         made = function(provenance)
-    except ReplayError:
-        raise
-    except Exception as error:
-        raise ReplayError(
-            f"environment {chosen}: expected it to be built from the provenance, got "
-            f"{type(error).__name__}: {error}; {_REMEDY}"
-        ) from error
     if not all(callable(getattr(made, name, None)) for name in ("reset", "step", "close")):
         raise ReplayError(
             f"environment {chosen}: expected one with reset, step and close, got "

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from trajstore.cli.replaying import progress
-from trajstore.errors import ReplayError
 from trajstore.playback.media import data_urls
 from trajstore.playback.payload import BUDGET_BYTES, Side
 from trajstore.playback.viewed import Viewed
-from trajstore.quality.replay import Environment, Simulator, play
+from trajstore.quality.replay import Environment, Simulator, play, refused
 
 EPISODES = 12
 FRAMES = 120
@@ -66,10 +65,6 @@ def _rendered(
 def _picture(environment: Environment) -> object:
     if getattr(environment, "render_mode", ASKED) != ASKED:
         return None
-    try:
+    remedy = "; mend its 'render', or leave --environment out"
+    with refused("environment: expected it to render", remedy):
         return getattr(environment, "render", lambda: None)()
-    except Exception as error:
-        raise ReplayError(
-            f"environment: expected it to render, got {type(error).__name__}: {error}; mend its "
-            "'render', or leave --environment out"
-        ) from error

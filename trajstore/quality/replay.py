@@ -7,6 +7,7 @@ other processors declare a ``Tolerance``. No environment is imported here: the c
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
@@ -61,7 +62,8 @@ def verify_replay(
         CorruptionError: if a stored episode cannot be read.
     """
     provenance = dataset.manifest.provenance
-    environment = _build(simulator, provenance)
+    with refused("replay: expected the recorded environment"):
+        environment = simulator(provenance)
     try:
         differences = list(_other_version(provenance, environment))
         checked, equal = [], 0
@@ -118,7 +120,7 @@ def play(episode: Episode, environment: Environment) -> Iterator[dict[str, Any]]
             "replay: expected a field 'seed' on the episode axis, got none; record it"
         )
     options = {"scenario": str(episode["scenario"])} if "scenario" in episode.arrays else None
-    try:
+    with refused("replay: expected the environment to play the episode"):
         observation, info = environment.reset(seed=int(episode["seed"]), options=options)
         yield {**info, **flatten(OBSERVATION, observation)}
         for step in range(len(episode)):
@@ -128,13 +130,6 @@ def play(episode: Episode, environment: Environment) -> Iterator[dict[str, Any]]
             yield {**info, **flatten(OBSERVATION, observation), REWARD: reward, **ends}
             if terminated or truncated:
                 return
-    except ReplayError:
-        raise
-    except Exception as error:
-        raise ReplayError(
-            "replay: expected the environment to play the episode, got "
-            f"{type(error).__name__}: {error}"
-        ) from error
 
 
 def first_step(
@@ -159,15 +154,15 @@ def spread(count: int, wanted: int) -> list[int]:
     return sorted(set(np.linspace(0, count - 1, min(count, wanted)).round().astype(int).tolist()))
 
 
-def _build(simulator: Simulator, provenance: Mapping[str, Any]) -> Environment:
+@contextmanager
+def refused(expected: str, remedy: str = "") -> Iterator[None]:
+    """Whatever fails in the block is a `ReplayError` that says what was expected."""
     try:
-        return simulator(provenance)
+        yield
     except ReplayError:
         raise
     except Exception as error:
-        raise ReplayError(
-            f"replay: expected the recorded environment, got {type(error).__name__}: {error}"
-        ) from error
+        raise ReplayError(f"{expected}, got {type(error).__name__}: {error}{remedy}") from error
 
 
 def _identity(provenance: Mapping[str, Any]) -> tuple[str, str]:
