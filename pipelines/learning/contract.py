@@ -43,7 +43,9 @@ class Contract:
 def contract_of(schema: EpisodeSchema, *, environment: str) -> Contract:
     """The contract that a schema states, for the environment version that made the episodes."""
     chosen = [
-        dict(field) for field in schema.to_json() if str(field["name"]).split("/")[0] in AGREED
+        {key: value for key, value in field.items() if key != "role"}
+        for field in schema.to_json()
+        if str(field["name"]).split("/")[0] in AGREED
     ]
     chosen.sort(key=lambda field: str(field["name"]))
     return Contract(environment, tuple(chosen))

@@ -97,7 +97,7 @@ def observation_contract(dataset: Dataset, contract: Contract) -> Iterator[Findi
             yield Finding(Severity.BLOCKING, "observation", message)
             continue
         for key, value in expected.items():
-            if key != "description" and _plain(found.get(key)) != _plain(value):
+            if key not in ("description", "role") and _plain(found.get(key)) != _plain(value):
                 message = (
                     f"field {name!r}: expected {key} {brief(value)}, "
                     f"got {brief(found.get(key))}; use an environment and a policy of one "

@@ -27,6 +27,13 @@ def test_nested_observations_belong_to_it() -> None:
     assert names == ["action", "observation/grid"]
 
 
+def test_a_role_is_no_part_of_it() -> None:
+    shape = factories.SCHEMA.field("observation")
+    told = FieldSpec.from_json(shape.to_json() | {"role": "pose"})
+    fields = (told, *(it for it in factories.SCHEMA.fields if it.name != "observation"))
+    assert contract_of(EpisodeSchema(fields), environment="world-1") == CONTRACT
+
+
 def test_it_is_read_as_it_was_written() -> None:
     again = Contract.from_json(CONTRACT.to_json())
     assert again.digest == CONTRACT.digest
