@@ -24,6 +24,7 @@ from trajstore.disk.files import read_json
 Row = Mapping[str, Any]
 Key = tuple[str, int]
 """An episode: (scenario, seed)."""
+RATES = ("success", "collision")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +42,6 @@ class Run:
     evaluations: Sequence[Row]
     episodes: Mapping[Key, Row]
     files: Mapping[str, str]
-
-    def arrival(self, target: Target, *, hold: int) -> Arrival:
-        """When the run meets a target."""
-        columns = [[row[name] for row in self.evaluations] for name in ("success", "collision")]
-        steps = [row["steps"] for row in self.evaluations]
-        return time_to_target(steps, *columns, target=target, hold=hold)
 
     def rate(self, name: str, scenarios: Sequence[str] | None = None) -> float:
         """Share of final episodes with ``success`` or ``collision``, in the given scenarios."""
@@ -70,20 +65,31 @@ class Arm:
         """The seeds, in order."""
         return sorted(self.runs)
 
-    def arrivals(
-        self, target: Target, *, hold: int, seeds: Sequence[int] | None = None
-    ) -> dict[int, Arrival]:
+    def only(self, seeds: Sequence[int]) -> "Arm":
+        """The arm with some of its seeds."""
+        return Arm(self.name, {seed: self.runs[seed] for seed in seeds})
+
+    def arrivals(self, target: Target, *, hold: int) -> dict[int, Arrival]:
         """When each seed meets a target."""
-        chosen = self.seeds if seeds is None else seeds
-        return {seed: self.runs[seed].arrival(target, hold=hold) for seed in chosen}
+        found = {}
+        for seed in self.seeds:
+            rows = self.runs[seed].evaluations
+            steps, *rates = ([row[key] for row in rows] for key in ("steps", *RATES))
+            found[seed] = time_to_target(steps, *rates, target=target, hold=hold)
+        return found
 
     def rates(self, name: str, scenarios: Sequence[str] | None = None) -> np.ndarray:
         """Final share of ``success`` or ``collision``, one a seed, in seed order."""
         return np.array([self.runs[seed].rate(name, scenarios) for seed in self.seeds])
 
-    def listed(self) -> list[Key]:
-        """The final evaluation's episodes, in order."""
-        return sorted(self.runs[self.seeds[0]].episodes)
+    def listed(self, scenarios: Sequence[str] | None = None) -> list[Key]:
+        """The final evaluation's episodes, in order; of the given scenarios only."""
+        keys = sorted(self.runs[self.seeds[0]].episodes)
+        return keys if scenarios is None else [key for key in keys if key[0] in scenarios]
+
+    def counted(self, held_out: Sequence[str]) -> list[str]:
+        """The scenarios that count towards final rates: all but those of held-out families."""
+        return sorted({name for name, _ in self.listed() if family(name) not in held_out})
 
     def outcomes(self, name: str, keys: Sequence[Key]) -> np.ndarray:
         """``float[seeds, episodes]``: whether each final episode has ``success``, ..."""
@@ -140,8 +146,8 @@ def _load_run(folder: Path) -> Run:
     return Run(record, evaluations, episodes, digests(folder))
 
 
-def check_pair(pretrained: Arm, baseline: Arm, *, where: str) -> list[int]:
-    """The seeds that two arms share; refuse arms that cannot be paired.
+def check_pair(pretrained: Arm, baseline: Arm, *, where: str) -> None:
+    """Refuse arms that cannot be paired.
 
     Raises:
         RunError: a seed of the pre-trained arm has no partner, or the final episodes differ.
@@ -157,7 +163,6 @@ def check_pair(pretrained: Arm, baseline: Arm, *, where: str) -> list[int]:
             f"{where}: expected {pretrained.name} and {baseline.name} evaluated on the same "
             "episodes, got different lists; evaluate both on one list"
         )
-    return pretrained.seeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,14 +223,8 @@ def load_expert(folder: Path, *, leave_out: Sequence[str] = ()) -> Expert:
         steps=steps,
         files=digests(folder),
         counted=frozenset(row["scenario"] for row in counted),
-        tracking=_tracking(document),
+        tracking=Target(**document["tracking"]) if document and document.get("tracking") else None,
     )
-
-
-def _tracking(manifest: Row | None) -> Target | None:
-    """The expert's rates on the arms' own evaluation episodes, if its manifest has them."""
-    found = (manifest or {}).get("tracking")
-    return Target(found["success"], found["collision"]) if found else None
 
 
 def family(scenario: str) -> str:

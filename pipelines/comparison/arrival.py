@@ -1,32 +1,23 @@
-"""When a run first meets a target, and the ratio of two arms' times; censoring is stated.
+"""When runs first meet a target, and what a ratio of such times states; see docs/statistics.md."""
 
-``docs/statistics.md`` defines the words; the ratio itself is ``stats.paired_ratio``.
-"""
-
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any
 
-import numpy as np
-
-from pipelines.comparison.stats import Estimate, paired_ratio
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Part(Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of a comparison; a key that it does not know is refused."""
+
+
+class Target(Part, frozen=True):
     """What an evaluation must show: success at least, collisions at most (1 asks for nothing)."""
 
     success: float
     collision: float = 1.0
 
-    def to_json(self) -> dict[str, float]:
-        """As JSON."""
-        return {"success": self.success, "collision": self.collision}
 
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(Part, frozen=True):
     """Online steps until a target is met.
 
     Attributes:
@@ -38,10 +29,6 @@ class Arrival:
     steps: int
     censored: bool
 
-    def to_json(self) -> dict[str, Any]:
-        """As JSON."""
-        return {"steps": self.steps, "censored": self.censored}
-
 
 class Bound(StrEnum):
     """What a ratio says about the ratio of the uncensored times."""
@@ -52,41 +39,88 @@ class Bound(StrEnum):
     UNRESOLVED = "unresolved"
 
 
-@dataclass(frozen=True, slots=True)
-class TimesRatio:
-    """Steps of the pre-trained arm over steps of the baseline, paired by seed."""
+class Quotient(Part, frozen=True):
+    """A ratio and its 95 % interval; the estimate is null where the denominator is zero."""
 
-    ratio: Estimate
-    bound: Bound
-    pretrained: Mapping[int, Arrival]
-    baseline: Mapping[int, Arrival]
+    estimate: float | None
+    low: float | None
+    high: float | None
 
-    @property
-    def censored(self) -> int:
-        """Seeds of which at least one arm never arrived."""
-        return sum(
-            self.pretrained[seed].censored or self.baseline[seed].censored
-            for seed in self.pretrained
-        )
 
-    def to_json(self) -> dict[str, Any]:
-        """As JSON: the headline fields first, then every seed."""
-        return {
-            **self.ratio.to_json(),
-            "seeds": len(self.pretrained),
-            "censored": self.censored,
-            "bound": str(self.bound),
-            "at_start": sum(arrival.steps == 0 for arrival in self.pretrained.values()),
-            "per_seed": [
-                {
-                    "seed": seed,
-                    "pretrained": self.pretrained[seed].to_json(),
-                    "baseline": self.baseline[seed].to_json(),
-                    "ratio": _quotient(self.pretrained[seed], self.baseline[seed]),
-                }
-                for seed in sorted(self.pretrained)
-            ],
-        }
+class SeedTimes(Part, frozen=True):
+    """When both arms of a pair met the target; no ratio where the baseline needed no step."""
+
+    seed: int
+    pretrained: Arrival
+    baseline: Arrival
+    ratio: float | None
+
+
+class Ratio(Quotient, frozen=True, kw_only=True):
+    """Steps of the pre-trained arm over steps of the baseline, paired by seed.
+
+    Attributes:
+        seeds: pairs.
+        censored: seeds of which at least one arm never arrived.
+        bound: what the estimate says about the ratio of the uncensored times.
+        at_start: pre-trained seeds that met the target before the first online step.
+        per_seed: both times of every pair.
+        reason: why there is no estimate; null where there is one.
+    """
+
+    seeds: int
+    censored: int
+    bound: Bound | None
+    at_start: int
+    per_seed: tuple[SeedTimes, ...]
+    reason: str | None
+
+    def __post_init__(self) -> None:
+        """Refuse a ratio that neither is one nor says why not."""
+        if self.estimate is None and not self.reason:
+            raise ValueError("Expected an estimate or a reason, got neither")
+        if self.estimate is not None and (self.reason or not self.seeds or not self.bound):
+            raise ValueError("Expected an estimate with seeds and bound and no reason")
+
+
+class ArmPair(Part, frozen=True):
+    """Names of two arms."""
+
+    pretrained: str
+    baseline: str
+
+
+class TargetRatio(Ratio, frozen=True, kw_only=True):
+    """The ratio of two arms at a target; null where the target is not known."""
+
+    target: Target | None
+    arms: ArmPair
+
+
+class DemonstrationRatio(TargetRatio, frozen=True, kw_only=True):
+    """The ratio after so many demonstrated episodes, and the success of those clones."""
+
+    episodes: int
+    clone_success: float
+
+
+class FixedRatios(Part, frozen=True):
+    """The six ratios of every comparison, by what they ask."""
+
+    success: TargetRatio
+    gate: TargetRatio
+    parity: TargetRatio
+    few: TargetRatio
+    transfer: TargetRatio
+    control: TargetRatio
+
+
+class Accounts(Part, frozen=True):
+    """The ratio to the gate by what is counted."""
+
+    online: Ratio
+    with_collection: Ratio
+    with_expert: Ratio
 
 
 def time_to_target(
@@ -121,46 +155,3 @@ def time_to_target(
         if run == hold:
             return Arrival(int(steps[i - hold + 1]), censored=False)
     return Arrival(int(steps[-1]), censored=True)
-
-
-def times_ratio(
-    pretrained: Mapping[int, Arrival],
-    baseline: Mapping[int, Arrival],
-    *,
-    rng: np.random.Generator,
-    resamples: int = 10_000,
-) -> TimesRatio:
-    """Ratio of mean times over matched seeds; a seed that never arrives counts with its budget.
-
-    Raises:
-        ValueError: the seeds differ, or the baseline needed no steps on any seed.
-    """
-    if set(pretrained) != set(baseline) or not pretrained:
-        raise ValueError(
-            f"ratio: expected the same seeds in both arms, got {sorted(pretrained)} "
-            f"and {sorted(baseline)}"
-        )
-    seeds = sorted(pretrained)
-    ratio = paired_ratio(
-        np.array([float(pretrained[seed].steps) for seed in seeds]),
-        np.array([float(baseline[seed].steps) for seed in seeds]),
-        rng=rng,
-        resamples=resamples,
-    )
-    return TimesRatio(ratio, bound_of(pretrained, baseline), dict(pretrained), dict(baseline))
-
-
-def bound_of(pretrained: Mapping[int, Arrival], baseline: Mapping[int, Arrival]) -> Bound:
-    """What censoring leaves known.
-
-    A baseline seed that never arrived needs more than its budget, so that the ratio is at most
-    what is shown; a pre-trained one makes it at least that; both leave it open.
-    """
-    late = any(arrival.censored for arrival in pretrained.values())
-    if any(arrival.censored for arrival in baseline.values()):
-        return Bound.UNRESOLVED if late else Bound.AT_MOST
-    return Bound.AT_LEAST if late else Bound.EXACT
-
-
-def _quotient(pretrained: Arrival, baseline: Arrival) -> float | None:
-    return pretrained.steps / baseline.steps if baseline.steps else None

@@ -6,6 +6,7 @@ The rule, and why it is so, is said in ``docs/statistics.md`` under "Scenario ta
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy import stats as distributions
@@ -21,24 +22,25 @@ UNEVEN = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Change:
     """What is known of the change in one scenario.
 
     Attributes:
         difference: mean change with its 95 % interval, for this scenario alone.
         chance: one-sided p-value of a fall, corrected by Holm's method for all the scenarios that
-            were tested together; ``nan`` where nothing can be tested.
+            were tested together; ``None`` where nothing can be tested.
     """
 
     difference: Estimate
-    chance: float
+    chance: float | None
 
     @property
-    def flag(self) -> str | None:
+    def flag(self) -> Literal["regression", "watch"] | None:
         """``regression``: fell by ``WATCH``, beyond chance; ``watch``: fell by it; else none."""
         if self.difference.estimate > -WATCH + 1e-9:
             return None
-        return "regression" if self.chance < ALPHA else "watch"
+        beyond = self.chance is not None and self.chance < ALPHA
+        return "regression" if beyond else "watch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class _Spread:
     rest: float
 
 
-def verdicts(changes: Mapping[str, np.ndarray]) -> dict[str, Verdict]:
+def judged(changes: Mapping[str, np.ndarray]) -> dict[str, Change]:
     """Judge the changes of all scenarios together.
 
     The error of a mean counts seeds and episodes as drawn anew (two-way analysis of variance,
@@ -70,14 +72,14 @@ def verdicts(changes: Mapping[str, np.ndarray]) -> dict[str, Verdict]:
     found, chances = {}, {}
     for name, rows in changes.items():
         mean = float(rows.mean())
-        found[name] = Estimate(mean, math.nan, math.nan)
+        found[name] = Estimate(mean, None, None)
         if name in known:
             error, freedom = _error(known[name], rows.shape, excess, len(known))
             reach = float(distributions.t.ppf(0.5 + LEVEL / 2, freedom)) * error
             found[name] = Estimate(mean, mean - reach, mean + reach)
             chances[name] = _chance(mean, error, freedom)
     corrected = dict(zip(chances, holm(list(chances.values())), strict=True))
-    return {name: Verdict(part, corrected.get(name, math.nan)) for name, part in found.items()}
+    return {name: Change(part, corrected.get(name)) for name, part in found.items()}
 
 
 def holm(chances: Sequence[float]) -> list[float]:

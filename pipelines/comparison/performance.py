@@ -1,217 +1,158 @@
 """How good the arms end, how they get there, and whether they lose what they were given."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
-from pipelines.comparison.arms import Arm, Expert, Key
+from pipelines.comparison.arms import RATES, Arm, Expert
+from pipelines.comparison.arrival import Quotient
 from pipelines.comparison.ratios import Draws
+from pipelines.comparison.record import (
+    Area,
+    Band,
+    Contrast,
+    Curve,
+    Dip,
+    MetricStatistics,
+    Rates,
+    SeedDip,
+    Teacher,
+)
 from pipelines.comparison.stats import (
     Estimate,
     area_under_curve,
     crossed_means,
     estimate,
-    finite,
     interval,
     mean,
     paired_difference,
     probability_of_improvement,
     resampled,
-    summary,
+    statistics_of,
 )
 
-RATES = ("success", "collision")
 
-
-def final(
-    arms: Mapping[str, Arm], scenarios: Mapping[str, Sequence[str]], draws: Draws
-) -> dict[str, Any]:
-    """Success and collisions of each arm at the end, over seeds.
-
-    Args:
-        arms: that were run.
-        scenarios: which count, by arm.
-        draws: for the intervals.
-    """
-    return {
-        name: {
-            rate: estimate(
-                arm.rates(rate, scenarios[name]),
-                mean,
-                rng=draws.rng(f"final/{name}/{rate}"),
-                resamples=draws.resamples,
-            ).to_json()
+def final(arm: Arm, scenarios: Sequence[str], draws: Draws) -> Rates[Estimate]:
+    """Success and collisions of an arm at the end in the given scenarios, over seeds."""
+    return Rates(
+        *(
+            estimate(arm.rates(rate, scenarios), mean, **draws.of(f"final/{arm.name}/{rate}"))
             for rate in RATES
-        }
-        for name, arm in arms.items()
-    }
+        )
+    )
 
 
-def contrast(first: Arm, second: Arm, scenarios: Sequence[str], draws: Draws) -> dict[str, Any]:
+def contrast(first: Arm, second: Arm, scenarios: Sequence[str], draws: Draws) -> Contrast:
     """Final difference of two arms and the chance that the first is better, paired by seed."""
     where = f"contrast/{first.name}/{second.name}"
-    rates = {
-        rate: (
-            first.rates(rate, scenarios),
-            np.array([second.runs[seed].rate(rate, scenarios) for seed in first.seeds]),
-        )
-        for rate in RATES
-    }
-    improvement = probability_of_improvement(
-        *rates["success"], rng=draws.rng(f"{where}/improvement"), resamples=draws.resamples
+    partner = second.only(first.seeds)
+    success, collision = (
+        [arm.rates(rate, scenarios) for arm in (first, partner)] for rate in RATES
     )
-    return {
-        rate: paired_difference(
-            *pair, rng=draws.rng(f"{where}/{rate}"), resamples=draws.resamples
-        ).to_json()
-        for rate, pair in rates.items()
-    } | {"probability_of_improvement": improvement.to_json()}
+    return Contrast(
+        paired_difference(*success, **draws.of(f"{where}/success")),
+        paired_difference(*collision, **draws.of(f"{where}/collision")),
+        probability_of_improvement(*success, **draws.of(f"{where}/improvement")),
+    )
 
 
-def area(arms: Mapping[str, Arm], draws: Draws) -> dict[str, Any]:
-    """Area under the success curve of each arm beside the baseline, to the shorter budget."""
-    baseline = arms["baseline"]
-    result: dict[str, Any] = {}
-    for name, arm in arms.items():
-        if name == "baseline" or not set(arm.seeds) <= set(baseline.seeds):
-            continue
-        limit = min(_budget(arm), _budget(baseline))
-        pair = [
-            np.array([_area(member, seed, limit) for seed in arm.seeds])
-            for member in (arm, baseline)
-        ]
-        difference = paired_difference(
-            *pair, rng=draws.rng(f"area/{name}"), resamples=draws.resamples
-        )
-        result[name] = {
-            "limit_steps": limit,
-            "arm": float(pair[0].mean()),
-            "baseline": float(pair[1].mean()),
-            "difference": difference.to_json(),
-        }
-    return result
+def area(arm: Arm, baseline: Arm, draws: Draws) -> Area:
+    """Area under the success curve of an arm beside the baseline, to the shorter budget."""
+    limit = min(
+        int(run.evaluations[-1]["steps"]) for one in (arm, baseline) for run in one.runs.values()
+    )
+    own, other = (
+        np.array([_area(one.runs[seed].evaluations, limit) for seed in arm.seeds])
+        for one in (arm, baseline)
+    )
+    difference = paired_difference(own, other, **draws.of(f"area/{arm.name}"))
+    return Area(limit, float(own.mean()), float(other.mean()), difference)
 
 
-def no_dip(arm: Arm) -> dict[str, Any]:
+def no_dip(arm: Arm) -> Dip:
     """The lowest success while fine-tuning against the clone that it started from, by seed."""
     rows = []
     for seed in arm.seeds:
-        evaluations = arm.runs[seed].evaluations
-        clone = evaluations[0]["success"]
-        lowest = min(evaluations[1:] or evaluations, key=lambda row: float(row["success"]))
-        rows.append(
-            {
-                "seed": seed,
-                "clone": clone,
-                "lowest": lowest["success"],
-                "at_steps": lowest["steps"],
-                "change": lowest["success"] - clone,
-            }
-        )
-    return {"change": min(row["change"] for row in rows), "per_seed": rows}
+        first, *later = arm.runs[seed].evaluations
+        lowest = min(later or [first], key=lambda row: float(row["success"]))
+        change = lowest["success"] - first["success"]
+        rows.append(SeedDip(seed, first["success"], lowest["success"], lowest["steps"], change))
+    return Dip(min(row.change for row in rows), tuple(rows))
 
 
 def better_than_teacher(
-    arm: Arm, expert: Expert, scenarios: Sequence[str], draws: Draws
-) -> dict[str, Any]:
+    arm: Arm, expert: Expert | None, scenarios: Sequence[str], draws: Draws
+) -> Teacher:
     """Final collisions over the expert's, and final success minus the expert's.
 
     Seeds and episodes are both drawn anew; where the expert was judged on the same episodes, it
     is drawn with them.
     """
-    keys = [key for key in arm.listed() if key[0] in scenarios]
-    same = set(keys) <= set(expert.episodes)
-    means = {
-        rate: _crossed(arm, expert, rate, keys if same else None, scenarios, draws)
-        for rate in RATES
-    }
-    (ours, hit_ours), (theirs, hit_theirs) = means["collision"]
+    if expert is None:
+        return Teacher("no expert was given")
+    (ours, hit_ours), (theirs, hit_theirs) = _crossed(arm, expert, "collision", scenarios, draws)
     ratio = np.full(len(hit_ours), np.inf)
     np.divide(hit_ours, hit_theirs, out=ratio, where=hit_theirs > 0)
-    (high, up), (level, reference) = means["success"]
+    (high, up), (level, reference) = _crossed(arm, expert, "success", scenarios, draws)
     units = len(arm.seeds)
-    collision_ratio = Estimate(ours / theirs if theirs else float("nan"), *interval(ratio, units))
-    return {
-        "collision_ratio": collision_ratio.to_json(),
-        "success_difference": Estimate(high - level, *interval(up - reference, units)).to_json(),
-        "same_episodes": same,
-        "expert": {"success": level, "collision": theirs},
-    }
+    return Teacher(
+        collision_ratio=Quotient(ours / theirs if theirs else None, *interval(ratio, units)),
+        success_difference=Estimate(high - level, *interval(up - reference, units)),
+        same_episodes=set(arm.listed(scenarios)) <= set(expert.episodes),
+        expert=Rates(level, theirs),
+    )
 
 
-def curves(arms: Mapping[str, Arm], draws: Draws) -> dict[str, Any]:
+def curves(arm: Arm, draws: Draws) -> Curve:
     """Learning curves: mean and 95 % band over seeds at each evaluation, and every seed."""
-    result = {}
-    for name, arm in arms.items():
-        grid = arm.grid()
-        by_seed = {
-            str(seed): {
-                rate: [row[rate] for row in arm.runs[seed].evaluations if row["steps"] in grid]
-                for rate in RATES
-            }
-            for seed in arm.seeds
-        }
-        result[name] = {
-            "steps": grid,
-            "seeds": by_seed,
-            **{
-                rate: _band(np.array([row[rate] for row in by_seed.values()]), name, rate, draws)
-                for rate in RATES
-            },
-        }
-    return result
-
-
-def metric_summaries(
-    arms: Mapping[str, Arm], scenarios: Mapping[str, Sequence[str]], draws: Draws
-) -> dict[str, Any]:
-    """Mean, median and p95 of each metric over the final episodes of all seeds of an arm.
-
-    Args:
-        arms: that were run.
-        scenarios: which count, by arm.
-        draws: for the intervals.
-    """
-    result: dict[str, Any] = {}
-    for name, arm in arms.items():
-        rows = [
-            row["metrics"]
-            for seed in arm.seeds
-            for key, row in arm.runs[seed].episodes.items()
-            if key[0] in scenarios[name]
-        ]
-        result[name] = {}
-        for metric in sorted(rows[0]):
-            values = np.array([row[metric] for row in rows if row.get(metric) is not None])
-            if len(values):
-                rng = draws.rng(f"metric/{name}/{metric}")
-                parts = summary(values, rng=rng, resamples=min(draws.resamples, 1000))
-                result[name][metric] = {"episodes": len(values)} | {
-                    key: part.to_json() for key, part in parts.items()
-                }
-    return result
-
-
-def _budget(arm: Arm) -> int:
-    return min(int(run.evaluations[-1]["steps"]) for run in arm.runs.values())
-
-
-def _area(arm: Arm, seed: int, limit: int) -> float:
-    rows = arm.runs[seed].evaluations
-    steps = np.array([row["steps"] for row in rows])
-    return area_under_curve(steps, np.array([row["success"] for row in rows]), limit=limit)
-
-
-def _band(rows: np.ndarray, name: str, rate: str, draws: Draws) -> dict[str, Any]:
-    """Mean and ends of the band, one a column of ``[seeds, evaluations]``."""
-    counts = resampled(len(rows), rng=draws.rng(f"curve/{name}/{rate}"), resamples=2000)
-    ends = [interval(counts @ column / len(rows), len(rows)) for column in rows.T]
-    return {
-        "mean": rows.mean(axis=0).tolist(),
-        "low": [finite(low) for low, _ in ends],
-        "high": [finite(high) for _, high in ends],
+    grid = arm.grid()
+    rows = {
+        str(seed): [row for row in arm.runs[seed].evaluations if row["steps"] in grid]
+        for seed in arm.seeds
     }
+    seeds = {
+        seed: Rates(*(tuple(row[rate] for row in shown) for rate in RATES))
+        for seed, shown in rows.items()
+    }
+    success, collision = (
+        _band(
+            np.array([getattr(seed, rate) for seed in seeds.values()]),
+            draws.rng(f"curve/{arm.name}/{rate}"),
+        )
+        for rate in RATES
+    )
+    return Curve(success, collision, tuple(grid), seeds)
+
+
+def metrics(arm: Arm, scenarios: Sequence[str], draws: Draws) -> dict[str, MetricStatistics]:
+    """Mean, median and p95 of each metric over the final episodes of all seeds of an arm."""
+    rows = [
+        row["metrics"]
+        for seed in arm.seeds
+        for key, row in arm.runs[seed].episodes.items()
+        if key[0] in scenarios
+    ]
+    found = {}
+    for metric in sorted(rows[0]):
+        values = np.array([row[metric] for row in rows if row.get(metric) is not None])
+        if len(values):
+            rng = draws.rng(f"metric/{arm.name}/{metric}")
+            parts = statistics_of(values, rng=rng, resamples=min(draws.resamples, 1000))
+            found[metric] = MetricStatistics(len(values), **parts)
+    return found
+
+
+def _area(rows: Sequence[Mapping[str, float]], limit: int) -> float:
+    steps, success = (np.array([row[key] for row in rows]) for key in ("steps", "success"))
+    return area_under_curve(steps, success, limit=limit)
+
+
+def _band(rows: np.ndarray, rng: np.random.Generator) -> Band:
+    """Mean and ends of the band, one a column of ``[seeds, evaluations]``."""
+    counts = resampled(len(rows), rng=rng, resamples=2000)
+    ends = [interval(counts @ column / len(rows), len(rows)) for column in rows.T]
+    low, high = zip(*ends, strict=True)
+    return Band(tuple(rows.mean(axis=0).tolist()), low, high)
 
 
 Spread = tuple[float, np.ndarray]
@@ -219,25 +160,19 @@ Spread = tuple[float, np.ndarray]
 
 
 def _crossed(
-    arm: Arm,
-    expert: Expert,
-    rate: str,
-    keys: Sequence[Key] | None,
-    scenarios: Sequence[str],
-    draws: Draws,
+    arm: Arm, expert: Expert, rate: str, scenarios: Sequence[str], draws: Draws
 ) -> tuple[Spread, Spread]:
-    """A rate of the arm and of the expert, each with draws; together where ``keys`` are shared."""
+    """A rate of the arm and of the expert, each with draws; together on shared episodes."""
     rng = draws.rng(f"teacher/{rate}")
-    own = [key for key in arm.listed() if key[0] in scenarios]
-    rows = arm.outcomes(rate, own if keys is None else keys)
+    keys = arm.listed(scenarios)
+    rows = arm.outcomes(rate, keys)
     means, counts = crossed_means(rows, rng=rng, resamples=draws.resamples)
-    if keys is not None:
+    if set(keys) <= set(expert.episodes):
         taught = np.array([float(expert.episodes[key][rate]) for key in keys])
-        return (float(rows.mean()), means), (float(taught.mean()), counts @ taught / len(taught))
-    level = float(getattr(expert, rate))
-    known = [float(r[rate]) for key, r in expert.episodes.items() if key[0] in expert.counted]
-    if not known:
-        return (float(rows.mean()), means), (level, np.full(draws.resamples, level))
-    taught = np.array(known)
-    again = resampled(len(taught), rng=rng, resamples=draws.resamples) @ taught / len(taught)
-    return (float(rows.mean()), means), (level, again)
+        level = float(taught.mean())
+    else:
+        level = float(getattr(expert, rate))
+        known = [float(r[rate]) for key, r in expert.episodes.items() if key[0] in expert.counted]
+        taught = np.array(known or [level])
+        counts = resampled(len(taught), rng=rng, resamples=draws.resamples)
+    return (float(rows.mean()), means), (level, counts @ taught / len(taught))

@@ -4,12 +4,33 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
+from msgspec.structs import asdict
 
 from pipelines.comparison.arms import Arm, Expert, check_pair
-from pipelines.comparison.arrival import Arrival, Target, TimesRatio, times_ratio
+from pipelines.comparison.arrival import (
+    Accounts,
+    ArmPair,
+    Arrival,
+    Bound,
+    DemonstrationRatio,
+    FixedRatios,
+    Ratio,
+    SeedTimes,
+    Target,
+    TargetRatio,
+)
+from pipelines.comparison.record import Costs
+from pipelines.comparison.stats import paired_ratio
+
+
+class Source(TypedDict):
+    """Where the draws of one estimate come from, and how many they are."""
+
+    rng: np.random.Generator
+    resamples: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,172 +49,159 @@ class Draws:
         key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
         return np.random.default_rng([self.seed, key])
 
+    def of(self, name: str) -> Source:
+        """What an estimate of that name draws from."""
+        return Source(rng=self.rng(name), resamples=self.resamples)
+
+
+def times_ratio(
+    pretrained: Mapping[int, Arrival],
+    baseline: Mapping[int, Arrival],
+    *,
+    rng: np.random.Generator,
+    resamples: int = 10_000,
+) -> Ratio:
+    """Ratio of mean times over matched seeds; a seed that never arrives counts with its budget.
+
+    Raises:
+        ValueError: the seeds differ.
+    """
+    if set(pretrained) != set(baseline) or not pretrained:
+        raise ValueError(
+            f"ratio: expected the same seeds in both arms, got {sorted(pretrained)} "
+            f"and {sorted(baseline)}"
+        )
+    pairs = [(seed, pretrained[seed], baseline[seed]) for seed in sorted(pretrained)]
+    if not any(late.steps for _, _, late in pairs):
+        return unknown("the baseline meets the target before its first step")
+    found = paired_ratio(
+        np.array([float(early.steps) for _, early, _ in pairs]),
+        np.array([float(late.steps) for _, _, late in pairs]),
+        rng=rng,
+        resamples=resamples,
+    )
+    return Ratio(
+        **asdict(found),
+        seeds=len(pairs),
+        censored=sum(early.censored or late.censored for _, early, late in pairs),
+        bound=bound_of(pretrained, baseline),
+        at_start=sum(early.steps == 0 for _, early, _ in pairs),
+        per_seed=tuple(
+            SeedTimes(seed, early, late, early.steps / late.steps if late.steps else None)
+            for seed, early, late in pairs
+        ),
+        reason=None,
+    )
+
+
+def bound_of(pretrained: Mapping[int, Arrival], baseline: Mapping[int, Arrival]) -> Bound:
+    """What censoring leaves known.
+
+    A baseline seed that never arrived needs more than its budget, so that the ratio is at most
+    what is shown; a pre-trained one makes it at least that; both leave it open.
+    """
+    late = any(arrival.censored for arrival in pretrained.values())
+    if any(arrival.censored for arrival in baseline.values()):
+        return Bound.UNRESOLVED if late else Bound.AT_MOST
+    return Bound.AT_LEAST if late else Bound.EXACT
+
+
+def unknown(reason: str) -> Ratio:
+    """A ratio that could not be computed."""
+    none = dict.fromkeys(("estimate", "low", "high", "bound"))
+    return Ratio(**none, seeds=0, censored=0, at_start=0, per_seed=(), reason=reason)
+
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """One ratio that a comparison asks for."""
+class Ratios:
+    """Ratios between arms at targets.
 
-    name: str
-    pretrained: str
-    baseline: str
-    target: Target | None
-
-
-def questions(gate: Target, expert: Expert | None, *, few: str) -> tuple[Question, ...]:
-    """The six ratios that every comparison reports."""
-    parity = expert.parity if expert else None
-    return (
-        Question("success", "finetune", "baseline", Target(gate.success)),
-        Question("gate", "finetune", "baseline", gate),
-        Question("parity", "finetune", "baseline", parity),
-        Question("few", few, "baseline", gate),
-        Question("transfer", "transfer", "transfer_baseline", gate),
-        Question("control", "control", "baseline", gate),
-    )
-
-
-def answer(
-    question: Question, arms: Mapping[str, Arm], *, hold: int, draws: Draws
-) -> dict[str, Any]:
-    """A ratio as JSON; its estimate is null, with a reason, where it cannot be computed."""
-    head = {
-        "target": question.target.to_json() if question.target else None,
-        "arms": {"pretrained": question.pretrained, "baseline": question.baseline},
-    }
-    missing = [name for name in (question.pretrained, question.baseline) if name not in arms]
-    if question.target is None:
-        return head | without("no expert was given, so that its rates are unknown")
-    if missing:
-        return head | without(f"the arm {missing[0]} was not run")
-    found = ratio_at(
-        arms[question.pretrained],
-        arms[question.baseline],
-        question.target,
-        hold=hold,
-        draws=draws,
-    )
-    if found is None:
-        return head | without("the baseline meets the target before its first step")
-    return head | {"reason": None} | found.to_json()
-
-
-def without(reason: str) -> dict[str, Any]:
-    """A ratio that could not be computed, in the form of one that could."""
-    return {
-        "estimate": None,
-        "low": None,
-        "high": None,
-        "seeds": 0,
-        "censored": 0,
-        "bound": None,
-        "at_start": 0,
-        "per_seed": [],
-        "reason": reason,
-    }
-
-
-def ratio_at(
-    pretrained: Arm, baseline: Arm, target: Target, *, hold: int, draws: Draws
-) -> TimesRatio | None:
-    """The ratio of two arms at one target; ``None`` where the baseline needed no steps at all."""
-    seeds = check_pair(pretrained, baseline, where=f"{pretrained.name} / {baseline.name}")
-    early = pretrained.arrivals(target, hold=hold)
-    late = baseline.arrivals(target, hold=hold, seeds=seeds)
-    return _ratio(early, late, draws, f"{pretrained.name}/{baseline.name}/{target}")
-
-
-def over_targets(
-    arms: Mapping[str, Arm],
-    names: Sequence[str],
-    targets: Sequence[Target],
-    *,
-    hold: int,
-    draws: Draws,
-) -> list[dict[str, Any]]:
-    """The ratio to the baseline at every target, for every arm named that was run."""
-    rows = []
-    for name in names:
-        for target in targets:
-            if name in arms:
-                question = Question("over_targets", name, "baseline", target)
-                rows.append(answer(question, arms, hold=hold, draws=draws))
-    return rows
-
-
-def over_demonstrations(
-    arms: Mapping[str, Arm], target: Target, *, full: int | None, hold: int, draws: Draws
-) -> list[dict[str, Any]]:
-    """The ratio by number of demonstrated episodes: arms ``few_N`` and the full dataset.
-
-    Args:
+    Attributes:
         arms: that were run.
-        target: at which.
-        full: episodes of the full dataset; ``None`` if unknown.
-        hold: evaluations in a row.
+        hold: evaluations in a row for which a target must hold.
         draws: for the intervals.
     """
-    counts = {name: int(match[1]) for name in arms if (match := re.fullmatch(r"few_(\d+)", name))}
-    if full is not None:
-        counts["finetune"] = full
-    rows = []
-    for name, episodes in sorted(counts.items(), key=lambda item: item[1]):
-        question = Question("demonstrations", name, "baseline", target)
-        first = [run.evaluations[0]["success"] for run in arms[name].runs.values()]
-        row = answer(question, arms, hold=hold, draws=draws)
-        rows.append({"episodes": episodes, "clone_success": float(np.mean(first))} | row)
-    return rows
 
+    arms: Mapping[str, Arm]
+    hold: int
+    draws: Draws
 
-def costs(
-    arms: Mapping[str, Arm],
-    target: Target,
-    prices: Mapping[str, int | None],
-    *,
-    hold: int,
-    draws: Draws,
-) -> dict[str, Any]:
-    """Three accounts of the environment steps that the target costs.
+    def at(self, pretrained: str, baseline: str, target: Target | None) -> TargetRatio:
+        """The ratio of two arms at one target; null, with a reason, where there is none."""
+        missing = [name for name in (pretrained, baseline) if name not in self.arms]
+        if target is None:
+            found = unknown("no expert was given, so that its rates are unknown")
+        elif missing:
+            found = unknown(f"the arm {missing[0]} was not run")
+        else:
+            first, second = self.arms[pretrained], self.arms[baseline]
+            check_pair(first, second, where=f"{pretrained} / {baseline}")
+            found = times_ratio(
+                first.arrivals(target, hold=self.hold),
+                second.only(first.seeds).arrivals(target, hold=self.hold),
+                **self.draws.of(f"{pretrained}/{baseline}/{target}"),
+            )
+        return TargetRatio(target=target, arms=ArmPair(pretrained, baseline), **asdict(found))
 
-    ``online`` counts fine-tuning alone; ``with_collection`` adds the demonstrations' steps to
-    every seed; ``with_expert`` adds the expert's training as well.
-
-    Args:
-        arms: with ``finetune`` and ``baseline``.
-        target: to be met.
-        prices: steps of ``collection`` and of the ``expert``'s training; ``None`` if unknown.
-        hold: evaluations in a row.
-        draws: for the intervals.
-    """
-    finetune, baseline = arms["finetune"], arms["baseline"]
-    early = finetune.arrivals(target, hold=hold)
-    late = baseline.arrivals(target, hold=hold, seeds=finetune.seeds)
-    collection, expert = prices["collection"], prices["expert"]
-    both = None if collection is None or expert is None else collection + expert
-    accounts = {}
-    for name, extra in (("online", 0), ("with_collection", collection), ("with_expert", both)):
-        if extra is None:
-            accounts[name] = without("the steps of collection or expert are unknown")
-            continue
-        added = {s: Arrival(a.steps + extra, a.censored) for s, a in early.items()}
-        found = _ratio(added, late, draws, f"cost/{name}")
-        accounts[name] = (
-            found.to_json() | {"reason": None}
-            if found
-            else without("the baseline meets the target before its first step")
+    def fixed(self, gate: Target, expert: Expert | None, *, few: str) -> FixedRatios:
+        """The six ratios that every comparison reports; ``few`` names an arm."""
+        return FixedRatios(
+            success=self.at("finetune", "baseline", Target(gate.success)),
+            gate=self.at("finetune", "baseline", gate),
+            parity=self.at("finetune", "baseline", expert.parity if expert else None),
+            few=self.at(few, "baseline", gate),
+            transfer=self.at("transfer", "transfer_baseline", gate),
+            control=self.at("control", "baseline", gate),
         )
-    saved = float(np.mean([late[s].steps - early[s].steps for s in finetune.seeds]))
-    return {
-        "accounts": accounts,
-        "collection_steps": collection,
-        "expert_steps": expert,
-        "saved_steps": saved,
-        "pays_off_after": both / saved if both is not None and saved > 0 else None,
-    }
 
+    def over_targets(self, targets: Sequence[Target]) -> tuple[TargetRatio, ...]:
+        """The ratio to the baseline at every target, pre-trained and control."""
+        names = [name for name in ("finetune", "control") if name in self.arms]
+        return tuple(self.at(name, "baseline", target) for name in names for target in targets)
 
-def _ratio(
-    early: Mapping[int, Arrival], late: Mapping[int, Arrival], draws: Draws, name: str
-) -> TimesRatio | None:
-    if not any(arrival.steps for arrival in late.values()):
-        return None
-    return times_ratio(early, late, rng=draws.rng(name), resamples=draws.resamples)
+    def over_demonstrations(
+        self, gate: Target, *, full: int | None
+    ) -> tuple[DemonstrationRatio, ...]:
+        """The ratio by number of demonstrated episodes: arms ``few_N`` and the full dataset."""
+        counts = {
+            name: int(match[1]) for name in self.arms if (match := re.fullmatch(r"few_(\d+)", name))
+        }
+        if full is not None:
+            counts["finetune"] = full
+        return tuple(
+            DemonstrationRatio(
+                episodes=episodes,
+                clone_success=float(
+                    np.mean(
+                        [run.evaluations[0]["success"] for run in self.arms[name].runs.values()]
+                    )
+                ),
+                **asdict(self.at(name, "baseline", gate)),
+            )
+            for name, episodes in sorted(counts.items(), key=lambda item: item[1])
+        )
+
+    def costs(self, gate: Target, *, collection: int | None, expert: int | None) -> Costs:
+        """Three accounts of the environment steps that the gate costs.
+
+        Args:
+            gate: to be met.
+            collection: steps of the demonstrations; ``None`` if unknown.
+            expert: steps of the expert's training; ``None`` if unknown.
+        """
+        finetune, baseline = self.arms["finetune"], self.arms["baseline"]
+        early = finetune.arrivals(gate, hold=self.hold)
+        late = baseline.only(finetune.seeds).arrivals(gate, hold=self.hold)
+        both = None if collection is None or expert is None else collection + expert
+        prices = {"online": 0, "with_collection": collection, "with_expert": both}
+        accounts = {}
+        for name, price in prices.items():
+            accounts[name] = unknown("the steps of collection or expert are unknown")
+            if price is not None:
+                dearer = {
+                    s: Arrival(time.steps + price, time.censored) for s, time in early.items()
+                }
+                accounts[name] = times_ratio(dearer, late, **self.draws.of(f"cost/{name}"))
+        saved = float(np.mean([late[seed].steps - early[seed].steps for seed in early]))
+        pays_off = both / saved if both is not None and saved > 0 else None
+        return Costs(Accounts(**accounts), collection, expert, saved, pays_off)

@@ -1,20 +1,19 @@
 """The final evaluation scenario by scenario, regressions flagged, and the held-out families."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
-from pipelines.comparison.arms import Arm, Expert, family
-from pipelines.comparison.flags import Verdict, verdicts
-from pipelines.comparison.performance import RATES, contrast, final
+from pipelines.comparison.arms import RATES, Arm, Expert, family
+from pipelines.comparison.flags import judged
+from pipelines.comparison.performance import contrast, final
 from pipelines.comparison.ratios import Draws
-from pipelines.comparison.stats import finite
+from pipelines.comparison.record import Clone, HeldOut, Rates, Scenario
 
 
 def held_out(
     arms: Mapping[str, Arm], expert: Expert | None, families: Sequence[str], draws: Draws
-) -> dict[str, Any]:
+) -> HeldOut:
     """Final rates in families that no training and no demonstration showed.
 
     Args:
@@ -23,24 +22,24 @@ def held_out(
         families: that are held out.
         draws: for the intervals.
     """
-    keys = [key for key in arms["finetune"].listed() if family(key[0]) in families]
+    finetune, baseline = arms["finetune"], arms["baseline"]
+    keys = [key for key in finetune.listed() if family(key[0]) in families]
     if not keys:
-        return {"families": list(families), "reason": "no final episode is of a held-out family"}
+        return HeldOut(tuple(families), "no final episode is of a held-out family")
     chosen = sorted({scenario for scenario, _ in keys})
-    both = {name: arms[name] for name in ("baseline", "finetune")}
-    return {
-        "families": sorted({family(name) for name in chosen}),
-        "reason": None,
-        "episodes": len(keys),
-        "final": final(both, dict.fromkeys(both, chosen), draws),
-        "expert": _taught(expert, chosen),
-        "difference": contrast(arms["finetune"], arms["baseline"], chosen, draws),
-    }
+    return HeldOut(
+        tuple(sorted({family(name) for name in chosen})),
+        reason=None,
+        episodes=len(keys),
+        final={arm.name: final(arm, chosen, draws) for arm in (baseline, finetune)},
+        expert=_taught(expert, chosen),
+        difference=contrast(finetune, baseline, chosen, draws),
+    )
 
 
 def scenario_table(
     arms: Mapping[str, Arm], expert: Expert | None, families: Sequence[str]
-) -> list[dict[str, Any]]:
+) -> tuple[Scenario, ...]:
     """Final success and collisions of each scenario, with regressions flagged.
 
     Args:
@@ -49,49 +48,42 @@ def scenario_table(
         families: that are held out.
     """
     finetune, baseline = arms["finetune"], arms["baseline"]
-    names = sorted({key[0] for key in finetune.listed()})
-    judged = verdicts({name: _changes(finetune, baseline, name) for name in names})
-    return [
-        _scenario(name, arms, expert, judged[name]) | {"held_out": family(name) in families}
-        for name in names
-    ]
+    partner = baseline.only(finetune.seeds)
+    keys = {name: finetune.listed([name]) for name in sorted({n for n, _ in finetune.listed()})}
+    changes = judged(
+        {
+            name: finetune.outcomes("success", played) - partner.outcomes("success", played)
+            for name, played in keys.items()
+        }
+    )
+    return tuple(
+        Scenario(
+            scenario=name,
+            episodes=len(keys[name]),
+            baseline=_rates(baseline, name),
+            finetune=_rates(finetune, name),
+            clone=_clone(finetune, name),
+            expert=_taught(expert, [name]),
+            difference=change.difference,
+            chance=change.chance,
+            flag=change.flag,
+            held_out=family(name) in families,
+        )
+        for name, change in changes.items()
+    )
 
 
-def _changes(first: Arm, second: Arm, scenario: str) -> np.ndarray:
-    """Success of one arm minus the other's, ``[seeds, episodes]``; episodes are shared."""
-    keys = [key for key in first.listed() if key[0] == scenario]
-    partner = Arm(second.name, {seed: second.runs[seed] for seed in first.seeds})
-    return np.asarray(first.outcomes("success", keys) - partner.outcomes("success", keys))
-
-
-def _scenario(
-    name: str, arms: Mapping[str, Arm], expert: Expert | None, verdict: Verdict
-) -> dict[str, Any]:
-    finetune = arms["finetune"]
-    return {
-        "scenario": name,
-        "episodes": sum(key[0] == name for key in finetune.listed()),
-        "baseline": _rates(arms["baseline"], name),
-        "finetune": _rates(finetune, name),
-        "clone": _clone(finetune, name),
-        "expert": _taught(expert, [name]),
-        "difference": verdict.difference.to_json(),
-        "chance": finite(verdict.chance),
-        "flag": verdict.flag,
-    }
-
-
-def _clone(arm: Arm, scenario: str) -> dict[str, float] | None:
+def _clone(arm: Arm, scenario: str) -> Clone | None:
     """Success at the first evaluation, mean over seeds, in episodes of its own; none unplayed."""
     rows = [arm.runs[seed].evaluations[0]["by_scenario"].get(scenario) for seed in arm.seeds]
-    return None if None in rows else {"success": float(np.mean([row["success"] for row in rows]))}
+    return None if None in rows else Clone(float(np.mean([row["success"] for row in rows])))
 
 
-def _taught(expert: Expert | None, scenarios: Sequence[str]) -> dict[str, float] | None:
+def _taught(expert: Expert | None, scenarios: Sequence[str]) -> Rates[float] | None:
     """The expert's rates over its episodes of the given scenarios; ``None`` if it played none."""
     rows = [row for key, row in expert.episodes.items() if key[0] in scenarios] if expert else []
-    return {rate: float(np.mean([row[rate] for row in rows])) for rate in RATES} if rows else None
+    return Rates(*(float(np.mean([row[rate] for row in rows])) for rate in RATES)) if rows else None
 
 
-def _rates(arm: Arm, scenario: str) -> dict[str, float]:
-    return {rate: float(arm.rates(rate, [scenario]).mean()) for rate in RATES}
+def _rates(arm: Arm, scenario: str) -> Rates[float]:
+    return Rates(*(float(arm.rates(rate, [scenario]).mean()) for rate in RATES))

@@ -5,9 +5,9 @@ What each number means, and why it is computed so, is said in ``docs/statistics.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from scipy import stats as distributions
 
 LEVEL = 0.95
@@ -34,29 +34,15 @@ def p95(values: np.ndarray) -> np.ndarray:
 
 
 STATISTICS: dict[str, Statistic] = {"mean": mean, "median": median, "p95": p95}
-"""Every statistic that a summary reports; add yours here."""
+"""Every statistic that is reported of a metric."""
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A number and its 95 % interval; the ends are ``nan`` where one unit gives no interval."""
+class Estimate(Struct, frozen=True, forbid_unknown_fields=True):
+    """A number and its 95 % interval; an end is ``None`` where it is not known or not finite."""
 
     estimate: float
-    low: float
-    high: float
-
-    def to_json(self) -> dict[str, float | None]:
-        """As JSON; what is not finite becomes null."""
-        return {
-            "estimate": finite(self.estimate),
-            "low": finite(self.low),
-            "high": finite(self.high),
-        }
-
-
-def finite(value: float) -> float | None:
-    """The number as JSON holds it: null where it is not finite."""
-    return float(value) if math.isfinite(value) else None
+    low: float | None
+    high: float | None
 
 
 def interval_levels(units: int, *, strata: int = 1) -> tuple[float, float]:
@@ -86,15 +72,19 @@ def interval_levels(units: int, *, strata: int = 1) -> tuple[float, float]:
     return tail, 1.0 - tail
 
 
-def interval(draws: np.ndarray, units: int, *, strata: int = 1) -> tuple[float, float]:
-    """Ends of the 95 % interval from bootstrap draws ``[resamples]``; each end is a draw."""
+def interval(
+    draws: np.ndarray, units: int, *, strata: int = 1
+) -> tuple[float | None, float | None]:
+    """Ends of the 95 % interval from bootstrap draws ``[resamples]``; each end is a draw.
+
+    An end is ``None`` where it is not finite, both where one unit gives no interval.
+    """
     if units - strata < 1:
-        return math.nan, math.nan
+        return None, None
     low, high = interval_levels(units, strata=strata)
-    return (
-        float(np.quantile(draws, low, method="lower")),
-        float(np.quantile(draws, high, method="higher")),
-    )
+    ends = np.quantile(draws, low, method="lower"), np.quantile(draws, high, method="higher")
+    first, last = (float(end) if math.isfinite(end) else None for end in ends)
+    return first, last
 
 
 def estimate(
@@ -115,7 +105,7 @@ def estimate(
     return Estimate(float(statistic(values)), *interval(draws, len(values)))
 
 
-def summary(
+def statistics_of(
     values: np.ndarray, *, rng: np.random.Generator, resamples: int = 2_000
 ) -> dict[str, Estimate]:
     """Every entry of ``STATISTICS`` for independent values ``[n]``."""

@@ -1,30 +1,22 @@
 """The expert's promotion for people: a table with intervals, and the learning curves.
 
-    python -m pipelines.report.expert data/models/expert --out data/reports
-
-It reads a promoted expert as well as one that was held back.
+It shows a promoted expert as well as one that was held back.
 """
 
-import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from loguru import logger
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from pipelines.comparison.arms import RATES
 from pipelines.comparison.stats import wilson
+from pipelines.comparison.words import ends
 from pipelines.learning.runlog import read_evaluations
-from pipelines.report.plots import plain, save
+from pipelines.report.drawing import SHADES, WIDTH, share_axis, steps_axis, styled, write_png
 from trajstore.disk.files import read_json, replace_file
-from trajstore.errors import TrajStoreError
 
 Row = Mapping[str, Any]
-
-RATES = ("success", "collision")
-SHADES = ("#0a7a72", "#c2641a", "#6b7480", "#5b5bd6", "#a3395b", "#3a7d34")
 
 
 def write_expert(folder: Path, out: Path) -> None:
@@ -37,7 +29,7 @@ def write_expert(folder: Path, out: Path) -> None:
     manifest = read_json(folder / "manifest.json")
     out.mkdir(parents=True, exist_ok=True)
     replace_file(out / "expert.md", promotion(manifest).encode())
-    save(learning_curves(folder, manifest), out / "expert.png")
+    write_png(learning_curves(folder, manifest), out / "expert.png")
 
 
 def promotion(manifest: Row) -> str:
@@ -66,24 +58,24 @@ def promotion(manifest: Row) -> str:
     return "\n\n".join(lines) + "\n"
 
 
+@styled
 def learning_curves(folder: Path, manifest: Row) -> Figure:
     """Success and collisions of each seed against online steps, on the selection episodes."""
-    figure = Figure(figsize=(10.5, 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
-    for axes, rate in zip(figure.subplots(1, 2), RATES, strict=True):
-        for index, row in enumerate(manifest["seeds"]):
-            shown = read_evaluations(folder / f"seed_{row['seed']}")
-            axes.plot(
-                [evaluation["steps"] for evaluation in shown],
-                [evaluation[rate] for evaluation in shown],
-                color=SHADES[index % len(SHADES)],
-                lw=2,
-                label=f"seed {row['seed']}",
-            )
-        axes.set(xlabel="online environment steps", ylabel=rate)
-        axes.set_ylim(0, 1.02 if rate == "success" else 0.4)
-        plain(axes)
-    figure.axes[0].legend(frameon=False, loc="lower right")
+    figure = Figure(figsize=(2 * WIDTH, 4.3))
+    shown = {
+        f"seed {row['seed']}": read_evaluations(folder / f"seed_{row['seed']}")
+        for row in manifest["seeds"]
+    }
+    for axes, rate, title in zip(
+        figure.subplots(1, 2), RATES, ("Success", "Collisions"), strict=True
+    ):
+        axes.set_prop_cycle(color=SHADES)
+        for words, rows in shown.items():
+            axes.plot([row["steps"] for row in rows], [row[rate] for row in rows], label=words)
+        share_axis(axes, 1.02 if rate == "success" else 0.4)
+        steps_axis(axes)
+        axes.set_title(title)
+    figure.legend(handles=figure.axes[0].lines, loc="outside upper left", ncols=len(shown))
     return figure
 
 
@@ -94,8 +86,7 @@ def _rates(row: Row) -> str:
 
 def _share(successes: int, count: int, *, digits: int) -> str:
     found = wilson(successes, count)
-    shown = (f"{value:.{digits}f}" for value in (found.estimate, found.low, found.high))
-    return "{} [{}, {}]".format(*shown)
+    return f"{found.estimate:.{digits}f}" + ends(found, lambda share: f"{share:.{digits}f}")
 
 
 def _by_scenario(seeds: Sequence[Row]) -> str:
@@ -123,28 +114,3 @@ def _cell(seeds: Sequence[Row], name: str) -> str:
     count = sum(int(part["episodes"]) for part in parts)
     totals = (sum(round(part[rate] * part["episodes"]) for part in parts) for rate in RATES)
     return " / ".join(_share(total, count, digits=2) for total in totals)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Write both; exit status 1 when the folder holds no expert."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.report.expert",
-        description="Show the promotion of an expert: table and learning curves.",
-        epilog="example: python -m pipelines.report.expert data/models/expert --out data/reports",
-    )
-    parser.add_argument("expert", type=Path, help="folder of the expert")
-    parser.add_argument(
-        "--out", type=Path, default=Path("data/reports"), help="folder of the reports"
-    )
-    arguments = parser.parse_args(argv)
-    try:
-        write_expert(arguments.expert, arguments.out)
-    except TrajStoreError as error:
-        logger.error("{}", error)
-        return 1
-    print(arguments.out / "expert.md")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,13 +1,34 @@
-"""The figures of the page, each from the comparison's numbers."""
+"""The figures of a comparison, each from its numbers alone."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from pipelines.comparison.goals import ratio_text
-from pipelines.report import charts
-from pipelines.report.charts import across, share_text, steps_text, ticks, upwards
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.transforms import ScaledTranslation, Transform
 
-Report = Mapping[str, Any]
+from pipelines.comparison.arms import RATES
+from pipelines.comparison.arrival import Bound, Ratio, Target
+from pipelines.comparison.record import Comparison, Curve
+from pipelines.comparison.words import ratio_text, share_text
+from pipelines.report.drawing import (
+    BASE,
+    CARD,
+    CONTROL,
+    INK,
+    LINE,
+    SOFT,
+    TUNED,
+    TUNED_LIGHT,
+    WIDTH,
+    named,
+    share_axis,
+    steps_axis,
+    styled,
+)
 
 ARM_WORDS = {
     "baseline": "PPO from scratch",
@@ -16,8 +37,28 @@ ARM_WORDS = {
     "transfer": "pre-trained, transfer",
     "transfer_baseline": "from scratch, transfer",
 }
+COLOURS = {
+    "baseline": BASE,
+    "finetune": TUNED,
+    "control": CONTROL,
+    "transfer": TUNED,
+    "transfer_baseline": BASE,
+}
 MAIN = ("control", "baseline", "finetune")
 """Arms of the learning curves, in the order they are drawn."""
+SERIES = (
+    ("control", True, CONTROL, 5.0),
+    ("finetune", False, TUNED_LIGHT, -5.0),
+    ("finetune", True, TUNED, 0.0),
+)
+"""Arm, whether collisions are limited, colour, and a shift in points so that marks stay apart."""
+MARKS = {
+    Bound.EXACT: ("o", "exact"),
+    Bound.AT_MOST: ("v", "upper bound"),
+    Bound.AT_LEAST: ("^", "lower bound"),
+    Bound.UNRESOLVED: ("o", "bound in neither direction"),
+}
+"""Shape of a mark, filled where it is exact, and what it means."""
 
 
 def arm_words(name: str) -> str:
@@ -35,186 +76,225 @@ def in_order(names: Collection[str]) -> list[str]:
     return [n for n in known if n in names] + sorted(n for n in names if n not in known)
 
 
-def learning_curve(report: Report, rate: str, arms: Sequence[str] = MAIN) -> str:
-    """Success or collisions against online steps: mean, 95 % band, every seed, the target."""
-    curves = {name: report["curves"][name] for name in arms if name in report["curves"]}
-    target = report["settings"][f"target_{rate}"]
-    x = across(0.0, max(curve["steps"][-1] for curve in curves.values()))
-    worst = max(max(curve[rate]["mean"]) for curve in curves.values())
-    y = upwards(0.0, 1.0 if rate == "success" else max(min(worst, 0.4), 2 * target))
-    head = charts.frame(
-        x,
-        y,
-        x_ticks=[(value, steps_text(value)) for value in ticks(0, x.high, most=4)],
-        y_ticks=[(value, share_text(value)) for value in ticks(0, y.high, most=5)],
-        x_title="online environment steps",
-    )
-    parts = []
-    for name, curve in curves.items():
-        shown = curve[rate]
-        parts.append(
-            charts.band(x, y, curve["steps"], shown["low"], shown["high"], style=f"band arm-{name}")
-        )
-        parts += [
-            charts.line(
-                x, y, list(zip(curve["steps"], seed[rate], strict=True)), style=f"thin arm-{name}"
-            )
-            for seed in curve["seeds"].values()
-        ]
-    parts += [
-        charts.line(
-            x, y, list(zip(curve["steps"], curve[rate]["mean"], strict=True)), style=f"arm-{name}"
-        )
-        for name, curve in curves.items()
-    ]
-    words = "at least" if rate == "success" else "at most"
-    aim = charts.level(
-        x, y, target, f"target: {words} {share_text(target)}", above=rate != "success"
-    )
-    inner = charts.clipped(x, y, parts, name=f"clip-{rate}-{arms[-1]}")
-    return charts.svg([head, inner, aim], label=f"{rate} against online steps, {', '.join(curves)}")
+@styled
+def learning_curves(
+    report: Comparison, rates: Sequence[str] = RATES, arms: Sequence[str] = MAIN
+) -> Figure:
+    """Rates against online steps, a plot each: mean, 95 % band, every seed, the target."""
+    curves = {name: report.curves[name] for name in arms if name in report.curves}
+    figure = Figure(figsize=(WIDTH * len(rates), 4.3))
+    for axes, rate in zip(figure.subplots(1, len(rates), squeeze=False)[0], rates, strict=True):
+        for name, curve in curves.items():
+            _curve(axes, curve, rate, name)
+        target = getattr(report.settings, f"target_{rate}")
+        worst = max(max(getattr(curve, rate).mean) for curve in curves.values())
+        share_axis(axes, 1.02 if rate == "success" else max(min(worst, 0.4), 2 * target))
+        steps_axis(axes)
+        axes.set_xlim(0.0, max(curve.steps[-1] for curve in curves.values()))
+        _aim(axes, rate, target)
+        if len(rates) > 1:
+            axes.set_title({"success": "Success", "collision": "Collisions"}[rate])
+    _legend(figure, figure.axes[0].get_legend_handles_labels()[0][::-1], columns=3)
+    return figure
 
 
-def ratio_over_targets(report: Report) -> str:
+def _curve(axes: Axes, curve: Curve, rate: str, name: str) -> None:
+    colour, shown = COLOURS[name], getattr(curve, rate)
+    if None not in (*shown.low, *shown.high):
+        band = axes.fill_between(curve.steps, shown.low, shown.high, color=colour, alpha=0.16, lw=0)
+        band.set_gid("band")
+    for seed in curve.seeds.values():
+        axes.plot(curve.steps, getattr(seed, rate), color=colour, lw=0.9, alpha=0.3)
+    dashes = (3, 1.6) if name == "control" else (None, None)
+    axes.plot(
+        curve.steps, shown.mean, color=colour, label=arm_words(name), dashes=dashes, zorder=2.5
+    )
+
+
+def _aim(axes: Axes, rate: str, target: float) -> None:
+    """The target and its name, inside the plot and clear of the curves' side of it."""
+    axes.axhline(target, color=INK, lw=1.1, dashes=(4, 3), alpha=0.75)
+    success = rate == "success"
+    axes.annotate(
+        f"target: {'at least' if success else 'at most'} {share_text(target)}",
+        (1.0, target),
+        (0, -5 if success else 5),
+        xycoords=axes.get_yaxis_transform(),
+        textcoords="offset points",
+        ha="right",
+        va="top" if success else "bottom",
+        size=10.5,
+        bbox={"facecolor": CARD, "edgecolor": "none", "alpha": 0.75, "pad": 1},
+    )
+
+
+@styled
+def ratio_over_targets(report: Comparison) -> Figure:
     """The ratio at every target, with and without the limit on collisions."""
-    rows = [row for row in report["over_targets"] if row["estimate"] is not None]
-    if not rows:
-        return "<p>No ratio could be computed.</p>"
-    successes = sorted({row["target"]["success"] for row in rows})
-    pad = max(0.004, 0.06 * (successes[-1] - successes[0]))
-    x = across(successes[0] - pad, successes[-1] + pad)
-    y = upwards(0.0, min(2.0, max(1.1, *(row["high"] or row["estimate"] for row in rows))))
-    parts = [
-        charts.frame(
-            x,
-            y,
-            x_ticks=[(v, share_text(v)) for v in _apart(report["settings"]["targets"], x)],
-            y_ticks=[(value, share_text(value)) for value in ticks(0, y.high, most=6)],
-            x_title="target success",
-        ),
-    ]
-    names = [
-        charts.level(x, y, 1.0, "as long as from scratch", anchor="start"),
-        charts.level(x, y, 0.7, "required: at most 70 %", above=False, anchor="start"),
-    ]
-    for name, limited, style, shift in SERIES:
-        chosen = [
-            row
-            for row in rows
-            if row["arms"]["pretrained"] == name and (row["target"]["collision"] < 1.0) == limited
+    rows = [(row.target.success, row) for row in report.over_targets if row.target]
+    known = [row for _, row in rows if row.estimate is not None]
+    figure = Figure(figsize=(WIDTH, 4.6))
+    axes = figure.subplots()
+    if not known:
+        return _nothing(figure)
+    _ratio_axis(axes, known, {1.0: "as long as\nfrom scratch", 0.7: "required:\nat most 70 %"})
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: share_text(value)))
+    axes.set_xlabel("target success")
+    successes = [at for at, row in rows if row.estimate is not None]
+    pad = max(0.004, 0.06 * (max(successes) - min(successes)))
+    axes.set_xlim(min(successes) - pad, max(successes) + pad)
+    limit = f"collisions at most {share_text(report.settings.target_collision)}"
+    keys = []
+    for arm, limited, colour, shift in SERIES:
+        points = [
+            (f"success {share_text(at)}", at, row)
+            for at, row in rows
+            if row.arms.pretrained == arm and (row.target != Target(at)) == limited
         ]
-        points = [(row["target"]["success"], min(row["estimate"], y.high)) for row in chosen]
-        parts.append(charts.line(x, y, points, style=f"thin-line {style}"))
-        for row in chosen:
-            at = x(row["target"]["success"]) + shift
-            words = f"success {share_text(row['target']['success'])}: {ratio_text(row)}"
-            parts.append(charts.spread(at, y, row["low"], row["high"], style=f"whisker {style}"))
-            parts.append(
-                charts.mark(
-                    at, y.inside(row["estimate"]), style=style, words=words, bound=row["bound"]
-                )
-            )
-    return charts.svg([*parts, *names], label="ratio of steps to target against the target")
+        if any(row.estimate is not None for _, _, row in points):
+            _ratios(axes, points, colour, shift=shift)
+            words = limit if limited else "success alone"
+            words = f"control, {words}" if arm == "control" else words
+            keys.append(Line2D([], [], color=colour, label=words))
+    _legend(figure, [*keys[::-1], *_bound_keys(known)])
+    return figure
 
 
-SERIES = (
-    ("control", True, "arm-control", 5.0),
-    ("finetune", False, "arm-light", -4.0),
-    ("finetune", True, "arm-finetune", 0.0),
-)
-"""Arm, whether collisions are limited, style, and a shift in pixels so that marks stay apart."""
-
-
-def _apart(values: Sequence[float], x: charts.Scale, *, gap: float = 52.0) -> list[float]:
-    """The values whose labels do not touch."""
-    kept: list[float] = []
-    for value in sorted(values):
-        if not kept or x(value) - x(kept[-1]) >= gap:
-            kept.append(value)
-    return kept
-
-
-def ratio_over_demonstrations(report: Report) -> str:
+@styled
+def ratio_over_demonstrations(report: Comparison) -> Figure:
     """The ratio at the gate by number of demonstrated episodes."""
-    rows = [row for row in report["demonstrations"] if row["estimate"] is not None]
+    rows = [row for row in report.demonstrations if row.estimate is not None]
+    figure = Figure(figsize=(WIDTH, 4.3))
+    axes = figure.subplots()
     if not rows:
-        return ""
-    x = across(-0.5, len(rows) - 0.5)
-    y = upwards(0.0, min(2.0, max(1.1, *(row["high"] or row["estimate"] for row in rows))))
-    parts = [
-        charts.frame(
-            x,
-            y,
-            x_ticks=[(float(i), str(row["episodes"])) for i, row in enumerate(rows)],
-            y_ticks=[(value, share_text(value)) for value in ticks(0, y.high, most=6)],
-            x_title="demonstrated episodes",
-        ),
-        charts.level(x, y, 1.0, "as long as from scratch"),
-        charts.line(
-            x,
-            y,
-            [(float(i), min(row["estimate"], y.high)) for i, row in enumerate(rows)],
-            style="thin-line arm-finetune",
-        ),
-    ]
+        return _nothing(figure)
+    _ratio_axis(axes, rows, {1.0: "as long as\nfrom scratch"})
+    axes.set_xticks(range(len(rows)), [str(row.episodes) for row in rows])
+    axes.set(xlabel="demonstrated episodes", xlim=(-0.5, len(rows) - 0.5))
+    _ratios(axes, [(f"{row.episodes} episodes", i, row) for i, row in enumerate(rows)], TUNED)
     for i, row in enumerate(rows):
-        words = f"{row['episodes']} episodes: {ratio_text(row)}"
-        at = x(float(i))
-        parts.append(charts.spread(at, y, row["low"], row["high"], style="whisker arm-finetune"))
-        parts.append(
-            charts.mark(
-                at, y.inside(row["estimate"]), style="arm-finetune", words=words, bound=row["bound"]
-            )
-        )
-        parts.append(
-            charts.text(
-                at + 10,
-                y(row["estimate"]) - 8,
-                share_text(round(row["estimate"], 2)),
-                anchor="start",
-            )
-        )
-    return charts.svg(parts, label="ratio of steps to target against demonstrated episodes")
+        height = min(row.estimate or 0.0, axes.get_ylim()[1])
+        words = share_text(round(row.estimate or 0.0, 2))
+        axes.annotate(words, (i, height), (9, 6), textcoords="offset points", color=INK)
+    _legend(figure, _bound_keys(rows))
+    return figure
 
 
-def seeds(ratio: Report) -> str:
-    """Steps to the gate of both arms, a row a seed; an open mark never arrived."""
-    rows = ratio["per_seed"]
+@styled
+def steps_by_seed(ratio: Ratio) -> Figure:
+    """Steps to the target of both arms, a row a seed; an open mark never arrived."""
+    rows = ratio.per_seed
+    figure = Figure(figsize=(WIDTH, 1.5 + 0.46 * len(rows)))
+    axes = figure.subplots()
     if not rows:
-        return ""
-    height = charts.TOP + charts.BOTTOM + 34 * len(rows)
-    most = max(max(row["baseline"]["steps"], row["pretrained"]["steps"]) for row in rows)
-    x = charts.Scale(-0.03 * most, most * 1.05, 72, charts.WIDTH - charts.RIGHT)
-    y = charts.Scale(len(rows) - 0.5, -0.5, height - charts.BOTTOM, charts.TOP)
-    parts = [
-        charts.frame(
-            x,
-            y,
-            x_ticks=[(value, steps_text(value)) for value in ticks(0, x.high, most=4)],
-            y_ticks=[(float(i), f"seed {row['seed']}") for i, row in enumerate(rows)],
-            x_title="online steps until the target holds",
-        )
-    ]
+        return _nothing(figure)
     for i, row in enumerate(rows):
-        at = y(float(i))
-        ends = [x(row[arm]["steps"]) for arm in ("pretrained", "baseline")]
-        parts.append(
-            f'<line class="link" x1="{min(ends):.1f}" x2="{max(ends):.1f}" '
-            f'y1="{at:.1f}" y2="{at:.1f}"/>'
-        )
-        together = row["pretrained"]["steps"] == row["baseline"]["steps"]
-        for arm, name, shift in (("baseline", "baseline", -6), ("pretrained", "finetune", 6)):
-            late = row[arm]["censored"]
-            words = f"{arm_words(name)}, seed {row['seed']}: {row[arm]['steps']:,} steps"
-            words += ", target never met" if late else ""
-            bound = "unresolved" if late else "exact"
-            parts.append(
-                charts.mark(
-                    x(row[arm]["steps"]),
-                    at + shift * together,
-                    style=f"arm-{name}",
-                    words=words,
-                    bound=bound,
-                )
-            )
-    return charts.svg(parts, label="steps to target by seed", height=height)
+        ends = row.pretrained.steps, row.baseline.steps
+        axes.plot(ends, (i, i), color=LINE, lw=5, solid_capstyle="round")
+        apart = 0.2 if ends[0] == ends[1] else 0.0
+        for arm, arrival, at in (
+            ("baseline", row.baseline, i - apart),
+            ("finetune", row.pretrained, i + apart),
+        ):
+            words = f"{arm_words(arm)}, seed {row.seed}: {arrival.steps:,} steps"
+            words += ", target never met" if arrival.censored else ""
+            bound = Bound.UNRESOLVED if arrival.censored else Bound.EXACT
+            _mark(axes, (arrival.steps, at), COLOURS[arm], bound, words)
+    axes.grid(axis="x")
+    axes.grid(visible=False, axis="y")
+    axes.set_yticks(range(len(rows)), [f"seed {row.seed}" for row in rows])
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    steps_axis(axes, "online steps until the target holds")
+    keys = [
+        Line2D([], [], color=COLOURS[arm], label=arm_words(arm)) for arm in ("finetune", "baseline")
+    ]
+    late = (
+        [Line2D([], [], label="never arrived", **_shape(SOFT, Bound.UNRESOLVED))]
+        if ratio.censored
+        else []
+    )
+    _legend(figure, [*keys, *late], columns=3)
+    return figure
+
+
+def _nothing(figure: Figure) -> Figure:
+    """A figure that says why it is empty."""
+    figure.axes[0].set_axis_off()
+    figure.text(0.5, 0.5, "No ratio could be computed.", ha="center")
+    return figure
+
+
+def _ratio_axis(axes: Axes, rows: Sequence[Ratio], levels: Mapping[float, str]) -> None:
+    """Ratios upwards, up to 200 % at most, with levels named beside the plot."""
+    highest = max(row.high or row.estimate or 0.0 for row in rows)
+    share_axis(axes, min(2.0, max(1.1, 1.04 * highest)))
+    axes.set_ylabel("ratio of online steps")
+    for level, words in levels.items():
+        axes.axhline(level, color=INK, lw=1.1, dashes=(4, 3), alpha=0.75)
+        axes.text(1.02, level, words, va="center", size=10.5, transform=axes.get_yaxis_transform())
+
+
+def _ratios(
+    axes: Axes, points: Sequence[tuple[str, float, Ratio]], colour: str, *, shift: float = 0.0
+) -> None:
+    """Ratios with whiskers and marks of their bounds; what lies above the frame stops there.
+
+    Args:
+        axes: to draw on.
+        points: words, place across, ratio.
+        colour: of the series.
+        shift: across in points, so that marks of two series stay apart.
+    """
+    moved = axes.transData + ScaledTranslation(shift / 72, 0, axes.figure.dpi_scale_trans)
+    top = axes.get_ylim()[1]
+    known = [(words, at, row, min(row.estimate, top)) for words, at, row in points
+             if row.estimate is not None]  # fmt: skip
+    axes.plot(
+        [at for _, at, _, _ in known],
+        [height for *_, height in known],
+        color=colour,
+        lw=1.4,
+        alpha=0.6,
+        transform=moved,
+        dashes=(4, 2.5) if colour == CONTROL else (None, None),
+    )
+    for words, at, row, height in known:
+        if row.low is not None:
+            ends = min(row.low, top), top if row.high is None else min(row.high, top)
+            axes.plot((at, at), ends, color=colour, lw=1.8, alpha=0.55, transform=moved)
+        _mark(axes, (at, height), colour, row.bound, f"{words}: {ratio_text(row)}", moved)
+
+
+def _mark(
+    axes: Axes,
+    place: tuple[float, float],
+    colour: str,
+    bound: Bound | None,
+    words: str,
+    moved: Transform | None = None,
+) -> None:
+    """A disc where a value is exact, an arrowhead towards where the truth lies otherwise."""
+    (mark,) = axes.plot(*([value] for value in place), **_shape(colour, bound))
+    mark.set(transform=moved or axes.transData, clip_on=False, zorder=3)
+    named(mark, words)
+
+
+def _shape(colour: str, bound: Bound | None) -> dict[str, Any]:
+    shape, exact = MARKS[bound or Bound.EXACT][0], bound in (None, Bound.EXACT)
+    face = colour if exact else CARD
+    return {"marker": shape, "ms": 8, "mew": 1.8, "color": colour, "mfc": face, "ls": "none"}
+
+
+def _bound_keys(rows: Sequence[Ratio]) -> list[Line2D]:
+    """What the open marks of a figure mean."""
+    return [
+        Line2D([], [], label=words, **_shape(SOFT, bound))
+        for bound, (_, words) in MARKS.items()
+        if bound != Bound.EXACT and any(row.bound == bound for row in rows)
+    ]
+
+
+def _legend(figure: Figure, keys: Sequence[Artist], columns: int = 2) -> None:
+    if keys:
+        figure.legend(handles=keys, loc="outside upper left", ncols=columns)

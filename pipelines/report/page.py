@@ -6,87 +6,91 @@ from html import escape
 from importlib.resources import files as resources
 from pathlib import Path
 from string import Template
-from typing import Any
 
-from pipelines.comparison.goals import ratio_text
+import msgspec
+
+from pipelines.comparison.record import Comparison, Costs, Digests, HeldOut
+from pipelines.comparison.settings import CompareParams
+from pipelines.comparison.words import bounded_text, share_text
 from pipelines.report import figures, tables
-from pipelines.report.charts import share_text
-from pipelines.report.figures import MAIN, arm_words
-from pipelines.report.plots import write_plots
-from pipelines.report.summary import metrics, summary
+from pipelines.report.drawing import svg, write_png
+from pipelines.report.figures import arm_words
+from pipelines.report.markdown import flat_metrics, markdown
 from trajstore.disk.files import replace_file, write_json
-
-Report = Mapping[str, Any]
-
 
 NARROW_PERCENT = "\u00a0%"
 """A per-cent sign that never starts a line."""
 
 
-def write_report(report: Report, out: Path) -> None:
+def write_report(report: Comparison, out: Path) -> None:
     """Write ``comparison.json``, ``report.html``, ``summary.md``, ``metrics.json`` and plots."""
     out.mkdir(parents=True, exist_ok=True)
-    write_json(out / "comparison.json", report)
-    write_json(out / "metrics.json", metrics(report))
-    replace_file(out / "summary.md", summary(report).encode())
+    write_json(out / "comparison.json", msgspec.to_builtins(report))
+    write_json(out / "metrics.json", flat_metrics(report))
+    replace_file(out / "summary.md", markdown(report).encode())
     replace_file(out / "report.html", page(report).encode())
-    write_plots(report, out)
+    write_png(figures.learning_curves(report), out / "curves.png")
+    write_png(figures.ratio_over_targets(report), out / "ratio_over_targets.png")
 
 
-def page(report: Report) -> str:
+def page(report: Comparison) -> str:
     """The page as one HTML text that needs no other file and no network."""
     template = Template((resources("pipelines.report") / "template.html").read_text("utf-8"))
-    settings = report["settings"]
+    settings = report.settings
     text = template.substitute(
-        headline=escape(report["headline"][0]),
-        lead="".join(f"<p class='lead'>{escape(text)}</p>" for text in report["headline"][1:]),
+        headline=escape(report.headline[0]),
+        lead="".join(f"<p class='lead'>{escape(text)}</p>" for text in report.headline[1:]),
         tiles=_tiles(report),
         goals=tables.goals(report),
-        episodes=report["arms"]["finetune"]["evaluation_episodes"],
-        hold=settings["hold"],
-        legend=_legend([(name, arm_words(name)) for name in MAIN[::-1] if name in report["arms"]]),
-        success_curve=figures.learning_curve(report, "success"),
-        collision_curve=figures.learning_curve(report, "collision"),
+        episodes=report.arms["finetune"].evaluation_episodes,
+        hold=settings.hold,
+        success_curve=_curves(report, "success"),
+        collision_curve=_curves(report, "collision"),
         gate=_gate(settings),
-        ratio_legend=_legend(_ratio_series(report)),
-        targets_chart=figures.ratio_over_targets(report),
-        seed_legend=_legend([("finetune", "pre-trained"), ("baseline", "PPO from scratch")]),
-        seeds_chart=figures.seeds(report["ratio"]["gate"]),
+        targets_chart=svg(
+            figures.ratio_over_targets(report), "ratio of steps to target against the target"
+        ),
+        seeds_chart=svg(figures.steps_by_seed(report.ratio.gate), "steps to target by seed"),
         study=_study(report),
         ratios=tables.ratios(report),
         flagged=escape(tables.flagged_words(report)),
         ending=f"<p>{escape(tables.difference_words(report))}</p>",
         final=tables.final(report),
-        scenario_count=len(report["scenarios"]),
+        scenario_count=len(report.scenarios),
         scenarios=tables.scenarios(report),
-        held_out=_held_out(report["held_out"]),
+        held_out=_held_out(report.held_out),
         costs=tables.costs(report),
-        pays_off=escape(_pays_off(report["costs"])),
+        pays_off=escape(_pays_off(report.costs)),
         metrics=tables.metrics(report, ("baseline", "finetune", "control")),
         reading="".join(f"<li>{escape(text)}</li>" for text in _reading(report)),
-        limits="".join(f"<li>{escape(text)}</li>" for text in [*report["notes"], *LIMITS]),
-        settings=_list(settings),
-        digests=_list(_digests(report["inputs"])),
+        limits="".join(f"<li>{escape(text)}</li>" for text in [*report.notes, *LIMITS]),
+        settings=_list(msgspec.to_builtins(settings)),
+        digests=_list(_digests(report.inputs)),
     )
     return text.replace(" %", NARROW_PERCENT)
 
 
-def _study(report: Report) -> str:
+def _curves(report: Comparison, rate: str, arms: Sequence[str] = figures.MAIN) -> str:
+    shown = ", ".join(name for name in arms if name in report.curves)
+    figure = figures.learning_curves(report, (rate,), arms)
+    return svg(figure, f"{rate} against online steps, {shown}")
+
+
+def _study(report: Comparison) -> str:
     """Few demonstrations and transfer, where these arms were run."""
     parts = []
-    demonstrations = figures.ratio_over_demonstrations(report)
-    if demonstrations:
-        parts.append(
-            "<figure><h3>Fewer demonstrations, at the gate</h3>" + demonstrations + "</figure>"
+    if any(row.estimate is not None for row in report.demonstrations):
+        chart = svg(
+            figures.ratio_over_demonstrations(report),
+            "ratio of steps to target against demonstrated episodes",
         )
-    if "transfer" in report["curves"] and "transfer_baseline" in report["curves"]:
-        curve = figures.learning_curve(report, "success", ("transfer_baseline", "transfer"))
-        names = _legend([(name, arm_words(name)) for name in ("transfer", "transfer_baseline")])
+        parts.append(f"<figure><h3>Fewer demonstrations, at the gate</h3>{chart}</figure>")
+    if {"transfer", "transfer_baseline"} <= set(report.curves):
+        chart = _curves(report, "success", ("transfer_baseline", "transfer"))
         parts.append(
             "<figure><h3>Transfer: success where density is high and a family is new</h3>"
-            + f"<ul class='legend'>{names}</ul>"
-            + curve
-            + "<figcaption>Demonstrations showed low and medium density only.</figcaption></figure>"
+            f"{chart}<figcaption>Demonstrations showed low and medium density only.</figcaption>"
+            "</figure>"
         )
     return f"<div class='pair'>{''.join(parts)}</div>" if parts else ""
 
@@ -103,17 +107,16 @@ LIMITS = (
 """What holds for every comparison of this kind."""
 
 
-def _reading(report: Report) -> list[str]:
-    settings, matched = report["settings"], report["matched"]
-    resolution = matched["resolution_steps"]
+def _reading(report: Comparison) -> list[str]:
+    settings, matched = report.settings, report.matched
     return [
         f"A seed trains one policy in each arm; arms are compared seed by seed "
-        f"({len(matched['seeds'])} pairs), on the same fixed episodes.",
-        f"A target is met at the first evaluation from which it holds {settings['hold']} times in "
-        f"a row. Evaluations lie {resolution:,} steps apart; "
-        f"{matched['evaluations_before_median']} of them stand before the baseline's median "
+        f"({len(matched.seeds)} pairs), on the same fixed episodes.",
+        f"A target is met at the first evaluation from which it holds {settings.hold} times in "
+        f"a row. Evaluations lie {matched.resolution_steps:,} steps apart; "
+        f"{matched.evaluations_before_median} of them stand before the baseline's median "
         "arrival."
-        if resolution
+        if matched.resolution_steps
         else "Each run was evaluated once.",
         "Expert parity asks for the expert's own success and collisions on the episodes of these "
         "evaluations, which may be harder or easier than those it was judged on.",
@@ -122,7 +125,7 @@ def _reading(report: Report) -> list[str]:
         "the ratio an upper bound where the baseline is late and a lower bound where the "
         "pre-trained arm is. Bounds are marked and worded as such.",
         "Square brackets are 95 % bootstrap intervals over matched seeds "
-        f"({settings['resamples']:,} draws), widened for few seeds.",
+        f"({settings.resamples:,} draws), widened for few seeds.",
         "The control is pre-trained on the same episodes with their actions shuffled. If it saved "
         "steps too, the gain would not come from what the expert shows.",
         "Met, missed, and not shown: the last means that censoring or too few seeds leave the "
@@ -130,77 +133,56 @@ def _reading(report: Report) -> list[str]:
     ]
 
 
-def _tiles(report: Report) -> str:
-    gate, teacher = report["ratio"]["gate"], report["better_than_teacher"]
+def _tiles(report: Comparison) -> str:
+    gate, quotient = report.ratio.gate, report.better_than_teacher.collision_ratio
     tiles = []
-    if gate["estimate"] is not None:
-        tiles.append((ratio_text(gate), f"of the online steps, to {_gate(report['settings'])}"))
+    if gate.estimate is not None:
+        tiles.append((bounded_text(gate), f"of the online steps, to {_gate(report.settings)}"))
     for name in ("finetune", "baseline"):
-        part = report["final"][name]
-        tiles.append(
-            (
-                share_text(round(part["success"]["estimate"], 3)),
-                f"final success, {arm_words(name)}; collisions "
-                f"{share_text(round(part['collision']['estimate'], 3))}",
-            )
+        success, collision = (
+            share_text(round(part.estimate, 3))
+            for part in (report.final[name].success, report.final[name].collision)
         )
-    ratio = teacher.get("collision_ratio", {}).get("estimate")
-    if ratio is not None:
-        tiles.append((f"{ratio:.2f} x", "collisions after fine-tuning against the expert's"))
+        tiles.append((success, f"final success, {arm_words(name)}; collisions {collision}"))
+    if quotient and quotient.estimate is not None:
+        words = "collisions after fine-tuning against the expert's"
+        tiles.append((f"{quotient.estimate:.2f} x", words))
     return "".join(
-        f"<div class='tile'><b>{escape(_short(value))}</b><span>{escape(words)}</span></div>"
+        f"<div class='tile'><b>{escape(value)}</b><span>{escape(words)}</span></div>"
         for value, words in tiles
     )
 
 
-def _short(words: str) -> str:
-    return words.split(" [")[0]
-
-
-def _gate(settings: Report) -> str:
+def _gate(settings: CompareParams) -> str:
     return (
-        f"success {share_text(settings['target_success'])} with collisions at most "
-        f"{share_text(settings['target_collision'])}"
+        f"success {share_text(settings.target_success)} with collisions at most "
+        f"{share_text(settings.target_collision)}"
     )
 
 
-def _legend(entries: Sequence[tuple[str, str]]) -> str:
-    return "".join(
-        f"<li><i class='arm-{style}'></i>{escape(words)}</li>" for style, words in entries
-    )
-
-
-def _ratio_series(report: Report) -> list[tuple[str, str]]:
-    limit = share_text(report["settings"]["target_collision"])
-    entries = [("finetune", f"collisions at most {limit}"), ("light", "success alone")]
-    if "control" in report["arms"]:
-        entries.append(("control", f"control, collisions at most {limit}"))
-    return entries
-
-
-def _held_out(part: Report) -> str:
-    if part["reason"] is not None:
-        return "" if not part["families"] else f"<p class='soft'>{escape(part['reason'])}.</p>"
-    names = ", ".join(part["families"]).replace("_", " ")
+def _held_out(part: HeldOut) -> str:
+    if part.reason is not None:
+        return f"<p class='soft'>{escape(part.reason)}.</p>" if part.families else ""
+    names = ", ".join(part.families).replace("_", " ")
     return (
         f"<h3>What nobody was trained on</h3><p>No training and no demonstration showed the family "
-        f"{escape(names)}; it was played in {part['episodes']} episodes when the finished policies "
+        f"{escape(names)}; it was played in {part.episodes} episodes when the finished policies "
         f"were judged, and counts nowhere else on this page.</p>"
         f"<div class='wide card'>{tables.held_out(part)}</div>"
     )
 
 
-def _pays_off(costs: Report) -> str:
-    if costs["pays_off_after"] is None:
+def _pays_off(costs: Costs) -> str:
+    if costs.pays_off_after is None:
         return (
             "Whether the expert's training pays for itself cannot be said: its steps, or the "
             "steps saved, are unknown or not positive."
         )
     return (
-        f"A pre-trained run saves {costs['saved_steps']:,.0f} online steps on average, so that "
-        f"recording ({costs['collection_steps']:,} steps) and the expert's training "
-        f"({costs['expert_steps']:,} steps) pay for themselves after "
-        f"{costs['pays_off_after']:.1f} trainings."
+        f"A pre-trained run saves {costs.saved_steps:,.0f} online steps on average, so that "
+        f"recording ({costs.collection_steps:,} steps) and the expert's training "
+        f"({costs.expert_steps:,} steps) pay for themselves after "
+        f"{costs.pays_off_after:.1f} trainings."
     )
 
 
@@ -208,7 +190,7 @@ def _plain(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 
-def _list(pairs: Report) -> str:
+def _list(pairs: Mapping[str, object]) -> str:
     return "".join(
         f"<dt>{escape(key.replace('_', ' '))}</dt>"
         f"<dd><code>{escape(_plain(pairs[key]))}</code></dd>"
@@ -216,14 +198,10 @@ def _list(pairs: Report) -> str:
     )
 
 
-def _digests(inputs: Report) -> dict[str, str]:
-    found: dict[str, str] = {}
-    if inputs["dataset"]:
-        found["dataset"] = inputs["dataset"]
-    for name, digest in (inputs["expert"] or {}).items():
-        found[f"expert {name}"] = digest
-    for arm, seeds in inputs["runs"].items():
+def _digests(inputs: Digests) -> dict[str, str]:
+    found = {"dataset": inputs.dataset} if inputs.dataset else {}
+    found |= {f"expert {name}": digest for name, digest in (inputs.expert or {}).items()}
+    for arm, seeds in inputs.runs.items():
         for seed, run in seeds.items():
-            for name, digest in run["files"].items():
-                found[f"{arm} seed {seed} {name}"] = digest
+            found |= {f"{arm} seed {seed} {name}": sha for name, sha in run.files.items()}
     return found

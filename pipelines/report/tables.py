@@ -1,16 +1,27 @@
-"""The tables of the page and of the summary: rows of text from the comparison's numbers."""
+"""The tables of a comparison: rows of text for page and summary, and their form on the page."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
-from typing import Any
 
-from pipelines.comparison.goals import STATUS_WORDS, mean_steps, points, ratio_text
-from pipelines.comparison.performance import RATES
-from pipelines.report.charts import share_text
+from pipelines.comparison.arrival import Ratio, Target
+from pipelines.comparison.goals import STATUS_WORDS
+from pipelines.comparison.record import Comparison, HeldOut, MetricStatistics, Scenario
+from pipelines.comparison.stats import Estimate
+from pipelines.comparison.words import (
+    ends,
+    mean_steps,
+    points,
+    points_text,
+    rate_text,
+    ratio_text,
+    share_text,
+    signed,
+    tenths,
+)
 from pipelines.report.figures import arm_words, in_order
 from pipelines.tasks.social_nav.metrics import METRICS
 
-Report = Mapping[str, Any]
+Rows = list[tuple[str, ...]]
 
 RATIO_WORDS = {
     "success": "target success alone",
@@ -27,18 +38,63 @@ ACCOUNT_WORDS = {
 }
 
 
+def steps_cells(ratio: Ratio) -> tuple[str, str]:
+    """Mean steps of both arms; a dash where there is no ratio."""
+    if ratio.estimate is None:
+        return "-", "-"
+    return mean_steps(ratio, "pretrained"), mean_steps(ratio, "baseline")
+
+
+def count_cells(ratio: Ratio) -> tuple[str, ...]:
+    """Seeds, those that met the target at once, those that never did."""
+    counts = (ratio.seeds, ratio.at_start, ratio.censored)
+    return tuple("-" if ratio.estimate is None else str(count) for count in counts)
+
+
+def final_rows(report: Comparison) -> Rows:
+    """Success and collisions of every arm at the end, beside the expert's."""
+    rows: Rows = [
+        (arm_words(name), rate_text(report.final[name].success),
+         rate_text(report.final[name].collision))
+        for name in in_order(report.final)
+    ]  # fmt: skip
+    expert = report.better_than_teacher.expert
+    if expert:
+        shares = (f"{tenths(share)} %" for share in (expert.success, expert.collision))
+        rows.append(("expert (teacher)", *shares))
+    return rows
+
+
+def held_out_rows(part: HeldOut) -> Rows:
+    """Success and collisions in the held-out families, and what pre-training changed there."""
+    rows: Rows = [
+        (
+            arm_words(name),
+            rate_text(part.final[name].success),
+            rate_text(part.final[name].collision),
+        )
+        for name in ("baseline", "finetune")
+    ]
+    if part.expert:
+        shares = (f"{tenths(share)} %" for share in (part.expert.success, part.expert.collision))
+        rows.append(("expert (teacher)", *shares))
+    if part.difference:
+        changes = map(points_text, (part.difference.success, part.difference.collision))
+        rows.append(("pre-trained minus from scratch", *changes))
+    return rows
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, style: str = "") -> str:
     """An HTML table; cells are HTML, a head that begins with ``#`` makes a column of numbers."""
-    numbers = [name.startswith("#") for name in head]
+    classes = [" class=n" if name.startswith("#") else "" for name in head]
     cells = "".join(
-        f"<th{' class=n' if number else ''}>{name.lstrip('#')}</th>"
-        for name, number in zip(head, numbers, strict=True)
+        f"<th{kind}>{name.lstrip('#')}</th>" for name, kind in zip(head, classes, strict=True)
     )
     body = "".join(
         "<tr>"
         + "".join(
-            cell if cell.startswith("<td") else f"<td{' class=n' if number else ''}>{cell}</td>"
-            for cell, number in zip(row, numbers, strict=True)
+            cell if cell.startswith("<td") else f"<td{kind}>{cell}</td>"
+            for cell, kind in zip(row, classes, strict=True)
         )
         + "</tr>"
         for row in rows
@@ -51,137 +107,103 @@ def pill(status: str, words: str | None = None) -> str:
     return f"<span class='pill {status}'>{escape(words or status)}</span>"
 
 
-def goals(report: Report) -> str:
+def small_ends(words: str) -> str:
+    """Text as HTML; its part in square brackets is small and unbroken."""
+    head, bracket, rest = escape(words).partition(" [")
+    return f"{head} <small>[{rest}</small>" if bracket else head
+
+
+def goals(report: Comparison) -> str:
     """Goal, measured, verdict."""
     return table(
         ["Goal", "Measured", "Verdict"],
         [
             (
-                escape(row["goal"]),
-                small_ends(row["measured"]) if row["measured"] else "<small>not measured</small>",
-                pill(row["status"], STATUS_WORDS[row["status"]])
-                + (f" <small>{escape(row['remark'])}</small>" if row["remark"] else ""),
+                escape(goal.goal),
+                small_ends(goal.measured) if goal.measured else "<small>not measured</small>",
+                pill(goal.status, STATUS_WORDS[goal.status])
+                + (f" <small>{escape(goal.remark)}</small>" if goal.remark else ""),
             )
-            for row in report["goals"]
+            for goal in report.goals
         ],
         style="stack",
     )
 
 
-def ratios(report: Report) -> str:
+def ratios(report: Comparison) -> str:
     """The six ratios."""
-    rows = []
-    for name, ratio in ((key, report["ratio"][key]) for key in RATIO_WORDS):
-        if ratio["estimate"] is None:
-            reason = f"<small>{escape(ratio['reason'])}</small>"
-            rows.append((RATIO_WORDS[name], reason, *[""] * 5))
-            continue
-        target = ratio["target"]
-        at = f"success {share_text(round(target['success'], 4))}"
-        if target["collision"] < 1.0:
-            at += f", collisions {share_text(round(target['collision'], 4))}"
-        rows.append(
-            (
-                f"{RATIO_WORDS[name]}<br><small>{at}</small>",
-                with_ends(ratio),
-                mean_steps(ratio, "pretrained"),
-                mean_steps(ratio, "baseline"),
-                str(ratio["seeds"]),
-                str(ratio["at_start"]),
-                str(ratio["censored"]),
-            )
-        )
+    rows: Rows = []
+    for name, words in RATIO_WORDS.items():
+        ratio = getattr(report.ratio, name)
+        found = _measured(ratio)
+        if ratio.estimate is None or ratio.target is None:
+            rows.append((words, found, *[""] * 5))
+        else:
+            words = f"{words}<br><small>{_target(ratio.target)}</small>"
+            rows.append((words, found, *steps_cells(ratio), *count_cells(ratio)))
     head = ["Target", "Ratio", "#Pre-trained", "#From scratch", "#Seeds", "#At once"]
     return table([*head, "#Never arrived"], rows)
 
 
-def with_ends(ratio: Report) -> str:
-    """A ratio and its interval, the interval small and unbroken."""
+def _target(target: Target) -> str:
+    words = f"success {share_text(round(target.success, 4))}"
+    if target.collision < 1.0:
+        words += f", collisions {share_text(round(target.collision, 4))}"
+    return words
+
+
+def _measured(ratio: Ratio) -> str:
+    """A ratio as HTML, or in small letters why there is none."""
+    if ratio.estimate is None:
+        return f"<small>{escape(ratio_text(ratio))}</small>"
     return small_ends(ratio_text(ratio))
 
 
-def small_ends(words: str) -> str:
-    """Words whose part in square brackets is small and unbroken."""
-    head, bracket, rest = escape(words).partition(" [")
-    return f"{head} <small>[{rest}</small>" if bracket else head
-
-
-def final(report: Report) -> str:
+def final(report: Comparison) -> str:
     """Success and collisions of every arm at the end, beside the expert's."""
-    rows = [
-        (escape(arm_words(name)), interval(parts["success"]), interval(parts["collision"]))
-        for name, parts in ((key, report["final"][key]) for key in in_order(report["final"]))
-    ]
-    teacher = report["better_than_teacher"]
-    if "expert" in teacher:
-        expert = teacher["expert"]
-        rows.append(
-            (
-                "expert (teacher)",
-                f"{expert['success'] * 100:.1f} %",
-                f"{expert['collision'] * 100:.1f} %",
-            )
-        )
-    return table(["Arm", "#Success", "#Collisions"], rows)
+    rows = [map(small_ends, row) for row in final_rows(report)]
+    return table(["Arm", "#Success", "#Collisions"], [tuple(row) for row in rows])
 
 
-def held_out(part: Report) -> str:
+def held_out(part: HeldOut) -> str:
     """Success and collisions in the held-out families, and what pre-training changed there."""
-    words = {"finetune": arm_words("finetune"), "baseline": arm_words("baseline")}
-    rows: list[tuple[str, ...]] = [
-        (escape(words[name]), interval(rates["success"]), interval(rates["collision"]))
-        for name, rates in ((key, part["final"][key]) for key in words)
-    ]
-    if part["expert"]:
-        shares = (f"{part['expert'][rate] * 100:.1f} %" for rate in ("success", "collision"))
-        rows.append(("expert (teacher)", *shares))
-    change = part["difference"]
-    gaps = (small_ends(points_text(change[rate])) for rate in RATES)
-    rows.append(("difference of the two arms", *gaps))
-    return table(["Held out", "#Success", "#Collisions"], rows)
+    rows = [map(small_ends, row) for row in held_out_rows(part)]
+    return table(["Held out", "#Success", "#Collisions"], [tuple(row) for row in rows])
 
 
-def interval(part: Report) -> str:
-    """A share with its interval, in per cent."""
-    text = f"{part['estimate'] * 100:.1f} %"
-    if part["low"] is not None and part["high"] is not None:
-        text += f" <small>[{part['low'] * 100:.1f}, {part['high'] * 100:.1f}]</small>"
-    return text
-
-
-def scenarios(report: Report) -> str:
+def scenarios(report: Comparison) -> str:
     """A heat table: success of expert, scratch, fine-tuned and clone in each scenario."""
     return table(
         ["Scenario", "#Expert", "#Scratch", "#Fine-tuned", "#Gain over scratch", "", "#Clone"],
         [
             (
-                f"<td class='nowrap'>{escape(row['scenario'].replace('_', ' '))}</td>",
-                heat(row["expert"]),
-                heat(row["baseline"]),
-                heat(row["finetune"]),
-                gain(row["difference"]),
-                (pill(row["flag"]) if row["flag"] else "")
-                + (pill("held", "held out") if row["held_out"] else ""),
-                heat(row["clone"]),
+                f"<td class='nowrap'>{escape(row.scenario.replace('_', ' '))}</td>",
+                _heat(row.expert.success if row.expert else None),
+                _heat(row.baseline.success),
+                _heat(row.finetune.success),
+                _gain(row.difference),
+                (pill(row.flag) if row.flag else "")
+                + (pill("held", "held out") if row.held_out else ""),
+                _heat(row.clone.success if row.clone else None),
             )
-            for row in sorted(report["scenarios"], key=_place)
+            for row in sorted(report.scenarios, key=_place)
         ],
         style="heat",
     )
 
 
-def _place(row: Report) -> tuple[bool, str, int]:
+def _place(row: Scenario) -> tuple[bool, str, int]:
     """Held-out families last, then by family, then from low to high density."""
-    family, _, density = row["scenario"].partition("/")
+    family, _, density = row.scenario.partition("/")
     order = {"low": 0, "medium": 1, "high": 2}
-    return row["held_out"], family, order.get(density, 3)
+    return row.held_out, family, order.get(density, 3)
 
 
-def flagged_words(report: Report) -> str:
+def flagged_words(report: Comparison) -> str:
     """A sentence that names the scenarios with a flag."""
     parts = []
     for flag, words in (("regression", "regressions"), ("watch", "to watch")):
-        names = [r["scenario"].replace("_", " ") for r in report["scenarios"] if r["flag"] == flag]
+        names = [row.scenario.replace("_", " ") for row in report.scenarios if row.flag == flag]
         if names:
             parts.append(f"{words}: {', '.join(names)}")
     if not parts:
@@ -190,87 +212,61 @@ def flagged_words(report: Report) -> str:
     return text[0].upper() + text[1:] + "."
 
 
-def heat(part: Report | None) -> str:
+def _heat(success: float | None) -> str:
     """A cell of success; the fuller the colour the lower, from 100 % down to 60 %."""
-    if part is None:
+    if success is None:
         return "<td class='n'><small>-</small></td>"
-    depth = min(max((1.0 - part["success"]) / 0.4, 0.0), 1.0) * 0.55
-    return (
-        f"<td class='n' style='background:rgba(var(--cold),{depth:.2f})'>"
-        f"{part['success'] * 100:.0f} %</td>"
-    )
+    depth = min(max((1.0 - success) / 0.4, 0.0), 1.0) * 0.55
+    style = f"background:rgba(var(--cold),{depth:.2f})"
+    return f"<td class='n' style='{style}'>{success * 100:.0f} %</td>"
 
 
-def gain(part: Report) -> str:
+def _gain(part: Estimate) -> str:
     """A cell of a difference in points: green above zero, red below."""
-    side = "heat" if part["estimate"] >= 0 else "cold"
-    depth = min(abs(part["estimate"]) / 0.2, 1.0) * 0.45
-    ends = ""
-    if part["low"] is not None and part["high"] is not None:
-        ends = f" <small>[{part['low'] * 100:+.0f}, {part['high'] * 100:+.0f}]</small>"
-    return (
-        f"<td class='n' style='background:rgba(var(--{side}),{depth:.2f})'>"
-        f"{part['estimate'] * 100:+.0f}{ends}</td>"
-    )
+    side = "heat" if part.estimate >= 0 else "cold"
+    depth = min(abs(part.estimate) / 0.2, 1.0) * 0.45
+    words = f"{part.estimate * 100:+.0f}" + ends(part, lambda share: f"{share * 100:+.0f}")
+    style = f"background:rgba(var(--{side}),{depth:.2f})"
+    return f"<td class='n' style='{style}'>{small_ends(words)}</td>"
 
 
-def costs(report: Report) -> str:
+def costs(report: Comparison) -> str:
     """The three accounts."""
-    rows: list[Sequence[str]] = []
-    for name, account in ((k, report["costs"]["accounts"][k]) for k in ACCOUNT_WORDS):
-        if account["estimate"] is None:
-            rows.append(
-                (ACCOUNT_WORDS[name], "", "", f"<small>{escape(account['reason'])}</small>")
-            )
-            continue
-        steps = (mean_steps(account, arm) for arm in ("pretrained", "baseline"))
-        rows.append((ACCOUNT_WORDS[name], *steps, with_ends(account)))
+    accounts = {name: getattr(report.costs.accounts, name) for name in ACCOUNT_WORDS}
+    rows = [
+        (ACCOUNT_WORDS[name], *steps_cells(account), _measured(account))
+        for name, account in accounts.items()
+    ]
     return table(["Account", "#Pre-trained", "#From scratch", "#Ratio"], rows)
 
 
-def metrics(report: Report, arms: Sequence[str]) -> str:
+def metrics(report: Comparison, arms: Sequence[str]) -> str:
     """Mean of every metric with its unit, an arm a column."""
-    shown = [name for name in arms if name in report["metrics"]]
+    shown = [name for name in arms if name in report.metrics]
     skipped = ("success", "collision", "timeout")
-    known = {key for arm in shown for key in report["metrics"][arm]} - set(skipped)
+    known = {key for arm in shown for key in report.metrics[arm]} - set(skipped)
     rows = []
     for name in [*(key for key in METRICS if key in known), *sorted(known - set(METRICS))]:
         unit = METRICS[name].unit if name in METRICS else ""
-        cells = [number(report["metrics"][arm].get(name)) for arm in shown]
+        cells = [_number(report.metrics[arm].get(name)) for arm in shown]
         rows.append((f"{name.replace('_', ' ')} <small>{unit}</small>", *cells))
     return table(["Metric", *(f"#{escape(arm_words(arm))}" for arm in shown)], rows)
 
 
-def number(part: Report | None) -> str:
+def _number(part: MetricStatistics | None) -> str:
     """A metric's mean with its interval."""
     if part is None:
         return "-"
-    mean = part["mean"]
-    text = f"{mean['estimate']:.3g}"
-    if mean["low"] is not None and mean["high"] is not None:
-        text += f" <small>[{mean['low']:.3g}, {mean['high']:.3g}]</small>"
-    return text
+    return small_ends(f"{part.mean.estimate:.3g}" + ends(part.mean, lambda end: f"{end:.3g}"))
 
 
-def difference_words(report: Report) -> str:
+def difference_words(report: Comparison) -> str:
     """A sentence on final performance."""
-    contrast = report["contrast"]
-    success, collision = contrast["success"], contrast["collision"]
-    chance = contrast["probability_of_improvement"]["estimate"]
+    success, collision = report.contrast.success, report.contrast.collision
+    chance = report.contrast.probability_of_improvement.estimate
     return (
         f"At the end of their budgets pre-trained policies differ from those trained from scratch "
-        f"by {points(success['estimate'])} of success{_ends(success)} and "
-        f"{points(collision['estimate'])} of collisions{_ends(collision)}; a pre-trained run beats "
-        f"a run from scratch with a probability of {chance * 100:.0f} % (ties count half)."
+        f"by {points(success.estimate)} of success{ends(success, signed)} and "
+        f"{points(collision.estimate)} of collisions{ends(collision, signed)}; a pre-trained run "
+        f"beats a run from scratch with a probability of {chance * 100:.0f} % (ties count half)."
     )
-
-
-def points_text(part: Report) -> str:
-    """A difference of shares in points, with its interval."""
-    return points(part["estimate"]) + _ends(part)
-
-
-def _ends(part: Report) -> str:
-    if part["low"] is None or part["high"] is None:
-        return ""
-    return f" [{part['low'] * 100:+.1f}, {part['high'] * 100:+.1f}]"

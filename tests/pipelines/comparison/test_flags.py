@@ -1,11 +1,9 @@
 """Few false alarms where nothing changed, an alarm where success fell by much."""
 
-import math
-
 import numpy as np
 import pytest
 
-from pipelines.comparison.flags import ALPHA, Verdict, holm, verdicts
+from pipelines.comparison.flags import ALPHA, Change, holm, judged
 from pipelines.comparison.stats import Estimate
 
 SEEDS, EPISODES, SCENARIOS = 5, 40, 30
@@ -42,22 +40,22 @@ def test_where_nothing_changed_at_most_one_study_in_twenty_has_a_regression(
     studies = 150
     alarms = 0
     for _ in range(studies):
-        judged = verdicts(changes(rng, {}, rate=rate, spread=spread))
-        alarms += any(verdict.flag == "regression" for verdict in judged.values())
+        found = judged(changes(rng, {}, rate=rate, spread=spread))
+        alarms += any(change.flag == "regression" for change in found.values())
     assert alarms / studies <= ALPHA + 0.03
 
 
 @pytest.mark.parametrize(("drop", "found"), [(0.15, 0.7), (0.2, 0.93)])
 def test_a_large_drop_is_always_flagged_and_mostly_proven(drop: float, found: float) -> None:
     rng = np.random.default_rng(8)
-    studies = [verdicts(changes(rng, {3: drop, 17: drop})) for _ in range(100)]
+    studies = [judged(changes(rng, {3: drop, 17: drop})) for _ in range(100)]
     fell = [study[f"family_{index}/low"].flag for study in studies for index in (3, 17)]
     assert fell.count("regression") / len(fell) >= found
     assert fell.count(None) / len(fell) <= 0.01
     others = [
-        verdict.flag
+        change.flag
         for study in studies
-        for name, verdict in study.items()
+        for name, change in study.items()
         if name not in ("family_3/low", "family_17/low")
     ]
     assert others.count("regression") / len(others) < 0.003
@@ -68,39 +66,39 @@ def test_a_rise_and_a_small_loss_are_never_flagged() -> None:
     found = changes(rng, {0: -0.2, 1: 0.01})
     found["sure/low"] = np.zeros((SEEDS, EPISODES))
     found["sure/low"][:, 0] = -1.0
-    judged = verdicts(found)
-    assert judged["family_0/low"].flag is None
-    assert judged["sure/low"].difference.estimate == pytest.approx(-0.025)
-    assert judged["sure/low"].flag is None
+    found = judged(found)
+    assert found["family_0/low"].flag is None
+    assert found["sure/low"].difference.estimate == pytest.approx(-0.025)
+    assert found["sure/low"].flag is None
 
 
 def test_one_seed_that_collapsed_is_worth_a_look_but_no_proof() -> None:
     found = changes(np.random.default_rng(10), {})
     collapsed = np.zeros((SEEDS, EPISODES))
     collapsed[2, :30] = -1.0
-    assert verdicts(found | {"one/low": collapsed})["one/low"].flag == "watch"
+    assert judged(found | {"one/low": collapsed})["one/low"].flag == "watch"
 
 
 def test_a_single_seed_can_be_watched_but_not_tested() -> None:
-    judged = verdicts({"a/low": -np.ones((1, 10)), "b/low": np.zeros((1, 10))})
-    assert judged["a/low"].flag == "watch"
-    assert judged["b/low"].flag is None
-    assert math.isnan(judged["a/low"].chance)
-    assert math.isnan(judged["a/low"].difference.low)
+    found = judged({"a/low": -np.ones((1, 10)), "b/low": np.zeros((1, 10))})
+    assert found["a/low"].flag == "watch"
+    assert found["b/low"].flag is None
+    assert found["a/low"].chance is None
+    assert found["a/low"].difference.low is None
 
 
 def test_success_that_fell_everywhere_is_a_regression() -> None:
-    judged = verdicts({"a/low": -np.ones((3, 10)), "b/low": np.zeros((3, 10))})
-    assert (judged["a/low"].flag, judged["b/low"].flag) == ("regression", None)
+    found = judged({"a/low": -np.ones((3, 10)), "b/low": np.zeros((3, 10))})
+    assert (found["a/low"].flag, found["b/low"].flag) == ("regression", None)
 
 
 def test_the_interval_covers_the_true_change_in_nineteen_of_twenty_draws() -> None:
     rng = np.random.default_rng(11)
     inside = []
     for _ in range(60):
-        judged = verdicts(changes(rng, dict.fromkeys(range(SCENARIOS), 0.1), rate=0.85))
-        for verdict in judged.values():
-            inside.append(verdict.difference.low <= -0.1 <= verdict.difference.high)
+        found = judged(changes(rng, dict.fromkeys(range(SCENARIOS), 0.1), rate=0.85))
+        for change in found.values():
+            inside.append(change.difference.low <= -0.1 <= change.difference.high)
     assert 0.93 <= np.mean(inside) <= 0.995
 
 
@@ -109,7 +107,7 @@ def test_the_interval_covers_the_true_change_in_nineteen_of_twenty_draws() -> No
     [(-0.05, 0.04, "regression"), (-0.05, 0.05, "watch"), (-0.04, 0.0, None), (0.1, 0.0, None)],
 )
 def test_a_flag_takes_a_loss_of_five_points(change: float, chance: float, flag: str | None) -> None:
-    assert Verdict(Estimate(change, change, change), chance).flag == flag
+    assert Change(Estimate(change, change, change), chance).flag == flag
 
 
 def test_holm_corrects_by_rank_and_never_past_one() -> None:

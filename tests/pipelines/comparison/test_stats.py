@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from pipelines.comparison.stats import (
     STATISTICS,
+    Estimate,
     area_under_curve,
     crossed_means,
     estimate,
@@ -18,7 +19,7 @@ from pipelines.comparison.stats import (
     paired_ratio,
     probability_of_improvement,
     resampled,
-    summary,
+    statistics_of,
     wilson,
 )
 
@@ -90,12 +91,12 @@ def test_strata_keep_their_sizes() -> None:
 
 def test_one_unit_has_no_interval() -> None:
     found = paired_ratio(np.array([1.0]), np.array([4.0]), rng=rng())
-    assert found.to_json() == {"estimate": 0.25, "low": None, "high": None}
+    assert found == Estimate(0.25, None, None)
 
 
 def test_a_ratio_whose_denominator_may_vanish_has_no_upper_end() -> None:
     found = paired_ratio(np.array([1.0, 1.0]), np.array([4.0, 0.0]), rng=rng())
-    assert found.to_json()["high"] is None
+    assert found.high is None
     assert found.estimate == 0.5
 
 
@@ -156,7 +157,7 @@ def test_a_rate_without_an_event_still_has_an_upper_end() -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=30), st.integers(0, 99))
 def test_ends_enclose_draws_of_the_values_themselves(values: list[float], seed: int) -> None:
-    for name, found in summary(np.array(values), rng=rng(seed), resamples=50).items():
+    for name, found in statistics_of(np.array(values), rng=rng(seed), resamples=50).items():
         assert min(values) - 1e-9 <= found.low <= found.high <= max(values) + 1e-9, name
 
 

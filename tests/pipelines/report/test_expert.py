@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from pipelines.learning.runlog import write_evaluations
-from pipelines.report import expert as module
 from pipelines.report.expert import promotion, write_expert
+from pipelines.stages.report import main
 from tests.pipelines import tiny
 from trajstore.disk.files import write_json
 
@@ -70,5 +70,5 @@ def test_the_command_says_where_the_table_is(
     name: str, status: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder(tmp_path / "expert")
-    assert module.main([str(tmp_path / name), "--out", str(tmp_path / "out")]) == status
+    assert main([str(tmp_path / name), "--out", str(tmp_path / "out")]) == status
     assert capsys.readouterr().out.endswith("expert.md\n") == (status == 0)

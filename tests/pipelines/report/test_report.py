@@ -1,28 +1,35 @@
 """The page stands alone, says what the numbers say, and is the same for the same numbers."""
 
-import json
 import re
 import shutil
-from copy import deepcopy
 from html.parser import HTMLParser
 from pathlib import Path
 
+import msgspec
 import pytest
+from matplotlib.figure import Figure
+from msgspec.structs import replace
 from playwright.sync_api import sync_playwright
 
-from pipelines.report.charts import ticks
+from pipelines.comparison.arrival import ArmPair, Arrival, SeedTimes
+from pipelines.comparison.compare import compare
+from pipelines.comparison.record import Comparison, read_comparison
+from pipelines.comparison.settings import CompareParams
+from pipelines.comparison.words import ratio_text
+from pipelines.report.drawing import share_axis, steps_axis
+from pipelines.report.markdown import flat_metrics, markdown
 from pipelines.report.page import page, write_report
-from pipelines.report.summary import metrics, summary
-from pipelines.stages.compare import CompareParams, compare, load
+from pipelines.stages.compare import load
 from pipelines.stages.report import main
 from tests.pipelines import runs
+from trajstore.disk.files import write_json
 
 SMALL = ("blind_corner/low", "crowd_navigation/high")
-VOID = {"meta", "br", "rect", "line", "circle", "path", "polyline", "polygon", "link"}
+VOID = {"meta", "br", "link"}
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> dict:
+def report(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
     root = tmp_path_factory.mktemp("study")
     grid = list(range(0, 80_001, 8_000))
     options = {"seeds": range(3), "grid": grid, "scenarios": SMALL, "each": 30}
@@ -69,69 +76,81 @@ class Balance(HTMLParser):
             self.faults.append(tag)
 
 
-def test_the_page_needs_no_other_file_and_no_network(report: dict) -> None:
+def test_the_page_needs_no_other_file_and_no_network(report: Comparison) -> None:
     text = page(report)
     assert "http" not in text
     assert not re.search(r"<(script|img|iframe|link)\b|url\((?!#)|@import", text)
     assert "prefers-color-scheme: dark" in text
 
 
-def test_every_element_is_closed(report: dict) -> None:
+def test_every_element_is_closed(report: Comparison) -> None:
     balance = Balance()
-    balance.feed(re.sub(r"<(circle|path)([^>]*)><title>.*?</title></\1>", "", page(report)))
+    balance.feed(page(report))
     assert (balance.faults, balance.open) == ([], [])
 
 
-def test_no_number_is_missing_or_not_a_number(report: dict) -> None:
+def test_no_number_is_missing_or_not_a_number(report: Comparison) -> None:
     text = re.sub(r"<style>.*?</style>", "", page(report), flags=re.DOTALL)
     assert not re.search(r"\bnan\b|\binf\b|None|\$[a-z]", text)
 
 
-def test_the_page_states_headline_goals_and_every_scenario(report: dict) -> None:
+def test_the_page_states_headline_goals_and_every_scenario(report: Comparison) -> None:
     text = page(report).replace("\u00a0%", " %")
-    assert report["headline"][0] in text
-    for goal in report["goals"]:
-        assert goal["goal"].replace("'", "&#x27;") in text
+    assert report.headline[0] in text
+    for goal in report.goals:
+        assert goal.goal.replace("'", "&#x27;") in text
     for name in SMALL:
         assert name.replace("_", " ") in text
 
 
-def test_page_summary_and_metrics_show_the_held_out_family(report: dict) -> None:
-    part = report["held_out"]
+def test_page_summary_and_metrics_show_the_held_out_family(report: Comparison) -> None:
+    part = report.held_out
     text = page(report).replace("\u00a0%", " %")
-    for rates in part["final"].values():
-        assert f"{rates['success']['estimate'] * 100:.1f} %" in text
+    for rates in part.final.values():
+        assert f"{rates.success.estimate * 100:.1f} %" in text
     assert "No training and no demonstration showed the family new" in text
     assert "held out</span>" in text
-    written = summary(report)
+    written = markdown(report)
     section = written.split("## Held out")[1].split("##")[0]
     for words in ("PPO from scratch", "pre-trained", "expert (teacher)", "minus from scratch"):
         assert words in section
-    assert f"{part['expert']['success'] * 100:.1f} %" in section
+    assert f"{part.expert.success * 100:.1f} %" in section
     assert "points [" in section
-    found = metrics(report)
-    assert found["held_out.finetune.success"] == (part["final"]["finetune"]["success"]["estimate"])
+    found = flat_metrics(report)
+    assert found["held_out.finetune.success"] == (part.final["finetune"].success.estimate)
 
 
-def test_the_table_states_the_rule_of_its_flags(report: dict) -> None:
+def test_the_table_states_the_rule_of_its_flags(report: Comparison) -> None:
     assert "corrected for all 3 scenarios together (Holm)" in page(report)
-    assert "all scenarios corrected for together (Holm, 5 %)" in summary(report)
+    assert "all scenarios corrected for together (Holm, 5 %)" in markdown(report)
 
 
-def test_the_page_is_the_same_after_a_round_trip_through_json(report: dict) -> None:
-    again = json.loads(json.dumps(report, sort_keys=True))
+def test_the_page_is_the_same_after_a_round_trip_through_json(
+    report: Comparison, tmp_path: Path
+) -> None:
+    write_json(tmp_path / "comparison.json", msgspec.to_builtins(report))
+    again = read_comparison(tmp_path / "comparison.json")
     assert page(again) == page(report)
-    assert summary(again) == summary(report)
+    assert markdown(again) == markdown(report)
 
 
-def test_text_from_runs_cannot_become_markup(report: dict) -> None:
-    scenarios = [report["scenarios"][0] | {"scenario": "<script>x</script>"}]
-    text = page(report | {"scenarios": scenarios, "notes": ["<b>bold</b>"]})
+def test_text_from_runs_cannot_become_markup(report: Comparison) -> None:
+    scenario = replace(report.scenarios[0], scenario="<script>x</script>")
+    arms = ArmPair("<script>", "<i>")
+    gate = replace(report.ratio.gate, arms=arms)
+    text = page(
+        replace(
+            report,
+            scenarios=(scenario,),
+            notes=("<b>bold</b>",),
+            ratio=replace(report.ratio, gate=gate),
+        )
+    )
     assert "<script" not in text
     assert "&lt;b&gt;bold" in text
 
 
-def test_a_single_seed_has_no_band_and_says_no_interval(report: dict, tmp_path: Path) -> None:
+def test_a_single_seed_has_no_band_and_says_no_interval(report: Comparison, tmp_path: Path) -> None:
     options = {"seeds": [0], "grid": [0, 8_000, 16_000, 24_000], "scenarios": SMALL, "each": 5}
     arms = {
         name: str(runs.write_arm(tmp_path / name, curve, arm=name, **options))
@@ -145,18 +164,18 @@ def test_a_single_seed_has_no_band_and_says_no_interval(report: dict, tmp_path: 
     text = page(alone)
     assert 'class="band' not in text
     assert "Few seeds" not in text
-    assert alone["final"]["finetune"]["success"]["low"] is None
-    assert summary(alone)
+    assert alone.final["finetune"].success.low is None
+    assert markdown(alone)
 
 
-def test_two_writings_are_the_same_bytes(report: dict, tmp_path: Path) -> None:
+def test_two_writings_are_the_same_bytes(report: Comparison, tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_report(report, tmp_path / name)
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
 
 
-def test_the_command_renders_a_comparison_anew(report: dict, tmp_path: Path) -> None:
+def test_the_command_renders_a_comparison_anew(report: Comparison, tmp_path: Path) -> None:
     write_report(report, tmp_path)
     before = (tmp_path / "report.html").read_bytes()
     assert main([str(tmp_path / "comparison.json"), "--out", str(tmp_path / "again")]) == 0
@@ -168,7 +187,7 @@ def test_the_command_renders_a_comparison_anew(report: dict, tmp_path: Path) -> 
 @pytest.mark.browser
 @pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (390, "dark"), (1200, "dark")])
 def test_the_page_fits_a_phone_and_a_desk_and_asks_for_nothing(
-    report: dict, tmp_path: Path, width: int, scheme: str
+    report: Comparison, tmp_path: Path, width: int, scheme: str
 ) -> None:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
@@ -190,24 +209,58 @@ def test_the_page_fits_a_phone_and_a_desk_and_asks_for_nothing(
     assert said == [path.as_uri()]
 
 
-def test_a_ratio_stands_beside_the_steps_it_is_made_of(report: dict) -> None:
-    late = deepcopy(report)
-    gate = late["ratio"]["gate"]
-    row = gate["per_seed"][0] | {"pretrained": {"steps": 0, "censored": False}}
-    row |= {"baseline": {"steps": 12_345, "censored": True}}
-    late["ratio"]["gate"] = gate | {"per_seed": [row], "seeds": 1, "at_start": 1, "censored": 1}
-    found = [line for line in summary(late).splitlines() if line.startswith("| gate: success")]
+def test_a_ratio_stands_beside_the_steps_it_is_made_of(report: Comparison) -> None:
+    row = SeedTimes(0, Arrival(0, censored=False), Arrival(12_345, censored=True), 0.0)
+    gate = replace(report.ratio.gate, per_seed=(row,), seeds=1, at_start=1, censored=1)
+    late = replace(report, ratio=replace(report.ratio, gate=gate))
+    found = [line for line in markdown(late).splitlines() if line.startswith("| gate: success")]
     assert found[0].endswith("| 0 | more than 12,345 | 1 | 1 | 1 |")
     cells = ("0", "more than 12,345", "1", "1", "1")
     assert "".join(f"<td class=n>{cell}</td>" for cell in cells) in page(late)
 
 
-def test_metrics_are_flat_numbers(report: dict) -> None:
-    numbers = metrics(report)
-    assert numbers["ratio.gate.estimate"] == report["ratio"]["gate"]["estimate"]
+def test_metrics_are_flat_numbers(report: Comparison) -> None:
+    numbers = flat_metrics(report)
+    assert numbers["ratio.gate.estimate"] == report.ratio.gate.estimate
     assert all(value is None or isinstance(value, int | float) for value in numbers.values())
 
 
 def test_ticks_are_round_and_inside() -> None:
-    assert ticks(0, 1.0, most=5) == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
-    assert ticks(0.05, 0.31, most=3) == [0.1, 0.2, 0.3]
+    axes = Figure().subplots()
+    share_axis(axes, 1.02)
+    axes.set_xlim(0, 400_000)
+    steps_axis(axes)
+    low, high = axes.get_xlim()
+    shown = [value for value in axes.get_xticks() if low <= value <= high]
+    assert shown == [0, 100_000, 200_000, 300_000, 400_000]
+    axes.figure.canvas.draw()
+    assert [label.get_text() for label in axes.get_xticklabels()][:2] == ["0", "100 k"]
+    assert [label.get_text() for label in axes.get_yticklabels()][:2] == ["0 %", "20 %"]
+
+
+def test_every_figure_has_words_for_a_screen_reader(report: Comparison) -> None:
+    charts = re.findall(r'<svg class="chart"[^>]*role="img" aria-label="([^"]+)"', page(report))
+    assert len(charts) == 6
+    assert "success against online steps, control, baseline, finetune" in charts
+
+
+def test_every_mark_says_its_number(report: Comparison) -> None:
+    text = page(report).replace("\u00a0%", " %")
+    gate = report.ratio.gate
+    for row in gate.per_seed:
+        assert f"pre-trained, seed {row.seed}: {row.pretrained.steps:,} steps" in text
+        assert f"PPO from scratch, seed {row.seed}: {row.baseline.steps:,} steps" in text
+    drawn = [
+        row
+        for row in report.over_targets
+        if row.arms.pretrained == "finetune" or row.target.collision < 1.0
+    ]
+    for row in (*drawn, *report.demonstrations):
+        if row.estimate is not None:
+            assert f": {ratio_text(row)}</title>" in text
+
+
+def test_figures_follow_light_and_dark(report: Comparison) -> None:
+    for chart in re.findall(r"<svg class=.*?</svg>", page(report), re.DOTALL):
+        assert not re.search(r"#[0-9a-f]{6}\b", re.sub(r"#[mp][0-9a-f]{10}", "", chart))
+        assert "var(--ink)" in chart or "var(--soft)" in chart

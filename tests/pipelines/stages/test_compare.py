@@ -1,27 +1,34 @@
 """A comparison says what its runs say: matched, censored, bounded, and against fixed goals."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
+from jsonschema import Draft202012Validator
+from msgspec.structs import asdict
 
 from pipelines.comparison.arms import load_arm
-from pipelines.comparison.arrival import Bound
-from pipelines.comparison.goals import MET, MISSED, NOT_SHOWN, at_most
+from pipelines.comparison.arrival import Arrival, Bound, Target
+from pipelines.comparison.compare import compare
+from pipelines.comparison.goals import at_most
+from pipelines.comparison.record import Comparison, Rates, Status, read_comparison, schema
+from pipelines.comparison.settings import CompareParams
+from pipelines.comparison.stats import Estimate
 from pipelines.learning.runlog import (
     RunError,
     RunRecord,
     RunStatus,
-    check,
     read_episodes,
     read_run,
     write_episodes,
     write_run,
 )
 from pipelines.running.params import read_section
-from pipelines.stages.compare import CompareParams, compare, load
+from pipelines.stages.compare import load
 from tests.pipelines import runs
 from trajstore.disk.files import read_json, write_json
 
@@ -63,53 +70,84 @@ def params(root: Path) -> CompareParams:
 
 
 @pytest.fixture(scope="module")
-def report(params: CompareParams) -> dict:
+def report(params: CompareParams) -> Comparison:
     return compare(params, load(params))
 
 
-def test_the_comparison_fits_its_schema(report: dict) -> None:
-    check(report, "comparison", where="comparison")
-    json.dumps(report, allow_nan=False)
+def test_the_comparison_fits_its_schema_and_its_type(report: Comparison) -> None:
+    document = json.loads(json.dumps(msgspec.to_builtins(report), allow_nan=False))
+    Draft202012Validator.check_schema(schema())
+    Draft202012Validator(schema()).validate(document)
+    assert msgspec.convert(document, Comparison) == report
 
 
-def test_the_ratio_is_that_of_the_seeds_shown(report: dict) -> None:
-    for ratio in report["ratio"].values():
-        if ratio["estimate"] is None:
+@pytest.mark.parametrize(
+    ("place", "value", "complaint"),
+    [
+        (("version",), 2, "Invalid enum value 2 - at `$.version`"),
+        (("ratio", "gate", "estimate"), "x", "got `str` - at `$.ratio.gate.estimate`"),
+        (("ratio", "gate", "reason"), "why", "no reason - at `$.ratio.gate`"),
+        (("ratio", "transfer", "reason"), None, "got neither - at `$.ratio.transfer`"),
+        (("held_out", "reason"), None, "final, expert and difference - at `$.held_out`"),
+        (("better_than_teacher", "reason"), "why", "Expected a reason, or"),
+        (("arms", "extra"), {}, "missing required field `seeds`"),
+        (("headline",), [], "a headline"),
+        (("more",), 1, "unknown field `more`"),
+    ],
+)
+def test_what_is_no_comparison_is_refused_by_its_place(
+    report: Comparison, tmp_path: Path, place: tuple[str, ...], value: object, complaint: str
+) -> None:
+    document = json.loads(json.dumps(msgspec.to_builtins(report)))
+    part = document
+    for key in place[:-1]:
+        part = part[key]
+    part[place[-1]] = value
+    write_json(tmp_path / "comparison.json", document)
+    with pytest.raises(RunError, match=re.escape(complaint)):
+        read_comparison(tmp_path / "comparison.json")
+
+
+def test_the_ratio_is_that_of_the_seeds_shown(report: Comparison) -> None:
+    for ratio in asdict(report.ratio).values():
+        if ratio.estimate is None:
             continue
-        total = {arm: sum(r[arm]["steps"] for r in ratio["per_seed"]) for arm in ARMS}
-        assert ratio["estimate"] == pytest.approx(total["pretrained"] / total["baseline"])
-        assert ratio["low"] <= ratio["estimate"] <= ratio["high"]
+        total = {arm: sum(getattr(r, arm).steps for r in ratio.per_seed) for arm in ARMS}
+        assert ratio.estimate == pytest.approx(total["pretrained"] / total["baseline"])
+        assert ratio.low <= ratio.estimate <= ratio.high
 
 
 ARMS = ("pretrained", "baseline")
 
 
-def test_a_clone_that_meets_the_target_at_once_has_a_ratio_of_zero(report: dict) -> None:
-    ratio = report["ratio"]["success"]
-    assert (ratio["estimate"], ratio["at_start"], ratio["seeds"]) == (0.0, 3, 3)
-    assert "before its first online step" in report["headline"][0]
+def test_a_clone_that_meets_the_target_at_once_has_a_ratio_of_zero(report: Comparison) -> None:
+    ratio = report.ratio.success
+    assert (ratio.estimate, ratio.at_start, ratio.seeds) == (0.0, 3, 3)
+    assert "before its first online step" in report.headline[0]
 
 
-def test_an_arm_that_was_not_run_is_null_with_a_reason(report: dict) -> None:
-    ratio = report["ratio"]["transfer"]
-    assert ratio["estimate"] is None
-    assert ratio["reason"] == "the arm transfer was not run"
-    assert next(g for g in report["goals"] if "transfer" in g["goal"])["status"] == "not_run"
+def test_an_arm_that_was_not_run_is_null_with_a_reason(report: Comparison) -> None:
+    ratio = report.ratio.transfer
+    assert ratio.estimate is None
+    assert ratio.reason == "the arm transfer was not run"
+    assert next(g for g in report.goals if "transfer" in g.goal).status == "not_run"
 
 
-def test_an_arm_with_fewer_seeds_is_paired_on_those_it_has(report: dict) -> None:
-    assert [row["seed"] for row in report["ratio"]["few"]["per_seed"]] == [0, 1]
+def test_an_arm_with_fewer_seeds_is_paired_on_those_it_has(report: Comparison) -> None:
+    assert [row.seed for row in report.ratio.few.per_seed] == [0, 1]
 
 
-def test_leaving_an_arm_out_changes_no_other_number(params: CompareParams, report: dict) -> None:
+def test_leaving_an_arm_out_changes_no_other_number(
+    params: CompareParams, report: Comparison
+) -> None:
     arms = {name: path for name, path in params.arms.items() if name != "few_10"}
     less = compare(replace(params, arms=arms), load(replace(params, arms=arms)))
     for part in ("contrast", "no_dip", "costs", "scenarios", "over_targets"):
-        assert less[part] == report[part]
-    assert less["ratio"]["gate"] == report["ratio"]["gate"]
+        assert getattr(less, part) == getattr(report, part)
+    assert less.ratio.gate == report.ratio.gate
 
 
-def test_the_same_runs_give_the_same_bytes(params: CompareParams, report: dict) -> None:
+def test_the_same_runs_give_the_same_bytes(params: CompareParams, report: Comparison) -> None:
     assert compare(params, load(params)) == report
 
 
@@ -118,12 +156,10 @@ def test_a_baseline_that_never_arrives_makes_the_ratio_an_upper_bound(
 ) -> None:
     chosen = replace(params, arms={**params.arms, "baseline": str(root / "late")})
     found = compare(chosen, load(chosen))
-    ratio = found["ratio"]["gate"]
-    assert (ratio["bound"], ratio["censored"], ratio["seeds"]) == ("at_most", 3, 3)
-    assert all(
-        row["baseline"] == {"steps": GRID[-1], "censored": True} for row in ratio["per_seed"]
-    )
-    assert any("upper bound" in sentence for sentence in found["headline"])
+    ratio = found.ratio.gate
+    assert (ratio.bound, ratio.censored, ratio.seeds) == ("at_most", 3, 3)
+    assert all(row.baseline == Arrival(GRID[-1], censored=True) for row in ratio.per_seed)
+    assert any("upper bound" in sentence for sentence in found.headline)
 
 
 def test_a_pretrained_arm_that_never_arrives_shows_no_goal_as_met(
@@ -131,27 +167,27 @@ def test_a_pretrained_arm_that_never_arrives_shows_no_goal_as_met(
 ) -> None:
     chosen = replace(params, arms={**params.arms, "finetune": str(root / "late")})
     found = compare(chosen, load(chosen))
-    assert found["ratio"]["gate"]["bound"] == "at_least"
-    assert found["goals"][0]["status"] in ("missed", "not_shown")
-    assert found["ratio"]["gate"]["estimate"] > 1.0
-    assert "at least" in found["headline"][0]
+    assert found.ratio.gate.bound == "at_least"
+    assert found.goals[0].status in ("missed", "not_shown")
+    assert found.ratio.gate.estimate > 1.0
+    assert "at least" in found.headline[0]
 
 
-def test_costs_add_collection_and_the_experts_training(report: dict) -> None:
-    accounts = report["costs"]["accounts"]
+def test_costs_add_collection_and_the_experts_training(report: Comparison) -> None:
+    accounts = report.costs.accounts
     means = {
-        name: sum(row["pretrained"]["steps"] for row in account["per_seed"]) / 3
-        for name, account in accounts.items()
+        name: sum(row.pretrained.steps for row in account.per_seed) / 3
+        for name, account in asdict(accounts).items()
     }
     assert means["with_collection"] == means["online"] + 24_000
     assert means["with_expert"] == means["online"] + 24_000 + 3 * 2_000_000
-    saved = report["costs"]["saved_steps"]
-    assert report["costs"]["pays_off_after"] == pytest.approx(6_024_000 / saved)
+    saved = report.costs.saved_steps
+    assert report.costs.pays_off_after == pytest.approx(6_024_000 / saved)
 
 
-def test_no_dip_is_the_worst_seed_against_its_own_clone(report: dict) -> None:
-    rows = report["no_dip"]["per_seed"]
-    assert report["no_dip"]["change"] == min(row["lowest"] - row["clone"] for row in rows)
+def test_no_dip_is_the_worst_seed_against_its_own_clone(report: Comparison) -> None:
+    rows = report.no_dip.per_seed
+    assert report.no_dip.change == min(row.lowest - row.clone for row in rows)
 
 
 def test_a_seed_without_a_partner_is_refused(params: CompareParams, tmp_path: Path) -> None:
@@ -189,23 +225,23 @@ def test_no_runs_at_all_are_named(params: CompareParams, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("value", "bound", "verdict"),
     [
-        (0.6, Bound.EXACT, MET),
-        (0.8, Bound.EXACT, MISSED),
-        (0.6, Bound.AT_MOST, MET),
-        (0.8, Bound.AT_MOST, NOT_SHOWN),
-        (0.6, Bound.AT_LEAST, NOT_SHOWN),
-        (0.8, Bound.AT_LEAST, MISSED),
-        (0.6, Bound.UNRESOLVED, NOT_SHOWN),
+        (0.6, Bound.EXACT, Status.MET),
+        (0.8, Bound.EXACT, Status.MISSED),
+        (0.6, Bound.AT_MOST, Status.MET),
+        (0.8, Bound.AT_MOST, Status.NOT_SHOWN),
+        (0.6, Bound.AT_LEAST, Status.NOT_SHOWN),
+        (0.8, Bound.AT_LEAST, Status.MISSED),
+        (0.6, Bound.UNRESOLVED, Status.NOT_SHOWN),
     ],
 )
 def test_a_goal_is_met_only_where_the_bound_allows_it(
-    value: float, bound: Bound, verdict: str
+    value: float, bound: Bound, verdict: Status
 ) -> None:
     assert at_most(value, 0.7, bound) == verdict
 
 
 def test_held_out_families_are_reported_and_change_no_other_number(
-    params: CompareParams, report: dict, root: Path, tmp_path: Path
+    params: CompareParams, report: Comparison, root: Path, tmp_path: Path
 ) -> None:
     arms = {}
     for name in ("baseline", "finetune", "control", "few_10"):
@@ -216,18 +252,18 @@ def test_held_out_families_are_reported_and_change_no_other_number(
     add_held_out(taught, success=True)
     chosen = replace(params, arms=arms, expert=str(taught))
     found = compare(chosen, load(chosen))
-    check(found, "comparison", where="comparison")
-    part = found["held_out"]
-    assert (part["reason"], part["families"], part["episodes"]) == (None, [HELD.split("/")[0]], 4)
-    assert part["final"]["finetune"]["success"]["estimate"] == 1.0
-    assert part["final"]["baseline"]["success"]["estimate"] == 0.0
-    assert part["difference"]["success"] == {"estimate": 1.0, "low": 1.0, "high": 1.0}
-    assert part["expert"] == {"success": 1.0, "collision": 0.0}
-    assert [row["scenario"] for row in found["scenarios"] if row["held_out"]] == [HELD]
+    assert msgspec.convert(msgspec.to_builtins(found), Comparison) == found
+    part = found.held_out
+    assert (part.reason, part.families, part.episodes) == (None, (HELD.split("/")[0],), 4)
+    assert part.final["finetune"].success.estimate == 1.0
+    assert part.final["baseline"].success.estimate == 0.0
+    assert part.difference.success == Estimate(1.0, 1.0, 1.0)
+    assert part.expert == Rates(1.0, 0.0)
+    assert [row.scenario for row in found.scenarios if row.held_out] == [HELD]
     counted = ("ratio", "over_targets", "arms", "final", "contrast", "better_than_teacher", "area",
                "no_dip", "costs", "curves", "metrics", "goals", "headline")  # fmt: skip
     for name in counted:
-        assert found[name] == report[name], name
+        assert getattr(found, name) == getattr(report, name), name
 
 
 HELD = "pedestrian_overtaking/high"
@@ -240,8 +276,8 @@ def add_held_out(folder: Path, *, success: bool) -> None:
     write_episodes(folder, [*read_episodes(folder), *more])
 
 
-def test_without_held_out_episodes_the_report_says_so(report: dict) -> None:
-    assert report["held_out"]["reason"] == "no final episode is of a held-out family"
+def test_without_held_out_episodes_the_report_says_so(report: Comparison) -> None:
+    assert report.held_out.reason == "no final episode is of a held-out family"
 
 
 def test_the_headline_names_baseline_seeds_that_have_no_partner(
@@ -251,7 +287,7 @@ def test_the_headline_names_baseline_seeds_that_have_no_partner(
     shutil.rmtree(tmp_path / "finetune/seed_2")
     arms = {"baseline": str(root / "baseline"), "finetune": str(tmp_path / "finetune")}
     found = compare(replace(params, arms=arms), load(replace(params, arms=arms)))
-    assert any("2 is left out" in sentence for sentence in found["headline"])
+    assert any("2 is left out" in sentence for sentence in found.headline)
 
 
 def test_where_nobody_arrives_the_headline_claims_nothing(
@@ -260,8 +296,8 @@ def test_where_nobody_arrives_the_headline_claims_nothing(
     arms = {"baseline": str(root / "late"), "finetune": str(root / "twin")}
     shutil.copytree(root / "late", root / "twin")
     found = compare(replace(params, arms=arms), load(replace(params, arms=arms)))
-    assert found["headline"][0].startswith("Neither arm meets success of at least 90 %")
-    assert found["headline"][1].endswith("not known.")
+    assert found.headline[0].startswith("Neither arm meets success of at least 90 %")
+    assert found.headline[1].endswith("not known.")
 
 
 def test_parity_is_asked_for_on_the_episodes_of_the_evaluations(
@@ -273,8 +309,8 @@ def test_parity_is_asked_for_on_the_episodes_of_the_evaluations(
     write_json(tmp_path / "expert/manifest.json", manifest | {"tracking": tracked})
     chosen = replace(params, expert=str(tmp_path / "expert"))
     found = compare(chosen, load(chosen))
-    assert found["ratio"]["parity"]["target"] == tracked
-    asked = {row["target"]["success"] for row in found["over_targets"]}
+    assert found.ratio.parity.target == Target(**tracked)
+    asked = {row.target.success for row in found.over_targets}
     assert asked == {0.8, 0.9, 0.93}
 
 

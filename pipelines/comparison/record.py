@@ -1,0 +1,256 @@
+"""What a comparison found, as ``comparison.json`` holds it: one type to write, read and show."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from pipelines.comparison.arrival import (
+    Accounts,
+    DemonstrationRatio,
+    FixedRatios,
+    Part,
+    Quotient,
+    TargetRatio,
+)
+from pipelines.comparison.settings import CompareParams
+from pipelines.comparison.stats import Estimate
+from pipelines.learning.runlog import RunError
+from trajstore.disk.files import read_json
+
+Kind = TypeVar("Kind")
+
+
+class Rates(Part, Generic[Kind], frozen=True):
+    """Success and collisions: numbers, estimates, columns or bands."""
+
+    success: Kind
+    collision: Kind
+
+
+class ArmFacts(Part, frozen=True):
+    """Seeds, budgets and evaluation sizes of an arm."""
+
+    seeds: tuple[int, ...]
+    budget_steps: tuple[int, ...]
+    evaluations: tuple[int, ...]
+    evaluation_episodes: int
+    final_episodes: int
+    families: int
+    notes: tuple[str, ...]
+
+
+class Matched(Part, frozen=True, kw_only=True):
+    """How well the two main arms are matched, and how finely time is resolved."""
+
+    seeds: tuple[int, ...]
+    unpaired_baseline_seeds: tuple[int, ...] = ()
+    same_grid: bool
+    resolution_steps: int | None
+    evaluations_before_median: int
+    settings_that_differ: tuple[str, ...]
+
+
+class Contrast(Rates[Estimate], frozen=True):
+    """Differences of two arms at the end, and the chance that the first is better."""
+
+    probability_of_improvement: Estimate
+
+
+class Area(Part, frozen=True):
+    """Mean height of the success curve of an arm and of the baseline, to the shorter budget."""
+
+    limit_steps: int
+    arm: float
+    baseline: float
+    difference: Estimate
+
+
+class SeedDip(Part, frozen=True):
+    """The clone's success, and the lowest while it was fine-tuned."""
+
+    seed: int
+    clone: float
+    lowest: float
+    at_steps: int
+    change: float
+
+
+class Dip(Part, frozen=True):
+    """The largest loss of success while fine-tuning."""
+
+    change: float
+    per_seed: tuple[SeedDip, ...]
+
+
+class Teacher(Part, frozen=True, omit_defaults=True):
+    """The fine-tuned arm against the expert, or the reason why there is no such comparison."""
+
+    reason: str | None = None
+    collision_ratio: Quotient | None = None
+    success_difference: Estimate | None = None
+    same_episodes: bool | None = None
+    expert: Rates[float] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse one half of a comparison."""
+        measured = (self.collision_ratio, self.success_difference, self.same_episodes, self.expert)
+        if any((part is None) == (self.reason is None) for part in measured):
+            raise ValueError("Expected a reason, or ratio, difference, same_episodes and expert")
+
+
+class Clone(Part, frozen=True):
+    """The clone in one scenario, in episodes of its own."""
+
+    success: float
+
+
+class Scenario(Part, frozen=True):
+    """Final rates in one scenario, and whether pre-training lost there."""
+
+    scenario: str
+    episodes: int
+    baseline: Rates[float]
+    finetune: Rates[float]
+    clone: Clone | None
+    expert: Rates[float] | None
+    difference: Estimate
+    chance: float | None
+    flag: Literal["regression", "watch"] | None
+    held_out: bool
+
+
+class HeldOut(Part, frozen=True, omit_defaults=True):
+    """Final rates in families that nobody was trained on; a reason where none was played."""
+
+    families: tuple[str, ...]
+    reason: str | None
+    episodes: int = 0
+    final: dict[str, Rates[Estimate]] = msgspec.field(default_factory=dict)
+    expert: Rates[float] | UnsetType | None = UNSET
+    difference: Contrast | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse rates that are missing without a reason."""
+        known = self.difference and self.expert is not UNSET and self.episodes
+        if self.reason is None and not (known and {"baseline", "finetune"} <= set(self.final)):
+            raise ValueError("Expected a reason, or episodes, final, expert and difference")
+
+
+class Costs(Part, frozen=True):
+    """What the gate costs in environment steps, all told."""
+
+    accounts: Accounts
+    collection_steps: int | None
+    expert_steps: int | None
+    saved_steps: float
+    pays_off_after: float | None
+
+
+class Band(Part, frozen=True):
+    """Mean and ends of the 95 % interval at each evaluation."""
+
+    mean: tuple[float, ...]
+    low: tuple[float | None, ...]
+    high: tuple[float | None, ...]
+
+
+class Curve(Rates[Band], frozen=True):
+    """Learning curves of an arm."""
+
+    steps: tuple[int, ...]
+    seeds: dict[str, Rates[tuple[float, ...]]]
+
+
+class MetricStatistics(Part, frozen=True):
+    """A metric over the final episodes of all seeds of an arm."""
+
+    episodes: int
+    mean: Estimate
+    median: Estimate
+    p95: Estimate
+
+
+class RunDigests(Part, frozen=True):
+    """SHA-256 of a run's files, and of what the run itself read."""
+
+    files: dict[str, str]
+    inputs: dict[str, str]
+
+
+class Digests(Part, frozen=True):
+    """SHA-256 of everything that was read; runs by arm and seed."""
+
+    runs: dict[str, dict[str, RunDigests]]
+    expert: dict[str, str] | None
+    dataset: str | None
+
+
+class Status(StrEnum):
+    """Whether a goal is met."""
+
+    MET = "met"
+    MISSED = "missed"
+    NOT_SHOWN = "not_shown"
+    NOT_RUN = "not_run"
+
+
+class Goal(Part, frozen=True):
+    """A goal, what was measured, and by how much it is missed."""
+
+    goal: str
+    measured: str | None
+    status: Status
+    shortfall: float | None
+    remark: str
+
+
+class Comparison(Part, frozen=True, kw_only=True):
+    """Every number of a comparison; ``docs/statistics.md`` says what each means."""
+
+    version: Literal[1] = 1
+    settings: CompareParams
+    arms: dict[str, ArmFacts]
+    matched: Matched
+    ratio: FixedRatios
+    over_targets: tuple[TargetRatio, ...]
+    demonstrations: tuple[DemonstrationRatio, ...]
+    final: dict[str, Rates[Estimate]]
+    contrast: Contrast
+    area: dict[str, Area]
+    no_dip: Dip
+    better_than_teacher: Teacher
+    scenarios: tuple[Scenario, ...]
+    held_out: HeldOut
+    costs: Costs
+    curves: dict[str, Curve]
+    metrics: dict[str, dict[str, MetricStatistics]]
+    inputs: Digests
+    notes: tuple[str, ...]
+    goals: tuple[Goal, ...]
+    headline: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse a comparison without its two main arms, or without a sentence."""
+        if not {"baseline", "finetune"} <= set(self.arms) or not self.headline:
+            raise ValueError("Expected arms baseline and finetune, and a headline")
+
+
+def read_comparison(path: Path) -> Comparison:
+    """Read a ``comparison.json``.
+
+    Raises:
+        RunError: it is no comparison; names the place.
+        NotFoundError: there is none.
+    """
+    try:
+        return msgspec.convert(read_json(path), Comparison)
+    except msgspec.ValidationError as error:
+        raise RunError(f"{path}: expected a comparison, got another document: {error}") from None
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of ``comparison.json``."""
+    return msgspec.json.schema(Comparison)

@@ -1,0 +1,138 @@
+"""One way to draw: how figures look, and their two forms, PNG and SVG for a page.
+
+Both are byte for byte repeatable. Colours in the SVG are variables of the page's own style, so that
+one figure serves light and dark.
+"""
+
+import re
+from collections.abc import Callable
+from functools import wraps
+from html import escape
+from io import BytesIO, StringIO
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from matplotlib import rc_context
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from pipelines.comparison.words import share_text, steps_text
+from trajstore.disk.files import replace_file
+
+INK, SOFT, LINE, CARD = "#1d2125", "#5b646d", "#dfe2e4", "#ffffff"
+BASE, TUNED, TUNED_LIGHT, CONTROL = "#6b7480", "#0a7a72", "#63b7ae", "#c2641a"
+VARIABLES = {
+    INK: "ink",
+    SOFT: "soft",
+    LINE: "line",
+    CARD: "card",
+    BASE: "base",
+    TUNED: "tuned",
+    TUNED_LIGHT: "tuned-light",
+    CONTROL: "control",
+}
+"""Colours by their name in the page's style, which has them for light and for dark."""
+SHADES = (TUNED, CONTROL, BASE, "#5b5bd6", "#a3395b", "#3a7d34")
+"""Colours of seeds side by side."""
+WIDTH = 6.4
+"""Of one plot, in inches; a page shows an inch as 72 pixels or more."""
+STYLE: dict[Any, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": SOFT,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.labelcolor": SOFT,
+    "axes.labelpad": 8,
+    "axes.spines.left": False,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "figure.constrained_layout.h_pad": 0.08,
+    "figure.constrained_layout.use": True,
+    "figure.constrained_layout.w_pad": 0.1,
+    "font.family": "DejaVu Sans",
+    "font.size": 11.5,
+    "grid.color": LINE,
+    "legend.frameon": False,
+    "legend.handlelength": 1.6,
+    "lines.linewidth": 2.4,
+    "svg.fonttype": "none",
+    "text.color": SOFT,
+    "xtick.color": SOFT,
+    "xtick.major.size": 0,
+    "xtick.major.pad": 6,
+    "ytick.color": SOFT,
+    "ytick.major.size": 0,
+}
+
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
+
+
+def styled(draw: Callable[Given, Made]) -> Callable[Given, Made]:
+    """Let a function draw in the style of the report."""
+
+    @wraps(draw)
+    def drawn(*args: Given.args, **options: Given.kwargs) -> Made:
+        with rc_context(STYLE):
+            return draw(*args, **options)
+
+    return drawn
+
+
+def share_axis(axes: Axes, high: float) -> None:
+    """A vertical axis in per cent from zero."""
+    axes.set_ylim(0.0, high)
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: share_text(value)))
+
+
+def steps_axis(axes: Axes, title: str = "online environment steps") -> None:
+    """A horizontal axis of environment steps."""
+    axes.set_xlabel(title)
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: steps_text(value)))
+
+
+def named(artist: Artist, words: str) -> None:
+    """Give a mark the words that a page shows under the pointer and a screen reader says."""
+    artist.set_gid(f"title|{words}")
+
+
+def write_png(figure: Figure, path: Path) -> None:
+    """Write a PNG without anything that differs between two runs."""
+    data = BytesIO()
+    with rc_context(STYLE):
+        figure.savefig(data, format="png", dpi=110, metadata={"Software": None})
+    replace_file(path, data.getvalue())
+
+
+def svg(figure: Figure, label: str) -> str:
+    """A figure as part of a page; ``label`` is what a screen reader says."""
+    text = StringIO()
+    with rc_context(STYLE | {"svg.hashsalt": label}):
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    body = text.getvalue()
+    box = re.search(r'viewBox="([^"]*)"', body)
+    body = body.split("</metadata>")[1].split("</defs>", 1)[1]
+    for pattern, new in (
+        (r"\s+", " "),
+        (r"(\.\d\d)\d+", r"\1"),
+        (r" font-family: [^;]*;", ""),
+        (r' transform="rotate\(-0 [^"]*"', ""),
+        (r'<g id="title\|([^"]*)">', r"<g><title>\1</title>"),
+        (r'<g id="band">', '<g class="band">'),
+        (r"<g id=[^>]*/>", ""),
+        (r"<g id=[^>]*>", "<g>"),
+        (r"#[0-9a-f]{6}\b", lambda found: _variable(found[0])),
+    ):
+        body = re.sub(pattern, new, body)
+    head = f'<svg class="chart" viewBox="{box[1] if box else ""}" role="img"'
+    return f'{head} aria-label="{escape(label)}">{body.strip()}'
+
+
+def _variable(colour: str) -> str:
+    return f"var(--{VARIABLES[colour]})" if colour in VARIABLES else colour
