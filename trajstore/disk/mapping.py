@@ -60,12 +60,6 @@ def open_sealed(path: Path, size: int) -> int:
     return descriptor
 
 
-def read_sealed(path: Path, size: int) -> bytes:
-    """The bytes of a small sealed file; raises as ``open_sealed`` does."""
-    with os.fdopen(open_sealed(path, size), "rb") as file:
-        return file.read()
-
-
 def map_sealed(path: Path, size: int) -> np.ndarray:
     """Map a whole sealed file; ``uint8[size]``, read-only. Raises as ``open_sealed`` does."""
     descriptor = open_sealed(path, size)

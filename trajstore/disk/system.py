@@ -64,10 +64,6 @@ class Operations:
         """Cut a file, or extend it by zeros."""
         os.ftruncate(descriptor, size)
 
-    def allocate(self, descriptor: int, offset: int, size: int) -> None:
-        """Reserve blocks; the file reads as zeros there."""
-        os.posix_fallocate(descriptor, offset, size)
-
     def mkdir(self, path: Path) -> None:
         """Make one folder."""
         path.mkdir()

@@ -138,8 +138,11 @@ def import_dataset(source: Path) -> Imported:
 def _episodes(storage: MinariStorage, schema: EpisodeSchema, source: Path) -> Iterator[Episode]:
     with reading(source, EXPECTED):
         for episode in storage.get_episodes(range(int(storage.total_episodes))):
+            infos: dict[str, Any] = {}
+            for name, value in (episode["infos"] or {}).items():
+                infos |= flatten(name, value)
             found = {
-                **_flat_infos(episode["infos"] or {}),
+                **infos,
                 **flatten(OBSERVATION, episode["observations"]),
                 **flatten(ACTION, episode["actions"]),
                 REWARD: episode["rewards"],
@@ -148,13 +151,6 @@ def _episodes(storage: MinariStorage, schema: EpisodeSchema, source: Path) -> It
             }
             arrays = {spec.name: _values(spec, found) for spec in schema.fields}
             yield Episode(schema, arrays)
-
-
-def _flat_infos(infos: Mapping[str, Any]) -> dict[str, Any]:
-    leaves: dict[str, Any] = {}
-    for name, value in infos.items():
-        leaves |= flatten(name, value)
-    return leaves
 
 
 def _values(spec: FieldSpec, found: Mapping[str, Any]) -> np.ndarray:

@@ -56,9 +56,8 @@ def write_dataset(
         plan = Plan(schema, len(episodes), steps, provenance, quota_bytes)
         return seal_version(target, episodes, plan)
     with _spooled(target, episodes, schema, quota_bytes) as journal:
-        frames, size = journal.frames, journal.size
-        steps = sum(frame.steps for frame in frames)
-        plan = Plan(schema, len(frames), steps, provenance, quota_bytes, size)
+        count, steps = len(journal.frames), sum(frame.steps for frame in journal.frames)
+        plan = Plan(schema, count, steps, provenance, quota_bytes, journal.size)
         return seal_version(target, journal.episodes(), plan)
 
 

@@ -108,7 +108,7 @@ class Journal:
                 f"({self._failure}); open the recording again to go on"
             )
         content = _framed(episode, order)
-        offset, size = self.size + _FRAME.size, len(content) - _FRAME.size
+        place = self.size + _FRAME.size, len(content) - _FRAME.size
         with storing(self._path):
             write_at(self._descriptor, content, self.size)
             try:
@@ -117,8 +117,7 @@ class Journal:
                 self._failure = str(error)
                 raise
         self.size += len(content)
-        digest = bytes.fromhex(episode.digest)
-        self.frames.append(Frame(order, offset, size, len(episode), digest))
+        self.frames.append(Frame(order, *place, len(episode), bytes.fromhex(episode.digest)))
 
     def episodes(self) -> Iterator[Episode]:
         """All durable episodes in file order, one in memory at a time."""

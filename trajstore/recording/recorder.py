@@ -77,7 +77,9 @@ class Segment:
             if torn := self._journal.torn:
                 logger.warning("{}: dropped an unfinished episode of {} bytes", path, torn)
             self._quota_bytes = recording.quota_bytes
-            self._fixed_bytes = _fixed_bytes(recording)
+            metadata = metadata_files(recording.schema, Part("", 1, 1))
+            base = recording.extends and Manifest.read(recording.extends).size_bytes
+            self._fixed_bytes = (base or 0) + 2 * sum(len(content) for _, content in metadata)
             self._stack = stack.pop_all()
         self._orders = {frame.order for frame in self._journal.frames}
         self._process = os.getpid()
@@ -147,13 +149,6 @@ class Segment:
             f"{where}: expected an open recorder, got one that is closed; enter a new one "
             "with 'with' to go on"
         )
-
-
-def _fixed_bytes(recording: Recording) -> int:
-    """What a version takes on disk beside its rows, about, bytes."""
-    metadata = metadata_files(recording.schema, Part("", 1, 1))
-    base = 0 if recording.extends is None else Manifest.read(recording.extends).size_bytes
-    return base + 2 * sum(len(content) for _, content in metadata)
 
 
 class Recorder(Segment):

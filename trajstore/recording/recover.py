@@ -142,7 +142,7 @@ def check_target(wanted: Recording) -> None:
         TrajStoreError: as `open_recording` and `Recording.check_same`.
     """
     found = open_recording(wanted.target) if is_begun(wanted.target) else None
-    with storing(wanted.folder):
+    with storing(_dropped(wanted.target)):
         remove_tree(_dropped(wanted.target))
     if os.path.lexists(wanted.target):
         if found is not None:
@@ -208,8 +208,8 @@ def next_target(folder: Path, next_version: Callable[[], int]) -> Path:
             dropped = _drop_if_sealed(found)
         if not dropped:
             renumbered = folder / f"v{next_version()}"
-            with storing(found.folder):
-                system.OPS.rename(found.folder, recording_folder(renumbered))
+            with storing(recording_folder(target)):
+                system.OPS.rename(recording_folder(target), recording_folder(renumbered))
                 sync_directory(folder)
             return renumbered
     return folder / f"v{next_version()}"

@@ -49,11 +49,6 @@ class Recording:
     quota_bytes: int = DEFAULT_QUOTA_BYTES
     extends: Path | None = None
 
-    @property
-    def folder(self) -> Path:
-        """Where the journals lie."""
-        return recording_folder(self.target)
-
     def begin(self) -> None:
         """Make the folder, and note durably what the recording was begun with."""
         record = {
@@ -62,13 +57,14 @@ class Recording:
             "quota_bytes": self.quota_bytes,
             "schema": self.schema.to_json(),
         }
-        with storing(self.folder):
-            make_directories(self.folder)
-        write_json(self.folder / RECORD, record)
+        folder = recording_folder(self.target)
+        with storing(folder):
+            make_directories(folder)
+        write_json(folder / RECORD, record)
 
     def journal(self, segment: str) -> Path:
         """Where the journal of a segment lies; a name that is none is refused."""
-        return self.folder / f"journal-{check_name(segment)}.log"
+        return recording_folder(self.target) / f"journal-{check_name(segment)}.log"
 
     def journals(self) -> dict[str, Path]:
         """The journal of each segment, by name."""

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numcodecs.zstd import compress
 
-from trajstore.disk.mapping import map_sealed, open_sealed, read_sealed
+from trajstore.disk.mapping import map_sealed, open_sealed
 from trajstore.errors import CorruptionError
 from trajstore.version.mapped import ChunkGrid, MappedRows
 from trajstore.version.shards import ShardedRows, check_shard, frame_sizes
@@ -122,7 +122,6 @@ def test_only_a_plain_file_of_the_recorded_size_is_opened(tmp_path):
     (tmp_path / "file").write_bytes(b"12345")
     (tmp_path / "link").symlink_to(tmp_path / "file")
     (tmp_path / "folder").mkdir()
-    assert read_sealed(tmp_path / "file", 5) == b"12345"
     assert map_sealed(tmp_path / "file", 5).tolist() == [49, 50, 51, 52, 53]
     for name, size, complaint in [
         ("file", 4, "expected 4 bytes, got 5"),
