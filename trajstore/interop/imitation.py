@@ -6,6 +6,7 @@ Its loaders run code from the files that they read, so nothing here uses them.
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,30 +67,19 @@ class TransitionBatches:
         Raises:
             ValueError: if there are fewer steps than one batch has.
         """
-        self._dataset = dataset
-        self._size = size
-        self._rng = rng
-        self._where = where
-        names = [spec.name for spec in dataset.schema.fields if below(spec.name, OBSERVATION)]
-        self._fields = [
-            *names,
-            *(f"next_{name}" for name in names),
-            ACTION,
-            "terminated",
-            "truncated",
-        ]
+        names = [name for name in dataset.schema.names if below(name, OBSERVATION)]
+        following = [f"next_{name}" for name in names]
+        fields = [*names, *following, ACTION, "terminated", "truncated"]
+        self._pass = partial(dataset.batches, size, where=where, fields=fields)
+        self._size, self._rng = size, rng
         if len(self) < 1:
             raise ValueError(f"batches of {size}: expected at least {size} steps, got fewer")
 
     def __len__(self) -> int:
-        pass_ = self._dataset.batches(self._size, rng=np.random.default_rng(0), where=self._where)
-        return pass_.items // self._size
+        return self._pass(rng=np.random.default_rng(0)).items // self._size
 
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
-        batches = self._dataset.batches(
-            self._size, rng=self._rng, where=self._where, fields=self._fields
-        )
-        for batch in batches:
+        for batch in self._pass(rng=self._rng):
             if len(batch["step"]) == self._size:
                 yield self._transitions(batch)
 

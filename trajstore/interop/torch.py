@@ -1,6 +1,7 @@
 """A dataset's steps as torch tensors, for ``torch.utils.data.DataLoader`` with any workers."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -37,12 +38,9 @@ class StepBatches(IterableDataset[Tensors]):
         """
         super().__init__()
         self.dataset = dataset
-        self._size = size
-        self._seed = seed
-        self._window = window
-        self._where = np.asarray(where(dataset.episodes)) if callable(where) else where
-        self._fields = fields
-        self._epoch = 0
+        chosen = np.asarray(where(dataset.episodes)) if callable(where) else where
+        self._pass = partial(dataset.batches, size, window=window, where=chosen, fields=fields)
+        self._seed, self._epoch = seed, 0
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the pass; without this, each iteration repeats the first."""
@@ -59,13 +57,7 @@ class StepBatches(IterableDataset[Tensors]):
             yield tensors(batches.batch(number))
 
     def _batches(self) -> Batches:
-        return self.dataset.batches(
-            self._size,
-            rng=np.random.default_rng([self._seed, self._epoch]),
-            window=self._window,
-            where=self._where,
-            fields=self._fields,
-        )
+        return self._pass(rng=np.random.default_rng([self._seed, self._epoch]))
 
 
 class Steps(TorchDataset[Tensors]):

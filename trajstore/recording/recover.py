@@ -142,7 +142,7 @@ def check_target(wanted: Recording) -> None:
         TrajStoreError: as `open_recording` and `Recording.check_same`.
     """
     found = open_recording(wanted.target) if is_begun(wanted.target) else None
-    with storing(_dropped(wanted.target)):
+    with storing(recording_folder(wanted.target)):
         remove_tree(_dropped(wanted.target))
     if os.path.lexists(wanted.target):
         if found is not None:
