@@ -19,9 +19,9 @@ import numpy as np
 import torch
 
 from pipelines.learning.evaluation import episode_list
-from pipelines.learning.settings import ExpertParams
 from pipelines.learning.training import Budget, Training, run_training
 from pipelines.running.params import read_section
+from pipelines.stages.expert import ExpertParams
 from pipelines.tasks.make import make_env, make_vec_env
 from pipelines.tasks.social_nav.config import ENV_VERSION, EnvConfig
 from pipelines.tasks.social_nav.robots import social_force

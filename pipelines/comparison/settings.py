@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
 
+from msgspec import Meta
+
 from pipelines.comparison.arrival import Target
-from pipelines.running.params import Count, Share, at_least, distinct, each, named, some
+from pipelines.running.params import Amount, Count, Share, distinct, named
 from pipelines.tasks.social_nav.scenarios import families, held_out_families
 
 ARMS: dict[str, str] = {
@@ -37,7 +39,7 @@ class CompareParams:
 
     target_success: Share = 0.9
     target_collision: Share = 0.05
-    targets: Annotated[tuple[Share, ...], some, distinct] = (
+    targets: Annotated[tuple[Share, ...], Meta(min_length=1), distinct] = (
         0.8,
         0.825,
         0.85,
@@ -48,8 +50,8 @@ class CompareParams:
     )
     hold: Count = 2
     resamples: Count = 10_000
-    seed: Annotated[int, at_least(0)] = 0
-    held_out: Annotated[tuple[str, ...], distinct, each(named(families()))] = field(
+    seed: Amount = 0
+    held_out: Annotated[tuple[Annotated[str, named(families())], ...], distinct] = field(
         default_factory=held_out_families
     )
     few: str = "few_10"

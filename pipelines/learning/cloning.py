@@ -14,9 +14,36 @@ from numpy.typing import NDArray
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch.nn import functional
 
-from pipelines.learning.settings import PretrainParams
+from pipelines.running.params import Amount, Count, NotNegative, Positive, Seeds
 
 Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainParams:
+    """Behavioural cloning, and the critic's first lesson.
+
+    Attributes:
+        seeds: one clone each, matched to the seeds of fine-tuning.
+        episodes: so many of the dataset, evenly over families; 0 means all.
+        only_successes: leave out episodes that did not reach the goal.
+        epochs: passes over the demonstrations.
+        least_updates: gradient steps at least, for few demonstrations.
+        batch: transitions a gradient step.
+        learning_rate: of Adam at the first step; falls along a cosine.
+        l2_weight: of the policy's weights.
+        critic_epochs: passes of the critic over the discounted returns.
+    """
+
+    seeds: Seeds
+    episodes: Amount
+    only_successes: bool
+    epochs: Amount
+    least_updates: Amount
+    batch: Count
+    learning_rate: Positive
+    l2_weight: NotNegative
+    critic_epochs: Amount
 
 
 @dataclass(frozen=True, slots=True)

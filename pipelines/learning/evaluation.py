@@ -68,7 +68,7 @@ def judged(
     )
 
 
-def summary(outcomes: Sequence[Row]) -> dict[str, Any]:
+def tally(outcomes: Sequence[Row]) -> dict[str, Any]:
     """One evaluation: shares of success and collision, mean return, and both by scenario."""
     groups: dict[str, list[Row]] = defaultdict(list)
     for outcome in outcomes:
@@ -94,5 +94,5 @@ def _shares(outcomes: Sequence[Row]) -> dict[str, float]:
 def evaluate(
     actor: Actor, episodes: Sequence[tuple[str, int]], config: EnvConfig
 ) -> dict[str, Any]:
-    """Play a fixed list of episodes to their ends and sum them up."""
-    return summary(rollout(actor, episodes, config))
+    """Play a fixed list of episodes to their ends and tally them."""
+    return tally(rollout(actor, episodes, config))

@@ -14,7 +14,7 @@ import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
 
 from pipelines.learning.actor import Actor
-from pipelines.learning.contract import Contract
+from pipelines.learning.interface import Interface
 from trajstore.disk.files import read_json, whole_directory
 from trajstore.errors import CorruptionError, FormatError, NotFoundError
 
@@ -88,7 +88,7 @@ def save_policy(
     target: Path,
     *,
     architecture: Architecture,
-    contract: Contract,
+    interface: Interface,
     record: Mapping[str, Any] | None = None,
 ) -> str:
     """Write a policy's folder, whole or not at all; return the digest of its tensors."""
@@ -104,8 +104,8 @@ def save_policy(
             "hidden": list(architecture.hidden),
             "activation": "tanh",
         },
-        "contract": contract.to_json(),
-        "contract_digest": contract.digest,
+        "contract": interface.to_json(),
+        "contract_digest": interface.digest,
         "tensors_sha256": digest,
         **(record or {}),
     }
@@ -122,7 +122,7 @@ class SavedPolicy:
 
     policy: ActorCriticPolicy
     architecture: Architecture
-    contract: Contract
+    interface: Interface
     record: Mapping[str, Any]
 
     @property
@@ -149,7 +149,7 @@ def load_policy(source: Path) -> SavedPolicy:
         payload = (source / TENSORS).read_bytes()
     except (FileNotFoundError, NotFoundError) as error:
         raise NotFoundError(f"{source}: expected a policy, got none; run the stage") from error
-    architecture, contract = _read_record(record, source / RECORD)
+    architecture, interface = _read_record(record, source / RECORD)
     got = hashlib.sha256(payload).hexdigest()
     if got != record["tensors_sha256"]:
         raise CorruptionError(
@@ -157,10 +157,10 @@ def load_policy(source: Path) -> SavedPolicy:
             "restore the file or train again"
         )
     policy = _build_as_saved(architecture, safetensors.torch.load(payload), source)
-    return SavedPolicy(policy, architecture, contract, record)
+    return SavedPolicy(policy, architecture, interface, record)
 
 
-def _read_record(record: Any, where: Path) -> tuple[Architecture, Contract]:  # noqa: ANN401
+def _read_record(record: Any, where: Path) -> tuple[Architecture, Interface]:  # noqa: ANN401
     try:
         if record["format_version"] != FORMAT_VERSION:
             raise FormatError(
@@ -168,21 +168,21 @@ def _read_record(record: Any, where: Path) -> tuple[Architecture, Contract]:  # 
                 "read it with the release that wrote it"
             )
         shape = record["architecture"]
-        contract = Contract.from_json(record["contract"])
+        interface = Interface.from_json(record["contract"])
         intact = (
             shape["activation"] == "tanh"
             and isinstance(record["tensors_sha256"], str)
-            and record["contract_digest"] == contract.digest
+            and record["contract_digest"] == interface.digest
         )
         sizes = [shape["observations"], shape["actions"], *shape["hidden"]]
     except (KeyError, TypeError, ValueError) as error:
         raise CorruptionError(f"{where}: expected a policy's record, got {error!r}") from error
     if not intact or any(type(size) is not int or not 0 < size <= MAX_UNITS for size in sizes):
         raise CorruptionError(
-            f"{where}: expected an architecture and a contract that fit their digests, "
+            f"{where}: expected an architecture and an interface that fit their digests, "
             "got others; restore the file or train again"
         )
-    return Architecture(sizes[0], sizes[1], tuple(sizes[2:])), contract
+    return Architecture(sizes[0], sizes[1], tuple(sizes[2:])), interface
 
 
 def _build_as_saved(

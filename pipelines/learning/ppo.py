@@ -6,37 +6,30 @@ evaluated and saved is a running average of the weights.
 """
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import torch
+from msgspec import Meta
 from stable_baselines3 import PPO
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import VecEnv
 from torch.nn import functional
 
 from pipelines.learning.policy import Architecture, build_policy
+from pipelines.running.params import Count, NotNegative, Positive, Share
 
 
 @dataclass(frozen=True, slots=True)
-class PpoParams:
-    """Settings of the update, the same for every arm of the comparison.
+class FromClone:
+    """The settings that training from a clone has of its own.
 
     Attributes:
-        hidden: units of each hidden layer.
+        learning_rate: of Adam at the first step.
+        log_std: logarithm of the action noise at the first step.
         num_envs: environments stepped at once.
         num_steps: steps of each environment between two updates.
         minibatch: transitions a gradient step.
         epochs: passes over the collected steps.
-        learning_rate: of Adam at the first step.
-        final_learning_rate: reached in a straight line at the last step of the budget.
-        gamma: discount a step.
-        gae_lambda: of generalised advantage estimation (Schulman et al., 2016).
-        clip: range of the probability ratio.
-        entropy: weight of the entropy bonus.
-        value_weight: weight of the value loss.
-        max_grad_norm: gradients of policy and critic are clipped apart.
-        log_std: logarithm of the action noise at the first step.
-        final_log_std: reached in a straight line at the last step of the budget.
         averaging: share of the running average of the weights that an update keeps; the
             average is what is evaluated and saved (Polyak & Juditsky, 1992).
         hard_share: share of the training episodes that are drawn in proportion to how often
@@ -45,55 +38,46 @@ class PpoParams:
             seed, until they succeed (after Jiang et al., 2021).
     """
 
-    hidden: tuple[int, ...]
-    num_envs: int
-    num_steps: int
-    minibatch: int
-    epochs: int
-    learning_rate: float
-    final_learning_rate: float
-    gamma: float
-    gae_lambda: float
-    clip: float
-    entropy: float
-    value_weight: float
-    max_grad_norm: float
+    learning_rate: Positive
     log_std: float
-    final_log_std: float
-    averaging: float
-    hard_share: float
-    replay_share: float
+    num_envs: Count
+    num_steps: Count
+    minibatch: Annotated[int, Meta(ge=2)]
+    epochs: Count
+    averaging: Share
+    hard_share: Share
+    replay_share: Share
+
+    def settings(self, scratch: "PpoParams") -> "PpoParams":
+        """The settings for a start from scratch with these in their place."""
+        return replace(scratch, **asdict(self))
 
 
 @dataclass(frozen=True, slots=True)
-class FromClone:
-    """How training goes on from a clone, instead of the settings for a start from scratch.
+class PpoParams(FromClone):
+    """All settings of the update, the same for every arm of the comparison.
 
     Attributes:
-        learning_rate: of Adam at the first step.
-        log_std: logarithm of the action noise at the first step.
-        num_envs: environments stepped at once.
-        num_steps: steps of each environment between two updates.
-        minibatch: transitions a gradient step.
-        epochs: passes over the collected steps.
-        averaging: share of the running average of the weights that an update keeps.
-        hard_share: share of the training episodes that favour scenarios which failed.
-        replay_share: share of the training episodes that are ones which failed before.
+        hidden: units of each hidden layer.
+        final_learning_rate: reached in a straight line at the last step of the budget.
+        gamma: discount a step.
+        gae_lambda: of generalised advantage estimation (Schulman et al., 2016).
+        clip: range of the probability ratio.
+        entropy: weight of the entropy bonus.
+        value_weight: weight of the value loss.
+        max_grad_norm: gradients of policy and critic are clipped apart.
+        final_log_std: reached in a straight line at the last step of the budget.
     """
 
-    learning_rate: float
-    log_std: float
-    num_envs: int
-    num_steps: int
-    minibatch: int
-    epochs: int
-    averaging: float
-    hard_share: float
-    replay_share: float
-
-    def settings(self, scratch: PpoParams) -> PpoParams:
-        """The settings for scratch with these in their place."""
-        return replace(scratch, **asdict(self))
+    hidden: Annotated[tuple[Count, ...], Meta(min_length=1)]
+    final_learning_rate: NotNegative
+    gamma: Share
+    gae_lambda: Share
+    clip: Positive
+    entropy: NotNegative
+    value_weight: NotNegative
+    max_grad_norm: Positive
+    final_log_std: float
 
 
 class AveragedPPO(PPO):
@@ -104,6 +88,7 @@ class AveragedPPO(PPO):
     noise: tuple[float, float]
     averaging: float
     average: ActorCriticPolicy
+    architecture: Architecture
 
     def _update_info_buffer(self, infos: Any, dones: Any = None) -> None:  # noqa: ANN401
         """Nothing: fixed evaluation episodes say how the policy does, not training's own."""
@@ -188,6 +173,7 @@ def make_ppo(env: VecEnv, params: PpoParams, *, seed: int, total_steps: int) -> 
         device="cpu",
         verbose=0,
     )
+    model.architecture = architecture
     model.last_losses = {}
     model.best = {}
     model.noise = (params.log_std, min(params.log_std, params.final_log_std))

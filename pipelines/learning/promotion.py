@@ -1,28 +1,75 @@
-"""When a training may stop, and whether its policy is an expert: numbers in, verdict out."""
+"""When a training may stop, and whether its policy is an expert; the expert that was approved."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from pipelines.learning.settings import Arrival, Convergence, Gate
+from pipelines.learning.policy import SavedPolicy, load_policy
+from pipelines.running.params import Amount, Count, Share
+from trajstore.disk.files import read_json
+from trajstore.errors import CorruptionError, StatusError
 
 Row = Mapping[str, Any]
 
 
-def has_arrived(rows: Sequence[Row], *, arrival: Arrival) -> str | None:
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """Rates that must hold for so many evaluations in a row, for a training to end.
+
+    Attributes:
+        success: reached ...
+        collision: ... and not exceeded ...
+        hold: ... at so many evaluations in a row.
+    """
+
+    success: Share
+    collision: Share
+    hold: Count
+
+
+@dataclass(frozen=True, slots=True)
+class Convergence(Criterion):
+    """When the expert's training may end before its budget.
+
+    Attributes:
+        plateau_window: or: no better score in so many evaluations; 0 never.
+    """
+
+    plateau_window: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What an expert must show on held-out episodes, each seed alone and all together.
+
+    Attributes:
+        success: least share of episodes that end at the goal.
+        collision: largest share of episodes with a collision.
+        seeds: least number of trained seeds.
+        episodes: least number of evaluation episodes a seed.
+    """
+
+    success: Share
+    collision: Share
+    seeds: Count
+    episodes: Count
+
+
+def has_arrived(rows: Sequence[Row], *, criterion: Criterion) -> str | None:
     """Why to stop now, or ``None``: the target held for enough evaluations in a row."""
-    tail = rows[-arrival.hold :]
-    if len(tail) == arrival.hold and all(
-        row["success"] >= arrival.success and row["collision"] <= arrival.collision for row in tail
+    tail = rows[-criterion.hold :]
+    if len(tail) == criterion.hold and all(
+        row["success"] >= criterion.success and row["collision"] <= criterion.collision
+        for row in tail
     ):
-        return f"arrived: the target held for {arrival.hold} evaluations"
+        return f"arrived: the target held for {criterion.hold} evaluations"
     return None
 
 
 def has_converged(rows: Sequence[Row], *, convergence: Convergence) -> str | None:
     """Why to stop now, or ``None``; ``rows`` are the evaluations so far, oldest first."""
-    criteria = Arrival(convergence.success, convergence.collision, convergence.hold)
-    if has_arrived(rows, arrival=criteria):
+    if has_arrived(rows, criterion=convergence):
         return f"converged: the criteria held for {convergence.hold} evaluations"
     window = convergence.plateau_window
     if window and len(rows) > window:
@@ -33,7 +80,7 @@ def has_converged(rows: Sequence[Row], *, convergence: Convergence) -> str | Non
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class Promotion:
     """Whether the expert is promoted, why, and which seed is the best."""
 
     promoted: bool
@@ -42,7 +89,7 @@ class Decision:
     pooled: Mapping[str, float]
 
 
-def decide(rows: Sequence[Row], *, gate: Gate) -> Decision:
+def decide(rows: Sequence[Row], *, gate: Gate) -> Promotion:
     """Hold every seed, and all of them together, against the gate.
 
     The best seed is the one with the best ``selection``, its score on the episodes that chose its
@@ -69,7 +116,7 @@ def decide(rows: Sequence[Row], *, gate: Gate) -> Decision:
                 f"{name}: expected collisions <= {gate.collision}, got {row['collision']:.3f}"
             )
     best = max(range(len(rows)), key=lambda i: rows[i]["selection"])
-    return Decision(not reasons, tuple(reasons), best, {**pooled, "episodes": total})
+    return Promotion(not reasons, tuple(reasons), best, {**pooled, "episodes": total})
 
 
 def superseded(former: Row, manifest: Row) -> list[dict[str, Any]]:
@@ -110,3 +157,27 @@ def diagnose(rows: Sequence[Row], *, worst: int = 5) -> list[str]:
     else:
         lines.append("try more expert.budget.steps, or a longer env.horizon")
     return lines
+
+
+def read_expert(folder: Path) -> tuple[Mapping[str, Any], SavedPolicy]:
+    """The expert's manifest and its best policy.
+
+    Raises:
+        NotFoundError: there is no expert.
+        StatusError: the expert is not approved.
+        CorruptionError: the policy is not the one that was approved.
+    """
+    manifest = read_json(folder / "manifest.json")
+    if manifest.get("state") != "approved":
+        raise StatusError(
+            f"expert {folder}: expected state approved, got {manifest.get('state')!r}; "
+            "train it until it passes its gate"
+        )
+    policy = load_policy(folder / manifest["best"])
+    approved = [row["policy"] for row in manifest["seeds"] if row["seed"] == manifest["best_seed"]]
+    if approved != [policy.digest]:
+        raise CorruptionError(
+            f"expert {folder}: expected the approved policy {approved}, got {policy.digest}; "
+            "run the expert stage again"
+        )
+    return manifest, policy

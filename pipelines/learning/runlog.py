@@ -1,8 +1,9 @@
 """What one training leaves behind: its record, its evaluations, its final episodes.
 
 ``run.json`` says what the run is and how it ended, ``evaluations.jsonl`` holds a line an
-evaluation, ``episodes.jsonl`` a line an episode of the final evaluation, each line checked
-against a JSON schema. Wall-clock times are none of their business.
+evaluation, ``episodes.jsonl`` a line an episode of the final evaluation; all are checked whenever
+they are written or read, and `msgspec.json.schema` states their types as JSON schemas. Wall-clock
+times are none of their business.
 """
 
 import json
@@ -12,17 +13,22 @@ from enum import StrEnum
 from functools import cache
 from importlib.resources import files as resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, TypedDict
 
+import msgspec
 from jsonschema import Draft202012Validator
+from msgspec import Meta
 
+from pipelines.running.params import Amount, Count, Share, fit, named
 from pipelines.tasks.social_nav.metrics import METRICS_VERSION, measure
 from pipelines.tasks.social_nav.snqi import Baseline, snqi
+from pipelines.tasks.social_nav.state import Outcome
 from trajstore.disk.files import digest, read_file, read_json, replace_file, write_json
 from trajstore.episode.episode import Episode
 from trajstore.errors import TrajStoreError
 
 RECORD, EVALUATIONS, EPISODES = "run.json", "evaluations.jsonl", "episodes.jsonl"
+RATES: tuple[Literal["success"], Literal["collision"]] = ("success", "collision")
 
 
 class RunError(TrajStoreError):
@@ -37,6 +43,44 @@ class RunStatus(StrEnum):
     PARTIAL = "partial"
 
 
+class Rates(TypedDict):
+    """How the episodes of one scenario ended."""
+
+    episodes: Count
+    success: Share
+    collision: Share
+
+
+Evaluation = TypedDict(
+    "Evaluation",
+    {
+        "steps": Amount,
+        "episodes": Count,
+        "success": Share,
+        "collision": Share,
+        "return": float,
+        "by_scenario": dict[str, Rates],
+    },
+)
+"""A line of ``evaluations.jsonl``; ``steps`` are the online ones before it."""
+
+EpisodeRow = TypedDict(
+    "EpisodeRow",
+    {
+        "version": Annotated[int, Meta(ge=METRICS_VERSION, le=METRICS_VERSION)],
+        "scenario": Annotated[str, Meta(pattern=r"^[a-z0-9_]+(/[a-z0-9_]+)?$")],
+        "seed": Amount,
+        "outcome": Annotated[str, named([o.label for o in Outcome if o is not Outcome.RUNNING])],
+        "success": bool,
+        "collision": bool,
+        "return": float,
+        "steps": Count,
+        "metrics": dict[str, float | None],
+    },
+)
+"""A line of ``episodes.jsonl``; ``return`` is undiscounted, a metric may not apply."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunRecord:
     """What a run is: enough to tell whether two runs may be compared.
@@ -46,67 +90,59 @@ class RunRecord:
         seed: of everything random in the training.
         status: how it ended.
         steps: online environment steps taken.
-        inputs: digest of each input by name (dataset, start policy, ...).
+        inputs: digest of each input by name (dataset, start policy, ...), and versions.
         parameters: that the run depended on.
         notes: sentences for the reader, such as why a run failed.
     """
 
-    arm: str
-    seed: int
+    arm: Annotated[str, Meta(min_length=1)]
+    seed: Amount
     status: RunStatus
-    steps: int
+    steps: Amount
     inputs: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    notes: Sequence[str] = ()
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As ``run.json`` holds it."""
-        return {
-            "arm": self.arm,
-            "seed": self.seed,
-            "status": str(self.status),
-            "steps": self.steps,
-            "inputs": dict(self.inputs),
-            "parameters": dict(self.parameters),
-            "notes": list(self.notes),
-        }
+        document: dict[str, Any] = msgspec.to_builtins(self)
+        return document
 
 
 def write_run(folder: Path, record: RunRecord) -> None:
     """Write ``run.json`` in one step.
 
     Raises:
-        RunError: the record does not fit its schema.
+        RunError: the record does not fit its type.
     """
-    check(record.to_json(), "run", where=str(folder / RECORD))
+    document = record.to_json()
+    fit(document, RunRecord, f"{folder / RECORD}: $", RunError)
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / RECORD, record.to_json())
+    write_json(folder / RECORD, document)
 
 
 def read_run(folder: Path) -> RunRecord:
     """Read ``run.json``.
 
     Raises:
-        RunError: it does not fit its schema.
+        RunError: it does not fit its type.
         NotFoundError: there is none.
     """
-    document = read_json(folder / RECORD)
-    check(document, "run", where=str(folder / RECORD))
-    return RunRecord(**(document | {"status": RunStatus(document["status"])}))
+    return fit(read_json(folder / RECORD), RunRecord, f"{folder / RECORD}: $", RunError)
 
 
 def write_evaluations(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write ``evaluations.jsonl``, oldest first, in one step.
 
     Raises:
-        RunError: a row does not fit its schema, or the steps do not rise.
+        RunError: a row does not fit its type, or the steps do not rise.
     """
     path = folder / EVALUATIONS
-    _check_evaluations(path, rows)
+    _checked_evaluations(path, rows)
     _write_lines(path, rows)
 
 
-def read_evaluations(folder: Path) -> list[dict[str, Any]]:
+def read_evaluations(folder: Path) -> list[Evaluation]:
     """The evaluations of a run, oldest first.
 
     Raises:
@@ -114,12 +150,10 @@ def read_evaluations(folder: Path) -> list[dict[str, Any]]:
         NotFoundError: there is no such file.
     """
     path = folder / EVALUATIONS
-    rows = _read_lines(path)
-    _check_evaluations(path, rows)
-    return rows
+    return _checked_evaluations(path, _read_lines(path))
 
 
-def episode_row(episode: Episode, baseline: Baseline | None = None) -> dict[str, Any]:
+def episode_row(episode: Episode, baseline: Baseline | None = None) -> EpisodeRow:
     """One episode as a line of the log, with every metric.
 
     Args:
@@ -144,14 +178,14 @@ def write_episodes(folder: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write ``episodes.jsonl`` in one step; every row is checked first.
 
     Raises:
-        RunError: a row does not fit its schema, contradicts itself, or repeats an episode.
+        RunError: a row does not fit its type, contradicts itself, or repeats an episode.
     """
     path, kept = folder / EPISODES, list(rows)
-    _check_episodes(path, kept)
+    _checked_episodes(path, kept)
     _write_lines(path, kept)
 
 
-def read_episodes(folder: Path) -> list[dict[str, Any]]:
+def read_episodes(folder: Path) -> list[EpisodeRow]:
     """The final evaluation of a run, a row an episode.
 
     Raises:
@@ -159,9 +193,7 @@ def read_episodes(folder: Path) -> list[dict[str, Any]]:
         NotFoundError: there is no such file.
     """
     path = folder / EPISODES
-    rows = _read_lines(path)
-    _check_episodes(path, rows)
-    return rows
+    return _checked_episodes(path, _read_lines(path))
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -192,20 +224,23 @@ def _validator(schema: str) -> Draft202012Validator:
     return Draft202012Validator(json.loads(path.read_text(encoding="utf-8")))
 
 
-def _check_evaluations(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    last = -1
+def _checked_evaluations(path: Path, rows: Sequence[Mapping[str, Any]]) -> list[Evaluation]:
+    last, kept = -1, []
     for number, row in enumerate(rows, start=1):
-        check(row, "evaluation", where=f"{path}:{number}")
-        _check_parts(row, rows[0], where=f"{path}:{number}")
-        if row["steps"] <= last:
+        where = f"{path}:{number}"
+        evaluation = fit(row, Evaluation, f"{where}: $", RunError)
+        kept.append(evaluation)
+        _check_parts(evaluation, kept[0], where=where)
+        if evaluation["steps"] <= last:
             raise RunError(
-                f"{path}:{number}: expected more than {last} steps, got {row['steps']}; "
+                f"{where}: expected more than {last} steps, got {evaluation['steps']}; "
                 "evaluations stand in the order of training"
             )
-        last = row["steps"]
+        last = evaluation["steps"]
+    return kept
 
 
-def _check_parts(row: Mapping[str, Any], first: Mapping[str, Any], *, where: str) -> None:
+def _check_parts(row: Evaluation, first: Evaluation, *, where: str) -> None:
     """The rates of an evaluation are those of its scenarios, which all evaluations play."""
     parts = row["by_scenario"]
     if set(parts) != set(first["by_scenario"]):
@@ -215,7 +250,7 @@ def _check_parts(row: Mapping[str, Any], first: Mapping[str, Any], *, where: str
             "restore the file or train again"
         )
     count = sum(part["episodes"] for part in parts.values())
-    for rate in ("success", "collision"):
+    for rate in RATES:
         mean = sum(part["episodes"] * part[rate] for part in parts.values()) / max(count, 1)
         if parts and abs(mean - row[rate]) > 1e-6:
             raise RunError(
@@ -224,14 +259,30 @@ def _check_parts(row: Mapping[str, Any], first: Mapping[str, Any], *, where: str
             )
 
 
-def _check_episodes(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    seen: set[tuple[str, int]] = set()
+def _checked_episodes(path: Path, rows: Iterable[Mapping[str, Any]]) -> list[EpisodeRow]:
+    kept: dict[tuple[str, int], EpisodeRow] = {}
     for number, row in enumerate(rows, start=1):
-        check(row, "episode", where=f"{path}:{number}")
-        key = (row["scenario"], row["seed"])
-        if key in seen:
-            raise RunError(f"{path}:{number}: expected each episode once, got {key} again")
-        seen.add(key)
+        where = f"{path}:{number}"
+        episode = fit(row, EpisodeRow, f"{where}: $", RunError)
+        _check_outcome(episode, where=f"{where}: $")
+        key = episode["scenario"], episode["seed"]
+        if key in kept:
+            raise RunError(f"{where}: expected each episode once, got {key} again")
+        kept[key] = episode
+    return list(kept.values())
+
+
+def _check_outcome(row: EpisodeRow, *, where: str) -> None:
+    """Success means that the goal was reached, collision that the outcome names one."""
+    metrics, outcome = row["metrics"], row["outcome"]
+    if "snqi" not in metrics:
+        raise RunError(f"{where}.metrics: expected key 'snqi', got none")
+    for rate, holds in zip(RATES, (outcome == "goal", "collision" in outcome), strict=True):
+        for place, got in ((rate, row[rate]), (f"metrics.{rate}", metrics.get(rate))):
+            if got != holds:
+                raise RunError(
+                    f"{where}.{place}: expected {holds:d} for outcome {outcome!r}, got {got}"
+                )
 
 
 def _write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

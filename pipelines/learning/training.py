@@ -2,9 +2,8 @@
 
 import csv
 import io
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,12 +19,12 @@ from pipelines.learning.checkpoint import checkpoints, load_checkpoint, save_che
 from pipelines.learning.curriculum import scenario_weights
 from pipelines.learning.policy import SavedPolicy, actor_of
 from pipelines.learning.ppo import AveragedPPO, PpoParams, make_ppo
+from pipelines.learning.runlog import write_evaluations
+from pipelines.running.params import Count
 from trajstore.disk.files import replace_file
 
 Evaluate = Callable[[Actor], dict[str, Any]]
 """Plays the fixed evaluation episodes; returns an evaluation without its ``steps``."""
-Score = Callable[[Mapping[str, Any]], float]
-"""How good an evaluation is; the policy of the best one is kept."""
 Stop = Callable[[Sequence[Mapping[str, Any]]], str | None]
 """Given the evaluations so far, why to stop now, or ``None``."""
 Progress = Callable[[int, Mapping[str, Any]], None]
@@ -34,6 +33,11 @@ Progress = Callable[[int, Mapping[str, Any]], None]
 
 EVALUATIONS_A_CHECKPOINT = 8
 """Episodes go on over so many evaluations before the state is saved and all begin anew."""
+
+
+def rank(row: Mapping[str, Any]) -> float:
+    """How good an evaluation is; the policy of the best one is kept."""
+    return float(row["success"] - row["collision"])
 
 
 def never(rows: Sequence[Mapping[str, Any]]) -> str | None:
@@ -52,8 +56,8 @@ class Budget:
         stop_on_arrival: end once the target of the comparison has held.
     """
 
-    steps: int
-    evaluate_every: int
+    steps: Count
+    evaluate_every: Count
     stop_on_arrival: bool
 
 
@@ -68,7 +72,6 @@ class Training:
         budget: online steps and evaluations.
         seed: of everything random in this run.
         start: policy to continue from; ``None`` trains from scratch.
-        score: of an evaluation, by which the best policy is kept.
         stop: decides after each evaluation whether to go on.
         progress: is told after each evaluation.
     """
@@ -79,7 +82,6 @@ class Training:
     budget: Budget
     seed: int
     start: SavedPolicy | None = None
-    score: Score = lambda row: float(row["success"] - row["collision"])
     stop: Stop = never
     progress: Progress = lambda _steps, _row: None
 
@@ -100,7 +102,7 @@ def run_training(training: Training, folder: Path) -> AveragedPPO:
         _write_curves(folder, rows, losses)
     else:
         rows = [_evaluation(training, model)]
-        _keep_best(training, model, rows)
+        _keep_best(model, rows)
         _save(model, folder, rows, losses)
     while _goes_on(training, model, rows):
         _begin(training, model, rows)
@@ -108,7 +110,7 @@ def run_training(training: Training, folder: Path) -> AveragedPPO:
             if _goes_on(training, model, rows):
                 _advance(training, model, rows, losses)
                 rows.append(_evaluation(training, model))
-                _keep_best(training, model, rows)
+                _keep_best(model, rows)
         _save(model, folder, rows, losses)
     env.close()
     return model
@@ -195,8 +197,8 @@ def _evaluation(training: Training, model: AveragedPPO) -> dict[str, Any]:
     return row
 
 
-def _keep_best(training: Training, model: AveragedPPO, rows: list[dict[str, Any]]) -> None:
-    if training.score(rows[-1]) >= max(map(training.score, rows)):
+def _keep_best(model: AveragedPPO, rows: list[dict[str, Any]]) -> None:
+    if rank(rows[-1]) >= max(map(rank, rows)):
         model.best = {name: value.clone() for name, value in model.average.state_dict().items()}
 
 
@@ -211,19 +213,10 @@ def _save(
 
 
 def _write_curves(folder: Path, rows: list[dict[str, Any]], losses: list[dict[str, float]]) -> None:
-    text = "".join(json.dumps(row, sort_keys=True, allow_nan=False) + "\n" for row in rows)
-    replace_file(folder / "evaluations.jsonl", text.encode())
+    write_evaluations(folder, rows)
     names = sorted({name for row in losses for name in row})
     table = io.StringIO(newline="")
     writer = csv.DictWriter(table, ["steps", *(n for n in names if n != "steps")])
     writer.writeheader()
     writer.writerows(losses)
     replace_file(folder / "losses.csv", table.getvalue().encode())
-
-
-def settings(training: Training) -> dict[str, Any]:
-    """A training's numbers, for the run's record."""
-    return {
-        "ppo": asdict(training.params),
-        "budget": asdict(training.budget),
-    }

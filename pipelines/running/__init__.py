@@ -1,1 +1,1 @@
-"""How a stage runs: its parameters, its tasks side by side, its progress."""
+"""How a stage runs: its parameters, its jobs side by side, its progress."""

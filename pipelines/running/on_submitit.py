@@ -1,4 +1,4 @@
-"""Tasks as jobs of a Slurm cluster, through submitit; as local processes where there is no Slurm.
+"""Jobs on a Slurm cluster, through submitit; as local processes where there is no Slurm.
 
 ``TRAJSTORE_SUBMITIT`` holds submitit's parameters as JSON, such as
 ``{"slurm_partition": "cpu", "timeout_min": 240}``. Jobs and their logs lie in ``data/logs``, which
@@ -17,27 +17,27 @@ import submitit
 from pipelines.running.params import ParamsError
 from trajstore.errors import TrajStoreError
 
-Task = TypeVar("Task")
+Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 LOGS = Path("data/logs/submitit")
 
 
-def apply(function: Callable[[Task], Result], tasks: Sequence[Task], workers: int) -> list[Result]:
+def apply(function: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> list[Result]:
     """As every engine of ``fanout``; at most ``workers`` jobs of Slurm at once."""
     executor = submitit.AutoExecutor(folder=LOGS)
     parameters: dict[str, Any] = {"cpus_per_task": 1, "timeout_min": 720, "name": "trajstore"}
     if executor.cluster == "slurm":
         parameters["slurm_array_parallelism"] = workers
     executor.update_parameters(**(parameters | _chosen()))
-    jobs = executor.map_array(partial(_outcome, function), tasks)
-    return [_result(job.result()) for job in jobs]
+    submitted = executor.map_array(partial(_outcome, function), jobs)
+    return [_result(job.result()) for job in submitted]
 
 
-def _outcome(function: Callable[[Task], Result], task: Task) -> Result | TrajStoreError:
+def _outcome(function: Callable[[Job], Result], job: Job) -> Result | TrajStoreError:
     """The result, or the error as a value: a failed job would tell of it as a text only."""
     try:
-        return function(task)
+        return function(job)
     except TrajStoreError as error:
         return error
 

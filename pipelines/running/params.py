@@ -1,18 +1,21 @@
-"""``params.yaml`` as typed, immutable records, one a section, every value within its limits.
+"""Sections of ``params.yaml``, and rows of files, as typed records; a misfit is told in one line.
 
-A record states the limits of a field in its type: ``Annotated[int, at_least(1)]``.
+A record states the limits of a field in its type: with `msgspec.Meta`, or with a `Limit`, such as
+``Annotated[str, named(...)]``.
 """
 
-import dataclasses
 import math
-import types
-import typing
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import is_dataclass
 from difflib import get_close_matches
+from enum import Enum
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints, is_typeddict
 
+import msgspec
 import yaml
+from msgspec import Meta
 
 from trajstore.errors import TrajStoreError
 
@@ -25,77 +28,40 @@ class ParamsError(TrajStoreError):
 
 SHOWN = 12
 """Names that a message lists at most."""
-Limit = Callable[[Any, str], None]
-"""Takes a value and where it stands; raises `ParamsError` if the value may not be."""
-
-
-def at_least(low: float) -> Limit:
-    """A number that is not smaller."""
-    return _limit(f"a number >= {low}", lambda value: value >= low)
-
-
-def at_most(high: float) -> Limit:
-    """A number that is not larger."""
-    return _limit(f"a number <= {high}", lambda value: value <= high)
-
-
-def above(low: float) -> Limit:
-    """A number that is larger."""
-    return _limit(f"a number > {low}", lambda value: value > low)
+Limit = Callable[[Any], str | None]
+"""Says what was expected instead of a value, what came and what to do; nothing if it fits."""
 
 
 def named(names: Collection[str]) -> Limit:
     """One of a few words; a misspelt one is told the nearest."""
 
-    def check(value: str, where: str) -> None:
-        if value in names:
-            return
-        near = get_close_matches(value, names, n=1)
+    def check(value: str) -> str | None:
         choice = ", ".join(sorted(names)[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
-        hint = f"did you mean {near[0]!r}?" if near else f"choose from {choice}"
-        raise ParamsError(f"{where}: expected a name that exists, got {value!r}; {hint}")
+        hint = _nearest(value, names) or f"choose from {choice}"
+        wrong = f"expected a name that exists, got {value!r}; {hint}"
+        return None if value in names else wrong
 
     return check
 
 
-def keys(**limits: Limit | tuple[Limit, ...]) -> Limit:
-    """Limits of the fields of a record that states none itself."""
-
-    def check(record: object, where: str) -> None:
-        for key, given in limits.items():
-            for limit in given if isinstance(given, tuple) else (given,):
-                limit(getattr(record, key), f"{where}.{key}")
-
-    return check
+def distinct(values: Collection[Any]) -> str | None:
+    """No item twice."""
+    wrong = f"expected each once, got {list(values)!r}; correct it"
+    return None if len(set(values)) == len(values) else wrong
 
 
-def each(limit: Limit) -> Limit:
-    """A limit of every item of a list."""
-
-    def check(values: Collection[Any], where: str) -> None:
-        for place, value in enumerate(values):
-            limit(value, f"{where}[{place}]")
-
-    return check
+def _nearest(word: str, names: Collection[str]) -> str:
+    near = get_close_matches(word, names, n=1)
+    return f"did you mean {near[0]!r}?" if near else ""
 
 
-def _limit(expected: str, holds: Callable[[Any], bool]) -> Limit:
-    def check(value: object, where: str) -> None:
-        if not holds(value):
-            shown = list(value) if isinstance(value, tuple) else value
-            raise ParamsError(f"{where}: expected {expected}, got {shown!r}; correct it")
-
-    return check
-
-
-some = _limit("at least one", lambda values: len(values) > 0)
-distinct = _limit("each once", lambda values: len(set(values)) == len(values))
-Share = Annotated[float, at_least(0.0), at_most(1.0)]
-Count = Annotated[int, at_least(1)]
+Amount = Annotated[int, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=1)]
+NotNegative = Annotated[float, Meta(ge=0.0)]
+Positive = Annotated[float, Meta(gt=0.0)]
+Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 Seeds = Annotated[
-    tuple[Annotated[int, at_least(0), at_most(2**32 - 1)], ...],
-    some,
-    distinct,
+    tuple[Annotated[int, Meta(ge=0, le=2**32 - 1)], ...], Meta(min_length=1), distinct
 ]
 
 
@@ -117,7 +83,7 @@ def read_section(path: Path, name: str, cls: type[Record]) -> Record:
         raise ParamsError(f"{path}: expected a YAML file of parameters, got {reason}") from error
     if not isinstance(document, Mapping) or not isinstance(document.get(name), Mapping):
         raise ParamsError(f"{path}: expected a section {name!r}, got none; add it")
-    return _build(document[name], cls, f"{path}: {name}")
+    return fit(document[name], cls, f"{path}: {name}")
 
 
 def _unreadable(path: Path, error: yaml.YAMLError) -> str:
@@ -126,67 +92,64 @@ def _unreadable(path: Path, error: yaml.YAMLError) -> str:
     return f"{path}{place}: expected YAML, got none ({problem or 'unreadable'}); correct it"
 
 
-def _build(values: Mapping[str, object], cls: type[Record], where: str) -> Record:
-    hints = typing.get_type_hints(cls, include_extras=True)
-    fields = {field.name: field for field in dataclasses.fields(cast(Any, cls))}
-    unknown = sorted(str(key) for key in set(values) - set(fields))
-    if unknown:
-        raise ParamsError(
-            f"{where}: expected keys among {sorted(fields)}, got unknown {unknown}; "
-            "remove or rename them"
-        )
-    missing = sorted(set(fields) - set(values))
-    if missing:
-        raise ParamsError(f"{where}: expected key {missing[0]!r}, got none; add it")
-    return cls(
-        **{key: _convert(value, hints[key], f"{where}.{key}") for key, value in values.items()}
-    )
+def fit(
+    value: object,
+    hint: type[Record],
+    where: str,
+    error: type[TrajStoreError] = ParamsError,
+) -> Record:
+    """Convert plain data to a type, innermost parts first, so that an error tells its place.
 
+    Args:
+        value: mappings, lists and scalars, as YAML and JSON have them.
+        hint: a type that `msgspec` takes; a record must have all of its keys and no others.
+        where: begins every message; the place within the value is added to it.
+        error: what to raise.
 
-def _convert(value: object, hint: Any, where: str) -> Any:  # noqa: ANN401
-    if typing.get_origin(hint) is Annotated:
-        base, *limits = typing.get_args(hint)
-        converted = _convert(value, base, where)
-        for limit in limits:
-            limit(converted, where)
-        return converted
-    return _convert_plain(value, hint, where)
-
-
-def _convert_plain(value: object, hint: Any, where: str) -> Any:  # noqa: ANN401
-    if dataclasses.is_dataclass(hint):
-        if not isinstance(value, Mapping):
-            raise _refused(where, "a mapping", value)
-        return _build(value, cast(type[Any], hint), where)
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in arguments:
-            return None
-        return _convert(value, next(a for a in arguments if a is not type(None)), where)
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise _refused(where, "a list", value)
-        return tuple(_convert(item, arguments[0], f"{where}[{i}]") for i, item in enumerate(value))
-    if origin in (dict, Mapping):
-        return _convert_mapping(value, arguments[1], where)
-    return _convert_scalar(value, hint, where)
-
-
-def _convert_mapping(value: object, hint: Any, where: str) -> dict[str, Any]:  # noqa: ANN401
-    if not isinstance(value, Mapping):
-        raise _refused(where, "a mapping", value)
-    return {str(key): _convert(item, hint, f"{where}.{key}") for key, item in value.items()}
-
-
-def _convert_scalar(value: object, hint: Any, where: str) -> Any:  # noqa: ANN401
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+    Raises:
+        TrajStoreError: of the given class; the value does not fit.
+    """
+    base: Any
+    base, *limits = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+    for place, part, its_hint in _parts(value, base, where, error):
+        fit(part, its_hint, place, error)
     if isinstance(value, float) and not math.isfinite(value):
-        raise ParamsError(f"{where}: expected a finite number, got {value}; correct it")
-    if hint is typing.Any or type(value) is hint:
-        return value
-    raise _refused(where, getattr(hint, "__name__", str(hint)), value)
+        raise error(f"{where}: expected a finite number, got {value}; correct it")
+    try:
+        converted = msgspec.convert(value, hint)
+    except msgspec.ValidationError as wrong:
+        said = str(wrong).replace("`", "").partition(", got ")[0]
+        if isinstance(base, type) and issubclass(base, Enum):
+            said = f"expected one of {', '.join(base)}"
+        raise error(f"{where}: {said[0].lower()}{said[1:]}, got {value!r}; correct it") from wrong
+    for limit in limits:
+        if callable(limit) and (told := limit(converted)):
+            raise error(f"{where}: {told}")
+    return converted
 
 
-def _refused(where: str, expected: str, value: object) -> ParamsError:
-    return ParamsError(f"{where}: expected {expected}, got {type(value).__name__} {value!r}")
+def _parts(
+    value: object,
+    base: Any,  # noqa: ANN401
+    where: str,
+    error: type[TrajStoreError],
+) -> Iterator[tuple[str, object, Any]]:
+    """The place, the value and the type of each part of a record, a mapping or a list."""
+    origin, arguments = get_origin(base), get_args(base)
+    if isinstance(value, Mapping) and (is_dataclass(base) or is_typeddict(base)):
+        hints = _hints(base)
+        for key in sorted(map(str, set(value) - set(hints))):
+            hint = _nearest(key, hints) or "remove or rename it"
+            raise error(f"{where}: expected keys among {sorted(hints)}, got {key!r}; {hint}")
+        for key in sorted(set(hints) - set(value)):
+            raise error(f"{where}: expected key {key!r}, got none; add it")
+        yield from ((f"{where}.{key}", value[key], hint) for key, hint in hints.items())
+    elif isinstance(value, Mapping) and origin in (dict, Mapping):
+        yield from ((f"{where}.{key}", part, arguments[1]) for key, part in value.items())
+    elif isinstance(value, list) and origin is tuple:
+        yield from ((f"{where}[{i}]", part, arguments[0]) for i, part in enumerate(value))
+
+
+@cache
+def _hints(record: type) -> dict[str, Any]:
+    return get_type_hints(record, include_extras=True)

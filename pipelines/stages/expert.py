@@ -1,125 +1,78 @@
 """Stage: train the expert with several seeds and promote it only on evidence."""
 
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from loguru import logger
 
-from pipelines.learning.contract import contract_of
 from pipelines.learning.evaluation import (
     evaluate,
-    judged,
     judging_episodes,
     selection_episodes,
     tracking_episodes,
 )
-from pipelines.learning.inputs import code_digest, drop_other_seeds, start_afresh
-from pipelines.learning.policy import Architecture, build_policy, load_policy, save_policy
-from pipelines.learning.promotion import decide, diagnose, has_converged, superseded
-from pipelines.learning.runlog import (
-    RunRecord,
-    RunStatus,
-    episode_row,
-    read_evaluations,
-    write_episodes,
-    write_run,
+from pipelines.learning.job import Job, side_by_side, train, write_final
+from pipelines.learning.policy import load_policy
+from pipelines.learning.ppo import PpoParams
+from pipelines.learning.promotion import (
+    Convergence,
+    Gate,
+    decide,
+    diagnose,
+    has_converged,
+    superseded,
 )
-from pipelines.learning.settings import EnvParams, EvaluationParams, ExpertParams
-from pipelines.learning.training import Training, run_training, settings
-from pipelines.learning.unfinished import unfinished
-from pipelines.running.fanout import check_engine, run_tasks
-from pipelines.running.params import ParamsError, read_section
-from pipelines.running.progress import note, watch
+from pipelines.learning.runlog import read_evaluations, read_run
+from pipelines.learning.training import Budget, rank
+from pipelines.learning.world import Played, World, read_world
+from pipelines.running.fanout import Engine
+from pipelines.running.params import ParamsError, Seeds, read_section
 from pipelines.running.stage import add_paths, in_one_line, parser_of
-from pipelines.tasks.make import make_vec_env
 from pipelines.tasks.social_nav.config import ENV_VERSION
-from pipelines.tasks.social_nav.scenarios import scenario_names
-from pipelines.tasks.social_nav.schema import episode_schema
-from pipelines.tasks.social_nav.snqi import load_baseline
 from trajstore.disk.files import read_json, write_json
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """One seed's training."""
+class ExpertParams:
+    """Training and promotion of the expert.
 
-    params: ExpertParams
-    env: EnvParams
-    evaluation: EvaluationParams
-    seed: int
-    folder: Path
+    Attributes:
+        seeds: one training each.
+        ppo: settings of the update.
+        budget: online steps and how often to evaluate.
+        select_each: episodes a scenario that choose the best policy of a run.
+        convergence: when to stop early.
+        gate: what promotion takes.
+        engine: what runs the seeds side by side.
+    """
+
+    seeds: Seeds
+    ppo: PpoParams
+    budget: Budget
+    select_each: Played
+    convergence: Convergence
+    gate: Gate
+    engine: Engine
 
 
-def train_seed(task: Task) -> dict[str, Any]:
+def train_seed(job: Job, *, judge_each: int) -> dict[str, Any]:
     """Train one seed, keep its best policy, judge it on episodes that chose nothing."""
-    params, config = task.params, task.env.config()
-    scenarios = task.env.scenarios or scenario_names()
-    run = f"expert/seed_{task.seed}"
-    choosing = selection_episodes(scenarios, each=params.select_each)
-    training = Training(
-        make_env=lambda seed: make_vec_env(config, num_envs=params.ppo.num_envs, seed=seed),
-        evaluate=lambda actor: evaluate(actor, choosing, config),
-        params=params.ppo,
-        budget=params.budget,
-        seed=task.seed,
-        stop=partial(has_converged, convergence=params.convergence),
-        progress=lambda steps, row: note(run, steps, row),
-    )
-    parameters = settings(training) | {
-        "env": asdict(task.env),
-        "select_each": params.select_each,
-        "convergence": asdict(params.convergence),
-    }
-    record = RunRecord(
-        "expert", task.seed, RunStatus.COMPLETED, 0, {"code": code_digest()}, parameters
-    )
-    start_afresh(task.folder, inputs=record.inputs, parameters=parameters)
-    with unfinished(task.folder, record):
-        row = _judged(task, training)
-        write_run(task.folder, replace(record, steps=row["steps"]))
-    return row
-
-
-def _judged(task: Task, training: Training) -> dict[str, Any]:
-    params, config = task.params, task.env.config()
-    scenarios = task.env.scenarios or scenario_names()
-    model = run_training(training, task.folder)
-    architecture = Architecture(
-        model.observation_space.shape[0],  # type: ignore[index]
-        model.action_space.shape[0],  # type: ignore[index]
-        params.ppo.hidden,
-    )
-    policy = build_policy(architecture)
-    policy.load_state_dict(model.best)
-    contract = contract_of(episode_schema(config), environment=ENV_VERSION)
-    target = task.folder / "policy"
-    if not target.exists():
-        save_policy(
-            policy,
-            target,
-            architecture=architecture,
-            contract=contract,
-            record={"seed": task.seed, "settings": settings(training)},
-        )
-    saved = load_policy(target)
-    judging = judging_episodes(scenarios, each=task.evaluation.judge_each)
-    row = evaluate(saved.actor, judging, config)
+    train(job)
+    saved = load_policy(job.policy)
+    judging = judging_episodes(job.env.names, each=judge_each)
     return {
-        "seed": task.seed,
-        "steps": model.num_timesteps,
+        "seed": job.seed,
+        "steps": read_run(job.folder).steps,
         "policy": saved.digest,
-        "selection": max(map(training.score, read_evaluations(task.folder))),
-        **row,
+        "selection": max(map(rank, read_evaluations(job.folder))),
+        **evaluate(saved.actor, judging, job.env.config()),
     }
 
 
-def run(
-    params: ExpertParams, env: EnvParams, evaluation: EvaluationParams, out: Path
-) -> Mapping[str, Any]:
+def run(params: ExpertParams, world: World, out: Path) -> Mapping[str, Any]:
     """Train every seed, decide, and write the manifest; the decision is in its ``state``.
 
     The manifest of an approved expert that this one takes the place of stays in its ``history``.
@@ -127,36 +80,31 @@ def run(
     Raises:
         ParamsError: there is no seed, or the gate asks for more than will be judged.
     """
-    tasks = [Task(params, env, evaluation, seed, out / f"seed_{seed}") for seed in params.seeds]
-    totals = {f"expert/seed_{seed}": params.budget.steps for seed in params.seeds}
-    if not tasks:
+    if not params.seeds:
         raise ParamsError("params: expert.seeds: expected at least one seed, got none; add one")
-    check_engine(params.engine)
-    _check_gate(params, evaluation, env)
-    drop_other_seeds(out, params.seeds)
-    with watch(totals):
-        rows = run_tasks(train_seed, tasks, engine=params.engine)
-    decision = decide(rows, gate=params.gate)
-    best = f"seed_{rows[decision.best]['seed']}/policy"
-    actor, config = load_policy(out / best).actor, env.config()
-    scenarios = env.scenarios or scenario_names()
-    tracked = tracking_episodes(scenarios, each=evaluation.track_each)
-    baseline = load_baseline()
-    episodes = judged(actor, scenarios, each=evaluation.judge_each, config=config)
-    write_episodes(out, [episode_row(episode, baseline) for episode in episodes])
+    _check_gate(params, world)
+    env, each = world.env, world.evaluation.judge_each
+    train_one = partial(train_seed, judge_each=each)
+    rows = side_by_side(train_one, _jobs(params, world, out), out, engine=params.engine)
+    promotion = decide(rows, gate=params.gate)
+    chosen = rows[promotion.best]
+    best = f"seed_{chosen['seed']}/policy"
+    actor = load_policy(out / best).actor
+    write_final(out, actor, env, each=each)
+    tracked = tracking_episodes(env.names, each=world.evaluation.track_each)
     manifest: dict[str, Any] = {
-        "id": f"expert-{rows[decision.best]['policy'][:12]}",
-        "policy": rows[decision.best]["policy"],
-        "state": "approved" if decision.promoted else "draft",
-        "promotable": decision.promoted,
-        "reasons": list(decision.reasons),
-        "best_seed": rows[decision.best]["seed"],
+        "id": f"expert-{chosen['policy'][:12]}",
+        "policy": chosen["policy"],
+        "state": "approved" if promotion.promoted else "draft",
+        "promotable": promotion.promoted,
+        "reasons": list(promotion.reasons),
+        "best_seed": chosen["seed"],
         "best": best,
-        "tracking": evaluate(actor, tracked, config),
+        "tracking": evaluate(actor, tracked, env.config()),
         "seeds": rows,
-        "pooled": decision.pooled,
+        "pooled": promotion.pooled,
         "environment": ENV_VERSION,
-        "diagnosis": [] if decision.promoted else diagnose(rows),
+        "diagnosis": [] if promotion.promoted else diagnose(rows),
     }
     path = out / "manifest.json"
     former = read_json(path) if path.is_file() else {}
@@ -165,9 +113,28 @@ def run(
     return manifest
 
 
-def _check_gate(params: ExpertParams, evaluation: EvaluationParams, env: EnvParams) -> None:
+def _jobs(params: ExpertParams, world: World, out: Path) -> list[Job]:
+    return [
+        Job(
+            stage="expert",
+            arm="expert",
+            seed=seed,
+            folder=out / f"seed_{seed}",
+            env=world.env,
+            ppo=params.ppo,
+            budget=params.budget,
+            episodes=selection_episodes(world.env.names, each=params.select_each),
+            stop=partial(has_converged, convergence=params.convergence),
+            parameters={"select_each": params.select_each, "convergence": params.convergence},
+            keeps_best=True,
+        )
+        for seed in params.seeds
+    ]
+
+
+def _check_gate(params: ExpertParams, world: World) -> None:
     """Refuse a gate that no training could pass, before any is paid for."""
-    judged = evaluation.judge_each * len(env.scenarios or scenario_names())
+    judged = world.evaluation.judge_each * len(world.env.names)
     for key, asked, there in (
         ("seeds", params.gate.seeds, len(params.seeds)),
         ("episodes", params.gate.episodes, judged),
@@ -189,14 +156,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     arguments = parser.parse_args(argv)
     params = read_section(arguments.params, "expert", ExpertParams)
-    env = read_section(arguments.params, "env", EnvParams)
-    evaluation = read_section(arguments.params, "evaluation", EvaluationParams)
+    world = read_world(arguments.params)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    manifest = run(params, env, evaluation, arguments.out)
+    manifest = run(params, world, arguments.out)
     for line in [*manifest["reasons"], *manifest["diagnosis"]]:
         logger.info(line)
     return 0 if manifest["promotable"] else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

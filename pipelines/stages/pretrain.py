@@ -1,7 +1,6 @@
 """Stage: clone the expert's episodes into fresh policies, one a seed."""
 
 import csv
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,18 +11,23 @@ from loguru import logger
 from numpy.typing import NDArray
 from stable_baselines3.common.utils import set_random_seed
 
-from pipelines.learning.cloning import Demonstrations, clone, discounted_returns, teach_critic
-from pipelines.learning.contract import Contract, check_contract, contract_of
+from pipelines.learning.cloning import (
+    Demonstrations,
+    PretrainParams,
+    clone,
+    discounted_returns,
+    teach_critic,
+)
 from pipelines.learning.dealing import chosen_episodes
+from pipelines.learning.interface import check_interface, interface_of
+from pipelines.learning.job import FinetuneParams
 from pipelines.learning.policy import Architecture, build_policy, save_policy
+from pipelines.learning.run import unfinished
 from pipelines.learning.runlog import RunRecord, RunStatus, write_run
-from pipelines.learning.settings import EnvParams, FinetuneParams, PretrainParams, TransferParams
-from pipelines.learning.unfinished import unfinished
-from pipelines.running.fanout import check_engine, run_tasks
+from pipelines.learning.world import EnvParams, TransferParams
+from pipelines.running.fanout import check_engine, run_jobs
 from pipelines.running.params import read_section
 from pipelines.running.stage import add_paths, in_one_line, parser_of
-from pipelines.tasks.social_nav.config import ENV_VERSION
-from pipelines.tasks.social_nav.schema import episode_schema
 from trajstore.dataset import Dataset
 from trajstore.disk.files import read_json, remove_tree
 from trajstore.errors import StatusError
@@ -35,7 +39,7 @@ Draw = Callable[[], Iterator[tuple[Floats, Floats]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class CloneJob:
     """One clone."""
 
     params: PretrainParams
@@ -91,93 +95,92 @@ def passes(
     return draw
 
 
-def train_clone(task: Task) -> None:
+def train_clone(job: CloneJob) -> None:
     """Clone one policy, teach its critic, and leave a run folder; an earlier one goes.
 
     Raises:
-        ContractError: the dataset's observations or actions are not those of the environment.
+        InterfaceError: the dataset's observations or actions are not those of the environment.
         StatusError: no episode of the dataset may be shown.
     """
-    remove_tree(task.folder)
+    remove_tree(job.folder)
     record = RunRecord(
-        arm="control_clone" if task.shuffled else "clone",
-        seed=task.seed,
+        arm="control_clone" if job.shuffled else "clone",
+        seed=job.seed,
         status=RunStatus.COMPLETED,
         steps=0,
-        parameters=asdict(task.params),
+        parameters=asdict(job.params),
     )
-    with unfinished(task.folder, record):
-        _clone(task, record)
+    with unfinished(job.folder, record):
+        _clone(job, record)
 
 
-def _clone(task: Task, record: RunRecord) -> None:
+def _clone(job: CloneJob, record: RunRecord) -> None:
     torch.set_num_threads(1)
-    set_random_seed(task.seed)
-    rng = np.random.default_rng(task.seed)
-    dataset, contract = _open(task)
-    turn = task.params.seeds.index(task.seed)
+    set_random_seed(job.seed)
+    rng = np.random.default_rng(job.seed)
+    dataset = _open(job)
+    turn = job.params.seeds.index(job.seed)
     chosen = chosen_episodes(
         dataset.episodes["scenario"],
-        allowed=_allowed(task, dataset),
-        count=task.params.episodes,
+        allowed=_allowed(job, dataset),
+        count=job.params.episodes,
         turn=turn,
     )
-    demos = demonstrations(dataset, chosen, gamma=task.online.ppo.gamma)
-    if task.shuffled:
+    demos = demonstrations(dataset, chosen, gamma=job.online.ppo.gamma)
+    if job.shuffled:
         demos = replace(demos, returns=rng.permutation(demos.returns))
     architecture = Architecture(
-        demos.observation.shape[1], demos.action.shape[1], task.online.ppo.hidden
+        demos.observation.shape[1], demos.action.shape[1], job.online.ppo.hidden
     )
-    policy = build_policy(architecture, log_std=task.online.ppo.log_std)
-    batch = min(task.params.batch, len(demos.action))
-    draw = passes(dataset, chosen, batch=batch, shuffled=task.shuffled, rng=rng)
+    policy = build_policy(architecture, log_std=job.online.ppo.log_std)
+    batch = min(job.params.batch, len(demos.action))
+    draw = passes(dataset, chosen, batch=batch, shuffled=job.shuffled, rng=rng)
     each = len(demos.action) // batch
-    epochs = max(task.params.epochs, -(-task.params.least_updates // each))
+    epochs = max(job.params.epochs, -(-job.params.least_updates // each))
     updates = epochs * each
-    params = replace(task.params, batch=batch, epochs=epochs)
+    params = replace(job.params, batch=batch, epochs=epochs)
     curve = clone(policy, draw, params=params, updates=updates, rng=rng)
     critic = teach_critic(
-        policy, demos, epochs=task.params.critic_epochs, batch=task.params.batch, rng=rng
+        policy, demos, epochs=job.params.critic_epochs, batch=job.params.batch, rng=rng
     )
-    _write_curve(task.folder / "losses.csv", curve)
+    _write_curve(job.folder / "losses.csv", curve)
     save_policy(
         policy,
-        task.folder / "policy",
+        job.folder / "policy",
         architecture=architecture,
-        contract=contract,
-        record={"seed": task.seed, "dataset": dataset.manifest.content_digest},
+        interface=job.env.interface,
+        record={"seed": job.seed, "dataset": dataset.manifest.content_digest},
     )
     write_run(
-        task.folder,
+        job.folder,
         replace(
             record,
             inputs={"dataset": dataset.manifest.content_digest},
-            parameters=asdict(task.params) | {"chosen": int(chosen.sum())},
-            notes=[f"critic loss {critic[0]:.4f} -> {critic[-1]:.4f}"] if critic else [],
+            parameters=asdict(job.params) | {"chosen": int(chosen.sum())},
+            notes=(f"critic loss {critic[0]:.4f} -> {critic[-1]:.4f}",) if critic else (),
         ),
     )
 
 
-def _open(task: Task) -> tuple[Dataset, Contract]:
-    """The dataset, held against the environment, and the contract of both."""
-    dataset = Dataset.open(task.dataset)
-    contract = contract_of(episode_schema(task.env.config()), environment=ENV_VERSION)
+def _open(job: CloneJob) -> Dataset:
+    """The dataset, held against the environment."""
+    dataset = Dataset.open(job.dataset)
     recorded = dataset.manifest.provenance.get("environment") or {}
-    theirs = contract_of(dataset.schema, environment=str(recorded.get("version")))
-    check_contract(contract, theirs, where=f"dataset {task.dataset}")
-    return dataset, contract
+    theirs = interface_of(dataset.schema, environment=str(recorded.get("version")))
+    check_interface(job.env.interface, theirs, where=f"dataset {job.dataset}")
+    return dataset
 
 
-def _allowed(task: Task, dataset: Dataset) -> NDArray[np.bool_]:
+def _allowed(job: CloneJob, dataset: Dataset) -> NDArray[np.bool_]:
     """Episodes that may be shown, ``[N]``."""
     allowed = np.ones(len(dataset), bool)
-    if task.params.only_successes:
+    if job.params.only_successes:
         allowed &= dataset.episodes["outcome"] == "goal"
-    if task.shown is not None:
-        allowed &= [task.shown.is_demonstrated(n) for n in dataset.episodes["scenario"]]
+    if job.shown is not None:
+        allowed &= [job.shown.is_demonstrated(n) for n in dataset.episodes["scenario"]]
     if not allowed.any():
         raise StatusError(
-            f"dataset {task.dataset}: expected an episode that may be shown, got none of "
+            f"dataset {job.dataset}: expected an episode that may be shown, got none of "
             f"{len(dataset)}; record other scenarios, or change the sections pretrain, transfer"
         )
     return allowed
@@ -208,8 +211,8 @@ def check_verdict(report: Path, dataset: Dataset, *, where: Path) -> None:
         )
 
 
-def _say_what_is_shown(task: Task) -> None:
-    there, asked = int(_allowed(task, _open(task)[0]).sum()), task.params.episodes
+def _say_what_is_shown(job: CloneJob) -> None:
+    there, asked = int(_allowed(job, _open(job)).sum()), job.params.episodes
     if asked > there:
         logger.info("asked for {:,} episodes, only {:,} may be shown; shows all", asked, there)
 
@@ -230,14 +233,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"--episodes: expected a number >= 0, got {arguments.episodes}; raise it")
     params = read_section(arguments.params, "pretrain", PretrainParams)
     if arguments.episodes is not None:
-        params = params.with_episodes(arguments.episodes)
+        params = replace(params, episodes=arguments.episodes)
     shown = None
     if arguments.transfer:
         shown = read_section(arguments.params, "transfer", TransferParams)
     online = read_section(arguments.params, "finetune", FinetuneParams)
     env = read_section(arguments.params, "env", EnvParams)
-    tasks = [
-        Task(
+    jobs = [
+        CloneJob(
             params,
             online,
             env,
@@ -251,11 +254,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     ]
     check_engine(online.engine)
     check_verdict(arguments.report, Dataset.open(arguments.dataset), where=arguments.dataset)
-    _say_what_is_shown(tasks[0])
-    run_tasks(train_clone, tasks, engine=online.engine)
-    logger.info("{} clones in {}", len(tasks), arguments.out)
+    _say_what_is_shown(jobs[0])
+    run_jobs(train_clone, jobs, engine=online.engine)
+    logger.info("{} clones in {}", len(jobs), arguments.out)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,14 +1,14 @@
 """Stage: put the validated dataset into the ring of live versions; the oldest are archived."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from loguru import logger
+from msgspec import Meta
 
-from pipelines.running.params import at_least, read_section, some
+from pipelines.running.params import Amount, Count, read_section
 from pipelines.running.stage import add_paths, in_one_line, parser_of
 from trajstore.disk.files import read_json
 from trajstore.errors import CorruptionError
@@ -30,11 +30,11 @@ class PublishParams:
         budget_bytes: most that all live versions of all datasets may take.
     """
 
-    archive: Annotated[str, some]
-    keep_validated: Annotated[int, at_least(1)]
-    keep_draft: Annotated[int, at_least(0)]
-    keep_quarantined: Annotated[int, at_least(0)]
-    budget_bytes: Annotated[int, at_least(1)]
+    archive: Annotated[str, Meta(min_length=1)]
+    keep_validated: Count
+    keep_draft: Amount
+    keep_quarantined: Amount
+    budget_bytes: Count
 
 
 def run(
@@ -93,7 +93,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     state = "published" if done.new else "was published before"
     logger.info("{} {} as v{}", arguments.dataset.name, state, done.version)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,19 +1,19 @@
 """Stage: record the promoted expert's episodes into a sealed dataset version."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from loguru import logger
+from msgspec import Meta
 
-from pipelines.learning.approved import read_expert
-from pipelines.learning.evaluation import COLLECTION_SEEDS, episode_list
+from pipelines.learning.evaluation import COLLECTION_SEEDS, TRAINING_SEEDS, episode_list
 from pipelines.learning.policy import SavedPolicy, load_policy
-from pipelines.learning.settings import EnvParams, RecordParams
-from pipelines.running.fanout import check_engine, run_tasks
-from pipelines.running.params import read_section
+from pipelines.learning.promotion import read_expert
+from pipelines.learning.world import EnvParams
+from pipelines.running.fanout import Engine, check_engine, run_jobs
+from pipelines.running.params import Count, read_section
 from pipelines.running.stage import add_paths, in_one_line, parser_of
 from pipelines.tasks.social_nav.config import ENV_VERSION
 from pipelines.tasks.social_nav.rollout import record_rollout
@@ -30,6 +30,25 @@ BLOCK = 64
 """Episodes simulated at once, a segment of the recording each; who died loses at most these."""
 Item = tuple[int, str, int]
 """An episode's place in the version, its scenario, its seed."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordParams:
+    """Recording of the expert's episodes.
+
+    Attributes:
+        each: episodes a scenario, so many that their seeds end before those of training.
+        shards: parts that the episodes are split into for the workers.
+        quota_bytes: largest size of a dataset version.
+        engine: what runs the shards side by side.
+    """
+
+    each: Annotated[
+        int, Meta(ge=1, le=(TRAINING_SEEDS - COLLECTION_SEEDS) // len(scenario_names()))
+    ]
+    shards: Count
+    quota_bytes: Count
+    engine: Engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +88,7 @@ def provenance(expert: Mapping[str, Any], policy: SavedPolicy, env: EnvParams) -
             "config": asdict(env.config()),
         },
         "policy": {"id": expert["id"], "digest": policy.digest, "deterministic": True},
-        "contract": policy.contract.to_json(),
+        "contract": policy.interface.to_json(),
     }
 
 
@@ -81,13 +100,8 @@ def run(params: RecordParams, env: EnvParams, expert: Path, out: Path) -> int:
     """
     check_engine(params.engine)
     manifest, policy = read_expert(expert)
-    scenarios = env.scenarios or scenario_names()
-    episodes = [
-        (order, name, seed)
-        for order, (name, seed) in enumerate(
-            episode_list(scenarios, each=params.each, first_seed=COLLECTION_SEEDS)
-        )
-    ]
+    listed = episode_list(env.names, each=params.each, first_seed=COLLECTION_SEEDS)
+    episodes = [(order, name, seed) for order, (name, seed) in enumerate(listed)]
     made_by = provenance(manifest, policy, env)
     _drop_foreign(out, made_by, count=len(episodes))
     recorder = Recorder(
@@ -104,7 +118,7 @@ def run(params: RecordParams, env: EnvParams, expert: Path, out: Path) -> int:
             Shard(out, expert / manifest["best"], env, tuple(blocks[index :: params.shards]))
             for index in range(min(params.shards, len(blocks)))
         ]
-        run_tasks(record_shard, shards, engine=params.engine)
+        run_jobs(record_shard, shards, engine=params.engine)
     return len(episodes)
 
 
@@ -141,7 +155,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     count = run(params, env, arguments.policy, arguments.out)
     logger.info("recorded {} episodes into {}", count, arguments.out)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -163,7 +163,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     if status == 0:
         conclude(Console(), time.monotonic() - started)
     return status
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,24 +1,19 @@
 """Stage: hold the recorded dataset against its contract; stop what follows unless it is fit."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 from loguru import logger
 
-from pipelines.learning.approved import read_expert
-from pipelines.learning.contract import contract_of
 from pipelines.learning.evaluation import EVALUATION_SEEDS
-from pipelines.learning.settings import EnvParams
-from pipelines.running.params import at_least, read_section
+from pipelines.learning.promotion import read_expert
+from pipelines.learning.world import EnvParams
+from pipelines.running.params import Amount, NotNegative, read_section
 from pipelines.running.stage import add_paths, in_one_line, parser_of
 from pipelines.tasks.make import make_env
-from pipelines.tasks.social_nav.config import ENV_VERSION
-from pipelines.tasks.social_nav.scenarios import scenario_names
-from pipelines.tasks.social_nav.schema import episode_schema
 from trajstore.dataset import Dataset
 from trajstore.disk.files import make_directories, write_json
 from trajstore.quality import CHECKS, policy_agreement, replay_agreement, validate
@@ -40,38 +35,34 @@ class ValidateParams:
         replay_episodes: so many are simulated again, step by step.
     """
 
-    minimum_episodes: Annotated[int, at_least(0)]
-    episodes_per_scenario: Annotated[int, at_least(0)]
-    policy_episodes: Annotated[int, at_least(0)]
-    policy_tolerance: Annotated[float, at_least(0.0)]
-    replay_episodes: Annotated[int, at_least(0)]
+    minimum_episodes: Amount
+    episodes_per_scenario: Amount
+    policy_episodes: Amount
+    policy_tolerance: NotNegative
+    replay_episodes: Amount
 
 
 def run(
     params: ValidateParams, env: EnvParams, *, dataset: Path, expert: Path, reviews: Path
 ) -> dict[str, Any]:
     """Run every check, the expert's agreement and the replay included; return the report."""
-    config = env.config()
-    schema = episode_schema(config)
-    agreed = contract_of(schema, environment=ENV_VERSION)
     contract = Contract(
         minimum_episodes=params.minimum_episodes,
-        required_scenarios=tuple(env.scenarios or scenario_names()),
+        required_scenarios=tuple(env.names),
         episodes_per_scenario=params.episodes_per_scenario,
         required_provenance=("environment.version", "policy.digest"),
-        observation=agreed.fields,
+        observation=env.interface.fields,
         reserved_seeds=((EVALUATION_SEEDS, EVALUATION_SEEDS + 1_000_000),),
         policy_episodes=params.policy_episodes,
         policy_tolerance=params.policy_tolerance,
         replay_episodes=params.replay_episodes,
     )
     opened = Dataset.open(dataset)
-    _, policy = read_expert(expert)
-    actor = policy.actor
+    actor = read_expert(expert)[1].actor
     checks = {
         **CHECKS,
         "policy": policy_agreement(lambda observed: actor(np.asarray(observed))),
-        "replay": replay_agreement(first_step(make_env(config))),
+        "replay": replay_agreement(first_step(make_env(env.config()))),
     }
     report = validate(opened, contract, checks=checks)
     decided = read_reviews(reviews)
@@ -110,7 +101,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         logger.info("{severity}: {message}", **finding)
     logger.info("{} is {}", arguments.dataset, report["status"])
     return 0 if report["status"] == Status.VALIDATED.value else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -8,25 +8,18 @@ import numpy as np
 import torch
 
 from pipelines.learning.actor import Actor
-from pipelines.learning.contract import Contract, contract_of
+from pipelines.learning.cloning import PretrainParams
+from pipelines.learning.job import FinetuneParams
 from pipelines.learning.policy import Architecture, build_policy, load_policy, save_policy
 from pipelines.learning.ppo import FromClone, PpoParams
-from pipelines.learning.settings import (
-    Arrival,
-    Convergence,
-    EnvParams,
-    EvaluationParams,
-    ExpertParams,
-    FinetuneParams,
-    Gate,
-    PretrainParams,
-    RecordParams,
-)
+from pipelines.learning.promotion import Convergence, Criterion, Gate
 from pipelines.learning.training import Budget, Training
+from pipelines.learning.world import EnvParams, EvaluationParams, World
 from pipelines.stages import record as record_stage
+from pipelines.stages.expert import ExpertParams
+from pipelines.stages.record import RecordParams
 from pipelines.tasks.make import make_vec_env
-from pipelines.tasks.social_nav.config import ENV_VERSION, RewardWeights
-from pipelines.tasks.social_nav.schema import episode_schema
+from pipelines.tasks.social_nav.config import RewardWeights
 from trajstore.disk.files import write_json
 from trajstore.version.manifest import Manifest
 
@@ -55,6 +48,7 @@ PPO = PpoParams(
 BUDGET = Budget(48, 16, stop_on_arrival=False)
 FROM_CLONE = FromClone(2e-4, -0.9, 2, 8, 8, 1, 0.85, 0.0, 0.5)
 EVALUATION = EvaluationParams(track_each=1, judge_each=1)
+WORLD = World(ENV, EVALUATION)
 RECORD = RecordParams(each=4, shards=2, quota_bytes=10**9, engine="sequential")
 PRETRAIN = PretrainParams((1, 2), 0, False, 1, 4, 16, 1e-3, 0.0, 2)
 FINETUNE = FinetuneParams(
@@ -62,7 +56,7 @@ FINETUNE = FinetuneParams(
     PPO,
     {"baseline": BUDGET, "finetune": BUDGET},
     {"finetune": FROM_CLONE},
-    Arrival(0.9, 0.05, 2),
+    Criterion(0.9, 0.05, 2),
     "sequential",
 )
 EXPERT = ExpertParams(
@@ -72,15 +66,13 @@ SIZE = int(np.prod(make_vec_env(ENV.config(), num_envs=1).observation_space.shap
 ARCHITECTURE = Architecture(SIZE, 2, PPO.hidden)
 
 
-def contract() -> Contract:
-    return contract_of(episode_schema(ENV.config()), environment=ENV_VERSION)
-
-
 def policy(target: Path, *, seed: int = 0) -> Path:
     """A saved policy with random weights."""
     torch.manual_seed(seed)
     made = build_policy(ARCHITECTURE)
-    save_policy(made, target, architecture=ARCHITECTURE, contract=contract(), record={"seed": 1})
+    save_policy(
+        made, target, architecture=ARCHITECTURE, interface=ENV.interface, record={"seed": 1}
+    )
     return target
 
 

@@ -1,7 +1,9 @@
 """What a user of the environment may choose, and the constants of its physics."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
+
+from msgspec import Meta
 
 ENV_VERSION = "1.0.0"
 """Changes with every change of dynamics, scenarios, observation or reward."""
@@ -61,6 +63,9 @@ class Constants(NamedTuple):
     rays: int = RAYS
 
 
+Weight = Annotated[float, Meta(ge=0.0)]
+
+
 @dataclass(frozen=True, slots=True)
 class RewardWeights:
     """Weights of the reward; all positive, costs are subtracted.
@@ -70,13 +75,13 @@ class RewardWeights:
     while closing in. The last step adds ``goal`` or subtracts ``collision`` or ``timeout``.
     """
 
-    progress: float = 0.1
-    step: float = 0.001
-    discomfort: float = 0.05
-    comfort_distance: float = 0.6
-    goal: float = 1.0
-    collision: float = 5.0
-    timeout: float = 0.5
+    progress: Weight = 0.1
+    step: Weight = 0.001
+    discomfort: Weight = 0.05
+    comfort_distance: Weight = 0.6
+    goal: Weight = 1.0
+    collision: Weight = 5.0
+    timeout: Weight = 0.5
 
 
 @dataclass(frozen=True, slots=True)

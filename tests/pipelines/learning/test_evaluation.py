@@ -16,7 +16,7 @@ from pipelines.learning.evaluation import (
     judged,
     judging_episodes,
     selection_episodes,
-    summary,
+    tally,
     tracking_episodes,
 )
 from pipelines.tasks.social_nav.robots import straight
@@ -86,7 +86,7 @@ def test_selection_tracking_and_gate_hold_nothing_back_from_training(make: Listi
     assert not played & set(held_out_names())
 
 
-def test_a_summary_by_hand() -> None:
+def test_a_tally_by_hand() -> None:
     from pipelines.tasks.social_nav.rollout import Row
 
     rows = [
@@ -94,7 +94,7 @@ def test_a_summary_by_hand() -> None:
         Row("a/low", 2, "collision_wall", False, True, True, -1.0, 5),
         Row("b/low", 3, "timeout", False, False, False, 0.0, 25),
     ]
-    told = summary(rows)
+    told = tally(rows)
     assert told["success"] == pytest.approx(1 / 3)
     assert told["return"] == pytest.approx(1 / 3, abs=1e-6)
     assert told["by_scenario"]["a/low"] == {"episodes": 2, "success": 0.5, "collision": 0.5}

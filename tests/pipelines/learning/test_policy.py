@@ -63,7 +63,7 @@ def copy(source: Path, target: Path) -> Path:
 def test_it_is_read_as_it_was_written_bit_by_bit(tmp_path: Path) -> None:
     torch.manual_seed(0)
     policy = build_policy(tiny.ARCHITECTURE, log_std=-0.5)
-    options = {"architecture": tiny.ARCHITECTURE, "contract": tiny.contract()}
+    options = {"architecture": tiny.ARCHITECTURE, "interface": tiny.ENV.interface}
     told = save_policy(policy, tmp_path / "policy", record={"seed": 7}, **options)
     again = load_policy(tmp_path / "policy")
     assert again.digest == told == digest(tmp_path / "policy" / TENSORS)
@@ -126,7 +126,7 @@ def test_a_flipped_byte_of_the_record_is_refused_or_changes_nothing_used(
             refused += 1
         else:
             assert policy.architecture == tiny.ARCHITECTURE
-            assert policy.contract.digest == tiny.contract().digest
+            assert policy.interface.digest == tiny.ENV.interface.digest
     assert refused > 100
 
 

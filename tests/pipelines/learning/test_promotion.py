@@ -4,8 +4,16 @@ from typing import Any
 
 import pytest
 
-from pipelines.learning.promotion import decide, diagnose, has_arrived, has_converged, superseded
-from pipelines.learning.settings import Arrival, Convergence, Gate
+from pipelines.learning.promotion import (
+    Convergence,
+    Criterion,
+    Gate,
+    decide,
+    diagnose,
+    has_arrived,
+    has_converged,
+    superseded,
+)
 from tests.pipelines.tiny import rates
 
 GATE = Gate(0.90, 0.05, seeds=3, episodes=200)
@@ -42,10 +50,10 @@ EDGE = [rates(0.90, 0.05, seed=s) for s in (1, 2, 3)]
          "too few episodes", "pooled"],
 )  # fmt: skip
 def test_the_gate(rows: list[dict[str, Any]], reasons: list[str]) -> None:
-    decision = decide(rows, gate=GATE)
-    assert decision.promoted == (not reasons)
-    assert len(decision.reasons) == len(reasons)
-    for told, expected in zip(decision.reasons, reasons, strict=True):
+    promotion = decide(rows, gate=GATE)
+    assert promotion.promoted == (not reasons)
+    assert len(promotion.reasons) == len(reasons)
+    for told, expected in zip(promotion.reasons, reasons, strict=True):
         assert told.startswith(expected)
 
 
@@ -78,7 +86,7 @@ def test_the_diagnosis_names_the_worst_scenario(
     assert advice in lines[-1]
 
 
-ARRIVAL = Arrival(0.9, 0.05, hold=2)
+ARRIVAL = Criterion(0.9, 0.05, hold=2)
 UP, DOWN = rates(0.9, 0.05), rates(0.9, 0.06)
 
 
@@ -93,7 +101,7 @@ UP, DOWN = rates(0.9, 0.05), rates(0.9, 0.06)
     ],
 )
 def test_the_target_must_hold(rows: list[dict[str, Any]], arrived: bool) -> None:
-    assert (has_arrived(rows, arrival=ARRIVAL) is not None) == arrived
+    assert (has_arrived(rows, criterion=ARRIVAL) is not None) == arrived
 
 
 def test_a_plateau_ends_a_training_and_no_window_never_does() -> None:

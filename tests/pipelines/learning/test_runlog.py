@@ -1,11 +1,14 @@
-"""What is written of a run is what is read; a line that does not fit its schema is refused."""
+"""What is written of a run is what is read; a line that does not fit its type is refused."""
 
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from pipelines.learning.runlog import (
+    EpisodeRow,
+    Evaluation,
     RunError,
     RunRecord,
     RunStatus,
@@ -45,7 +48,9 @@ def test_a_status_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     write_run(tmp_path, RECORD)
     path = tmp_path / "run.json"
     path.write_text(path.read_text().replace("partial", "done"))
-    with pytest.raises(RunError, match=r"run.json: expected \$.status to fit run.schema.json"):
+    with pytest.raises(
+        RunError, match=r"run.json: \$.status: expected one of completed, failed, partial, got"
+    ):
         read_run(tmp_path)
 
 
@@ -63,9 +68,9 @@ def test_evaluations_are_read_as_they_were_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"success": 1.2}, r"jsonl:2: expected \$.success"),
+        ({"success": 1.2}, r"jsonl:2: \$.success: expected float <= 1.0, got 1.2"),
         ({"steps": 0}, "jsonl:2: expected more than 0 steps, got 0"),
-        ({"by_scenario": {"a": {"success": 1.0}}}, "by_scenario"),
+        ({"by_scenario": {"a": {"success": 1.0}}}, r"\$.by_scenario.a: expected key 'collision'"),
         ({"success": 0.75}, "jsonl:2: expected a success of 0.500000, the mean over its"),
         ({"collision": 0.0}, "jsonl:2: expected a collision of 0.500000"),
         (
@@ -96,6 +101,9 @@ def test_episodes_are_read_as_they_were_written(tmp_path: Path) -> None:
         (runs.episode_row("a/low", 1, "collision_wall") | {"collision": False}, "collision"),
         ({"collision": True}, "collision"),
         ({"steps": 0}, "steps"),
+        ({"version": 1}, "version"),
+        ({"metrics": {"success": 1.0, "collision": 0.0}}, "snqi"),
+        ({"outcome": "gaol"}, "did you mean 'goal'"),
         ({"scenario": "../up"}, "scenario"),
         ({"unknown": 1}, "unknown"),
         ({}, r"expected each episode once, got \('blind_corner/low', 5\) again"),
@@ -113,6 +121,12 @@ def test_a_line_that_is_no_json_is_named(tmp_path: Path) -> None:
     path.write_text(json.dumps(ROW) + "\nnonsense\n")
     with pytest.raises(RunError, match=r"episodes.jsonl:2: expected a JSON object"):
         read_episodes(tmp_path)
+
+
+def test_the_types_of_rows_are_json_schemas() -> None:
+    for row, example in ((Evaluation, EVALUATION), (EpisodeRow, ROW)):
+        schema = msgspec.json.schema(row)["$defs"][row.__name__]
+        assert set(schema["required"]) == set(example)
 
 
 def test_digests_change_with_the_files(tmp_path: Path) -> None:

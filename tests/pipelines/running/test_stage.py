@@ -79,18 +79,18 @@ def test_ctrl_c_is_one_line_and_status_130(capsys: pytest.CaptureFixture[str]) -
 SLEEPERS = """
 import signal, sys, time
 from pathlib import Path
-from pipelines.running.fanout import run_tasks
+from pipelines.running.fanout import run_jobs
 from pipelines.running.stage import in_one_line
 
 
 def sleep(number):
-    Path(f"task-{number}").touch()
+    Path(f"job-{number}").touch()
     time.sleep(60)
 
 
 @in_one_line
 def main(argv=None):
-    return len(run_tasks(sleep, range(4)))
+    return len(run_jobs(sleep, range(4)))
 
 
 if __name__ == "__main__":
@@ -115,7 +115,7 @@ def test_ctrl_c_in_a_terminal_stops_the_workers_without_a_traceback(tmp_path: Pa
         start_new_session=True,
     ) as process:
         deadline = time.monotonic() + 60.0
-        while len(list(tmp_path.glob("task-*"))) < 2 and time.monotonic() < deadline:
+        while len(list(tmp_path.glob("job-*"))) < 2 and time.monotonic() < deadline:
             time.sleep(0.05)
         os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate(timeout=30.0)

@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines.learning.approved import read_expert
 from pipelines.learning.policy import load_policy
+from pipelines.learning.promotion import Gate, read_expert
 from pipelines.learning.runlog import RunStatus, read_episodes, read_run
-from pipelines.learning.settings import Gate
 from pipelines.running.params import ParamsError
 from pipelines.stages import expert
 from pipelines.tasks.social_nav.scenarios import held_out_names, scenario_names
@@ -25,7 +24,7 @@ def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(out: Path, **changes: object):
     params = replace(tiny.EXPERT, **changes)  # type: ignore[arg-type]
-    return expert.run(params, tiny.ENV, tiny.EVALUATION, out)
+    return expert.run(params, tiny.WORLD, out)
 
 
 def test_a_promoted_expert_is_approved_and_its_policy_is_the_one_named(tmp_path: Path) -> None:

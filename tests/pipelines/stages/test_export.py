@@ -10,8 +10,9 @@ import pytest
 import torch
 from stable_baselines3 import PPO
 
+from pipelines.learning.export import export_policy, import_policy, note_path
 from pipelines.learning.policy import SavedPolicy, actor_of, load_policy
-from pipelines.stages.export import export_policy, import_policy, main, note_path
+from pipelines.stages.export import main
 from tests.pipelines import tiny
 from tests.pipelines.learning.test_policy import silence
 from trajstore.disk.files import digest, read_json, write_json

@@ -6,18 +6,21 @@ from pathlib import Path
 import pytest
 
 from pipelines.learning import training
+from pipelines.learning.job import Job
 from pipelines.learning.policy import load_policy
+from pipelines.learning.run import PACKAGES
 from pipelines.learning.runlog import RunStatus, read_episodes, read_evaluations, read_run
+from pipelines.learning.world import read_world
 from pipelines.running.params import ParamsError
 from pipelines.stages import finetune
-from pipelines.stages.finetune import Task, World, read_world, train_seed
+from pipelines.stages.finetune import jobs_of, train_seed
 from pipelines.tasks.social_nav.scenarios import held_out_names
 from tests.pipelines import tiny
 from trajstore.disk.files import read_json
 from trajstore.errors import NotFoundError, StorageError, TrajStoreError
 
 ROOT = Path(__file__).parents[3]
-WORLD = World(tiny.ENV, tiny.EVALUATION)
+WORLD = tiny.WORLD
 
 
 @pytest.fixture(autouse=True)
@@ -26,13 +29,13 @@ def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def task(folder: Path, **changes: object) -> Task:
-    made = Task("baseline", tiny.FINETUNE, tiny.ENV, tiny.EVALUATION, 1, None, folder)
-    return replace(made, **changes)  # type: ignore[arg-type]
+def job(folder: Path, *, arm: str = "baseline", start: Path | None = None) -> Job:
+    (made,) = jobs_of(arm, tiny.FINETUNE, WORLD, folder.parent, start=start)
+    return replace(made, folder=folder, start=start)
 
 
 def test_a_run_leaves_what_a_comparison_reads_and_is_not_trained_twice(tmp_path: Path) -> None:
-    assert train_seed(task(tmp_path / "run")) == "baseline seed 1: 48 online steps"
+    assert train_seed(job(tmp_path / "run")) == "baseline seed 1: 48 online steps"
     record = read_run(tmp_path / "run")
     assert (record.status, record.steps, list(record.notes)) == (RunStatus.COMPLETED, 48, [])
     steps = [row["steps"] for row in read_evaluations(tmp_path / "run")]
@@ -40,14 +43,14 @@ def test_a_run_leaves_what_a_comparison_reads_and_is_not_trained_twice(tmp_path:
     assert len(read_episodes(tmp_path / "run")) == len(tiny.SCENARIOS) + len(held_out_names())
     load_policy(tmp_path / "run/policy")
     before = tiny.contents(tmp_path / "run")
-    assert train_seed(task(tmp_path / "run")) == "baseline seed 1: finished before"
+    assert train_seed(job(tmp_path / "run")) == "baseline seed 1: finished before"
     assert tiny.contents(tmp_path / "run") == before
 
 
 def test_held_out_scenarios_are_played_at_the_end_of_a_run_and_never_before(
     tmp_path: Path,
 ) -> None:
-    train_seed(task(tmp_path / "run"))
+    train_seed(job(tmp_path / "run"))
     rows = read_episodes(tmp_path / "run")
     names = [row["scenario"] for row in rows]
     assert names == [*tiny.SCENARIOS, *held_out_names()]
@@ -65,22 +68,21 @@ def test_a_clone_of_other_layers_is_refused_before_anything_is_written(tmp_path:
 
 
 def test_a_seed_that_finished_before_is_shown_as_finished(tmp_path: Path) -> None:
-    train_seed(task(tmp_path / "run"))
+    train_seed(job(tmp_path / "run"))
     shown = tmp_path / "data/logs/progress/baseline-seed_1.json"
     shown.unlink()
-    train_seed(task(tmp_path / "run"))
+    train_seed(job(tmp_path / "run"))
     assert read_json(shown)["steps"] >= 48
 
 
 def test_the_start_is_an_input_of_a_run(tmp_path: Path) -> None:
     start = tiny.policy(tmp_path / "start")
-    changes = {"arm": "finetune", "start": start}
-    train_seed(task(tmp_path / "run", **changes))
+    train_seed(job(tmp_path / "run", arm="finetune", start=start))
     inputs = read_run(tmp_path / "run").inputs
-    assert set(inputs) == {"code", "start"}
+    assert set(inputs) == {"code", *PACKAGES, "start"}
     assert inputs["start"] == load_policy(start).digest
     other = tiny.policy(tmp_path / "other", seed=4)
-    said = train_seed(task(tmp_path / "run", **(changes | {"start": other})))
+    said = train_seed(job(tmp_path / "run", arm="finetune", start=other))
     assert said == "finetune seed 1: 48 online steps"
 
 
@@ -93,7 +95,7 @@ def test_a_run_that_ends_early_says_so_and_goes_on_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: RunStatus
 ) -> None:
     monkeypatch.setattr(training, "EVALUATIONS_A_CHECKPOINT", 1)
-    train_seed(task(tmp_path / "whole"))
+    train_seed(job(tmp_path / "whole"))
     advance, turns = training._advance, iter(range(9))
 
     def failing(*arguments: object) -> None:
@@ -104,11 +106,11 @@ def test_a_run_that_ends_early_says_so_and_goes_on_later(
     with monkeypatch.context() as patch:
         patch.setattr(training, "_advance", failing)
         with pytest.raises(type(error)):
-            train_seed(task(tmp_path / "torn"))
+            train_seed(job(tmp_path / "torn"))
     record = read_run(tmp_path / "torn")
     assert (record.status, record.steps) == (status, 32)
     assert record.notes
-    train_seed(task(tmp_path / "torn"))
+    train_seed(job(tmp_path / "torn"))
     assert tiny.contents(tmp_path / "torn") == tiny.contents(tmp_path / "whole")
 
 

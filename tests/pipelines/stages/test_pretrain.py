@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.learning.contract import ContractError
+from pipelines.learning.interface import InterfaceError
 from pipelines.learning.policy import load_policy
 from pipelines.learning.runlog import RunStatus, read_run
-from pipelines.learning.settings import TransferParams
+from pipelines.learning.world import TransferParams
 from pipelines.stages import pretrain
-from pipelines.stages.pretrain import Task, demonstrations, passes, train_clone
+from pipelines.stages.pretrain import CloneJob, demonstrations, passes, train_clone
 from tests import factories
 from tests.pipelines import tiny
 from trajstore.dataset import Dataset
 from trajstore.disk.files import write_json
 from trajstore.errors import StatusError
 
-TASK = Task(tiny.PRETRAIN, tiny.FINETUNE, tiny.ENV, Path(), 1, False, None, Path())
+JOB = CloneJob(tiny.PRETRAIN, tiny.FINETUNE, tiny.ENV, Path(), 1, False, None, Path())
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_a_clone_leaves_a_run_and_the_same_seed_the_same_one(
     recorded: Path, tmp_path: Path
 ) -> None:
     for name in ("one", "two", "two"):
-        train_clone(replace(TASK, dataset=recorded, folder=tmp_path / name))
+        train_clone(replace(JOB, dataset=recorded, folder=tmp_path / name))
     assert tiny.contents(tmp_path / "one") == tiny.contents(tmp_path / "two")
     record = read_run(tmp_path / "one")
     assert record.status is RunStatus.COMPLETED
@@ -109,7 +109,7 @@ def test_a_clone_leaves_a_run_and_the_same_seed_the_same_one(
 def test_a_clone_sees_what_its_demonstrations_seldom_showed_as_it_is(
     recorded: Path, tmp_path: Path
 ) -> None:
-    train_clone(replace(TASK, dataset=recorded, folder=tmp_path / "run"))
+    train_clone(replace(JOB, dataset=recorded, folder=tmp_path / "run"))
     policy = load_policy(tmp_path / "run/policy").policy
     observation = torch.eye(tiny.SIZE)
     assert torch.equal(policy.extract_features(observation), observation)
@@ -117,8 +117,8 @@ def test_a_clone_sees_what_its_demonstrations_seldom_showed_as_it_is(
 
 def test_a_dataset_of_another_world_is_refused_and_the_run_says_so(tmp_path: Path) -> None:
     factories.dataset(tmp_path / "v1")
-    with pytest.raises(ContractError):
-        train_clone(replace(TASK, dataset=tmp_path / "v1", folder=tmp_path / "run"))
+    with pytest.raises(InterfaceError):
+        train_clone(replace(JOB, dataset=tmp_path / "v1", folder=tmp_path / "run"))
     record = read_run(tmp_path / "run")
     assert record.status is RunStatus.FAILED
     assert "expected environment" in record.notes[0]
@@ -127,7 +127,7 @@ def test_a_dataset_of_another_world_is_refused_and_the_run_says_so(tmp_path: Pat
 def test_nothing_to_show_is_refused(recorded: Path, tmp_path: Path) -> None:
     shown = TransferParams("crowd_navigation", ("high",))
     with pytest.raises(StatusError, match="expected an episode that may be shown, got none of 8"):
-        train_clone(replace(TASK, dataset=recorded, folder=tmp_path / "run", shown=shown))
+        train_clone(replace(JOB, dataset=recorded, folder=tmp_path / "run", shown=shown))
 
 
 TINY = str(Path(__file__).parents[3] / "tests/tiny/params.yaml")
@@ -173,10 +173,10 @@ def test_only_the_very_dataset_that_was_validated_is_cloned(
 @pytest.mark.parametrize(("asked", "said"), [(100_000, 1), (8, 0), (0, 0)])
 def test_more_episodes_than_there_are_is_said_once(recorded: Path, asked: int, said: int) -> None:
     lines: list[str] = []
-    task = replace(TASK, dataset=recorded, params=tiny.PRETRAIN.with_episodes(asked))
+    job = replace(JOB, dataset=recorded, params=replace(tiny.PRETRAIN, episodes=asked))
     number = pretrain.logger.add(lines.append, format="{message}")
     try:
-        pretrain._say_what_is_shown(task)
+        pretrain._say_what_is_shown(job)
     finally:
         pretrain.logger.remove(number)
     assert len(lines) == said

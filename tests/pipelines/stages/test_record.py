@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.learning.approved import read_expert
 from pipelines.learning.evaluation import COLLECTION_SEEDS, episode_list
+from pipelines.learning.promotion import read_expert
 from pipelines.running.params import ParamsError
 from pipelines.stages import record
 from pipelines.tasks.social_nav.scenarios import scenario_names

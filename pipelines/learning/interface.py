@@ -10,15 +10,15 @@ from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import TrajStoreError
 
 AGREED = ("observation", "action")
-"""Fields, or groups of nested fields, that make the contract."""
+"""Fields, or groups of nested fields, that make the interface."""
 
 
-class ContractError(TrajStoreError):
+class InterfaceError(TrajStoreError):
     """A policy, a dataset and an environment do not speak of the same observations or actions."""
 
 
 @dataclass(frozen=True, slots=True)
-class Contract:
+class Interface:
     """Names, shapes, dtypes, units and ranges of observations and actions, and who made them."""
 
     environment: str
@@ -26,7 +26,7 @@ class Contract:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the contract's canonical JSON, in hex."""
+        """SHA-256 of the interface's canonical JSON, in hex."""
         text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -35,30 +35,30 @@ class Contract:
         return {"environment": self.environment, "fields": [dict(field) for field in self.fields]}
 
     @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> "Contract":
-        """The contract that `to_json` wrote."""
+    def from_json(cls, record: Mapping[str, Any]) -> "Interface":
+        """The interface that `to_json` wrote."""
         return cls(str(record["environment"]), tuple(dict(field) for field in record["fields"]))
 
 
-def contract_of(schema: EpisodeSchema, *, environment: str) -> Contract:
-    """The contract that a schema states, for the environment version that made the episodes."""
+def interface_of(schema: EpisodeSchema, *, environment: str) -> Interface:
+    """The interface that a schema states, for the environment version that made the episodes."""
     chosen = [
         {key: value for key, value in field.items() if key != "role"}
         for field in schema.to_json()
         if str(field["name"]).split("/")[0] in AGREED
     ]
     chosen.sort(key=lambda field: str(field["name"]))
-    return Contract(environment, tuple(chosen))
+    return Interface(environment, tuple(chosen))
 
 
-def check_contract(expected: Contract, got: Contract, *, where: str) -> None:
-    """Refuse a contract that differs, naming the first difference.
+def check_interface(expected: Interface, got: Interface, *, where: str) -> None:
+    """Refuse an interface that differs, naming the first difference.
 
     Raises:
-        ContractError: the two differ.
+        InterfaceError: the two differ.
     """
     if expected.environment != got.environment:
-        raise ContractError(
+        raise InterfaceError(
             f"{where}: expected environment {expected.environment}, got {got.environment}; "
             "record or train again with this environment"
         )
@@ -66,13 +66,13 @@ def check_contract(expected: Contract, got: Contract, *, where: str) -> None:
     for field in expected.fields:
         name = field["name"]
         if name not in theirs:
-            raise ContractError(f"{where}: expected field {name!r}, got none")
+            raise InterfaceError(f"{where}: expected field {name!r}, got none")
         for key in sorted(set(field) | set(theirs[name])):
             if field.get(key) != theirs[name].get(key):
-                raise ContractError(
+                raise InterfaceError(
                     f"{where}: expected {name}.{key} = {field.get(key)!r}, "
                     f"got {theirs[name].get(key)!r}; use data and policy of one environment"
                 )
     extra = sorted(set(theirs) - {field["name"] for field in expected.fields})
     if extra:
-        raise ContractError(f"{where}: expected no field {extra[0]!r}, got one")
+        raise InterfaceError(f"{where}: expected no field {extra[0]!r}, got one")

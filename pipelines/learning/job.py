@@ -1,0 +1,184 @@
+"""One seed of an arm: trained to its end unless that was done, its policy and its episodes kept."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pipelines.learning.actor import Actor
+from pipelines.learning.evaluation import evaluate, judged
+from pipelines.learning.interface import check_interface
+from pipelines.learning.policy import SavedPolicy, load_policy, save_policy
+from pipelines.learning.ppo import AveragedPPO, FromClone, PpoParams
+from pipelines.learning.promotion import Criterion
+from pipelines.learning.run import (
+    drop_other_seeds,
+    is_finished,
+    start_afresh,
+    training_inputs,
+    unfinished,
+)
+from pipelines.learning.runlog import (
+    RunRecord,
+    RunStatus,
+    episode_row,
+    read_evaluations,
+    write_episodes,
+    write_run,
+)
+from pipelines.learning.training import Budget, Stop, Training, never, run_training
+from pipelines.learning.world import EnvParams
+from pipelines.running.fanout import Engine, check_engine, run_jobs
+from pipelines.running.params import Seeds
+from pipelines.running.progress import note, watch
+from pipelines.tasks.make import make_vec_env
+from pipelines.tasks.social_nav.snqi import load_baseline
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class FinetuneParams:
+    """Online training of every arm of the comparison.
+
+    Attributes:
+        seeds: matched over the arms.
+        ppo: settings of the update for a start from scratch.
+        budgets: of each arm by name.
+        from_clone: what each arm that begins with a clone sets differently.
+        arrival: the target at which an arm may end.
+        engine: what runs the seeds side by side.
+    """
+
+    seeds: Seeds
+    ppo: PpoParams
+    budgets: Mapping[str, Budget]
+    from_clone: Mapping[str, FromClone]
+    arrival: Criterion
+    engine: Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One seed of one arm; the expert is an arm as well.
+
+    Attributes:
+        stage: that trains it, whose code is an input of the run.
+        arm: name of the arm.
+        seed: of everything random.
+        folder: of the run.
+        env: the world.
+        ppo: settings of the update.
+        budget: online steps and evaluations.
+        episodes: scenario and seed of each episode that every evaluation plays.
+        stop: decides after each evaluation whether to go on.
+        parameters: what else the run depends on, for its record.
+        start: folder of the policy to go on from; ``None`` trains from scratch.
+        keeps_best: keep the policy of the best evaluation, and not the last one.
+    """
+
+    stage: str
+    arm: str
+    seed: int
+    folder: Path
+    env: EnvParams
+    ppo: PpoParams
+    budget: Budget
+    episodes: Sequence[tuple[str, int]]
+    stop: Stop = never
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    start: Path | None = None
+    keeps_best: bool = False
+
+    @property
+    def name(self) -> str:
+        """As progress shows it."""
+        return f"{self.arm}/seed_{self.seed}"
+
+    @property
+    def policy(self) -> Path:
+        """Folder of the policy that comes out."""
+        return self.folder / "policy"
+
+
+def side_by_side(
+    function: Callable[[Job], Result], jobs: Sequence[Job], out: Path, *, engine: str
+) -> list[Result]:
+    """Run the seeds of an arm below ``out``, and show how far they are; other seeds' runs go."""
+    check_engine(engine)
+    drop_other_seeds(out, [job.seed for job in jobs])
+    with watch({job.name: job.budget.steps for job in jobs}):
+        return run_jobs(function, jobs, engine=engine)
+
+
+def train(job: Job, *, finish: Callable[[Job, Actor], None] | None = None) -> bool:
+    """Train one seed, or go on where its training was interrupted.
+
+    Args:
+        job: what to train.
+        finish: what belongs to the run beside its training, such as a last evaluation.
+
+    Returns:
+        Whether there was anything to do: not where a run of the same inputs is finished.
+
+    Raises:
+        InterfaceError: the policy to start from belongs to another world.
+    """
+    start = load_policy(job.start) if job.start else None
+    if start is not None:
+        check_interface(job.env.interface, start.interface, where=f"start policy {job.start}")
+    training, record = _training(job, start), _record(job, start)
+    if is_finished(job.folder, record):
+        note(job.name, job.budget.steps, read_evaluations(job.folder)[-1])
+        return False
+    start_afresh(job.folder, record)
+    with unfinished(job.folder, record):
+        model = run_training(training, job.folder)
+        _keep(job, model)
+        if finish is not None:
+            finish(job, load_policy(job.policy).actor)
+        write_run(job.folder, replace(record, steps=model.num_timesteps))
+    return True
+
+
+def _record(job: Job, start: SavedPolicy | None) -> RunRecord:
+    inputs = training_inputs(job.stage) | ({"start": start.digest} if start else {})
+    parameters = {"ppo": job.ppo, "budget": job.budget, "env": job.env, **job.parameters}
+    return RunRecord(job.arm, job.seed, RunStatus.COMPLETED, 0, inputs, parameters)
+
+
+def _training(job: Job, start: SavedPolicy | None) -> Training:
+    config = job.env.config()
+    return Training(
+        make_env=lambda seed: make_vec_env(config, num_envs=job.ppo.num_envs, seed=seed),
+        evaluate=lambda actor: evaluate(actor, job.episodes, config),
+        params=job.ppo,
+        budget=job.budget,
+        seed=job.seed,
+        start=start,
+        stop=job.stop,
+        progress=lambda steps, row: note(job.name, steps, row),
+    )
+
+
+def _keep(job: Job, model: AveragedPPO) -> None:
+    record: dict[str, Any] = {}
+    if job.keeps_best:
+        model.average.load_state_dict(model.best)
+        settings = {"ppo": asdict(job.ppo), "budget": asdict(job.budget)}
+        record = {"seed": job.seed, "settings": settings}
+    if not job.policy.exists():
+        save_policy(
+            model.average,
+            job.policy,
+            architecture=model.architecture,
+            interface=job.env.interface,
+            record=record,
+        )
+
+
+def write_final(folder: Path, actor: Actor, env: EnvParams, *, each: int) -> None:
+    """Play the final evaluation of a policy, and write its episodes with every metric."""
+    baseline = load_baseline()
+    episodes = judged(actor, env.names, each=each, config=env.config())
+    write_episodes(folder, [episode_row(episode, baseline) for episode in episodes])
