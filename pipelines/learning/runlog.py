@@ -1,9 +1,8 @@
 """What one training leaves behind: its record, its evaluations, its final episodes.
 
 ``run.json`` says what the run is and how it ended, ``evaluations.jsonl`` holds a line an
-evaluation, ``episodes.jsonl`` a line an episode of the final evaluation; all are checked whenever
-they are written or read, and `msgspec.json.schema` states their types as JSON schemas. Wall-clock
-times are none of their business.
+evaluation, ``episodes.jsonl`` a line an episode of the final evaluation; all are checked when they
+are written or read, and hold no wall-clock times. `msgspec.json.schema` states their types.
 """
 
 import json
@@ -28,7 +27,7 @@ from trajstore.episode.episode import Episode
 from trajstore.errors import TrajStoreError
 
 RECORD, EVALUATIONS, EPISODES = "run.json", "evaluations.jsonl", "episodes.jsonl"
-RATES: tuple[Literal["success"], Literal["collision"]] = ("success", "collision")
+RATES: tuple[Literal["success", "collision"], ...] = ("success", "collision")
 
 
 class RunError(TrajStoreError):
@@ -153,7 +152,7 @@ def read_evaluations(folder: Path) -> list[Evaluation]:
     return _checked_evaluations(path, _read_lines(path))
 
 
-def episode_row(episode: Episode, baseline: Baseline | None = None) -> EpisodeRow:
+def episode_row(episode: Episode, baseline: Baseline | None = None) -> dict[str, Any]:
     """One episode as a line of the log, with every metric.
 
     Args:
