@@ -21,7 +21,6 @@ from pipelines.learning.run import (
 from pipelines.learning.runlog import (
     RunRecord,
     RunStatus,
-    episode_row,
     read_evaluations,
     write_episodes,
     write_run,
@@ -32,6 +31,7 @@ from pipelines.running.fanout import Engine, check_engine, run_jobs
 from pipelines.running.params import Seeds
 from pipelines.running.progress import note, watch
 from pipelines.tasks.make import make_vec_env
+from pipelines.tasks.social_nav.metrics import episode_row
 from pipelines.tasks.social_nav.snqi import load_baseline
 
 Result = TypeVar("Result")

@@ -19,11 +19,9 @@ from jsonschema import Draft202012Validator
 from msgspec import Meta
 
 from pipelines.running.params import Amount, Count, Share, fit, named
-from pipelines.tasks.social_nav.metrics import METRICS_VERSION, measure
-from pipelines.tasks.social_nav.snqi import Baseline, snqi
+from pipelines.tasks.social_nav.metrics import METRICS_VERSION
 from pipelines.tasks.social_nav.state import Outcome
 from trajstore.disk.files import digest, read_file, read_json, replace_file, write_json
-from trajstore.episode.episode import Episode
 from trajstore.errors import TrajStoreError
 
 RECORD, EVALUATIONS, EPISODES = "run.json", "evaluations.jsonl", "episodes.jsonl"
@@ -150,27 +148,6 @@ def read_evaluations(folder: Path) -> list[Evaluation]:
     """
     path = folder / EVALUATIONS
     return _checked_evaluations(path, _read_lines(path))
-
-
-def episode_row(episode: Episode, baseline: Baseline | None = None) -> dict[str, Any]:
-    """One episode as a line of the log, with every metric.
-
-    Args:
-        episode: with the scene fields.
-        baseline: by which SNQI normalises; without it SNQI is null.
-    """
-    metrics = measure(episode)
-    return {
-        "version": METRICS_VERSION,
-        "scenario": str(episode["scenario"]),
-        "seed": int(episode["seed"]),
-        "outcome": str(episode["outcome"]),
-        "success": metrics["success"] == 1.0,
-        "collision": metrics["collision"] == 1.0,
-        "return": float(episode["reward"].astype(float).sum()),
-        "steps": len(episode),
-        "metrics": metrics | {"snqi": snqi(metrics, len(episode), baseline) if baseline else None},
-    }
 
 
 def write_episodes(folder: Path, rows: Iterable[Mapping[str, Any]]) -> None:
