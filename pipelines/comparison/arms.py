@@ -10,6 +10,7 @@ import numpy as np
 from pipelines.comparison.arrival import Arrival, Target, time_to_target
 from pipelines.learning.runlog import (
     EPISODES,
+    RATES,
     RECORD,
     RunError,
     RunRecord,
@@ -24,7 +25,6 @@ from trajstore.disk.files import read_json
 Row = Mapping[str, Any]
 Key = tuple[str, int]
 """An episode: (scenario, seed)."""
-RATES = ("success", "collision")
 
 
 @dataclass(frozen=True, slots=True)

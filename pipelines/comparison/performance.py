@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pipelines.comparison.arms import RATES, Arm, Expert
+from pipelines.comparison.arms import Arm, Expert
 from pipelines.comparison.arrival import Quotient
 from pipelines.comparison.ratios import Draws
 from pipelines.comparison.record import (
@@ -30,6 +30,7 @@ from pipelines.comparison.stats import (
     resampled,
     statistics_of,
 )
+from pipelines.learning.runlog import RATES
 
 
 def final(arm: Arm, scenarios: Sequence[str], draws: Draws) -> Rates[Estimate]:

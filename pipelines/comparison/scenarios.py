@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pipelines.comparison.arms import RATES, Arm, Expert, family
+from pipelines.comparison.arms import Arm, Expert, family
 from pipelines.comparison.flags import judged
 from pipelines.comparison.performance import contrast, final
 from pipelines.comparison.ratios import Draws
 from pipelines.comparison.record import Clone, HeldOut, Rates, Scenario
+from pipelines.learning.runlog import RATES
 
 
 def held_out(

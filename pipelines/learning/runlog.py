@@ -9,13 +9,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cache
-from importlib.resources import files as resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
 
 import msgspec
-from jsonschema import Draft202012Validator
 from msgspec import Meta
 
 from pipelines.running.params import Amount, Count, Share, fit, named
@@ -179,25 +176,6 @@ def digests(folder: Path) -> dict[str, str]:
         for name in (RECORD, EVALUATIONS, EPISODES)
         if (folder / name).is_file()
     }
-
-
-def check(document: object, schema: str, *, where: str) -> None:
-    """Hold a document against one of the schemas of ``pipelines/schemas``.
-
-    Raises:
-        RunError: naming the place inside the document.
-    """
-    error = next(_validator(schema).iter_errors(document), None)
-    if error is not None:
-        raise RunError(
-            f"{where}: expected {error.json_path} to fit {schema}.schema.json, got {error.message}"
-        )
-
-
-@cache
-def _validator(schema: str) -> Draft202012Validator:
-    path = resources("pipelines.learning") / "schemas" / f"{schema}.schema.json"
-    return Draft202012Validator(json.loads(path.read_text(encoding="utf-8")))
 
 
 def _checked_evaluations(path: Path, rows: Sequence[Mapping[str, Any]]) -> list[Evaluation]:

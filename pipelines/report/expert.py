@@ -9,10 +9,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from pipelines.comparison.arms import RATES
 from pipelines.comparison.stats import wilson
 from pipelines.comparison.words import ends
-from pipelines.learning.runlog import read_evaluations
+from pipelines.learning.runlog import RATES, read_evaluations
 from pipelines.report.drawing import SHADES, WIDTH, share_axis, steps_axis, styled, write_png
 from trajstore.disk.files import read_json, replace_file
 

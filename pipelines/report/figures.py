@@ -10,10 +10,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from matplotlib.transforms import ScaledTranslation, Transform
 
-from pipelines.comparison.arms import RATES
 from pipelines.comparison.arrival import Bound, Ratio, Target
 from pipelines.comparison.record import Comparison, Curve
 from pipelines.comparison.words import ratio_text, share_text
+from pipelines.learning.runlog import RATES
 from pipelines.report.drawing import (
     BASE,
     CARD,

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 
-from pipelines.comparison.arms import RATES
 from pipelines.comparison.goals import STATUS_WORDS
 from pipelines.comparison.record import Comparison, Goal, HeldOut, Rates, Status
 from pipelines.comparison.stats import Estimate
 from pipelines.comparison.words import points, ratio_text
+from pipelines.learning.runlog import RATES
 from pipelines.report.tables import (
     ACCOUNT_WORDS,
     RATIO_WORDS,
