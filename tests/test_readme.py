@@ -83,7 +83,9 @@ def test_make_is_asked_for_targets_that_exist() -> None:
 def test_commands_have_the_options_that_are_shown() -> None:
     shown = all_commands("trajstore")
     assert len(shown) > 20
-    top = click.Context(trajstore, obj="store", info_name="trajstore", **trajstore.context_settings)
+    top = click.Context(
+        trajstore, obj={"root": "store"}, info_name="trajstore", **trajstore.context_settings
+    )
     for words in shown:
         with trajstore.make_context("trajstore", words[1:], parent=top) as context:
             name, command, rest = trajstore.resolve_command(
