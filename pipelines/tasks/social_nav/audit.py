@@ -38,21 +38,17 @@ class Rates:
     steps: float
 
 
-def rates(robot: str, scenario: str, rows: Sequence[Row]) -> Rates:
+def rates(robot: str, rows: Sequence[Row]) -> Rates:
     """Sum up the episodes of one robot in one scenario; at least one row."""
-    count = len(rows)
-
-    def share(outcome: str) -> float:
-        return sum(row.outcome == outcome for row in rows) / count
-
+    count, outcomes = len(rows), [row.outcome for row in rows]
     return Rates(
-        scenario=scenario,
+        scenario=rows[0].scenario,
         robot=robot,
         episodes=count,
-        success=share("goal"),
-        collision_pedestrian=share("collision_pedestrian"),
-        collision_wall=share("collision_wall"),
-        timeout=share("timeout"),
+        success=outcomes.count("goal") / count,
+        collision_pedestrian=outcomes.count("collision_pedestrian") / count,
+        collision_wall=outcomes.count("collision_wall") / count,
+        timeout=outcomes.count("timeout") / count,
         robot_at_fault=sum(row.robot_at_fault for row in rows) / count,
         steps=sum(row.steps for row in rows) / count,
     )
@@ -67,12 +63,12 @@ def audit(config: EnvConfig, *, episodes: int, seed: int) -> list[Rates]:
         seed: of the first; the following ones are counted up.
     """
     names = config.scenarios or scenario_names()
-    found = []
+    found: list[Rates] = []
     for robot, act in ROBOTS.items():
         listed = [(name, seed + turn) for name in names for turn in range(episodes)]
         rows = rollout(act, listed, config)
-        for index, name in enumerate(names):
-            found.append(rates(robot, name, rows[index * episodes : (index + 1) * episodes]))
+        firsts = range(0, len(rows), episodes)
+        found += [rates(robot, rows[first : first + episodes]) for first in firsts]
     return found
 
 

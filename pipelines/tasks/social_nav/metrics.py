@@ -34,6 +34,9 @@ AT_FAULT_SPEED = 0.1
 """m/s towards the pedestrian above which the robot is the one that ran into the other."""
 
 
+Function = Callable[[Episode], float]
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
     """A number of an episode: what it measures, in which unit, by whose definition.
@@ -45,7 +48,7 @@ class Metric:
         source: the publication or program whose definition this is.
     """
 
-    function: Callable[[Episode], float]
+    function: Function
     unit: str
     better: Literal["higher", "lower"]
     source: str
@@ -57,10 +60,10 @@ METRICS: dict[str, Metric] = {}
 
 def _metric(
     unit: str, better: Literal["higher", "lower"], source: str
-) -> Callable[[Callable[[Episode], float]], Callable[[Episode], float]]:
+) -> Callable[[Function], Function]:
     """Enter a function into ``METRICS`` by its name."""
 
-    def enter(function: Callable[[Episode], float]) -> Callable[[Episode], float]:
+    def enter(function: Function) -> Function:
         METRICS[function.__name__] = Metric(function, unit, better, source)
         return function
 
@@ -69,31 +72,31 @@ def _metric(
 
 @_metric("", "higher", "Francis et al. 2025, S")
 def success(episode: Episode) -> float:
-    """1 if the goal was reached without touching anything, else 0 (Francis et al., S)."""
+    """1 if the goal was reached without touching anything, else 0."""
     return float(episode["outcome"] == "goal")
 
 
 @_metric("", "lower", "Francis et al. 2025, C")
 def collision(episode: Episode) -> float:
-    """1 if the episode has any collision; its mean is the collision rate (Francis et al., C)."""
+    """1 if the episode has any collision; its mean is the collision rate."""
     return max(collision_pedestrian(episode), collision_wall(episode))
 
 
 @_metric("", "lower", "Francis et al. 2025, HC")
 def collision_pedestrian(episode: Episode) -> float:
-    """1 if a pedestrian was touched: discs overlap (Francis et al., HC)."""
+    """1 if a pedestrian was touched: discs overlap."""
     return float(episode["outcome"] == "collision_pedestrian")
 
 
 @_metric("", "lower", "Francis et al. 2025, WC")
 def collision_wall(episode: Episode) -> float:
-    """1 if a wall was touched (Francis et al., WC)."""
+    """1 if a wall was touched."""
     return float(episode["outcome"] == "collision_wall")
 
 
 @_metric("", "lower", "SEAN 2.0 (Tsoi et al. 2022)")
 def collision_at_fault(episode: Episode) -> float:
-    """1 if the robot moved into what it touched (SEAN 2.0 tells who ran into whom).
+    """1 if the robot moved into what it touched.
 
     Into a wall always; into a pedestrian when, on contact, the robot's own speed towards that
     pedestrian exceeds ``AT_FAULT_SPEED``.
@@ -110,13 +113,13 @@ def collision_at_fault(episode: Episode) -> float:
 
 @_metric("", "lower", "Francis et al. 2025, TO")
 def timeout(episode: Episode) -> float:
-    """1 if the clock ran out (Francis et al., TO)."""
+    """1 if the clock ran out."""
     return float(episode["outcome"] == "timeout")
 
 
 @_metric("m", "lower", "Francis et al. 2025, PL")
 def path_length(episode: Episode) -> float:
-    """Length of the robot's way, metres (Francis et al., PL)."""
+    """Length of the robot's way."""
     moves = np.diff(_robot_position(episode), axis=0)
     return float(np.linalg.norm(moves, axis=1).sum())
 
@@ -129,7 +132,7 @@ def path_efficiency(episode: Episode) -> float:
 
 @_metric("", "higher", "Anderson et al. 2018")
 def spl(episode: Episode) -> float:
-    """Success weighted by path length, S * L / max(P, L) (Anderson et al. 2018).
+    """Success weighted by path length, S * L / max(P, L).
 
     L is the field ``shortest_path``, the way round the walls. Episodes of other environments that
     lack it are measured by the straight line from start to goal, which walls can make too short.
@@ -140,7 +143,7 @@ def spl(episode: Episode) -> float:
 
 @_metric("s", "lower", "Francis et al. 2025, T")
 def time_to_goal(episode: Episode) -> float:
-    """Seconds until the goal was reached; ``nan`` unless it was (Francis et al., T)."""
+    """Until the goal was reached; ``nan`` unless it was."""
     return len(episode) * PHYSICS.dt if success(episode) else math.nan
 
 
@@ -151,39 +154,38 @@ def comfort_exposure(episode: Episode) -> float:
     Counts the force that the robot causes, not what pedestrians do to each other (robot_sf's
     definition with HuNavSim's "social force on agents"); 0 where there is nobody.
     """
-    present = np.isfinite(_pedestrian_position(episode)[..., 0])
-    return float(_pushed(episode).sum() / max(int(present.sum()), 1))
+    return force_events(episode) / max(len(robot_forces(episode)), 1)
 
 
 @_metric("steps", "lower", "robot_sf, robot-caused force")
 def force_events(episode: Episode) -> float:
-    """Number of pedestrian-steps with a push above ``COMFORT_FORCE`` (robot_sf, robot's only)."""
-    return float(_pushed(episode).sum())
+    """Number of pedestrian-steps with a push above ``COMFORT_FORCE``."""
+    with np.errstate(invalid="ignore"):
+        return float((robot_forces(episode) > COMFORT_FORCE).sum())
 
 
 @_metric("steps", "lower", "robot_sf")
 def near_misses(episode: Episode) -> float:
-    """Steps with a pedestrian's surface nearer than ``NEAR_MISS``, contact excluded (robot_sf)."""
+    """Steps with a pedestrian's surface nearer than ``NEAR_MISS``, contact excluded."""
     clearance = _clearance(episode)
     return float(((clearance >= 0.0) & (clearance < NEAR_MISS)).sum())
 
 
 @_metric("m", "higher", "Francis et al. 2025, CD")
 def min_clearance(episode: Episode) -> float:
-    """Least distance to a pedestrian, between surfaces, metres; ``nan`` where there is nobody."""
+    """Least distance to a pedestrian, between surfaces; ``nan`` where there is nobody."""
     least = float(_clearance(episode).min())
     return least if math.isfinite(least) else math.nan
 
 
 @_metric("s", "higher", "Francis et al. 2025, TTC, disc to disc")
 def min_time_to_collision(episode: Episode) -> float:
-    """Least time until the discs would touch at present velocities, seconds, at most 10.
+    """Least time until the discs would touch at present velocities, at most 10.
 
-    The smaller root of |d + u t| = contact distance, over all steps and pedestrians; 0 on
-    contact (Francis et al., TTC, with radii).
+    The smaller root of |d + u t| = contact distance, over all steps and pedestrians; 0 on contact.
     """
     offset = _offsets(episode)
-    speed = np.asarray(episode["pedestrian_velocity"], float)[1:]
+    speed = episode["pedestrian_velocity"][1:].astype(float)
     relative = speed - _robot_velocity(episode)[:, None, :]
     a = (relative**2).sum(axis=-1)
     b = (offset * relative).sum(axis=-1)
@@ -198,7 +200,7 @@ def min_time_to_collision(episode: Episode) -> float:
 
 @_metric("m/s3", "lower", "Francis et al. 2025, J")
 def jerk(episode: Episode) -> float:
-    """Mean size of the change of acceleration a second, m/s3 (Francis et al., J_avg).
+    """Mean size of the change of acceleration a second (J_avg).
 
     Acceleration is the change of the velocity vector a second; ``nan`` below three steps.
     """
@@ -213,15 +215,15 @@ def jerk(episode: Episode) -> float:
 def personal_space_compliance(episode: Episode) -> float:
     """Share of steps with every pedestrian's centre outside ``PERSONAL_SPACE``.
 
-    Francis et al., PSC, with Hall's distance: their default of 0.5 m is contact here.
+    With Hall's distance: Francis et al.'s default of 0.5 m is contact here.
     """
     return float((_clearance(episode) + CONTACT >= PERSONAL_SPACE).mean())
 
 
 @_metric("s", "lower", "Francis et al. 2025, ST")
 def stalled_time(episode: Episode) -> float:
-    """Seconds during which the robot's speed is below ``STALLED_SPEED`` (Francis et al., ST)."""
-    speed = np.abs(np.asarray(episode["robot_velocity"], float)[1:, 0])
+    """During which the robot's speed is below ``STALLED_SPEED``."""
+    speed = np.abs(episode["robot_velocity"][1:, 0].astype(float))
     return float((speed < STALLED_SPEED).sum() * PHYSICS.dt)
 
 
@@ -255,24 +257,24 @@ def episode_row(episode: Episode, baseline: Baseline | None = None) -> dict[str,
 def robot_forces(episode: Episode) -> np.ndarray:
     """Size of the robot's push on each pedestrian that is there, ``[n]``, m/s2."""
     there = np.isfinite(_pedestrian_position(episode)[..., 0])
-    return np.asarray(np.asarray(episode["robot_force"], float)[there])
+    return np.asarray(episode["robot_force"].astype(float)[there])
 
 
 def _robot_position(episode: Episode) -> np.ndarray:
-    return np.asarray(np.asarray(episode["robot_pose"], float)[:, :2])
+    return episode["robot_pose"][:, :2].astype(float)
 
 
 def _robot_velocity(episode: Episode, first: int = 1) -> np.ndarray:
     """Velocity vectors ``[T + 1 - first, 2]`` in the world's frame, m/s."""
-    heading = np.asarray(episode["robot_pose"], float)[first:, 2]
-    speed = np.asarray(episode["robot_velocity"], float)[first:, 0]
+    heading = episode["robot_pose"][first:, 2].astype(float)
+    speed = episode["robot_velocity"][first:, 0].astype(float)
     unit = np.stack([np.cos(heading), np.sin(heading)], axis=1)
     return np.asarray(speed[:, None] * unit)
 
 
 def _pedestrian_position(episode: Episode) -> np.ndarray:
     """After each action, ``[T, P, 2]``."""
-    return np.asarray(np.asarray(episode["pedestrian_position"], float)[1:])
+    return episode["pedestrian_position"][1:].astype(float)
 
 
 def _offsets(episode: Episode) -> np.ndarray:
@@ -285,11 +287,6 @@ def _clearance(episode: Episode) -> np.ndarray:
     distance = np.linalg.norm(_offsets(episode), axis=-1)
     nearest = np.min(np.where(np.isnan(distance), np.inf, distance), axis=1, initial=np.inf)
     return np.asarray(nearest - CONTACT)
-
-
-def _pushed(episode: Episode) -> np.ndarray:
-    with np.errstate(invalid="ignore"):
-        return np.asarray(robot_forces(episode) > COMFORT_FORCE)
 
 
 def _shortest_path(episode: Episode) -> float:

@@ -30,11 +30,9 @@ def _closeness(surface: float, reach: float) -> float:
 
 @njit(cache=True)
 def _place(s: World, point: np.ndarray, out: np.ndarray, at: int) -> None:
-    dx = point[0] - s.robot[0]
-    dy = point[1] - s.robot[1]
+    dx, dy = point[0] - s.robot[0], point[1] - s.robot[1]
     length = max(math.sqrt(dx * dx + dy * dy), 1e-9)
-    c = math.cos(s.robot[2])
-    si = math.sin(s.robot[2])
+    c, si = math.cos(s.robot[2]), math.sin(s.robot[2])
     out[at] = (dx * c + dy * si) / length
     out[at + 1] = (dy * c - dx * si) / length
     out[at + 2] = 1.0 - min(length, 10.0) / 10.0
@@ -56,16 +54,11 @@ def _urgency(dx: float, dy: float, ux: float, uy: float, contact: float, horizon
 
 @njit(cache=True)
 def _neighbour(s: World, i: int, out: np.ndarray, at: int, p: Constants) -> None:
-    c = math.cos(s.robot[2])
-    si = math.sin(s.robot[2])
-    wx = s.position[i, 0] - s.robot[0]
-    wy = s.position[i, 1] - s.robot[1]
-    dx = wx * c + wy * si
-    dy = wy * c - wx * si
-    vx = s.velocity[i, 0]
-    vy = s.velocity[i, 1]
-    ux = vx * c + vy * si - s.robot[3]
-    uy = vy * c - vx * si
+    c, si = math.cos(s.robot[2]), math.sin(s.robot[2])
+    wx, wy = s.position[i, 0] - s.robot[0], s.position[i, 1] - s.robot[1]
+    dx, dy = wx * c + wy * si, wy * c - wx * si
+    vx, vy = s.velocity[i, 0], s.velocity[i, 1]
+    ux, uy = vx * c + vy * si - s.robot[3], vy * c - vx * si
     gap = max(math.sqrt(dx * dx + dy * dy), 1e-9)
     contact = p.robot_radius + p.pedestrian_radius
     close = _closeness(gap - contact, p.sensing_range)
@@ -79,25 +72,20 @@ def _neighbour(s: World, i: int, out: np.ndarray, at: int, p: Constants) -> None
 @njit(cache=True)
 def _neighbours(s: World, out: np.ndarray, at: int, p: Constants) -> None:
     """The nearest pedestrians by distance, nearest first; equal distances by index."""
-    floor = -1.0
-    last = -1
+    floor, last = -1.0, -1
     limit = p.sensing_range + p.robot_radius + p.pedestrian_radius
     for slot in range(p.neighbours):
-        best = limit * limit
-        chosen = -1
+        best, chosen = limit * limit, -1
         for i in range(s.pedestrians):
-            dx = s.position[i, 0] - s.robot[0]
-            dy = s.position[i, 1] - s.robot[1]
+            dx, dy = s.position[i, 0] - s.robot[0], s.position[i, 1] - s.robot[1]
             gap = dx * dx + dy * dy
             later = gap > floor or (gap == floor and i > last)
             if later and gap < best:
-                best = gap
-                chosen = i
+                best, chosen = gap, i
         if chosen < 0:
             return
         _neighbour(s, chosen, out, at + 5 * slot, p)
-        floor = best
-        last = chosen
+        floor, last = best, chosen
 
 
 @njit(cache=True)
@@ -107,14 +95,11 @@ def _rays(s: World, out: np.ndarray, at: int, p: Constants) -> None:
         if s.walls == 0:
             break
         angle = s.robot[2] + 2.0 * math.pi * k / p.rays
-        rx = math.cos(angle)
-        ry = math.sin(angle)
+        rx, ry = math.cos(angle), math.sin(angle)
         best = p.sensing_range + p.robot_radius
         for w in range(s.walls):
-            ox = s.wall[w, 0] - x
-            oy = s.wall[w, 1] - y
-            ex = s.wall[w, 2] - s.wall[w, 0]
-            ey = s.wall[w, 3] - s.wall[w, 1]
+            ox, oy = s.wall[w, 0] - x, s.wall[w, 1] - y
+            ex, ey = s.wall[w, 2] - s.wall[w, 0], s.wall[w, 3] - s.wall[w, 1]
             cross = rx * ey - ry * ex
             if abs(cross) < 1e-12:
                 continue
@@ -150,8 +135,7 @@ def observe(worlds: np.ndarray, rows: np.ndarray, constants: Constants, out: np.
 
 @njit(cache=True)
 def _to_segment(x: float, y: float, wall: np.ndarray) -> float:
-    ex = wall[2] - wall[0]
-    ey = wall[3] - wall[1]
+    ex, ey = wall[2] - wall[0], wall[3] - wall[1]
     along = ((x - wall[0]) * ex + (y - wall[1]) * ey) / (ex * ex + ey * ey)
     along = min(max(along, 0.0), 1.0)
     return math.sqrt((x - wall[0] - along * ex) ** 2 + (y - wall[1] - along * ey) ** 2)
@@ -160,8 +144,7 @@ def _to_segment(x: float, y: float, wall: np.ndarray) -> float:
 @njit(cache=True)
 def _cell(s: World, x: float, y: float, p: Constants) -> int:
     for i in range(s.pedestrians):
-        dx = x - s.position[i, 0]
-        dy = y - s.position[i, 1]
+        dx, dy = x - s.position[i, 0], y - s.position[i, 1]
         if dx * dx + dy * dy <= p.pedestrian_radius * p.pedestrian_radius:
             return 128
     for w in range(s.walls):
@@ -185,8 +168,7 @@ def draw_grid(worlds: np.ndarray, rows: np.ndarray, constants: Constants, out: n
     cells = out.shape[1]
     for row in rows:
         s = worlds[row]
-        c = math.cos(s.robot[2])
-        si = math.sin(s.robot[2])
+        c, si = math.cos(s.robot[2]), math.sin(s.robot[2])
         for i in range(cells):
             ahead = (0.5 * (cells - 1) - i) * p.grid_cell
             for j in range(cells):

@@ -7,7 +7,6 @@ anew.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,8 @@ WEIGHTS: dict[str, float] = {
     "jerk": 0.05249,
 }
 """robot_sf's set ``camera_ready_v3``; they sum to 1, so that SNQI lies in [-0.81, +0.19]."""
-PENALTIES = ("time", "collision", "near_misses", "comfort_exposure", "force_events", "jerk")
-BASELINE_FILE = "snqi_baseline.json"
+PENALTIES = tuple(name for name in WEIGHTS if name != "success")
+BASELINE_FILE = Path(__file__).with_name("snqi_baseline.json")
 
 
 class SnqiError(TrajStoreError):
@@ -118,20 +117,14 @@ def baseline_of(
     return Baseline(horizon, statistics, origin)
 
 
-def load_baseline(path: Path | None = None) -> Baseline | None:
-    """The committed baseline, or the one at ``path``; ``None`` if none is committed yet.
+def load_baseline(path: Path = BASELINE_FILE) -> Baseline:
+    """The committed baseline, or the one at ``path``.
 
     Raises:
+        NotFoundError: there is none.
         SnqiError: it does not normalise every penalty.
     """
-    source = (
-        path
-        if path is not None
-        else Path(str(resources("pipelines.tasks.social_nav") / BASELINE_FILE))
-    )
-    if path is None and not source.is_file():
-        return None
-    record = read_json(source)
+    record = read_json(path)
     statistics = {
         name: (float(pair["median"]), float(pair["p95"]))
         for name, pair in record["statistics"].items()

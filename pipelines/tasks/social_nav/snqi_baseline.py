@@ -9,7 +9,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -39,14 +38,10 @@ def measure_baseline(*, each: int) -> tuple[Baseline, float]:
         for i, name in enumerate(names)
     ]
     config = EnvConfig()
-    rows: list[dict[str, Any]] = []
-    forces: list[np.ndarray] = []
-    for act in ROBOTS.values():
-        for episode in record_rollout(act, episodes, config):
-            rows.append(episode_row(episode))
-            if str(episode["scenario"]).endswith("/low"):
-                forces.append(robot_forces(episode))
-    pushes = np.concatenate(forces)
+    played = [it for act in ROBOTS.values() for it in record_rollout(act, episodes, config)]
+    rows = [episode_row(episode) for episode in played]
+    low = [episode for episode in played if str(episode["scenario"]).endswith("/low")]
+    pushes = np.concatenate([robot_forces(episode) for episode in low])
     comfort = float(np.quantile(pushes[pushes > 0.0], 0.95))
     origin = {
         "robots": list(ROBOTS),
@@ -64,9 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--each", type=int, default=20, help="episodes a scenario and robot")
-    parser.add_argument(
-        "--out", type=Path, default=Path(__file__).with_name(BASELINE_FILE), help="file to write"
-    )
+    parser.add_argument("--out", type=Path, default=BASELINE_FILE, help="file to write")
     arguments = parser.parse_args(argv)
     baseline, comfort = measure_baseline(each=arguments.each)
     write_json(arguments.out, baseline.to_json())

@@ -61,8 +61,8 @@ class SocialNavEnv(gym.Env[Any, np.ndarray]):
     def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Steer for 0.1 s by ``float32[2]``: normalised target speed and turn rate."""
         self._worlds.advance(np.reshape(action, (1, 2)))
-        state = self._worlds.states[0]
-        outcome, reward = int(state["outcome"]), float(state["reward"])
+        states = self._worlds.states
+        outcome, reward = int(states["outcome"][0]), float(states["reward"][0])
         truncated = outcome == Outcome.TIMEOUT
         terminated = outcome != Outcome.RUNNING and not truncated
         return self._worlds.observation(0), reward, terminated, truncated, self._info()

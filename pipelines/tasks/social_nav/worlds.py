@@ -92,14 +92,13 @@ class Worlds:
 
     def ending(self, row: int) -> dict[str, Any]:
         """What is played in a row and how it stands, as infos of a step tell it."""
-        state = self.states[row]
         scenario, seed = self.episodes[row]
-        outcome = Outcome(int(state["outcome"]))
+        outcome = Outcome(int(self.states["outcome"][row]))
         return {
             "outcome": outcome.label,
             "success": outcome is Outcome.GOAL,
             "is_success": outcome is Outcome.GOAL,
-            "robot_at_fault": bool(state["robot_at_fault"]),
+            "robot_at_fault": bool(self.states["robot_at_fault"][row]),
             "scenario": scenario.name,
             "seed": seed,
         }
