@@ -3,8 +3,9 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,12 +13,10 @@ from trajstore.episode.episode import Episode
 from trajstore.episode.schema import Axis, EpisodeSchema
 from trajstore.errors import NotFoundError
 from trajstore.version.assembly import Assembly
+from trajstore.version.files import LocalFiles, open_files
 from trajstore.version.findings import Finding
-from trajstore.version.integrity import Progress, verify
-from trajstore.version.location import is_url, remote_module
-from trajstore.version.manifest import Manifest
-from trajstore.version.opening import Opener
-from trajstore.version.reading import Columns, Rows, RowSet, Table, Where
+from trajstore.version.integrity import Progress, check
+from trajstore.version.reading import Columns, RowSet, Table, Where
 from trajstore.version.sampling import (
     Batch,
     Batches,
@@ -30,6 +29,9 @@ from trajstore.version.sampling import (
     window_steps,
 )
 
+if TYPE_CHECKING:
+    import zarr
+
 
 class Dataset:
     """One sealed version, read where it lies.
@@ -39,32 +41,18 @@ class Dataset:
     never data. Memory does not grow with the dataset.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, *, cache: Path | None = None) -> None:
+    def __init__(self, files: LocalFiles, *, cache: Path | None = None) -> None:
         """Use ``Dataset.open``."""
-        self.manifest = manifest
-        self._lies(path, Opener(path, manifest, cache=cache), str(path))
+        self.files, self.close = files, files.close
+        self.manifest, self.path, self.where = files.manifest, files.path, files.where
         self._cache = cache
-
-    def _lies(self, path: Path, opened: Callable[[str], Rows], where: str) -> None:
-        """Say where the version is.
-
-        Args:
-            path: of its folder, or the one that it would have: verdicts lie beside it.
-            opened: opens the field of a name.
-            where: what errors call it.
-        """
-        self.path = path
-        self.where = where
-        self._assembly = Assembly(where, self.manifest, opened)
+        self._assembly = Assembly.of(files, cache=cache)
 
     @classmethod
     def open(
         cls, path: str | os.PathLike[str], *, cache: str | os.PathLike[str] | None = None
     ) -> "Dataset":
         """Open the version in a folder, or at a URL.
-
-        Files at a URL are fetched when something in them is first asked for, compared with the
-        manifest, and kept in a folder of this machine (see ``trajstore.version.remote_version``).
 
         This is the door for looking: it does not ask for the status, and opens a quarantined
         version too. For training use ``Store.open``, which refuses one.
@@ -82,18 +70,29 @@ class Dataset:
             StorageError: if it is at a URL that cannot be reached.
         """
         kept = None if cache is None else Path(cache)
-        if is_url(path):
-            opened: Dataset = remote_module().open_remote(str(path), cache=kept)
-            return opened
-        folder = Path(path)
-        return cls(folder, Manifest.read(folder), cache=kept)
+        return cls(open_files(path, kept=kept), cache=kept)
 
     def findings(self, *, deep: bool = False, progress: Progress = lambda _: None) -> list[Finding]:
-        """Compare every byte of the version with its manifest; see ``version.integrity``."""
-        return verify(self.path, deep=deep, progress=progress)
+        """Compare every byte of the version with its manifest; see ``version.integrity``.
+
+        Raises:
+            StorageError: if the version lies elsewhere, and there is no room for a copy.
+        """
+        return check(self.files, deep=deep, progress=progress)
+
+    def zarr(self) -> "zarr.Group":
+        """The arrays as a Zarr group that cannot be written; xarray opens its groups.
+
+        Example::
+
+            steps = xarray.open_zarr(dataset.zarr().store, group="step", consolidated=False)
+        """
+        # Zarr is imported when it is asked for: a look at a store needs none of it.
+        group: zarr.Group = import_module("trajstore.version.zarr_group").open_group(self.files)
+        return group
 
     def __reduce__(self) -> tuple[Callable[..., "Dataset"], tuple[object, ...]]:
-        return partial(Dataset.open, cache=self._cache), (self.path,)
+        return _reopened, (self.files.again, self._cache)
 
     def __repr__(self) -> str:
         return f"Dataset({self.where!r}: {len(self):,} episodes, {self.steps:,} steps)"
@@ -294,3 +293,7 @@ class Dataset:
     @cached_property
     def _all_steps(self) -> Steps:
         return Steps(self.lengths)
+
+
+def _reopened(again: Callable[[], LocalFiles], cache: Path | None) -> Dataset:
+    return Dataset(again(), cache=cache)

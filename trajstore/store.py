@@ -11,7 +11,7 @@ from trajstore.episode.provenance import check_provenance
 from trajstore.episode.schema import EpisodeSchema, check_is_schema
 from trajstore.errors import NotFoundError, StatusError
 from trajstore.lifecycle import Published, Shelf
-from trajstore.lifecycle.archived import ArchivedDataset
+from trajstore.lifecycle.archived import open_archived
 from trajstore.lifecycle.rotation import Decision, Retention
 from trajstore.quality.reviews import status_of
 from trajstore.recording.recorder import Recorder
@@ -124,7 +124,7 @@ class Store:
         if wanted.archived and purpose == "inspection":
             shelf = self.shelf(wanted.name)
             entry = shelf.archived(wanted)
-            return ArchivedDataset(shelf.archive, entry, shelf.path(entry.version))
+            return open_archived(shelf.archive, entry, shelf.path(entry.version))
         remote = wanted.location if is_url(wanted.location) else None
         dataset = Dataset.open(remote or self.path(reference))
         if purpose == "training" and self.status_of_dataset(dataset) is Status.QUARANTINED:

@@ -15,7 +15,7 @@ from trajstore.disk import system as disk
 from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import TrajStoreError
 from trajstore.lifecycle import Shelf, judge, publish, restore, rotate
-from trajstore.lifecycle.archive import Pack
+from trajstore.lifecycle.archive import open_pack
 from trajstore.quality.contract import Contract
 from trajstore.version.integrity import verify
 
@@ -96,7 +96,7 @@ def copies(shelf: Shelf) -> set[str]:
                 found.add(Dataset.open(folder).manifest.content_digest)
     for name in shelf.archive.names():
         with contextlib.suppress(TrajStoreError), shelf.archive.reading(name) as file:
-            packed = Pack(file)
+            packed = open_pack(file)
             packed.check()
             found.add(packed.manifest.content_digest)
     return found

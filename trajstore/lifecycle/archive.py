@@ -1,28 +1,27 @@
-"""Pack a version into one file, read it where it lies, compare it, unpack it.
+"""Pack a version into one file, compare it, unpack it.
 
-A pack holds the version's manifest and its arrays in the archive profile (`packing`).
-What is compared is the content: the digest of every episode, computed from the unpacked rows.
+A pack holds the sealed files of a version, byte for byte, and a record of them. What is compared is
+the content: every file with the manifest, and the digest of every episode.
 """
 
-import hashlib
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO, overload
-
-import numpy as np
+from typing import BinaryIO
 
 from trajstore.dataset import Dataset
-from trajstore.disk.files import MAX_JSON_BYTES, whole_directory
-from trajstore.disk.system import storing
-from trajstore.episode.episode import Episode
-from trajstore.episode.schema import Axis, FieldSpec
-from trajstore.errors import ArchiveError, CorruptionError, TrajStoreError
-from trajstore.lifecycle.packing import decode, encode, metadata, most_bytes, packed_arrays
-from trajstore.lifecycle.zipped import Write, ZipReader, ZipWriter
-from trajstore.version.layout import ArraySpec
-from trajstore.version.manifest import MANIFEST, Manifest, content_digest
-from trajstore.version.part import Part
-from trajstore.version.writer import Contents, fill
+from trajstore.disk.files import MAX_JSON_BYTES, make_directories, whole_directory
+from trajstore.disk.mapping import open_sealed
+from trajstore.disk.system import DurableFile, FileRecord, storing
+from trajstore.errors import ArchiveError, CorruptionError
+from trajstore.lifecycle.pack_v1 import OldPack, manifest_of
+from trajstore.lifecycle.zipped import ZipReader, ZipWriter
+from trajstore.version.files import FetchedFiles
+from trajstore.version.findings import Finding
+from trajstore.version.integrity import check, verify
+from trajstore.version.layout import arrays_of, projected_bytes
+from trajstore.version.manifest import MANIFEST, Manifest
+from trajstore.version.transfer import Origin, Write
 
 
 def pack(dataset: Dataset, write: Write) -> None:
@@ -36,155 +35,99 @@ def pack(dataset: Dataset, write: Write) -> None:
         CorruptionError: if the version is damaged.
         StorageError: if the operating system refuses.
     """
-    manifest = dataset.manifest
-    part = Part("", manifest.episodes, manifest.steps)
-    arrays = packed_arrays(dataset.schema, part)
+    files, entries = dataset.files, ZipWriter(write)
     with storing(dataset.path):
-        entries = ZipWriter(write)
-        columns = {name: _Column(spec, entries) for name, spec in arrays.items()}
-        codes = {name: _codes(words) for name, words in manifest.vocabularies.items()}
-        for episode in dataset:
-            for field in dataset.schema.fields:
-                columns[field.name].append(_rows(field, episode, codes))
-        for name, values in _index(dataset).items():
-            columns[name].append(values)
-        for column in columns.values():
-            column.close()
-        for path, content in metadata(dataset.schema, part).items():
-            entries.add(path, content)
-        entries.add(MANIFEST, manifest.to_bytes())
+        entries.add_bytes(MANIFEST, dataset.manifest.to_bytes())
+        for path, record in sorted(dataset.manifest.files.items()):
+            with os.fdopen(open_sealed(files.file(path), record.size), "rb") as file:
+                wrong = entries.add(path, record, file)
+            if wrong:
+                raise CorruptionError(
+                    f"{dataset.where}/{path}: {wrong}; get the version anew from its remote"
+                )
         entries.close()
 
 
-MAX_EPISODES = 10_000_000
-
-
-class Pack(Sequence[Episode]):
-    """A pack, read where it lies: the manifest, and episodes as they are asked for.
-
-    Reading episodes in order decodes each chunk once; memory holds one chunk a field.
+class Pack(Origin):
+    """A pack of today: an origin of the sealed files in it.
 
     Raises:
-        ArchiveError: if the file is no pack, or one that was changed; it is refused before
-            anything of it is used, and takes no more memory than a chunk must have.
+        ArchiveError: if it holds other files than its manifest says.
     """
 
-    def __init__(self, file: BinaryIO, where: object = "pack") -> None:
-        """Read the directory of a seekable binary file; ``where`` names it in errors."""
-        self._where = str(where)
-        self._zip = ZipReader(file, where)
-        try:
-            content = self._zip.read(MANIFEST, most=MAX_JSON_BYTES)
-            self.manifest = Manifest.from_bytes(content, f"{where}: {MANIFEST}")
-        except CorruptionError as error:
-            raise ArchiveError(str(error)) from error
-        if self.manifest.episodes > MAX_EPISODES:
-            raise ArchiveError(f"{where}: expected at most {MAX_EPISODES:,} episodes, got more")
-        part = Part("", self.manifest.episodes, self.manifest.steps)
-        self.arrays = packed_arrays(self.manifest.schema, part)
-        self._check_entries(part)
-        self._held: dict[str, tuple[int, np.ndarray]] = {}
-        self.lengths = self.span("index/length", 0, len(self))
-        if np.any(self.lengths < 1) or int(self.lengths.sum()) != self.manifest.steps:
-            raise ArchiveError(f"{where}: expected lengths that add up to the steps, got others")
-        self._starts = np.cumsum(self.lengths) - self.lengths
+    def __init__(self, entries: ZipReader) -> None:
+        """Read the manifest."""
+        self.where = entries.where
+        self.manifest = manifest_of(entries)
+        self._zip = entries
+        schema, sealed = self.manifest.schema, self.manifest.files
+        arrays = [spec for it in self.manifest.parts for spec in arrays_of(schema, it).values()]
+        if sum(spec.file_count for spec in arrays) > len(sealed):
+            raise ArchiveError(f"{self.where}: expected every chunk, got fewer entries")
+        most = sum(projected_bytes(schema, part) for part in self.manifest.parts)
+        if self.manifest.size_bytes > most:
+            raise ArchiveError(
+                f"{self.where}: expected files of at most {most:,} bytes, "
+                f"got {self.manifest.size_bytes:,}"
+            )
+        listed = {path: it for path, it in entries.records.items() if path != MANIFEST}
+        if listed != sealed:
+            odd = min(it for it in listed.keys() | sealed if listed.get(it) != sealed.get(it))
+            raise ArchiveError(f"{self.where}: expected the files of a version, not so {odd!r}")
 
-    def __len__(self) -> int:
-        return self.manifest.episodes
+    def read(self, key: str) -> bytes:
+        """Return a small file; raises `ArchiveError` if it is not what was packed."""
+        return self._zip.read(key, most=MAX_JSON_BYTES)
 
-    @overload
-    def __getitem__(self, index: int) -> Episode: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Episode]: ...
-    def __getitem__(self, index: int | slice) -> Episode | list[Episode]:
-        """Return the episode of that index, checked against the schema.
+    def copy(self, key: str, record: FileRecord, write: Write) -> None:
+        """Copy a sealed file; raises `ArchiveError` if it is not what was packed."""
+        self._zip.copy(key, record, write)
 
-        Raises:
-            ArchiveError: if its bytes are not those that were packed.
-        """
-        if isinstance(index, slice):
-            return [self[number] for number in range(*index.indices(len(self)))]
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"episode {index}: expected 0 to {len(self) - 1}")
-        index %= len(self)
-        first, steps = int(self._starts[index]), int(self.lengths[index])
-        spans = {
-            Axis.STATE: (first + index, first + steps + index + 1),
-            Axis.STEP: (first, first + steps),
-            Axis.EPISODE: (index, index + 1),
-        }
-        arrays = {
-            field.name: self._values(field, *spans[field.axis])
-            for field in self.manifest.schema.fields
-        }
-        try:
-            return Episode(self.manifest.schema, arrays)
-        except TrajStoreError as error:
-            raise ArchiveError(f"{self._where}: episode {index}: {error}") from error
+    def keys(self) -> Iterable[str]:
+        """Paths of all files."""
+        return self._zip.records
 
     def check(self) -> None:
-        """Compare the content with the content digest, every episode of it.
+        """Compare the content with the manifest: every file, and the digest of every episode.
 
         Raises:
             ArchiveError: if it is another.
+            StorageError: if there is no room for a copy.
         """
-        digests = [bytes.fromhex(episode.digest) for episode in self]
-        found = content_digest(self.manifest.schema, digests)
-        listed = self.span("index/digest", 0, len(self)).tobytes()
-        self.span("index/anomaly", 0, len(self))
-        if found != self.manifest.content_digest or listed != b"".join(digests):
-            raise ArchiveError(
-                f"{self._where}: expected content {self.manifest.content_digest[:12]}, "
-                f"got {found[:12]}; restore from another copy"
-            )
+        _refuse(check(FetchedFiles(self, Path("pack")), deep=True, progress=lambda _: None))
 
-    def _check_entries(self, part: Part) -> None:
-        described = metadata(self.manifest.schema, part)
-        expected = {MANIFEST, *described}
-        if sum(spec.file_count for spec in self.arrays.values()) > len(self._zip.records):
-            raise ArchiveError(f"{self._where}: expected every chunk, got fewer entries")
-        for spec in self.arrays.values():
-            expected |= {spec.file_path(number) for number in range(spec.file_count)}
-        if expected != set(self._zip.records):
-            odd = min(expected ^ set(self._zip.records))
-            raise ArchiveError(f"{self._where}: expected the entries of a version, not so {odd!r}")
-        for name, content in described.items():
-            if self._zip.records[name].sha256 != hashlib.sha256(content).hexdigest():
-                raise ArchiveError(f"{self._where}: expected {name} as the manifest has it")
-
-    def _values(self, field: FieldSpec, first: int, stop: int) -> np.ndarray:
-        rows = self.span(field.name, first, stop)
-        if field.axis is not Axis.EPISODE:
-            return rows.astype(field.dtype, copy=False)
-        if not field.is_text:
-            return rows.reshape(field.shape).astype(field.dtype, copy=False)
-        words = self.manifest.vocabularies.get(field.name, ())
-        code = int(rows[0])
-        if not 0 <= code < len(words):
-            raise ArchiveError(
-                f"{self._where}: {field.name}: expected a code of a word, got {code}"
-            )
-        return np.array(words[code])
-
-    def span(self, name: str, first: int, stop: int) -> np.ndarray:
-        """Rows of a field or of the index, texts as codes; raises as asking for an episode does."""
-        spec = self.arrays[name]
-        pieces = []
-        for number in range(first // spec.chunk_rows, -(-stop // spec.chunk_rows)):
-            start = number * spec.chunk_rows
-            chunk = self._chunk(name, spec, number)
-            pieces.append(chunk[max(first - start, 0) : stop - start])
-        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
-
-    def _chunk(self, name: str, spec: ArraySpec, number: int) -> np.ndarray:
-        held = self._held.get(name)
-        if held is None or held[0] != number:
-            data = self._zip.read(spec.file_path(number), most=most_bytes(spec))
-            held = self._held[name] = (number, decode(spec, data))
-        return held[1]
+    def fill(self, folder: Path) -> Manifest:
+        """Write the version into an empty folder; raises as `check` does."""
+        for path, record in self._zip.records.items():
+            make_directories((folder / path).parent)
+            file = DurableFile(folder / path)
+            try:
+                self._zip.copy(path, record, file.write)
+                file.close()
+            finally:
+                file.abandon()
+        _refuse(verify(folder, deep=True))
+        return self.manifest
 
 
-def unpack(packed: Pack, target: Path) -> Manifest:
+def _refuse(findings: list[Finding]) -> None:
+    if findings:
+        raise ArchiveError(f"{findings[0].message}; restore from another copy")
+
+
+def open_pack(file: BinaryIO, where: object = "pack") -> Pack | OldPack:
+    """Open the pack in a seekable binary file; ``where`` names it in errors.
+
+    Raises:
+        ArchiveError: if the file is no pack, or one that was changed; it is refused before
+            anything of it is used, in bounded memory.
+        FormatError: if it is of a newer format.
+    """
+    entries = ZipReader(file, where)
+    return OldPack(entries) if entries.format_version == 1 else Pack(entries)
+
+
+def unpack(packed: Pack | OldPack, target: Path) -> Manifest:
     """Write the version of a pack into a new folder; it is there whole and right, or not at all.
 
     Raises:
@@ -192,63 +135,5 @@ def unpack(packed: Pack, target: Path) -> Manifest:
         SealedError: if the target exists.
         StorageError: if the operating system refuses.
     """
-    manifest = packed.manifest
-    part = Part("", manifest.episodes, manifest.steps)
-    contents = Contents(manifest.schema, part, manifest.provenance)
     with whole_directory(target) as folder:
-        written = fill(folder, packed, contents)
-        if written.content_digest != manifest.content_digest:
-            raise ArchiveError(
-                f"{target.name}: expected content {manifest.content_digest[:12]}, "
-                f"got {written.content_digest[:12]}; restore from another copy"
-            )
-    return written
-
-
-class _Column:
-    """The chunks of one array, written as soon as they are full."""
-
-    def __init__(self, spec: ArraySpec, entries: ZipWriter) -> None:
-        self._spec, self._entries = spec, entries
-        self._chunk = np.zeros((spec.chunk_rows, *spec.field.shape), spec.field.numpy_dtype)
-        self._filled = self._number = 0
-
-    def append(self, rows: np.ndarray) -> None:
-        while len(rows):
-            room = self._spec.chunk_rows - self._filled
-            taken = rows[:room]
-            self._chunk[self._filled : self._filled + len(taken)] = taken
-            self._filled += len(taken)
-            rows = rows[room:]
-            if self._filled == self._spec.chunk_rows:
-                self._flush()
-
-    def close(self) -> None:
-        if self._filled:
-            self._chunk[self._filled :] = 0
-            self._flush()
-
-    def _flush(self) -> None:
-        self._entries.add(self._spec.file_path(self._number), encode(self._spec.field, self._chunk))
-        self._number, self._filled = self._number + 1, 0
-
-
-def _codes(words: Sequence[str]) -> Mapping[str, int]:
-    return {word: code for code, word in enumerate(words)}
-
-
-def _rows(field: FieldSpec, episode: Episode, codes: Mapping[str, Mapping[str, int]]) -> np.ndarray:
-    if field.is_text:
-        return np.array([codes[field.name][str(episode[field.name])]], np.int32)
-    values = episode.arrays[field.name]
-    return values[None] if field.axis is Axis.EPISODE else values
-
-
-def _index(dataset: Dataset) -> dict[str, np.ndarray]:
-    table = dataset.episodes
-    digests = np.frombuffer(bytes.fromhex("".join(table["digest"])), np.uint8).reshape(-1, 32)
-    return {
-        "index/length": table["length"],
-        "index/digest": digests,
-        "index/anomaly": table["anomaly"],
-    }
+        return packed.fill(folder)

@@ -1,128 +1,105 @@
-"""A version in the archive, read where it lies in its pack, for looking.
+"""A version in the archive, opened for looking: its pack is an origin of sealed files.
 
-Each entry is compared with its digest when it is read. Nothing is unpacked, and memory holds one
-chunk a field.
+What is asked for is fetched out of the pack, compared with its digest, and kept in the cache folder
+of this machine. A pack of format 1 is unpacked there whole.
 """
 
 import hashlib
-from collections.abc import Callable
-from contextlib import ExitStack
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 from weakref import finalize
-
-import numpy as np
 
 from trajstore.dataset import Dataset
 from trajstore.disk.files import COPY_BYTES
 from trajstore.disk.system import storing
 from trajstore.errors import ArchiveError, TrajStoreError
-from trajstore.lifecycle.archive import Pack
+from trajstore.lifecycle.archive import Pack, open_pack, unpack
 from trajstore.lifecycle.ledger import Entry
+from trajstore.version.files import FetchedFiles, LocalFiles, cache_folder
 from trajstore.version.findings import Finding, Severity
-from trajstore.version.integrity import Progress
-from trajstore.version.location import Location
+from trajstore.version.transfer import Location
 
 
-class PackedRows:
-    """The rows of one field in a pack."""
+def open_archived(location: Location, entry: Entry, path: Path) -> Dataset:
+    """Open an archived version; it holds its pack open until it is closed or forgotten.
 
-    def __init__(self, pack: Pack, name: str) -> None:
-        """Read nothing yet."""
-        self._pack, self._name = pack, name
-        self._spec = pack.arrays[name]
+    Args:
+        location: the archive.
+        entry: the ledger's, of the pack.
+        path: of the folder that the version had; verdict and replay report lie beside it.
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of one row."""
-        return self._spec.field.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Of the values, little endian."""
-        return self._spec.field.numpy_dtype
-
-    def at(self, rows: np.ndarray) -> np.ndarray:
-        """Copies of rows in any order; ``rows.shape + row shape``. Each chunk is decoded once."""
-        flat = rows.ravel()
-        out = np.empty((len(flat), *self.shape), self.dtype)
-        chunks = flat // self._spec.chunk_rows
-        for number in np.unique(chunks).tolist():
-            start = number * self._spec.chunk_rows
-            stop = min(start + self._spec.chunk_rows, self._spec.rows)
-            chosen = chunks == number
-            out[chosen] = self._pack.span(self._name, start, stop)[flat[chosen] - start]
-        return out.reshape(*rows.shape, *self.shape)
-
-    def span(self, first: int, stop: int) -> np.ndarray:
-        """Rows ``first`` to ``stop``, read-only."""
-        rows = self._pack.span(self._name, first, stop).view()
-        rows.flags.writeable = False
-        return rows
+    Raises:
+        NotFoundError: if the pack is gone.
+        ArchiveError: if it is not the one that the ledger names.
+        StorageError: if the archive cannot be reached.
+    """
+    return Dataset(_files(location, entry, path))
 
 
-class ArchivedDataset(Dataset):
-    """One archived version. It holds its pack open until it is closed or forgotten."""
+def _files(location: Location, entry: Entry, path: Path) -> LocalFiles:
+    origin = ArchivedPack(location, entry, f"archive:{path.parent.name}@{path.name}")
+    if isinstance(origin.pack, Pack):
+        files: LocalFiles = FetchedFiles(origin, path)
+    else:
+        files = LocalFiles(path, folder=_unpacked(origin), origin=origin)
+    files.again = partial(_files, location, entry, path)
+    return files
 
-    def __init__(self, location: Location, entry: Entry, path: Path) -> None:
-        """Read the directory of the pack and the manifest in it.
 
-        Args:
-            location: the archive.
-            entry: the ledger's, of the pack.
-            path: of the folder that the version had; verdict and replay report lie beside it.
+def _unpacked(origin: "ArchivedPack") -> Path:
+    target = cache_folder() / "unpacked" / origin.pack.manifest.content_digest
+    with storing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.exists():
+            with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as name:
+                unpack(origin.pack, Path(name) / "version")
+                with suppress(FileExistsError):  # of another process that was faster
+                    (Path(name) / "version").rename(target)
+    return target
 
-        Raises:
-            NotFoundError: if the pack is gone.
-            ArchiveError: if it is not the one that the ledger names.
-            StorageError: if the archive cannot be reached.
-        """
-        self._entry, self._location = entry, location
-        where = f"archive:{path.parent.name}@{path.name}"
+
+class ArchivedPack:
+    """A pack in the archive that the ledger names."""
+
+    def __init__(self, location: Location, entry: Entry, where: str) -> None:
+        """Open it; raises as `open_archived` does."""
+        self.where = where
+        self._location, self._entry = location, entry
         with ExitStack() as stack:
-            self._file = stack.enter_context(location.reading(entry.archive))
+            file = stack.enter_context(location.reading(entry.archive))
             with storing(entry.archive):
-                pack = Pack(self._file, entry.archive)
-                size = self._file.seek(0, 2)
-            if (size, pack.manifest.content_digest) != (entry.size, entry.digest):
+                self.pack = open_pack(file, entry.archive)
+                size = file.seek(0, 2)
+            digest = self.pack.manifest.content_digest
+            if (size, digest) != (entry.size, entry.digest):
                 raise ArchiveError(
                     f"{where}: expected the pack of {entry.size:,} bytes with content "
                     f"{entry.digest[:12]} that the ledger names, got {size:,} bytes with content "
-                    f"{pack.manifest.content_digest[:12]}; restore it from its own backup"
+                    f"{digest[:12]}; restore it from its own backup"
                 )
-            self.manifest, self._pack = pack.manifest, pack
-            self._cache = None
-            self._lies(path, partial(PackedRows, pack), where)
+            if isinstance(self.pack, Pack):
+                self.read, self.copy, self.keys = self.pack.read, self.pack.copy, self.pack.keys
             self.close = finalize(self, stack.pop_all().close)
 
-    def __reduce__(self) -> tuple[Callable[..., Dataset], tuple[object, ...]]:
-        return ArchivedDataset, (self._location, self._entry, self.path)
-
-    def findings(self, *, deep: bool = False, progress: Progress = lambda _: None) -> list[Finding]:
-        """Compare the pack with the ledger byte for byte, and its episodes with their digests.
-
-        Args:
-            deep: makes no difference: the content is always compared.
-            progress: told of the bytes read.
-        """
-        del deep
-        found = []
-        for check in (partial(self._compare, progress), self._pack.check):
+    def findings(self) -> Iterator[Finding]:
+        """Compare the pack with the ledger byte for byte; in format 1, its episodes too."""
+        checks = [self._compare]
+        if not isinstance(self.pack, Pack):
+            checks.append(self.pack.check)
+        for check in checks:
             try:
                 check()
             except TrajStoreError as error:
-                found.append(
-                    Finding(Severity.BLOCKING, "archive", str(error), file=self._entry.archive)
-                )
-        return found
+                yield Finding(Severity.BLOCKING, "archive", str(error), file=self._entry.archive)
 
-    def _compare(self, progress: Progress) -> None:
+    def _compare(self) -> None:
         sha = hashlib.sha256()
         with storing(self.where), self._location.reading(self._entry.archive) as file:
             while block := file.read(COPY_BYTES):
                 sha.update(block)
-                progress(len(block))
         if sha.hexdigest() != self._entry.sha256:
             raise ArchiveError(
                 f"{self.where}: expected the pack with SHA-256 {self._entry.sha256[:12]} that the "

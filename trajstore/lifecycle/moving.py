@@ -16,12 +16,12 @@ from trajstore.disk import system
 from trajstore.disk.files import COPY_BYTES, remove_tree
 from trajstore.disk.system import FileRecord, storing, sync_directory
 from trajstore.errors import ArchiveError, CorruptionError, NotFoundError, SealedError
-from trajstore.lifecycle.archive import Pack, pack, unpack
+from trajstore.lifecycle.archive import open_pack, pack, unpack
 from trajstore.lifecycle.ledger import Deed, Entry, entry_on
 from trajstore.lifecycle.shelf import Shelf
 from trajstore.version.integrity import verify
-from trajstore.version.location import PART
 from trajstore.version.manifest import MANIFEST
+from trajstore.version.transfer import PART
 
 
 def archive_version(shelf: Shelf, version: int, *, why: str) -> Entry:
@@ -181,7 +181,7 @@ def _read_back(
     if written not in (None, record):
         raise ArchiveError(f"{name}: expected the bytes that were written, got others back")
     with shelf.archive.reading(name) as file:
-        read_back = Pack(file, name)
+        read_back = open_pack(file, name)
         read_back.check()
         if read_back.manifest.content_digest != digest:
             raise ArchiveError(f"{name}: expected content {digest[:12]}, got another version's")
@@ -222,7 +222,7 @@ def _finish_removal(shelf: Shelf, version: int) -> None:
 def _unpack(shelf: Shelf, entry: Entry, target: Path) -> None:
     compare_file(shelf, entry)
     with shelf.archive.reading(entry.archive) as file:
-        source = Pack(file, entry.archive)
+        source = open_pack(file, entry.archive)
         if source.manifest.content_digest != entry.digest:
             raise ArchiveError(
                 f"{entry.archive}: expected content {entry.digest[:12]}, "

@@ -16,8 +16,9 @@ from trajstore.errors import NotFoundError
 from trajstore.lifecycle.ledger import Deed, Entry, add_entry, read_ledger
 from trajstore.quality.judging import Clock, utc_now
 from trajstore.quality.reviews import status_of
-from trajstore.version.location import Location, locate
+from trajstore.version.location import locate
 from trajstore.version.manifest import MANIFEST, Manifest, Status, is_bereft
+from trajstore.version.transfer import Location
 
 _NUMBER = "v([1-9][0-9]{0,8})"
 

@@ -1,4 +1,4 @@
-"""One file of many entries: a zip without compression, written and read with suspicion.
+"""One file of many entries: a zip, written and read with suspicion.
 
 The last entry, ``pack.json``, lists all others with size and SHA-256. Nothing is ever extracted by
 the names in the file: a reader asks for entries by the names that it expects.
@@ -8,16 +8,23 @@ import hashlib
 import io
 import struct
 import zipfile
-from collections.abc import Callable, Mapping
-from typing import BinaryIO
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import IO, BinaryIO, Literal
 
-from trajstore.disk.files import MAX_JSON_BYTES, canonical_json, parse_json
+import msgspec
+
+from trajstore.disk.files import MAX_JSON_BYTES, canonical_json
 from trajstore.disk.system import FileRecord
-from trajstore.errors import ArchiveError, CorruptionError
+from trajstore.errors import ArchiveError
+from trajstore.version.manifest import MANIFEST
+from trajstore.version.transfer import Write, copied
 
-Write = Callable[[bytes | bytearray | memoryview], object]
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 RECORD = "pack.json"
+WHOLE = (MANIFEST, RECORD)
+"""Entries that are read into memory, so that they lie as they are; all others are deflated."""
 MAX_ENTRIES = 200_000
 MAX_DIRECTORY_BYTES = 64 * 2**20
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -27,25 +34,23 @@ _LOCATOR_64 = struct.Struct("<4sLQL")
 _TAIL = 65_535 + _END.size + _LOCATOR_64.size
 
 
-class Unseekable(io.RawIOBase):
-    """What `zipfile` needs of a file to write to, over any sink; it never goes back in it."""
+class _Sink:
+    """What `zipfile` needs of a file that it never goes back in."""
 
     def __init__(self, write: Write) -> None:
-        self._write, self._at = write, 0
+        self._write = write
 
-    def writable(self) -> bool:
-        """Yes."""
-        return True
-
-    def write(self, data: bytes | bytearray | memoryview) -> int:  # type: ignore[override]
-        """Hand the bytes on."""
+    def write(self, data: bytes | bytearray | memoryview) -> int:
         self._write(data)
-        self._at += len(data)
         return len(data)
 
-    def tell(self) -> int:
-        """Return how many bytes were written."""
-        return self._at
+    def flush(self) -> None:
+        pass
+
+
+class _Record(msgspec.Struct):
+    entries: dict[str, FileRecord]
+    format_version: Literal[1, 2]
 
 
 class ZipWriter:
@@ -53,50 +58,63 @@ class ZipWriter:
 
     def __init__(self, write: Write) -> None:
         """Write through a function that takes bytes."""
-        self._zip = zipfile.ZipFile(Unseekable(write), "w", zipfile.ZIP_STORED)  # type: ignore[arg-type]
-        self._records: dict[str, FileRecord] = {}
+        self._zip = zipfile.ZipFile(_Sink(write), "w")  # type: ignore[call-overload]
+        self._entries: dict[str, object] = {}
 
-    def add(self, name: str, data: bytes) -> None:
-        """Write one entry."""
-        self._records[name] = FileRecord(len(data), hashlib.sha256(data).hexdigest())
-        self._entry(name, data)
+    def add(self, name: str, record: FileRecord, source: IO[bytes]) -> str | None:
+        """Write one entry; what is wrong with the source, in words."""
+        self._entries[name] = {"sha256": record.sha256, "size": record.size}
+        with self._zip.open(_entry(name, record.size), "w") as out:
+            return copied(source, record, out.write)
+
+    def add_bytes(self, name: str, data: bytes) -> None:
+        """Write one entry that is at hand."""
+        record = FileRecord(len(data), hashlib.sha256(data).hexdigest())
+        self.add(name, record, io.BytesIO(data))
 
     def close(self) -> None:
         """Write the record of all entries and the directory."""
-        entries = {name: record.to_json() for name, record in self._records.items()}
-        record = {"entries": entries, "format_version": FORMAT_VERSION}
-        self._entry(RECORD, canonical_json(record))
+        record = {"entries": self._entries, "format_version": FORMAT_VERSION}
+        self.add_bytes(RECORD, canonical_json(record))
         self._zip.close()
 
-    def _entry(self, name: str, data: bytes) -> None:
-        info = zipfile.ZipInfo(name, _EPOCH)
-        info.create_system, info.external_attr = 3, 0o100644 << 16
-        self._zip.writestr(info, data)
+
+def _entry(name: str, size: int) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name, _EPOCH)
+    info.create_system, info.external_attr = 3, 0o100644 << 16
+    info.compress_type = zipfile.ZIP_STORED if name in WHOLE else zipfile.ZIP_DEFLATED
+    info.file_size = size
+    return info
 
 
 class ZipReader:
-    """The entries of a pack, each checked when it is read.
+    """The entries of a pack, each checked when it is read, in bounded memory.
+
+    Attributes:
+        where: what errors call it.
+        format_version: of the pack.
+        records: size and SHA-256 of every entry but the record.
 
     Raises:
-        ArchiveError: if the file is no pack: other entries than its record lists, compressed,
-            encrypted, overlapping, too many, or larger together than the file.
+        ArchiveError: if the file is no pack: other entries than its record lists, encrypted,
+            overlapping, too many, or compressed otherwise than packs are.
     """
 
     def __init__(self, file: BinaryIO, where: object) -> None:
         """Read the directory and the record of a seekable file."""
-        self._where = str(where)
+        self.where = str(where)
         size = file.seek(0, io.SEEK_END)
-        count = _check_directory(file, size, self._where)
+        count = _check_directory(file, size, self.where)
         try:
             self._zip = zipfile.ZipFile(file)
-            self._infos = _by_name(self._zip.infolist(), size, self._where)
+            self._infos = _by_name(self._zip.infolist(), size, self.where)
         except (zipfile.BadZipFile, NotImplementedError, ValueError, OverflowError) as error:
-            raise ArchiveError(f"{self._where}: expected a pack, got {error}") from error
+            raise ArchiveError(f"{self.where}: expected a pack, got {error}") from error
         if len(self._infos) != count:
             raise ArchiveError(
-                f"{self._where}: expected {count} entries as its end says, got {len(self._infos)}"
+                f"{self.where}: expected {count} entries as its end says, got {len(self._infos)}"
             )
-        self.records = self._record()
+        self.format_version, self.records = self._record()
 
     def read(self, name: str, *, most: int) -> bytes:
         """Return an entry of at most that many bytes.
@@ -108,47 +126,53 @@ class ZipReader:
         if record is None or record.size > most:
             found = "none" if record is None else f"{record.size:,}"
             raise ArchiveError(
-                f"{self._where}: expected entry {name!r} of at most {most:,} bytes, got {found}"
+                f"{self.where}: expected entry {name!r} of at most {most:,} bytes, got {found}"
             )
-        data = self._bytes(name, record.size)
-        if hashlib.sha256(data).hexdigest() != record.sha256:
-            raise ArchiveError(
-                f"{self._where}: expected entry {name!r} as it was packed, got changed bytes; "
-                "restore from another copy"
-            )
-        return data
+        out = io.BytesIO()
+        self.copy(name, record, out.write)
+        return out.getvalue()
 
-    def _record(self) -> Mapping[str, FileRecord]:
+    def copy(self, name: str, record: FileRecord, write: Write) -> None:
+        """Copy an entry that is listed; raises as reading it does."""
+        with self._opened(name) as entry:
+            wrong = copied(entry, record, write)
+        if wrong:
+            raise ArchiveError(
+                f"{self.where}: entry {name!r} was changed: {wrong}; restore from another copy"
+            )
+
+    def _record(self) -> tuple[int, Mapping[str, FileRecord]]:
         info = self._infos.get(RECORD)
         if info is None or info.file_size > MAX_JSON_BYTES:
-            raise ArchiveError(f"{self._where}: expected an entry {RECORD}, got none that fits")
+            raise ArchiveError(f"{self.where}: expected an entry {RECORD}, got none that fits")
+        with self._opened(RECORD) as entry:
+            data = entry.read(MAX_JSON_BYTES)
         try:
-            record = parse_json(self._bytes(RECORD, info.file_size), self._where)
-            if record["format_version"] != FORMAT_VERSION:
-                raise ValueError(f"format {record['format_version']!r}")
-            found = {name: _file_record(entry) for name, entry in record["entries"].items()}
-        except (CorruptionError, AttributeError, KeyError, TypeError, ValueError) as error:
+            record = msgspec.json.decode(data, type=_Record)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ArchiveError(
-                f"{self._where}: expected a record of format {FORMAT_VERSION}, got {error!r}"
+                f"{self.where}: expected a record of format 1 or {FORMAT_VERSION}, got {error!r}"
             ) from error
-        sizes = {name: it.file_size for name, it in self._infos.items() if name != RECORD}
-        if sizes != {name: entry.size for name, entry in found.items()}:
+        infos = {name: it for name, it in self._infos.items() if name != RECORD}
+        sizes = {name: it.file_size for name, it in infos.items()}
+        if sizes != {name: entry.size for name, entry in record.entries.items()}:
             raise ArchiveError(
-                f"{self._where}: expected the entries and sizes of {RECORD}, got others"
+                f"{self.where}: expected the entries and sizes of {RECORD}, got others"
             )
-        return found
+        if record.format_version == 1 and any(it.compress_type for it in infos.values()):
+            raise ArchiveError(f"{self.where}: expected stored entries, got compressed ones")
+        return record.format_version, record.entries
 
-    def _bytes(self, name: str, size: int) -> bytes:
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[IO[bytes]]:
         try:
             with self._zip.open(self._infos[name]) as entry:
-                data = entry.read(size + 1)
-        except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, KeyError) as error:
-            raise ArchiveError(f"{self._where}: entry {name!r}: {error}") from error
-        if len(data) != size:
-            raise ArchiveError(
-                f"{self._where}: entry {name!r}: expected {size} bytes, got {len(data)}"
-            )
-        return data
+                yield entry
+        except (
+            *(zipfile.BadZipFile, zlib.error, NotImplementedError),
+            *(ValueError, EOFError, KeyError),
+        ) as error:
+            raise ArchiveError(f"{self.where}: entry {name!r}: {error}") from error
 
 
 def _check_directory(file: BinaryIO, size: int, where: str) -> int:
@@ -180,19 +204,18 @@ def _by_name(infos: list[zipfile.ZipInfo], size: int, where: str) -> dict[str, z
     found: dict[str, zipfile.ZipInfo] = {}
     for info in infos:
         stored = info.compress_type == zipfile.ZIP_STORED and info.compress_size == info.file_size
+        deflated = info.compress_type == zipfile.ZIP_DEFLATED and info.orig_filename not in WHOLE
         kind = info.external_attr >> 28
-        if info.orig_filename in found or not stored or info.flag_bits & 0x1 or kind not in (0, 8):
+        if (
+            info.orig_filename in found
+            or not (stored or deflated)
+            or info.flag_bits & 0x1
+            or kind not in (0, 8)
+        ):
             raise ArchiveError(
-                f"{where}: expected entries stored once, as plain files, got {info.orig_filename!r}"
+                f"{where}: expected entries once, as plain files, got {info.orig_filename!r}"
             )
         found[info.orig_filename] = info
-    if sum(info.file_size for info in infos) > size:
+    if sum(info.compress_size for info in infos) > size:
         raise ArchiveError(f"{where}: expected entries beside each other, got overlapping ones")
     return found
-
-
-def _file_record(entry: Mapping[str, object]) -> FileRecord:
-    size, sha256 = entry["size"], entry["sha256"]
-    if type(size) is not int or size < 0 or not isinstance(sha256, str) or len(entry) != 2:
-        raise ValueError(f"entry {entry!r}")
-    return FileRecord(size, sha256)

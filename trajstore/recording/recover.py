@@ -23,8 +23,7 @@ from trajstore.recording.unfinished import (
     segments_lock,
 )
 from trajstore.version.manifest import MANIFEST, Manifest, content_digest
-from trajstore.version.sealing import read_digests
-from trajstore.version.writer import Plan, seal_version
+from trajstore.version.writer import Plan, read_digests, seal_version
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Episodes put together from the rows of a sealed version's fields."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -10,28 +10,66 @@ import numpy as np
 from trajstore.episode.episode import Episode
 from trajstore.episode.fields import Axis, FieldSpec
 from trajstore.errors import CorruptionError
-from trajstore.version.layout import INDEX
+from trajstore.version.cache import CachedRows
+from trajstore.version.files import LocalFiles
+from trajstore.version.layout import INDEX, ArraySpec, arrays_of
 from trajstore.version.manifest import Manifest
-from trajstore.version.opening import Opener
-from trajstore.version.reading import Fields, Rows, as_text
+from trajstore.version.mapped import MappedRows
+from trajstore.version.reading import Rows, as_text
+from trajstore.version.shards import ShardedRows
+
+_BLOCK_BYTES = 4 * 2**20
+
+
+class Fields(dict[str, Rows]):
+    """Readers of a version's arrays by name, each opened when it is first asked for."""
+
+    def __init__(self, files: LocalFiles, *, cache: Path | None = None) -> None:
+        """Open nothing yet; ``cache`` is a folder for decoded rows of wide fields."""
+        super().__init__()
+        self._files, self._cache = files, cache
+
+    def __missing__(self, name: str) -> Rows:
+        """Open a field, or ``index/length`` and its like.
+
+        Raises:
+            CorruptionError: if the manifest lacks a file of it.
+        """
+        specs = [arrays[name] for arrays in self._parts]
+        if not specs[0].shard_rows:
+            self[name] = MappedRows(specs, self._files)
+        elif self._cache is None:
+            self[name] = ShardedRows(specs, self._files)
+        else:
+            folder = self._cache / self._files.manifest.content_digest
+            self[name] = CachedRows(specs, self._files, folder=folder)
+        return self[name]
+
+    @cached_property
+    def _parts(self) -> list[Mapping[str, ArraySpec]]:
+        manifest = self._files.manifest
+        return [arrays_of(manifest.schema, part) for part in manifest.parts]
 
 
 class Assembly:
     """Where each episode of a version lies, and its values."""
 
-    def __init__(
-        self, path: Path | str, manifest: Manifest, opened: Callable[[str], Rows] | None = None
-    ) -> None:
+    def __init__(self, where: object, manifest: Manifest, fields: Mapping[str, Rows]) -> None:
         """Read nothing yet.
 
         Args:
-            path: of the version's folder; of one that lies elsewhere, what errors call it.
+            where: what errors call the version.
             manifest: of the version.
-            opened: opens the field of a name; those in the folder unless told.
+            fields: readers of its arrays by name.
         """
-        self.path = path
+        self.where = where
         self.manifest = manifest
-        self.fields = Fields(opened or Opener(Path(path), manifest))
+        self.fields = fields
+
+    @classmethod
+    def of(cls, files: LocalFiles, *, cache: Path | None = None) -> "Assembly":
+        """That of a version whose files are at hand."""
+        return cls(files.where, files.manifest, Fields(files, cache=cache))
 
     @cached_property
     def lengths(self) -> np.ndarray:
@@ -43,7 +81,7 @@ class Assembly:
         lengths = self.index("length")
         if np.any(lengths < 1) or int(lengths.sum()) != self.manifest.steps:
             raise CorruptionError(
-                f"{self.path}: expected episodes of {self.manifest.steps:,} steps together, "
+                f"{self.where}: expected episodes of {self.manifest.steps:,} steps together, "
                 f"got lengths that add up to {int(lengths.sum()):,}"
             )
         return lengths
@@ -63,6 +101,11 @@ class Assembly:
         """One of the arrays that every version has, a row an episode."""
         return self.fields[INDEX[name].name].span(0, self.manifest.episodes)
 
+    def count(self, spec: FieldSpec) -> int:
+        """Rows of a field."""
+        states = self.manifest.episodes if spec.axis is not Axis.STEP else 0
+        return states + (self.manifest.steps if spec.axis is not Axis.EPISODE else 0)
+
     def column(self, name: str) -> np.ndarray:
         """All rows of a field, episodes end to end.
 
@@ -70,16 +113,20 @@ class Assembly:
             SchemaError: if there is no such field.
         """
         spec = self.manifest.schema.field(name)
-        episodes, steps = self.manifest.episodes, self.manifest.steps
-        rows = {Axis.STATE: episodes + steps, Axis.STEP: steps, Axis.EPISODE: episodes}
-        return self.words(spec, self.fields[name].span(0, rows[spec.axis]))
+        return self.words(spec, self.fields[name].span(0, self.count(spec)))
+
+    def blocks(self, spec: FieldSpec) -> Iterator[np.ndarray]:
+        """The same a few megabytes at a time, texts as codes."""
+        step, count = max(1, _BLOCK_BYTES // spec.row_bytes), self.count(spec)
+        for first in range(0, count, step):
+            yield self.fields[spec.name].span(first, min(first + step, count))
 
     def words(self, spec: FieldSpec, rows: np.ndarray) -> np.ndarray:
         """The rows as they are, or the words that they stand for in a text field."""
         if not spec.is_text:
             return rows
         words = self.manifest.vocabularies.get(spec.name, ())
-        return as_text(rows, words, f"{self.path}: field {spec.name!r}")
+        return as_text(rows, words, f"{self.where}: field {spec.name!r}")
 
     def rows(self, name: str) -> Iterator[np.ndarray]:
         """The rows of one field, an episode at a time.

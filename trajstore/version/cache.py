@@ -15,25 +15,27 @@ import google_crc32c
 import numpy as np
 
 from trajstore.disk.mapping import CRC_BYTES
+from trajstore.disk.system import FileRecord
 from trajstore.errors import CorruptionError, StorageError
+from trajstore.version.layout import ArraySpec, Files
 from trajstore.version.mapped import MappedRows
 from trajstore.version.shards import ShardedRows
-from trajstore.version.stored import StoredArray
 
 
 class CachedRows(MappedRows):
     """The rows of one wide field, read from the cache and added to it."""
 
-    def __init__(self, arrays: Sequence[StoredArray], *, folder: Path) -> None:
+    def __init__(self, specs: Sequence[ArraySpec], files: Files, *, folder: Path) -> None:
         """Read nothing yet.
 
         Args:
-            arrays: the field's, a part each.
-            folder: of this field of these very data; made when needed.
+            specs: the field's arrays, a part each.
+            files: of the version.
+            folder: of these very data; made when needed.
         """
-        self._folder = folder
-        self._source = ShardedRows(arrays)
-        super().__init__([_decoded(array, folder / str(part)) for part, array in enumerate(arrays)])
+        self._source = ShardedRows(specs, files)
+        decoded = [replace(spec, chunk_rows=spec.file_rows, shard_rows=0) for spec in specs]
+        super().__init__(decoded, _Decoded(folder, decoded))
 
     def _place_file(self, chunk: int) -> None:
         try:
@@ -43,10 +45,11 @@ class CachedRows(MappedRows):
             super()._place_file(chunk)
 
     def _make(self, chunk: int) -> None:
-        rows, path, size = self._files[chunk]
+        spec, key = self._chunks[chunk]
+        path = self._files.file(key)
         first, stop = self.grid.starts[chunk : chunk + 2].tolist()
         data = self._source.span(first, stop).reshape(-1).view(np.uint8)
-        padding = size - CRC_BYTES - len(data)
+        padding = spec.chunk_bytes - len(data)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -57,12 +60,21 @@ class CachedRows(MappedRows):
             Path(name).replace(path)
         except OSError as error:
             raise StorageError(
-                f"{path}: expected room for {rows:,} decoded rows, got {error.strerror}; "
-                "free some space, or read without a cache"
+                f"{path}: expected room for {spec.chunk_rows:,} decoded rows, got "
+                f"{error.strerror}; free some space, or read without a cache"
             ) from error
 
 
-def _decoded(array: StoredArray, folder: Path) -> StoredArray:
-    size = array.file_rows * array.row_bytes + CRC_BYTES
-    files = tuple((folder / f"{number}.rows", size) for number in range(len(array.files)))
-    return replace(array, block_rows=None, files=files, endings=(), fetch=None)
+class _Decoded:
+    """The files of the cache; nothing is recorded of them but their size."""
+
+    def __init__(self, folder: Path, specs: Sequence[ArraySpec]) -> None:
+        self.where, self._folder = str(folder), folder
+        sizes = [(it.chunk_bytes + CRC_BYTES, it.file_paths()) for it in specs]
+        self._records = {path: FileRecord(size, "") for size, paths in sizes for path in paths}
+
+    def record(self, path: str) -> FileRecord:
+        return self._records[path]
+
+    def file(self, path: str) -> Path:
+        return self._folder / f"{path}.rows"

@@ -4,18 +4,19 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
-from trajstore.disk.mapping import check_crc, map_sealed, open_sealed
+from trajstore.disk.mapping import open_sealed
 from trajstore.disk.system import FileRecord
 from trajstore.episode.episode import Episode
 from trajstore.errors import CorruptionError, FormatError, StorageError, TrajStoreError
 from trajstore.version.assembly import Assembly
+from trajstore.version.files import LocalFiles
 from trajstore.version.findings import Finding, Severity
-from trajstore.version.layout import INDEX, arrays_of, metadata_files
+from trajstore.version.layout import arrays_of, metadata_files
 from trajstore.version.manifest import MANIFEST, Manifest, content_digest
-from trajstore.version.opening import Opener
-from trajstore.version.shards import check_shard
+from trajstore.version.shards import check_file
 
 Progress = Callable[[int], None]
 """Called with the bytes that were read since the last call."""
@@ -48,11 +49,29 @@ def verify(path: Path, *, deep: bool = False, progress: Progress = lambda _: Non
     except (CorruptionError, FormatError, StorageError) as error:
         return [_finding("manifest", str(error), MANIFEST)]
     findings = [*_strays(path, manifest), *_listing(manifest)]
-    damaged = list(_files(path, manifest, progress))
-    findings += damaged
-    findings += _checksums(path, manifest, {found.file for found in damaged})
-    findings += _episodes(path, manifest, deep=deep)
+    findings += _files(path, manifest, progress)
+    files = LocalFiles(path, manifest)
+    findings += _checksums(files, {found.file for found in findings if found.check == "files"})
+    findings += _episodes(files, deep=deep)
     return findings
+
+
+def check(files: LocalFiles, *, deep: bool, progress: Progress) -> list[Finding]:
+    """The same for a version wherever it lies, and what is wrong with that place.
+
+    One that lies elsewhere is copied into a temporary folder and compared there.
+
+    Raises:
+        StorageError: if there is no room for a copy.
+    """
+    found = [] if files.origin is None else [*files.origin.findings()]
+    with files.whole() as (folder, wrong):
+        for it in verify(folder, deep=deep, progress=progress):
+            message = it.message.replace(str(folder), files.where)
+            if it.check == "files" and it.file is not None:
+                message = wrong.get(it.file, message)
+            found.append(replace(it, message=message))
+    return found
 
 
 def _finding(
@@ -140,32 +159,24 @@ def _damage(root: Path, key: str, record: FileRecord) -> str | None:
     return None
 
 
-def _checksums(root: Path, manifest: Manifest, damaged: set[str | None]) -> Iterator[Finding]:
+def _checksums(files: LocalFiles, damaged: set[str | None]) -> Iterator[Finding]:
     """Chunks whose own checksums differ, in files that are otherwise as sealed."""
-    opener = Opener(root, manifest)
-    for name in (*manifest.schema.names, *(spec.name for spec in INDEX.values())):
-        try:
-            arrays = opener.arrays(name)
-        except CorruptionError as error:
-            yield _finding("layout", str(error))
-            continue
-        for array in arrays:
-            for number, (file, size) in enumerate(array.files):
-                key = file.relative_to(root).as_posix()
-                if key in damaged:
+    manifest = files.manifest
+    for part in manifest.parts:
+        for spec in arrays_of(manifest.schema, part).values():
+            for number, path in enumerate(spec.file_paths()):
+                if path in damaged or path not in manifest.files:
                     continue
                 try:
-                    if array.block_rows is None:
-                        check_crc(map_sealed(file, size), file, array.ending(number))
-                    else:
-                        check_shard(array, number)
+                    check_file(spec, number, files)
                 except CorruptionError as error:
-                    yield _finding("checksums", str(error), key)
+                    yield _finding("checksums", str(error), path)
 
 
-def _episodes(root: Path, manifest: Manifest, *, deep: bool) -> Iterator[Finding]:
+def _episodes(files: LocalFiles, *, deep: bool) -> Iterator[Finding]:
     """Lengths and digests that do not fit together; ``deep`` reads the episodes for it."""
-    assembly = Assembly(root, manifest)
+    root, manifest = files.where, files.manifest
+    assembly = Assembly.of(files)
     try:
         digests = [row.tobytes() for row in assembly.index("digest")]
         count = len(assembly.lengths)

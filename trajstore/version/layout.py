@@ -7,14 +7,14 @@ large chunks that can be memory-mapped; a *wide* one in shards of small compress
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
+from pathlib import Path
+from typing import Any, Protocol
 
 from trajstore.disk.files import canonical_json
+from trajstore.disk.mapping import CRC_BYTES
+from trajstore.disk.system import FileRecord
 from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
-from trajstore.errors import CorruptionError
-from trajstore.version.codecs import CHECKSUM_BYTES, CODECS, Codec
+from trajstore.version.codecs import PACKED, RAW
 from trajstore.version.part import Part
 
 NARROW_ROW_BYTES = 1024
@@ -50,11 +50,6 @@ class ArraySpec:
     shard_rows: int
 
     @property
-    def codec(self) -> Codec:
-        """How a chunk (narrow) or an inner chunk (wide) is stored."""
-        return CODECS["zstd" if self.shard_rows else "raw"]
-
-    @property
     def file_rows(self) -> int:
         """Rows of one chunk or shard file."""
         return self.shard_rows or self.chunk_rows
@@ -77,11 +72,15 @@ class ArraySpec:
     @property
     def index_bytes(self) -> int:
         """Size of a shard's index at the end of its file, checksum included, bytes."""
-        return 16 * self.chunks_per_file + CHECKSUM_BYTES
+        return 16 * self.chunks_per_file + CRC_BYTES
 
     def file_path(self, number: int) -> str:
         """Path of chunk or shard file ``number``, relative to the version."""
         return f"{self.path}/{'.'.join(['c', str(number), *['0'] * len(self.field.shape)])}"
+
+    def file_paths(self) -> list[str]:
+        """Paths of all chunk or shard files, in order."""
+        return [self.file_path(number) for number in range(self.file_count)]
 
     def metadata(self) -> dict[str, Any]:
         """The array's ``zarr.json``."""
@@ -105,20 +104,34 @@ class ArraySpec:
         }
 
     def _codecs(self) -> list[dict[str, Any]]:
-        little: dict[str, Any] = {"name": "bytes"}
-        if self.field.numpy_dtype.itemsize > 1:
-            little["configuration"] = {"endian": "little"}
-        chain = [little, *self.codec.metadata]
+        little = _LITTLE if self.field.numpy_dtype.itemsize > 1 else {"name": "bytes"}
         if not self.shard_rows:
-            return chain
-        index = [_LITTLE, *CODECS["raw"].metadata]
+            return [little, *RAW]
         configuration = {
             "chunk_shape": [self.chunk_rows, *self.field.shape],
-            "codecs": chain,
-            "index_codecs": index,
+            "codecs": [little, *PACKED],
+            "index_codecs": [_LITTLE, *RAW],
             "index_location": "end",
         }
         return [{"name": "sharding_indexed", "configuration": configuration}]
+
+
+class Files(Protocol):
+    """The files that the rows of arrays lie in.
+
+    Attributes:
+        where: what errors call the place.
+    """
+
+    where: str
+
+    def record(self, path: str) -> FileRecord:
+        """What is recorded of a file; raises `CorruptionError` if nothing is."""
+        ...
+
+    def file(self, path: str) -> Path:
+        """The file on this machine; it is brought here if it has to be."""
+        ...
 
 
 _LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
@@ -159,16 +172,12 @@ def arrays_of(schema: EpisodeSchema, part: Part) -> dict[str, ArraySpec]:
         Axis.STEP: part.steps,
         Axis.EPISODE: part.episodes,
     }
-    specs = {field.name: f"{field.axis.value}/{field.name}" for field in schema.fields}
-    placed = {
-        field.name: array_spec(field, _below(part, specs[field.name]), counts[field.axis])
-        for field in schema.fields
+    paths = {field: f"{field.axis.value}/{field.name}" for field in schema.fields}
+    paths |= {field: field.name for field in INDEX.values()}
+    return {
+        field.name: array_spec(field, _below(part, path), counts[field.axis])
+        for field, path in paths.items()
     }
-    index = {
-        field.name: array_spec(field, _below(part, field.name), part.episodes)
-        for field in INDEX.values()
-    }
-    return placed | index
 
 
 def _below(part: Part, path: str) -> str:
@@ -195,24 +204,6 @@ def metadata_files(schema: EpisodeSchema, part: Part) -> Iterator[tuple[str, byt
         yield f"{spec.path}/zarr.json", json.dumps(spec.metadata(), indent=2).encode()
 
 
-def shard_index(spec: ArraySpec, content: bytes | memoryview) -> np.ndarray:
-    """Offsets and sizes of the inner chunks of a shard, ``uint64[chunks, 2]``.
-
-    Args:
-        spec: of a wide array.
-        content: the end of the shard file, at least `ArraySpec.index_bytes` long.
-
-    Raises:
-        CorruptionError: if the index is not what was written.
-    """
-    size = spec.index_bytes
-    try:
-        body = CODECS["raw"].decode(content[-size:], size - CHECKSUM_BYTES)
-    except CorruptionError as error:
-        raise CorruptionError(f"{spec.path}: shard index: {error}") from error
-    return np.frombuffer(body, "<u8").reshape(-1, 2)
-
-
 def projected_bytes(schema: EpisodeSchema, part: Part) -> int:
     """Most that the files of a part can take on disk, manifest not counted, bytes."""
     total = 0
@@ -220,6 +211,6 @@ def projected_bytes(schema: EpisodeSchema, part: Part) -> int:
         rows = spec.file_count * spec.file_rows if not spec.shard_rows else spec.rows
         chunks = -(-rows // spec.chunk_rows)
         slack = spec.chunk_bytes // 256 + 64 if spec.shard_rows else 0
-        total += chunks * (spec.chunk_bytes + CHECKSUM_BYTES + slack)
+        total += chunks * (spec.chunk_bytes + CRC_BYTES + slack)
         total += spec.file_count * spec.index_bytes if spec.shard_rows else 0
     return total + sum(len(content) for _, content in metadata_files(schema, part))

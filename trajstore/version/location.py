@@ -6,54 +6,17 @@ given its own name.
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import BinaryIO
 
 from trajstore.disk import system
 from trajstore.disk.files import make_directories, remove_tree
-from trajstore.disk.system import DurableFile, FileRecord, storing, sync_directory
+from trajstore.disk.system import DurableFile, storing, sync_directory
 from trajstore.episode.texts import shown
-from trajstore.errors import ArgumentError, NameRefusedError, NotFoundError, StorageError
-
-PART = ".part"
-
-
-class Sink(Protocol):
-    """What a pack is written to, from its first byte to its last."""
-
-    def write(self, data: bytes | bytearray | memoryview) -> object:
-        """Take the next bytes."""
-        ...
-
-    def close(self) -> FileRecord:
-        """Make all durable and say what it holds."""
-        ...
-
-    def abandon(self) -> None:
-        """Give up; what was written is worth nothing."""
-        ...
-
-
-class Location(Protocol):
-    """A place for packs. Names are plain file names."""
-
-    def names(self) -> list[str]:
-        """Return the names of whole files, sorted; none if the place does not exist yet."""
-        ...
-
-    def create(self, name: str) -> Sink:
-        """Begin a file; it gets its name by `commit` only."""
-        ...
-
-    def commit(self, name: str) -> None:
-        """Give a closed file its name, durably; a file of that name is replaced."""
-        ...
-
-    def reading(self, name: str) -> AbstractContextManager[BinaryIO]:
-        """Open a whole file, or with ``.part`` behind its name one that is not committed yet."""
-        ...
+from trajstore.errors import ArgumentError, NotFoundError, StorageError
+from trajstore.version.transfer import PART, Location, Remote, plain_name
 
 
 class Folder:
@@ -117,10 +80,7 @@ def locate(where: Path | str) -> Location:
         >>> locate("data/archive")
         data/archive
     """
-    if not is_url(where):
-        return Folder(Path(where))
-    found: Location = remote_module("remote_location").Remote(str(where))
-    return found
+    return remote_at(str(where)) if is_url(where) else Folder(Path(where))
 
 
 def is_url(where: object) -> bool:
@@ -128,30 +88,16 @@ def is_url(where: object) -> bool:
     return "://" in str(where)
 
 
-def remote_module(name: str = "remote_version") -> Any:  # noqa: ANN401 - a module
-    """Import the module of this package that reaches URLs.
-
-    Raises:
-        StorageError: if what it needs is not installed.
-    """
+def remote_at(url: str) -> Remote:
+    """The folder at a URL; raises as `locate` does."""
     try:
-        return import_module(f"trajstore.version.{name}")
+        found: Remote = import_module("trajstore.version.remote").RemoteFolder(url)
     except ModuleNotFoundError as error:
         raise StorageError(
             f"URL: expected the package {error.name!r}, got none installed; "
             "install trajstore with the extra 'remote'"
         ) from error
-
-
-def plain_name(name: str) -> str:
-    """Return the name of a file if it leads nowhere else.
-
-    Raises:
-        NameRefusedError: if it could.
-    """
-    if not name or name.startswith(".") or not name.isprintable() or set(name) & set("/\\:"):
-        raise NameRefusedError(f"archive: expected a plain file name, got {ascii(name)[:80]}")
-    return name
+    return found
 
 
 def check_place(name: str, place: object) -> None:

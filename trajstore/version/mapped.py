@@ -15,7 +15,7 @@ import numpy as np
 
 from trajstore.disk.mapping import CRC_BYTES, GRANULARITY, Reservation, check_crc
 from trajstore.errors import CorruptionError
-from trajstore.version.stored import StoredArray
+from trajstore.version.layout import ArraySpec, Files
 
 
 @dataclass(frozen=True)
@@ -76,18 +76,22 @@ class MappedRows:
     A file is mapped, and its size and checksum compared, when a row of it is first read.
     """
 
-    def __init__(self, arrays: Sequence[StoredArray]) -> None:
-        """Read nothing yet; ``arrays`` are the field's, a part each."""
-        self.grid = ChunkGrid(tuple((array.rows, array.file_rows) for array in arrays))
-        self.shape = arrays[0].shape
-        self.dtype = arrays[0].dtype
-        self._files = [(array.file_rows, *file) for array in arrays for file in array.files]
-        numbered = [(array, number) for array in arrays for number in range(len(array.files))]
-        self._endings = [array.ending(number) for array, number in numbered]
-        self._present = arrays[0].present
-        self._absent = set(range(len(self._files)))
-        self._row_bytes = arrays[0].row_bytes
-        size = len(self._files) * self.grid.distance * self._row_bytes
+    def __init__(self, specs: Sequence[ArraySpec], files: Files) -> None:
+        """Read nothing yet; ``specs`` are the field's arrays, a part each.
+
+        Raises:
+            CorruptionError: if nothing is recorded of one of their files.
+        """
+        field = specs[0].field
+        self.grid = ChunkGrid(tuple((spec.rows, spec.file_rows) for spec in specs))
+        self.shape = field.shape
+        self.dtype = field.numpy_dtype
+        self._files = files
+        self._chunks = [(spec, path) for spec in specs for path in spec.file_paths()]
+        self._records = [files.record(path) for _, path in self._chunks]
+        self._absent = set(range(len(self._chunks)))
+        self._distance = self.grid.distance * field.row_bytes
+        size = len(self._chunks) * self._distance
         self._memory = Reservation(size)
         slots: np.ndarray = self._memory.bytes[:size].view(self.dtype)
         self._slots = slots.reshape(-1, *self.shape)
@@ -132,13 +136,12 @@ class MappedRows:
             self._absent.discard(chunk)
 
     def _place_file(self, chunk: int) -> None:
-        rows, path, recorded = self._files[chunk]
-        size = rows * self._row_bytes + CRC_BYTES
-        if recorded != size:
+        spec, path = self._chunks[chunk]
+        record, size = self._records[chunk], spec.chunk_bytes + CRC_BYTES
+        if record.size != size:
             raise CorruptionError(
-                f"{path}: expected a file of {size:,} bytes for {rows:,} rows, "
-                f"got {recorded:,} in the manifest"
+                f"{self._files.where}/{path}: expected a file of {size:,} bytes for "
+                f"{spec.chunk_rows:,} rows, got {record.size:,} in the manifest"
             )
-        offset = chunk * self.grid.distance * self._row_bytes
-        data = self._memory.place(self._present(path), size, offset)
-        check_crc(data, path, self._endings[chunk])
+        file = self._files.file(path)
+        check_crc(self._memory.place(file, size, chunk * self._distance), file, record.crc32c)

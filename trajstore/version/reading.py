@@ -1,7 +1,7 @@
 """The values of one version's fields: rows of an episode, of a whole column, of a batch."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -31,16 +31,6 @@ Where = Callable[[Table], np.ndarray] | np.ndarray
 class Rows(Protocol):
     """The rows of one field over all parts of a version, wherever they lie."""
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of one row."""
-        ...
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Of the values."""
-        ...
-
     def at(self, rows: np.ndarray) -> np.ndarray:
         """Copies of rows in any order; ``rows.shape + row shape``."""
         ...
@@ -48,21 +38,6 @@ class Rows(Protocol):
     def span(self, first: int, stop: int) -> np.ndarray:
         """Rows ``first`` to ``stop``, read-only."""
         ...
-
-
-class Fields:
-    """Readers of a version's arrays, each opened when it is first asked for."""
-
-    def __init__(self, opened: Callable[[str], Rows]) -> None:
-        """Open nothing yet; ``opened`` opens the field of a name."""
-        self._opened = opened
-        self._open: dict[str, Rows] = {}
-
-    def __getitem__(self, name: str) -> Rows:
-        rows = self._open.get(name)
-        if rows is None:
-            rows = self._open[name] = self._opened(name)
-        return rows
 
 
 class RowSet:
@@ -123,7 +98,7 @@ class Columns:
         self._only_after = [name for name in self.after if name not in self.both]
 
     def fill(
-        self, fields: Fields, step_rows: np.ndarray, state_rows: np.ndarray
+        self, fields: Mapping[str, Rows], step_rows: np.ndarray, state_rows: np.ndarray
     ) -> dict[str, np.ndarray]:
         """The chosen columns of the state and step axes.
 

@@ -1,22 +1,32 @@
 """Write episodes into one new, sealed version."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from trajstore.disk.files import whole_directory, write_file
-from trajstore.disk.system import storing
-from trajstore.episode.episode import Episode
+import numpy as np
+
+from trajstore.disk import system
+from trajstore.disk.files import copy_file, whole_directory, write_file
+from trajstore.disk.system import FileRecord, Syncs, storing
+from trajstore.episode import anomalies
+from trajstore.episode.episode import Episode, check_episode
+from trajstore.episode.fields import Axis, FieldSpec
 from trajstore.episode.schema import EpisodeSchema
-from trajstore.errors import JournalError
-from trajstore.version.layout import projected_bytes
-from trajstore.version.manifest import MANIFEST, Manifest
+from trajstore.errors import CorruptionError, JournalError, SchemaError
+from trajstore.version.assembly import Assembly
+from trajstore.version.chunks import RowWriter, row_writer
+from trajstore.version.files import LocalFiles
+from trajstore.version.layout import arrays_of, groups_of, metadata_files, projected_bytes
+from trajstore.version.manifest import MANIFEST, Manifest, content_digest
 from trajstore.version.part import Part
 from trajstore.version.quota import DEFAULT_QUOTA_BYTES, check_quota
-from trajstore.version.sealing import VersionWriter, open_base
+from trajstore.version.statistics import Statistics
 
 BATCH_BYTES = 4 * 2**20
+SCENARIO = "scenario"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,62 +65,205 @@ def seal_version(target: Path, episodes: Iterable[Episode], plan: Plan) -> Manif
     """
     if not plan.episodes:
         raise JournalError(f"version {target.name}: expected at least one episode, got none")
-    base = None if plan.extends is None else open_base(plan.extends, plan.schema)
-    part = Part(f"parts/{len(base.parts)}" if base else "", plan.episodes, plan.steps)
-    held = plan.held_bytes + (base.size_bytes if base else 0)
-    needed = held + projected_bytes(plan.schema, part)
+    base = _base(plan)
+    held = plan.held_bytes + (base.manifest.size_bytes if base else 0)
+    needed = held + projected_bytes(plan.schema, _part(plan, base))
     check_quota(target, needed=needed, quota_bytes=plan.quota_bytes)
-    room = plan.quota_bytes - plan.held_bytes
-    contents = Contents(plan.schema, part, plan.provenance, plan.extends, room)
     with whole_directory(target) as folder:
-        return fill(folder, episodes, contents)
+        return fill(folder, episodes, plan)
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """What goes into the folder of a version.
-
-    Attributes:
-        schema: the fields of every episode.
-        part: where the episodes go, and how many there are.
-        provenance: of the version.
-        extends: folder of the version whose files come first.
-        most_bytes: what all files together may take.
-    """
-
-    schema: EpisodeSchema
-    part: Part
-    provenance: Mapping[str, Any]
-    extends: Path | None = None
-    most_bytes: int = DEFAULT_QUOTA_BYTES
-
-
-def fill(folder: Path, episodes: Iterable[Episode], contents: Contents) -> Manifest:
-    """Write all files of a version into an empty folder, the manifest last.
-
-    Raises:
-        SchemaError: if an episode has another schema, or they are not as many as said.
-        CorruptionError: if the version that is extended is damaged.
-        QuotaExceededError: if the files would take more than they may.
-        StorageError: if the operating system refuses.
-    """
+def fill(folder: Path, episodes: Iterable[Episode], plan: Plan) -> Manifest:
+    """Write all files of a version into an empty folder, the manifest last; raises likewise."""
+    base = _base(plan)
     with storing(folder):
-        writer = VersionWriter(folder, contents.schema, contents.part)
+        writer = VersionWriter(folder, plan.schema, _part(plan, base))
         try:
-            if contents.extends is not None:
-                base = open_base(contents.extends, contents.schema)
-                writer.take_over(contents.extends, base)
+            if base is not None:
+                writer.take_over(base)
             writer.begin()
             for batch in _batches(episodes):
                 writer.append(batch)
-            manifest = writer.close(contents.provenance)
+            manifest = writer.close(plan.provenance)
         finally:
             writer.abandon()
         content = manifest.to_bytes()
-        needed = manifest.size_bytes + len(content)
-        check_quota(folder, needed=needed, quota_bytes=contents.most_bytes)
+        needed = plan.held_bytes + manifest.size_bytes + len(content)
+        check_quota(folder, needed=needed, quota_bytes=plan.quota_bytes)
         write_file(folder / MANIFEST, content)
     return manifest
+
+
+def _base(plan: Plan) -> LocalFiles | None:
+    if plan.extends is None:
+        return None
+    base = LocalFiles(plan.extends)
+    if base.manifest.schema != plan.schema:
+        raise SchemaError(
+            f"{plan.extends}: expected the schema of the episodes to come, got another one"
+        )
+    return base
+
+
+def _part(plan: Plan, base: LocalFiles | None) -> Part:
+    path = f"parts/{len(base.manifest.parts)}" if base else ""
+    return Part(path, plan.episodes, plan.steps)
+
+
+def read_digests(folder: Path, manifest: Manifest) -> list[bytes]:
+    """The digests of a version's episodes in order, 32 bytes each.
+
+    Raises:
+        CorruptionError: if they are damaged.
+    """
+    return [row.tobytes() for row in Assembly.of(LocalFiles(folder, manifest)).index("digest")]
+
+
+class VersionWriter:
+    """Writes one part of a version, and gathers what the manifest says of all of them.
+
+    Use in this order: `take_over` at most once, `begin`, `append` as often as needed, `close`;
+    `abandon` in any case.
+    """
+
+    def __init__(self, folder: Path, schema: EpisodeSchema, part: Part) -> None:
+        self._folder, self._schema, self._part = folder, schema, part
+        self._parts: tuple[Part, ...] = (part,)
+        self._statistics = Statistics(schema)
+        self._words: dict[str, dict[str, int]] = {
+            field.name: {} for field in schema.fields if field.is_text
+        }
+        self._scenarios: dict[str, int] = {}
+        self._anomalies: dict[int, tuple[Mapping[str, object], ...]] = {}
+        self._digests: list[bytes] = []
+        self._steps = 0
+        self._files: dict[str, FileRecord] = {}
+        self._writers: dict[str, RowWriter] = {}
+        self._syncs = Syncs()
+
+    def take_over(self, source: LocalFiles) -> None:
+        """Begin with the episodes of another version: its files as they are, and its figures.
+
+        Raises:
+            CorruptionError: if a file is not what was sealed.
+        """
+        base = source.manifest
+        for path, record in sorted(base.files.items()):
+            self._make_folder((self._folder / path).parent)
+            if copy_file(source.file(path), self._folder / path) != record:
+                raise CorruptionError(
+                    f"{source.where}/{path}: expected what was sealed, got other bytes"
+                )
+            self._files[path] = record
+        self._parts = (*base.parts, self._part)
+        self._words = {
+            name: {word: code for code, word in enumerate(words)}
+            for name, words in base.vocabularies.items()
+        }
+        self._scenarios = dict(base.scenario_counts)
+        self._anomalies = dict(base.anomalies)
+        assembly = Assembly.of(source)
+        self._digests = [row.tobytes() for row in assembly.index("digest")]
+        for field in base.schema.fields:
+            for rows in assembly.blocks(field):
+                self._statistics.add(field.name, rows)
+
+    def begin(self) -> None:
+        """Make the folders and the metadata, and open the arrays."""
+        arrays = arrays_of(self._schema, self._part)
+        paths = {spec.path for spec in arrays.values()}
+        for path in sorted(paths.union(groups_of(self._schema, self._part))):
+            self._make_folder(self._folder / path)
+        # Zarr is imported when something is written, for a look at a store needs none of it.
+        check_metadata = import_module("trajstore.version.zarr_group").check_metadata
+        for path, content in metadata_files(self._schema, self._part):
+            check_metadata(content)
+            if path not in self._files:
+                self._files[path] = write_file(self._folder / path, content, self._syncs)
+        self._writers = {
+            name: row_writer(self._folder, spec, self._syncs) for name, spec in arrays.items()
+        }
+
+    def append(self, batch: Sequence[Episode]) -> None:
+        """Take the next episodes.
+
+        Raises:
+            SchemaError: if one has another schema.
+        """
+        for episode in batch:
+            check_episode(episode, self._schema)
+        for field in self._schema.fields:
+            rows = self._rows(field, batch)
+            self._statistics.add(field.name, rows)
+            self._writers[field.name].append(rows)
+        self._append_index(batch)
+
+    def _append_index(self, batch: Sequence[Episode]) -> None:
+        found = [anomalies.find(episode) for episode in batch]
+        for index, one in enumerate(found, start=len(self._digests)):
+            if one:
+                self._anomalies[index] = tuple(anomaly.to_json() for anomaly in one)
+        scores = [anomalies.score(one) for one in found]
+        lengths = [len(episode) for episode in batch]
+        digests = [bytes.fromhex(episode.digest) for episode in batch]
+        stacked = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
+        self._writers["index/length"].append(np.array(lengths, "<i8"))
+        self._writers["index/anomaly"].append(np.array(scores, "<f4"))
+        self._writers["index/digest"].append(stacked)
+        self._digests += digests
+        self._steps += sum(lengths)
+
+    def close(self, provenance: Mapping[str, Any]) -> Manifest:
+        """Finish all arrays; returns the manifest that describes the version.
+
+        Raises:
+            SchemaError: if other episodes came than the part says.
+        """
+        before = sum(part.episodes for part in self._parts[:-1])
+        got = Part(self._part.path, len(self._digests) - before, self._steps)
+        if got != self._part:
+            raise SchemaError(f"episodes: expected {self._part}, got {got}")
+        for writer in self._writers.values():
+            self._files |= writer.close()
+        self._syncs.wait()
+        return Manifest(
+            schema=self._schema,
+            content_digest=content_digest(self._schema, self._digests),
+            parts=self._parts,
+            files=self._files,
+            vocabularies={name: tuple(words) for name, words in self._words.items()},
+            statistics=self._statistics.to_json(),
+            scenario_counts=self._scenarios,
+            provenance=dict(provenance),
+            anomalies=self._anomalies,
+        )
+
+    def abandon(self) -> None:
+        """Release all open files."""
+        for writer in self._writers.values():
+            writer.abandon()
+        self._syncs.abandon()
+
+    def _make_folder(self, folder: Path) -> None:
+        """Make a folder and its parents; `whole_directory` makes them durable."""
+        if not folder.is_dir():
+            self._make_folder(folder.parent)
+            system.OPS.mkdir(folder)
+
+    def _rows(self, field: FieldSpec, batch: Sequence[Episode]) -> np.ndarray:
+        arrays = [episode.arrays[field.name] for episode in batch]
+        if field.is_text:
+            return self._codes(field.name, [str(array[()]) for array in arrays])
+        joined = np.stack(arrays) if field.axis is Axis.EPISODE else np.concatenate(arrays)
+        return joined.astype(field.numpy_dtype, copy=False)
+
+    def _codes(self, name: str, texts: Sequence[str]) -> np.ndarray:
+        words = self._words[name]
+        for text in texts:
+            words.setdefault(text, len(words))
+            if name == SCENARIO:
+                self._scenarios[text] = self._scenarios.get(text, 0) + 1
+        return np.array([words[text] for text in texts], "<i4")
 
 
 def _batches(episodes: Iterable[Episode]) -> Iterator[list[Episode]]:

@@ -4,12 +4,14 @@ Refused means: a named error, before anything of the file is used, in bounded me
 ever written outside the folder that was asked for.
 """
 
+import dataclasses
+import hashlib
 import io
 import json
 import struct
 import tracemalloc
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,23 +19,37 @@ import pytest
 import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numcodecs import blosc, zstd
 from zarr.storage import ZipStore
 
 from tests import factories
 from trajstore.dataset import Dataset
-from trajstore.errors import ArchiveError, FormatError, SealedError
-from trajstore.lifecycle.archive import Pack, pack, unpack
-from trajstore.lifecycle.packing import packed_arrays
+from trajstore.disk.system import FileRecord
+from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
+from trajstore.errors import ArchiveError, CorruptionError, FormatError, SealedError
+from trajstore.lifecycle.archive import Pack, open_pack, pack, unpack
+from trajstore.lifecycle.pack_v1 import OldPack, packed_arrays
+from trajstore.recording.recorder import Recorder
+from trajstore.version.codecs import checksum
+from trajstore.version.files import FetchedFiles
 from trajstore.version.integrity import verify
+from trajstore.version.manifest import Manifest
 from trajstore.version.part import Part
 
 MEMORY_BYTES = 64 * 2**20
+OLD = Path(__file__).parents[2] / "fixtures" / "pack_v1.zip"
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """A version in two parts."""
     path = tmp_path_factory.mktemp("source") / "v1"
-    factories.dataset(path, count=8, schema=factories.WIDE_SCHEMA)
+    factories.dataset(path.with_name("base"), count=6, schema=factories.WIDE_SCHEMA)
+    with Recorder(
+        path, schema=factories.WIDE_SCHEMA, provenance={}, extends=path.with_name("base")
+    ) as recorder:
+        for episode in factories.episodes(2, seed=70, schema=factories.WIDE_SCHEMA):
+            recorder.add(episode)
     return Dataset.open(path)
 
 
@@ -48,10 +64,21 @@ def packed_bytes(dataset: Dataset) -> bytes:
     return file.getvalue()
 
 
-def test_what_is_packed_is_what_is_unpacked(source: Dataset, packed: bytes, tmp_path: Path) -> None:
-    unpacked = unpack(Pack(io.BytesIO(packed)), tmp_path / "v1")
-    assert unpacked.content_digest == source.manifest.content_digest
-    assert unpacked.digest == source.manifest.digest
+def opened(data: bytes) -> Pack | OldPack:
+    return open_pack(io.BytesIO(data))
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+
+
+def test_what_is_packed_is_unpacked_byte_for_byte(
+    source: Dataset, packed: bytes, tmp_path: Path
+) -> None:
+    opened(packed).check()
+    assert unpack(opened(packed), tmp_path / "v1") == source.manifest
+    assert files(tmp_path / "v1") == files(source.path)
     assert verify(tmp_path / "v1", deep=True) == []
 
 
@@ -59,16 +86,28 @@ def test_the_same_version_gives_the_same_bytes(source: Dataset, packed: bytes) -
     assert packed_bytes(source) == packed
 
 
-def test_episodes_are_read_from_the_pack_in_any_order(source: Dataset, packed: bytes) -> None:
-    found = Pack(io.BytesIO(packed))
+def test_episodes_are_read_from_the_pack_in_any_order(
+    source: Dataset, packed: bytes, tmp_path: Path
+) -> None:
+    found = opened(packed)
+    assert isinstance(found, Pack)
+    dataset = Dataset(FetchedFiles(found, Path("v1"), kept=tmp_path))
     for index in (7, 0, 3, -1):
-        assert found[index].digest == source.episodes["digest"][index]
-    assert [it.digest for it in found[2:4]] == source.episodes["digest"][2:4].tolist()
+        assert dataset[index].digest == source.episodes["digest"][index]
     with pytest.raises(IndexError, match="expected 0 to 7"):
-        found[8]
+        dataset[8]
 
 
-@pytest.mark.filterwarnings("ignore:Object at .* is not recognized:UserWarning")
+def test_a_damaged_version_is_not_packed(tmp_path: Path) -> None:
+    factories.dataset(tmp_path / "v1")
+    dataset = Dataset.open(tmp_path / "v1")
+    path = tmp_path / "v1" / "step/reward/c.0"
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    with pytest.raises(CorruptionError, match=r"reward/c.0: expected .* get the version anew"):
+        packed_bytes(dataset)
+
+
+@pytest.mark.filterwarnings("ignore:Object at .* is not recognized:zarr.errors.ZarrUserWarning")
 def test_any_reader_of_zarr_opens_the_pack_where_it_lies(
     source: Dataset, packed: bytes, tmp_path: Path
 ) -> None:
@@ -76,40 +115,43 @@ def test_any_reader_of_zarr_opens_the_pack_where_it_lies(
     group = zarr.open_group(ZipStore(tmp_path / "pack.zip", mode="r"), mode="r")
     for name in ("observation", "camera/grid", "action", "reward", "goal"):
         axis = source.schema.field(name).axis.value
-        rows = group[f"{axis}/{name}"][...]
-        np.testing.assert_array_equal(rows, source.column(name))
+        rows = [group[f"{part}{axis}/{name}"][...] for part in ("", "parts/1/")]
+        np.testing.assert_array_equal(np.concatenate(rows), source.column(name))
 
 
 def test_a_folder_that_is_there_is_never_written_over(packed: bytes, tmp_path: Path) -> None:
     (tmp_path / "v1").mkdir()
     with pytest.raises(SealedError):
-        unpack(Pack(io.BytesIO(packed)), tmp_path / "v1")
+        unpack(opened(packed), tmp_path / "v1")
 
 
 def test_a_pack_that_breaks_midway_leaves_nothing(packed: bytes, tmp_path: Path) -> None:
     damaged = bytearray(packed)
-    at = packed.index(b"step/reward/c.0") + 200
+    at = packed.index(b"step/reward/c.0") + 40
     damaged[at] ^= 0xFF
     with pytest.raises(ArchiveError):
-        unpack(Pack(io.BytesIO(bytes(damaged))), tmp_path / "v1")
+        unpack(opened(bytes(damaged)), tmp_path / "v1")
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("old", [False, True], ids=["today", "format 1"])
 @settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(st.data())
-def test_a_changed_byte_is_found_or_changes_nothing(packed: bytes, data: st.DataObject) -> None:
+@given(data=st.data())
+def test_a_changed_byte_is_found_or_changes_nothing(
+    packed: bytes, old: bool, data: st.DataObject
+) -> None:
     """Bytes of the zip's own headers may change without consequence; the content never does."""
-    at = data.draw(st.integers(0, len(packed) - 1))
-    damaged = bytearray(packed)
-    damaged[at] ^= data.draw(st.integers(1, 255))
+    good = OLD.read_bytes() if old else packed
+    damaged = bytearray(good)
+    damaged[data.draw(st.integers(0, len(good) - 1))] ^= data.draw(st.integers(1, 255))
     try:
-        found = Pack(io.BytesIO(bytes(damaged)))
+        found = opened(bytes(damaged))
         found.check()
-    except ArchiveError:
+    except (ArchiveError, FormatError):
         return
-    assert [it.digest for it in found] == [it.digest for it in Pack(io.BytesIO(packed))]
+    assert found.manifest == opened(good).manifest
 
 
 # --- hostile packs ----------------------------------------------------------------------------
@@ -134,15 +176,26 @@ def zipped(
 
 def recorded(content: dict[str, bytes]) -> dict[str, bytes]:
     """Make the record agree with the content, as a forger would."""
-    import hashlib
-
     listed = {
         name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
         for name, data in content.items()
         if name != "pack.json"
     }
-    record = json.dumps({"entries": listed, "format_version": 1})
+    version = json.loads(content["pack.json"])["format_version"]
+    record = json.dumps({"entries": listed, "format_version": version})
     return {**content, "pack.json": record.encode()}
+
+
+def forged(content: dict[str, bytes], **changes: object) -> dict[str, bytes]:
+    """Make the manifest agree with the content, too."""
+    manifest = Manifest.from_bytes(content["manifest.json"])
+    listed = {
+        name: FileRecord(len(data), hashlib.sha256(data).hexdigest())
+        for name, data in content.items()
+        if name not in ("pack.json", "manifest.json")
+    }
+    told = dataclasses.replace(manifest, **({"files": listed} | changes))  # type: ignore[arg-type]
+    return recorded({**content, "manifest.json": told.to_bytes()})
 
 
 def hostile(packed: bytes) -> Iterator[tuple[str, bytes]]:
@@ -164,17 +217,19 @@ def hostile(packed: bytes) -> Iterator[tuple[str, bytes]]:
             yield f"empty {name}", zipped(recorded({**good, name: b""}))
     for kind, mode in {"symlink": 0o120777, "device": 0o060644, "folder": 0o040755}.items():
         yield kind, zipped(good, mode=mode)
-    yield "compressed", zipped(good, method=zipfile.ZIP_DEFLATED)
+    yield "all compressed", zipped(good, method=zipfile.ZIP_DEFLATED)
+    yield "encoded otherwise", zipped(good, method=zipfile.ZIP_BZIP2)
     yield "bomb", zipped({**good, "bomb": b"\0" * 30_000_000}, method=zipfile.ZIP_DEFLATED)
-    yield from chunk_bombs(good)
+    if json.loads(good["pack.json"])["format_version"] == 1:
+        yield from old_chunk_bombs(good)
+    else:
+        yield from chunk_bombs(good)
     yield from broken_records(good)
     yield from broken_files(packed)
 
 
-def chunk_bombs(good: dict[str, bytes]) -> Iterator[tuple[str, bytes]]:
-    from numcodecs import blosc, zstd
-
-    grid = next(name for name in good if name.startswith("state/camera/grid/c."))
+def old_chunk_bombs(good: dict[str, bytes]) -> Iterator[tuple[str, bytes]]:
+    grid = next(name for name in good if name.startswith("state/observation/grid/c."))
     action = next(name for name in good if name.startswith("step/action/c."))
     huge = zstd.compress(np.zeros(500_000_000, np.uint8), 1)
     yield "zstd bomb", zipped(recorded({**good, grid: huge}))
@@ -186,11 +241,61 @@ def chunk_bombs(good: dict[str, bytes]) -> Iterator[tuple[str, bytes]]:
     yield "garbage chunk", zipped(recorded({**good, action: b"\xff" * 500}))
     other = blosc.compress(np.full(len(good), 0.5, np.float32), b"zstd", 1, 1, 0)
     yield "chunk of another size", zipped(recorded({**good, action: other}))
-    lengths = np.full(8, 2**40, np.int64)
+    lengths = np.full(3, 2**40, np.int64)
     yield (
         "lengths that overflow",
         zipped(recorded({**good, "index/length/c.0": blosc.compress(lengths, b"zstd", 1, 1, 0)})),
     )
+
+
+def chunk_bombs(good: dict[str, bytes]) -> Iterator[tuple[str, bytes]]:
+    grid, action, length = (
+        next(name for name in good if name.startswith(f"{path}/c."))
+        for path in ("state/camera/grid", "step/action", "index/length")
+    )
+    changed: dict[str, dict[str, bytes]] = {
+        "zstd bomb": {grid: zstd.compress(np.zeros(200_000_000, np.uint8), 1)},
+        "garbage shard": {grid: b"\xff" * len(good[grid])},
+        "garbage chunk": {action: b"\xff" * len(good[action])},
+        "short chunk": {action: b"\xff" * 500},
+        "other values": {action: sealed(bytes(len(good[action]) - 4))},
+        "lengths that overflow": {length: sealed(np.full(6, 2**40, "<i8").tobytes())},
+        "deflate bomb": {action: bytes(300_000_000)},
+        "other metadata": {"step/zarr.json": b"{}"},
+    }
+    for name, change in changed.items():
+        content = {**good, **change}
+        yield f"{name}, record forged", deflated(recorded(content))
+        yield f"{name}, manifest forged", deflated(forged(content))
+    without = {name: data for name, data in good.items() if name != action}
+    yield "a file less, manifest forged", zipped(forged(without))
+    yield "a file more, manifest forged", zipped(forged({**good, "step/more": b"x"}))
+    yield "other content", zipped(forged(good, content_digest="0" * 64))
+    for steps in (10**6, 2**50):
+        parts = (Part("", 6, steps), Part("parts/1", 2, steps))
+        yield f"manifest of {steps} steps, forged", zipped(forged(good, parts=parts))
+    huge = EpisodeSchema((*factories.WIDE_SCHEMA.fields, FieldSpec("x", Axis.STEP, (2**27,), "f8")))
+    yield "huge rows", zipped(forged(good, schema=huge))
+    record = json.loads(good["pack.json"]) | {"more": " " * 60_000_000}
+    yield (
+        "deflated record",
+        zipped({**good, "pack.json": json.dumps(record).encode()}, method=zipfile.ZIP_DEFLATED),
+    )
+
+
+def sealed(rows: bytes) -> bytes:
+    return rows + checksum(rows)
+
+
+def deflated(content: dict[str, bytes]) -> bytes:
+    """A pack as they are written: all deflated but what is read into memory."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, data in content.items():
+            whole = name in ("pack.json", "manifest.json")
+            method = zipfile.ZIP_STORED if whole else zipfile.ZIP_DEFLATED
+            file.writestr(name, data, compress_type=method)
+    return out.getvalue()
 
 
 def broken_records(good: dict[str, bytes]) -> Iterator[tuple[str, bytes]]:
@@ -233,21 +338,27 @@ def broken_files(packed: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def read_all(data: bytes, target: Path) -> None:
-    found = Pack(io.BytesIO(data))
-    found.check()
-    unpack(found, target)
+    opened(data).check()
 
 
+def unpack_all(data: bytes, target: Path) -> None:
+    unpack(opened(data), target)
+
+
+@pytest.mark.parametrize("use", [read_all, unpack_all])
+@pytest.mark.parametrize("old", [False, True], ids=["today", "format 1"])
 def test_every_hostile_pack_is_refused_by_name_in_bounded_memory(
-    packed: bytes, tmp_path: Path
+    packed: bytes, old: bool, use: Callable[[bytes, Path], None], tmp_path: Path
 ) -> None:
-    cases = dict(hostile(packed))
+    good = OLD.read_bytes() if old else packed
+    use(good, tmp_path / "good")
+    cases = dict(hostile(good))
     assert len(cases) >= 50
     accepted, hungry = [], []
     for number, (name, data) in enumerate(cases.items(), start=1):
         tracemalloc.start()
         try:
-            read_all(data, tmp_path / "out" / f"v{number}")
+            use(data, tmp_path / "out" / f"v{number}")
             accepted.append(name)
         except (ArchiveError, FormatError):
             pass
@@ -257,12 +368,10 @@ def test_every_hostile_pack_is_refused_by_name_in_bounded_memory(
             hungry.append((name, peak))
     assert accepted == []
     assert hungry == []
-    assert not [it for it in tmp_path.rglob("*") if it.is_file()]
+    assert not [it for it in (tmp_path / "out").rglob("*") if it.is_file()]
 
 
-def test_rows_that_no_pack_may_have_are_refused_before_packing() -> None:
-    from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
-
+def test_rows_that_no_old_pack_may_have_are_refused() -> None:
     schema = EpisodeSchema(
         (*factories.SCHEMA.fields, FieldSpec("big", Axis.STATE, (2**27,), "uint8"))
     )

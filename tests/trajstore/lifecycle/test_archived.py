@@ -13,14 +13,21 @@ from trajstore.cli import run
 from trajstore.dataset import Dataset
 from trajstore.errors import ArchiveError, NotFoundError
 from trajstore.lifecycle import judge, review
-from trajstore.lifecycle.archived import ArchivedDataset
 from trajstore.quality.contract import Contract
 from trajstore.quality.drift import diff
 from trajstore.store import Store
+from trajstore.version.files import FetchedFiles
 from trajstore.version.manifest import Manifest, Status
 
 CONTRACT = Contract(minimum_episodes=3)
 COUNT = 6
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache for what is fetched out of packs."""
+    monkeypatch.setenv("TRAJSTORE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
 
 
 def filled(folder: Path, archive: str | None = None) -> Store:
@@ -64,7 +71,7 @@ def test_episodes_columns_and_batches_are_those_of_the_live_version(
     live = Dataset.open(folder / "in" / "1" / "expert")
     before = tree(folder)
     seen = store.open("archive:expert@v1", purpose="inspection")
-    assert isinstance(seen, ArchivedDataset)
+    assert isinstance(seen.files, FetchedFiles)
     assert [it.digest for it in seen] == live.episodes["digest"].tolist()
     for name in live.schema.names:
         np.testing.assert_array_equal(seen.column(name), live.column(name))
@@ -79,12 +86,13 @@ def test_episodes_columns_and_batches_are_those_of_the_live_version(
 
 
 def test_a_closed_archived_version_lets_go_of_its_pack_and_a_copy_opens_it_again(
-    folder: Path,
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = Store(folder / "store").open("archive:expert@v1", purpose="inspection")
     again = copy.copy(seen)
     assert again[0].digest == seen[0].digest
     assert repr(again) == repr(seen)
+    monkeypatch.setenv("TRAJSTORE_CACHE", str(tmp_path / "other"))
     unread = copy.copy(seen)
     unread.close()
     with pytest.raises(ArchiveError, match="closed"):
@@ -120,7 +128,7 @@ def test_a_sound_pack_has_no_findings_and_is_like_the_version_it_was(
     read: list[int] = []
     seen = store.open("archive:expert@v1", purpose="inspection")
     assert seen.findings(deep=True, progress=read.append) == []
-    assert sum(read) == store.shelf("expert").packed()[1].size
+    assert sum(read) == seen.manifest.size_bytes
     found = diff(Dataset.open(folder / "in" / "1" / "expert"), seen)
     assert found.same_content
     assert found.kept == COUNT

@@ -13,6 +13,7 @@ from trajstore.episode.episode import Episode
 from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
 from trajstore.errors import ReplayError
 from trajstore.quality import CHECKS, replay_agreement, validate
+from trajstore.version.files import LocalFiles
 from trajstore.version.findings import Severity
 from trajstore.version.manifest import Status
 
@@ -115,7 +116,7 @@ def test_statistics_that_are_not_those_of_the_data_are_blocking(tmp_path: Path) 
     found = dataset(tmp_path, [arrays(it) for it in range(12)])
     false = {**found.manifest.statistics, "reward": {"count": 1, "mean": 0.85}}
     forged = dataclasses.replace(found.manifest, statistics=false)
-    report = validate(Dataset(found.path, forged), CONTRACT)
+    report = validate(Dataset(LocalFiles(found.path, forged)), CONTRACT)
     assert blocking(report) == ["statistics"]
     assert "statistics of 'reward': expected count" in report.findings[0].message
 
@@ -131,7 +132,7 @@ def test_a_value_outside_its_range_is_found_with_episode_and_step(tmp_path: Path
         )
     )
     report = validate(
-        Dataset(found.path, dataclasses.replace(found.manifest, schema=narrow)),
+        Dataset(LocalFiles(found.path, dataclasses.replace(found.manifest, schema=narrow))),
         CONTRACT,
         checks={"contents": CHECKS["contents"]},
     )

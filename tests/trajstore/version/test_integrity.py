@@ -11,10 +11,11 @@ import pytest
 from tests import factories
 from trajstore.dataset import Dataset
 from trajstore.errors import CorruptionError, NotFoundError, TrajStoreError
+from trajstore.version.assembly import Fields
+from trajstore.version.files import LocalFiles
 from trajstore.version.integrity import verify
 from trajstore.version.layout import arrays_of
 from trajstore.version.manifest import Manifest
-from trajstore.version.opening import Opener
 
 FAULTS = 10_000
 
@@ -201,12 +202,12 @@ def flipped(content: bytes, rng: np.random.Generator) -> bytes:
 
 def unreadable(version: Path, manifest: Manifest) -> set[str]:
     """The arrays that cannot be read."""
-    opener = Opener(version, manifest)
+    fields = Fields(LocalFiles(version, manifest))
     arrays = arrays_of(manifest.schema, manifest.parts[0])
     refused = set()
     for name, spec in arrays.items():
         try:
-            opener(name).span(0, spec.rows)
+            fields[name].span(0, spec.rows)
         except CorruptionError:
             refused.add(spec.path)
     return refused

@@ -23,11 +23,11 @@ from trajstore.errors import (
 from trajstore.lifecycle import judge
 from trajstore.quality.contract import Contract
 from trajstore.store import Store
-from trajstore.version import remote_version
+from trajstore.version import remote
+from trajstore.version.files import FetchedFiles, open_files
 from trajstore.version.integrity import verify
 from trajstore.version.location import locate
 from trajstore.version.manifest import Status
-from trajstore.version.remote_version import RemoteDataset, open_remote
 
 URL = "memory://bucket/data/expert/v1"
 ROOT = "/bucket/data/expert"
@@ -60,7 +60,7 @@ def test_a_version_at_a_url_reads_as_the_one_in_a_folder(
     bucket: object, local: Path, tmp_path: Path
 ) -> None:
     here, there = Dataset.open(local), Dataset.open(URL)
-    assert isinstance(there, RemoteDataset)
+    assert isinstance(there.files, FetchedFiles)
     assert there.where == URL
     assert [it.digest for it in there] == [it.digest for it in here]
     one = there.sample(64, rng=np.random.default_rng(1))
@@ -82,9 +82,9 @@ def test_only_the_files_that_are_asked_for_are_fetched_and_only_once(
     wanted = {record.sha256 for key, record in files.items() if key.startswith("step/reward/c")}
     assert fetched(tmp_path / "cache").keys() == wanted
     copied: list[str] = []
-    fetch = remote_version.RemoteFolder.copy
+    fetch = remote.RemoteFolder.copy
     monkeypatch.setattr(
-        remote_version.RemoteFolder,
+        remote.RemoteFolder,
         "copy",
         lambda self, key, *rest: (copied.append(key), fetch(self, key, *rest)),
     )
@@ -125,7 +125,7 @@ def test_the_cache_stays_below_its_bound_and_drops_what_was_used_longest_ago(
     bucket: object, tmp_path: Path, local: Path
 ) -> None:
     cache = tmp_path / "small"
-    dataset = open_remote(URL, cache=cache, most_bytes=9_000)
+    dataset = Dataset(open_files(URL, kept=cache, most_bytes=9_000))
     here = Dataset.open(local)
     for name in here.schema.names:
         np.testing.assert_array_equal(dataset.column(name), here.column(name))

@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 from numcodecs.zstd import compress
 
 from trajstore.disk.mapping import map_sealed, open_sealed
+from trajstore.disk.system import FileRecord
+from trajstore.episode.schema import Axis, FieldSpec
 from trajstore.errors import CorruptionError
+from trajstore.version.codecs import check_frame
+from trajstore.version.layout import ArraySpec
 from trajstore.version.mapped import ChunkGrid, MappedRows
-from trajstore.version.shards import ShardedRows, check_shard, frame_sizes
-from trajstore.version.stored import StoredArray
+from trajstore.version.shards import ShardedRows, check_file
 
 ROWS = np.random.default_rng(0).integers(0, 9, (20, 16, 16)).astype("uint8")
 """Rows of five shards of two blocks of two."""
@@ -33,13 +36,24 @@ def shard(blocks: list[bytes], *, index: np.ndarray | None = None) -> bytes:
     return body + sealed(index.tobytes())
 
 
-def stored(folder: Path, contents: list[bytes], rows: int = 20) -> StoredArray:
-    files = []
+class Folder:
+    """Files of which only the size is recorded."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.where = folder, str(folder)
+
+    def record(self, path: str) -> FileRecord:
+        return FileRecord((self.folder / path).stat().st_size, "")
+
+    def file(self, path: str) -> Path:
+        return self.folder / path
+
+
+def stored(folder: Path, contents: list[bytes], rows: int = 20) -> ArraySpec:
+    spec = ArraySpec(folder.name, FieldSpec("x", Axis.STEP, (16, 16), "uint8"), rows, 2, 4)
     for number, content in enumerate(contents):
-        path = folder / f"c.{number}.0.0"
-        path.write_bytes(content)
-        files.append((path, len(content)))
-    return StoredArray(rows, (16, 16), np.dtype("uint8"), 4, 2, tuple(files))
+        (folder.parent / spec.file_path(number)).write_bytes(content)
+    return spec
 
 
 def good_blocks(number: int) -> list[bytes]:
@@ -47,17 +61,14 @@ def good_blocks(number: int) -> list[bytes]:
     return [sealed(compress(rows[at : at + 2].tobytes(), 3)) for at in (0, 2)]
 
 
-@pytest.fixture
-def array(tmp_path):
-    return stored(tmp_path, [shard(good_blocks(number)) for number in range(5)])
-
-
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 19), max_size=40), st.integers(1, 2000))
 def test_rows_in_any_order_are_those_rows(tmp_path_factory, wanted, kept):
     folder = tmp_path_factory.mktemp("shards")
     rows = ShardedRows(
-        [stored(folder, [shard(good_blocks(number)) for number in range(5)])], kept_bytes=kept
+        [stored(folder, [shard(good_blocks(number)) for number in range(5)])],
+        Folder(folder.parent),
+        kept_bytes=kept,
     )
     np.testing.assert_array_equal(rows.at(np.array(wanted, int)), ROWS[wanted])
     low, high = min(wanted, default=0), max(wanted, default=0)
@@ -69,7 +80,7 @@ def test_parts_follow_each_other(tmp_path):
     (tmp_path / "b").mkdir()
     one = stored(tmp_path / "a", [shard(good_blocks(n)) for n in (0, 1)], rows=7)
     other = stored(tmp_path / "b", [shard(good_blocks(n)) for n in (2, 3)], rows=8)
-    rows = ShardedRows([one, other])
+    rows = ShardedRows([one, other], Folder(tmp_path))
     expected = np.concatenate([ROWS[:7], ROWS[8:16]])
     wanted = np.array([[14, 0, 7], [6, 8, 6]])
     np.testing.assert_array_equal(rows.at(wanted), expected[wanted])
@@ -105,17 +116,18 @@ BLOCK = good_blocks(0)[0]
 def test_a_shard_that_is_none_is_refused(tmp_path, content, complaint):
     array = stored(tmp_path, [content], rows=4)
     with pytest.raises(CorruptionError, match=complaint):
-        ShardedRows([array]).at(np.arange(4))
+        ShardedRows([array], Folder(tmp_path.parent)).at(np.arange(4))
     with pytest.raises(CorruptionError, match=complaint):
-        check_shard(array, 0)
+        check_file(array, 0, Folder(tmp_path.parent))
 
 
 @settings(deadline=None)
 @given(st.integers(0, 70_000), st.integers(-5, 19))
 def test_the_size_in_a_frame_is_read_as_the_decoder_reads_it(size, level):
     frame = compress(bytes(size), level)
-    header = np.frombuffer(frame[:18].ljust(18, b"\0"), np.uint8)
-    assert frame_sizes(header[None]).tolist() == [size]
+    check_frame(frame, size)
+    with pytest.raises(CorruptionError, match=f"expected {size + 1:,} bytes when decoded, got"):
+        check_frame(frame, size + 1)
 
 
 def test_only_a_plain_file_of_the_recorded_size_is_opened(tmp_path):
@@ -143,17 +155,17 @@ def test_mapped_rows_are_the_rows_of_their_files(tmp_path_factory, parts, data):
     values = np.arange(sum(rows for rows, _ in parts) * 3, dtype="float32").reshape(-1, 3)
     arrays, first = [], 0
     for number, (rows, per_file) in enumerate(parts):
-        files = []
-        for start in range(0, rows, per_file):
+        field = FieldSpec("x", Axis.STEP, (3,), "float32")
+        spec = ArraySpec(f"{folder.name}/{number}", field, rows, per_file, 0)
+        (folder / str(number)).mkdir()
+        for index, start in enumerate(range(0, rows, per_file)):
             padded = np.zeros((per_file, 3), "float32")
             chunk = values[first + start : first + min(start + per_file, rows)]
             padded[: len(chunk)] = chunk
-            path = folder / f"{number}.{start}"
-            path.write_bytes(sealed(padded.tobytes()))
-            files.append((path, path.stat().st_size))
+            (folder.parent / spec.file_path(index)).write_bytes(sealed(padded.tobytes()))
         first += rows
-        arrays.append(StoredArray(rows, (3,), np.dtype("<f4"), per_file, None, tuple(files)))
-    mapped = MappedRows(arrays)
+        arrays.append(spec)
+    mapped = MappedRows(arrays, Folder(folder.parent))
     wanted = np.array(data.draw(st.lists(st.integers(0, len(values) - 1), max_size=20)), int)
     np.testing.assert_array_equal(mapped.at(wanted), values[wanted])
     low = data.draw(st.integers(0, len(values)))

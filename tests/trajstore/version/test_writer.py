@@ -26,7 +26,8 @@ from trajstore.errors import (
 )
 from trajstore.recording.bulk import write_dataset
 from trajstore.version import layout
-from trajstore.version.chunks import read_rows
+from trajstore.version.assembly import Assembly
+from trajstore.version.files import LocalFiles
 from trajstore.version.layout import array_spec, arrays_of
 from trajstore.version.manifest import Manifest
 
@@ -36,6 +37,10 @@ WIDE = factories.WIDE_SCHEMA
 def contents(folder: Path) -> dict[str, bytes]:
     paths = (path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def assembly(folder: Path) -> Assembly:
+    return Assembly.of(LocalFiles(folder))
 
 
 def joined(episodes: list[Episode], field: FieldSpec) -> np.ndarray:
@@ -99,12 +104,12 @@ def test_any_cut_into_chunks_and_shards_reads_the_same(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(layout, "CHUNK_ROWS", chunk)
         patch.setattr(layout, "SHARD_ROWS", 4 * inner)
-        manifest = write_dataset(tmp_path / "v1", episodes, schema=WIDE, provenance={})
+        write_dataset(tmp_path / "v1", episodes, schema=WIDE, provenance={})
         check_with_zarr(tmp_path / "v1", episodes, WIDE)
-        for name, spec in arrays_of(WIDE, manifest.parts[0]).items():
-            if name in WIDE.names and not WIDE.field(name).is_text:
-                expected = joined(episodes, WIDE.field(name))
-                np.testing.assert_array_equal(read_rows(tmp_path / "v1", spec), expected)
+        for field in WIDE.fields:
+            if not field.is_text:
+                found = np.concatenate(list(assembly(tmp_path / "v1").blocks(field)))
+                np.testing.assert_array_equal(found, joined(episodes, field))
 
 
 def test_the_same_episodes_give_the_same_bytes(tmp_path: Path) -> None:
@@ -207,15 +212,14 @@ def test_a_damaged_chunk_is_an_error_when_read_back(tmp_path: Path) -> None:
         path = tmp_path / "v1" / spec.file_path(0)
         data = bytearray(path.read_bytes())
         data[3] ^= 1
-        path.write_bytes(data)
-        with pytest.raises(CorruptionError, match="expected the checksum"):
-            read_rows(tmp_path / "v1", spec)
-        path.write_bytes(b"")
-        with pytest.raises(CorruptionError, match="got an empty file"):
-            read_rows(tmp_path / "v1", spec)
-        path.unlink()
-        with pytest.raises(CorruptionError, match="got nothing there"):
-            read_rows(tmp_path / "v1", spec)
+        for damage, complaint in (
+            (lambda path=path, data=data: path.write_bytes(data), "expected bytes with crc32c"),
+            (lambda path=path: path.write_bytes(b""), "bytes, got 0"),
+            (path.unlink, "bytes, got none"),
+        ):
+            damage()
+            with pytest.raises(CorruptionError, match=complaint):
+                list(assembly(tmp_path / "v1").blocks(WIDE.field(name)))
 
 
 @given(st.integers(1, 2**22), st.integers(1, 4096))

@@ -1,4 +1,4 @@
-"""Packs on anything that fsspec reaches: ``s3://``, ``gs://``, ``sftp://``, ``memory://``."""
+"""Packs and versions on anything that fsspec reaches: ``s3://``, ``gs://``, ``sftp://``."""
 
 import hashlib
 import socket
@@ -9,11 +9,18 @@ from typing import Any, BinaryIO
 
 import fsspec
 
+from trajstore.disk.files import MAX_JSON_BYTES
 from trajstore.disk.system import FileRecord, storing
-from trajstore.errors import NameRefusedError, NotFoundError, StorageError, TrajStoreError
-from trajstore.version.location import PART, plain_name
+from trajstore.errors import (
+    CorruptionError,
+    NameRefusedError,
+    NotFoundError,
+    StorageError,
+    TrajStoreError,
+)
+from trajstore.version.transfer import PART, Remote, Write, copied, plain_name
 
-ABSENT = (FileNotFoundError, IsADirectoryError)
+_ABSENT = (FileNotFoundError, IsADirectoryError)
 
 
 @contextmanager
@@ -71,11 +78,6 @@ def driver(url: str) -> tuple[Any, str]:
     return files, str(path).rstrip("/")
 
 
-def is_missing(error: OSError) -> bool:
-    """Whether a file is not there; drivers say so of a service that does not answer, too."""
-    return _no_answer(error) is None
-
-
 def _no_answer(error: OSError) -> BaseException | None:
     """What says that the service was not reached, or failed itself; ``None`` if it answered."""
     cause: BaseException | None = error
@@ -87,7 +89,7 @@ def _no_answer(error: OSError) -> BaseException | None:
     return None
 
 
-class Remote:
+class RemoteFolder(Remote):
     """A folder at a URL; options of the service come from fsspec's own configuration.
 
     An upload that was cut off leaves at most a file with ``.part`` behind its name.
@@ -99,15 +101,15 @@ class Remote:
 
     def __init__(self, url: str) -> None:
         """Use a URL; nothing is looked up yet."""
-        self.url = url.rstrip("/")
-        self._files, self._path = driver(self.url)
+        self.where = url.rstrip("/")
+        self._files, self._path = driver(self.where)
 
     def __repr__(self) -> str:
-        return self.url
+        return self.where
 
     def names(self) -> list[str]:
-        """Return the names of whole files, sorted."""
-        with reaching(self.url):
+        """Return the names of whole packs, sorted."""
+        with reaching(self.where):
             self._files.invalidate_cache()
             if not self._files.isdir(self._path):
                 return []
@@ -116,39 +118,81 @@ class Remote:
         return sorted(name for name in names if not name.endswith(PART))
 
     def create(self, name: str) -> "Upload":
-        """Begin a file."""
-        with reaching(self.url):
+        """Begin a pack."""
+        with reaching(self.where):
             self._files.makedirs(self._path, exist_ok=True)
             return Upload(self._files.open(self._at(name) + PART, "wb"))
 
     def commit(self, name: str) -> None:
-        """Give a closed file its name."""
-        with reaching(self.url):
+        """Give a closed pack its name."""
+        with reaching(self.where):
             if self._files.exists(self._at(name)):
                 self._files.rm_file(self._at(name))
             self._files.mv(self._at(name) + PART, self._at(name))
 
     @contextmanager
     def reading(self, name: str) -> Iterator[BinaryIO]:
-        """Open a whole file, or with ``.part`` behind its name one that is not committed yet."""
-        with reaching(f"{self.url}/{name}"):
-            try:
-                file = self._files.open(self._at(name), "rb")
-            except FileNotFoundError as error:
-                if not is_missing(error):
-                    raise
-                raise NotFoundError(
-                    f"{self.url}/{name}: expected a pack, got no such file"
-                ) from None
+        """Open a whole pack, or with ``.part`` behind its name one that is not committed yet."""
+        with reaching(f"{self.where}/{name}"):
+            file = self._opened(plain_name(name))
+        if file is None:
+            raise NotFoundError(f"{self.where}/{name}: expected a pack, got no such file")
         with file:
             yield file
+
+    def read(self, key: str) -> bytes:
+        """Return a small file.
+
+        Raises:
+            NotFoundError: if there is none.
+            CorruptionError: if it is larger than any such file can be.
+        """
+        with reaching(f"{self.where}: {key}"):
+            file = self._opened(key)
+            if file is None:
+                raise NotFoundError(f"{self.where}: expected {key}, got no such file")
+            with file:
+                data: bytes = file.read(MAX_JSON_BYTES + 1)
+        if len(data) > MAX_JSON_BYTES:
+            raise CorruptionError(f"{self.where}: {key}: expected at most 64 MiB, got more")
+        return data
+
+    def copy(self, key: str, record: FileRecord, write: Write) -> None:
+        """Copy a sealed file; raises `CorruptionError` if it is missing or another."""
+        with reaching(f"{self.where}/{key}"):
+            file = self._opened(key)
+            wrong: str | None = f"expected a file of {record.size:,} bytes, got none"
+            if file is not None:
+                with file:
+                    wrong = copied(file, record, write)
+        if wrong:
+            raise CorruptionError(
+                f"{self.where}/{key}: {wrong}; push the version again from a clone that has it"
+            )
+
+    def keys(self) -> Iterator[str]:
+        """Yield the paths of all files, relative to the folder."""
+        with reaching(self.where):
+            self._files.invalidate_cache()
+            paths = self._files.find(self._path)
+        for path in paths:
+            yield str(path).removeprefix(self._path).lstrip("/")
 
     def _at(self, name: str) -> str:
         return f"{self._path}/{plain_name(name)}"
 
+    def _opened(self, key: str) -> Any:  # noqa: ANN401 - fsspec's
+        """A file, ``None`` if it is not there; drivers say so of silent services, too."""
+        try:
+            return self._files.open(f"{self._path}/{key}", "rb")
+        except _ABSENT as error:
+            if _no_answer(error) is not None:
+                raise
+            return None
+
 
 class Upload:
-    """A file on its way to a `Remote`."""
+    """A pack on its way to a `RemoteFolder`."""
 
     def __init__(self, file: Any) -> None:  # noqa: ANN401 - fsspec's
         """Write to an open file."""

@@ -1,0 +1,246 @@
+"""The sealed files of one version on this machine: in its folder, or fetched when asked for.
+
+A file that is fetched is kept under its SHA-256, which the manifest names, so that a wrong object
+is refused, and what two versions share is fetched once. The folder may be deleted at any time.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from trajstore.disk.system import FileRecord, storing
+from trajstore.errors import ArchiveError, CorruptionError, NotFoundError, StorageError
+from trajstore.version.location import is_url, remote_at
+from trajstore.version.manifest import MANIFEST, Manifest
+from trajstore.version.transfer import Origin
+
+CACHE_BYTES = 10_000_000_000
+MAX_STRAYS = 1000
+BESIDE = ("status", "replay")
+
+
+class LocalFiles:
+    """The files of a version in a folder of this machine, where they lie.
+
+    Attributes:
+        path: of the version's folder; of one that lies elsewhere, of the folder that it would
+            have: what lies beside it (verdict, replay report) is looked for there.
+        where: what errors call the version.
+        folder: that the files lie in.
+        origin: where they come from, if that is elsewhere.
+        again: opens the same version anew, in another process perhaps.
+    """
+
+    def __init__(
+        self, path: Path, manifest: Manifest | None = None, *,
+        folder: Path | None = None, origin: Origin | None = None,
+    ) -> None:  # fmt: skip
+        """Use a folder; the manifest in it is read unless another is given.
+
+        Raises:
+            NotFoundError: if there is no version.
+            FormatError: if it is of a newer format.
+            CorruptionError: if its manifest is not what was sealed.
+        """
+        self.path, self.origin = path, origin
+        self.folder = folder or path
+        self.where = origin.where if origin else str(path)
+        self.manifest = manifest or Manifest.read(self.folder)
+        self.again: Callable[[], LocalFiles] = partial(LocalFiles, path)
+
+    def record(self, path: str) -> FileRecord:
+        """What the manifest says of a file.
+
+        Raises:
+            CorruptionError: if it lacks it.
+        """
+        record = self.manifest.files.get(path)
+        if record is None:
+            raise CorruptionError(f"{self.where}/{path}: expected in the manifest, got no entry")
+        return record
+
+    def file(self, path: str) -> Path:
+        """The file on this machine, if it can be had.
+
+        Raises:
+            CorruptionError: if a folder above it is a link.
+        """
+        folder = self.folder
+        for segment in path.split("/")[:-1]:
+            folder = folder / segment
+            if folder.is_symlink():
+                raise CorruptionError(f"{folder}: expected a folder, got a symbolic link")
+        return self.folder / path
+
+    @contextmanager
+    def whole(self) -> Iterator[tuple[Path, Mapping[str, str]]]:
+        """Yield a folder of all files, and of those that could not be had as sealed, why not."""
+        yield self.folder, {}
+
+    def close(self) -> None:
+        """Let go of what is held open."""
+        if self.origin is not None:
+            self.origin.close()
+
+
+class FetchedFiles(LocalFiles):
+    """The files of a version that lies elsewhere, each fetched when it is asked for."""
+
+    origin: Origin
+
+    def __init__(
+        self, origin: Origin, path: Path, *, kept: Path | None = None, most_bytes: int = CACHE_BYTES
+    ) -> None:
+        """Read the manifest.
+
+        Args:
+            origin: where the files lie.
+            path: of the folder that the version would have.
+            kept: folder for fetched files; `cache_folder` unless told.
+            most_bytes: most that they may take there; those used longest ago go first. Files that
+                an open dataset has mapped take their room until it is closed.
+        """
+        try:
+            content = origin.read(MANIFEST)
+        except NotFoundError:
+            raise NotFoundError(
+                f"{origin.where}: expected a sealed version, got no {MANIFEST} there"
+            ) from None
+        manifest = Manifest.from_bytes(content, f"{origin.where}/{MANIFEST}")
+        objects = (kept or cache_folder()) / "objects"
+        super().__init__(path, manifest, folder=objects, origin=origin)
+        self._most = most_bytes
+
+    def file(self, path: str) -> Path:
+        """Bring a file here, unless one of its size is here already; readers check its bytes.
+
+        Raises:
+            CorruptionError: if the object is missing or not what was sealed.
+            StorageError: if its place cannot be reached, or this machine has no room.
+        """
+        record = self.record(path)
+        target = self.folder / record.sha256[:2] / record.sha256
+        try:
+            if target.stat().st_size == record.size:
+                os.utime(target)
+                return target
+        except FileNotFoundError:
+            pass
+        with storing(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".")
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    self.origin.copy(path, record, file.write)
+                Path(name).replace(target)
+            except BaseException:
+                Path(name).unlink(missing_ok=True)
+                raise
+            self._make_room(target)
+        return target
+
+    def _make_room(self, newest: Path) -> None:
+        states = {path: path.stat() for path in self.folder.glob("??/*")}
+        total = sum(state.st_size for state in states.values())
+        for path in sorted(states, key=lambda it: (it == newest, states[it].st_mtime_ns)):
+            if total <= self._most or path == newest:
+                return
+            path.unlink(missing_ok=True)
+            total -= states[path].st_size
+
+    @contextmanager
+    def whole(self) -> Iterator[tuple[Path, Mapping[str, str]]]:
+        """Copy the version into a temporary folder.
+
+        Raises:
+            StorageError: if there is no room for it.
+        """
+        with tempfile.TemporaryDirectory(prefix="trajstore-") as name:
+            free = shutil.disk_usage(name).free
+            if free < self.manifest.size_bytes:
+                raise StorageError(
+                    f"{self.where}: expected room for a copy of {self.manifest.size_bytes:,} bytes "
+                    f"in {name}, got {free:,}; name another folder with TMPDIR"
+                )
+            folder = Path(name) / self.path.name
+            folder.mkdir()
+            yield folder, dict(self._copied(folder))
+
+    def _copied(self, folder: Path) -> Iterator[tuple[str, str]]:
+        (folder / MANIFEST).write_bytes(self.origin.read(MANIFEST))
+        for key, record in self.manifest.files.items():
+            target = folder / key
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with target.open("wb") as file:
+                    self.origin.copy(key, record, file.write)
+            except (ArchiveError, CorruptionError) as error:
+                target.unlink()
+                yield key, str(error)
+        strays = sorted({*self.origin.keys()} - {MANIFEST, *self.manifest.files})
+        for key in filter(_is_plain, strays[:MAX_STRAYS]):
+            (folder / key).parent.mkdir(parents=True, exist_ok=True)
+            (folder / key).touch()
+
+
+def cache_folder() -> Path:
+    """Where fetched files are kept: ``TRAJSTORE_CACHE``, else in the user's cache folder."""
+    chosen = os.environ.get("TRAJSTORE_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(chosen) if chosen else Path(base) / "trajstore"
+
+
+def open_files(
+    path: str | os.PathLike[str], *, kept: Path | None = None, most_bytes: int = CACHE_BYTES
+) -> LocalFiles:
+    """The files of the version in a folder or at a URL; ``file://`` is the folder that it names.
+
+    Args:
+        path: of the version, not of its manifest.
+        kept: see `FetchedFiles`.
+        most_bytes: see there.
+
+    Raises:
+        NotFoundError: if there is no version.
+        FormatError: if it is of a newer format.
+        CorruptionError: if its manifest is not what was sealed.
+        NameRefusedError: if there is no driver for such URLs.
+        StorageError: if the URL cannot be reached.
+    """
+    if not is_url(path):
+        return LocalFiles(Path(path))
+    if str(path).startswith("file://"):
+        return LocalFiles(Path(url2pathname(urlsplit(str(path)).path)))
+    origin = remote_at(str(path))
+    files = FetchedFiles(origin, Path(), kept=kept, most_bytes=most_bytes)
+    files.path = _beside(origin.where, kept or cache_folder())
+    files.again = partial(open_files, str(path), kept=kept, most_bytes=most_bytes)
+    return files
+
+
+def _beside(url: str, kept: Path) -> Path:
+    """A path of the version's name, with what lies beside it at the URL beside it."""
+    parent, _, name = url.rpartition("/")
+    folder = kept / "beside" / hashlib.sha256(url.encode()).hexdigest()[:16]
+    with storing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for kind in BESIDE:
+            target = folder / f"{name}.{kind}.json"
+            try:
+                data = remote_at(parent).read(target.name)
+            except NotFoundError:
+                target.unlink(missing_ok=True)
+            else:
+                target.write_bytes(data)
+    return folder / name
+
+
+def _is_plain(key: str) -> bool:
+    return all(segment not in ("", ".", "..") for segment in key.split("/")) and key.isprintable()
