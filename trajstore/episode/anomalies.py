@@ -74,7 +74,7 @@ def saturated_actions(episode: Episode, *, least: int = SATURATED_STEPS) -> Iter
         return
     low, high = _limits(field)
     at_limit = (actions <= low + SATURATED_SLACK) | (actions >= high - SATURATED_SLACK)
-    for first, last in runs(_all_of_row(at_limit), least):
+    for first, last in runs(at_limit.reshape(len(at_limit), -1).all(axis=1), least):
         steps = last - first + 1
         message = f"every component of the action at its limit for {steps} steps"
         yield Anomaly("saturated_actions", first, last, message, 0.4)
@@ -254,10 +254,6 @@ def _named(episode: Episode, stem: str) -> list[str]:
 def _floats(episode: Episode, stem: str) -> list[Rows]:
     rows = [episode[name] for name in _named(episode, stem)]
     return [values for values in rows if values.dtype.kind == "f"]
-
-
-def _all_of_row(mask: Rows) -> Rows:
-    return np.asarray(mask.all(axis=tuple(range(1, mask.ndim))))
 
 
 @lru_cache(maxsize=256)
