@@ -71,12 +71,12 @@ def _ratio_goal(ratio: Ratio, words: str, limit: float, high: float | None) -> G
             remark = "the interval reaches too high"
         elif ratio.seeds < FEWEST_SEEDS:
             status, remark = Status.NOT_SHOWN, f"fewer than {FEWEST_SEEDS} seeds"
-    if status == Status.NOT_SHOWN and not remark:
-        remark = _late(ratio)
-    return _goal(words, ratio_text(ratio), status, remark, excess)
+    return _goal(words, ratio_text(ratio), status, remark or _late(ratio, status), excess)
 
 
-def _late(ratio: Ratio) -> str:
+def _late(ratio: Ratio, status: Status) -> str:
+    if status != Status.NOT_SHOWN:
+        return ""
     return f"in {ratio.censored} of {ratio.seeds} pairs an arm never arrived"
 
 
@@ -97,11 +97,11 @@ def _control_goal(ratio: Ratio) -> Goal:
     if ratio.estimate is None:
         return _unmeasured(words, ratio.reason)
     enough = ratio.estimate >= CONTROL_LEAST
+    status = Status.NOT_SHOWN
     if ratio.bound in (Bound.EXACT, Bound.AT_LEAST if enough else Bound.AT_MOST):
-        status, remark = Status.MET if enough else Status.MISSED, ""
-    else:
-        status, remark = Status.NOT_SHOWN, _late(ratio)
-    return _goal(words, ratio_text(ratio), status, remark, CONTROL_LEAST - ratio.estimate)
+        status = Status.MET if enough else Status.MISSED
+    excess = CONTROL_LEAST - ratio.estimate
+    return _goal(words, ratio_text(ratio), status, _late(ratio, status), excess)
 
 
 def _teacher_goals(teacher: Teacher) -> tuple[Goal, Goal]:
@@ -152,7 +152,7 @@ def headline(gate: TargetRatio, alone: Sequence[int], aims: Sequence[Goal]) -> t
         return (f"The ratio at {words} could not be computed: {gate.reason}.",)
     pairs = f"{gate.seeds} matched {'seed' if gate.seeds == 1 else 'seeds'}"
     ours, theirs = mean_steps(gate, "pretrained"), mean_steps(gate, "baseline")
-    late: list[str] = _censoring(gate)
+    late = _censoring(gate)
     if all(row.pretrained.censored and row.baseline.censored for row in gate.per_seed):
         first = f"Neither arm meets {words} within its budget on any seed."
         second = "How many steps pre-training saves is therefore not known."

@@ -23,17 +23,11 @@ def mean(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.mean(values, axis=-1))
 
 
-def median(values: np.ndarray) -> np.ndarray:
-    """Median over the last axis."""
-    return np.asarray(np.median(values, axis=-1))
-
-
-def p95(values: np.ndarray) -> np.ndarray:
-    """95th percentile over the last axis, interpolated linearly."""
-    return np.asarray(np.quantile(values, 0.95, axis=-1))
-
-
-STATISTICS: dict[str, Statistic] = {"mean": mean, "median": median, "p95": p95}
+STATISTICS: dict[str, Statistic] = {
+    "mean": mean,
+    "median": lambda values: np.asarray(np.median(values, axis=-1)),
+    "p95": lambda values: np.asarray(np.quantile(values, 0.95, axis=-1)),
+}
 """Every statistic that is reported of a metric."""
 
 

@@ -1,27 +1,15 @@
 """Numbers of a comparison as a reader sees them, in sentences, tables and figures alike."""
 
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Literal
 
-from pipelines.comparison.arrival import Bound, Ratio, Target
+from pipelines.comparison.arrival import Bound, Quotient, Ratio, Target
 from pipelines.comparison.stats import Estimate
 
 BOUND_WORDS = {Bound.AT_MOST: "at most ", Bound.AT_LEAST: "at least ", Bound.UNRESOLVED: "about "}
 
 
-class Interval(Protocol):
-    """What has two ends, known or not."""
-
-    @property
-    def low(self) -> float | None:
-        """The lower end."""
-
-    @property
-    def high(self) -> float | None:
-        """The upper end."""
-
-
-def ends(part: Interval, write: Callable[[float], str]) -> str:
+def ends(part: Estimate | Quotient, write: Callable[[float], str]) -> str:
     """An interval in square brackets after a blank; nothing where an end is not known.
 
     Example:

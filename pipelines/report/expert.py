@@ -13,6 +13,7 @@ from pipelines.comparison.stats import wilson
 from pipelines.comparison.words import ends
 from pipelines.learning.runlog import RATES, read_evaluations
 from pipelines.report.drawing import SHADES, WIDTH, share_axis, steps_axis, styled, write_png
+from pipelines.report.markdown import table
 from trajstore.disk.files import read_json, replace_file
 
 Row = Mapping[str, Any]
@@ -40,12 +41,10 @@ def promotion(manifest: Row) -> str:
         f"{manifest['id']}: {manifest['state']}, seed {manifest['best_seed']}. Judged on "
         f"{seeds[0]['episodes']:,} held-out episodes a seed; 95 % intervals by Wilson.",
         *(f"- {reason}" for reason in manifest["reasons"]),
-        "| seed | online steps | success | collisions |\n| --- | --- | --- | --- |\n"
-        + "\n".join(
-            [
-                *(f"| {row['seed']} | {row['steps']:,} | {_rates(row)} |" for row in seeds),
-                f"| all | | {_rates(pooled)} |",
-            ]
+        table(
+            ["seed", "online steps", "success", "collisions"],
+            [*((str(row["seed"]), f"{row['steps']:,}", *_rates(row)) for row in seeds),
+             ("all", "", *_rates(pooled))],
         ),
         "## By scenario",
         "Success / collisions, all seeds together.",
@@ -78,9 +77,9 @@ def learning_curves(folder: Path, manifest: Row) -> Figure:
     return figure
 
 
-def _rates(row: Row) -> str:
+def _rates(row: Row) -> list[str]:
     count = int(row["episodes"])
-    return " | ".join(_share(round(row[rate] * count), count, digits=3) for rate in RATES)
+    return [_share(round(row[rate] * count), count, digits=3) for rate in RATES]
 
 
 def _share(successes: int, count: int, *, digits: int) -> str:
@@ -89,21 +88,15 @@ def _share(successes: int, count: int, *, digits: int) -> str:
 
 
 def _by_scenario(seeds: Sequence[Row]) -> str:
-    names = list(seeds[0]["by_scenario"])
-    parts = [name.split("/") for name in names]
-    families = list(dict.fromkeys(part[0] for part in parts))
-    known = ("low", "medium", "high")
-    densities = sorted(
-        {part[-1] for part in parts}, key=lambda d: (known.index(d) if d in known else 3, d)
-    )
-    lines = [
-        "| family | " + " | ".join(densities) + " |",
-        "| --- |" + " --- |" * len(densities),
+    parts = [name.split("/") for name in seeds[0]["by_scenario"]]
+    order = {"low": 0, "medium": 1, "high": 2}
+    densities = sorted({part[-1] for part in parts}, key=lambda d: (order.get(d, 3), d))
+    head = ["family", *densities]
+    rows = [
+        [family, *(_cell(seeds, f"{family}/{density}") for density in densities)]
+        for family in dict.fromkeys(part[0] for part in parts)
     ]
-    for family in families:
-        cells = [_cell(seeds, f"{family}/{density}") for density in densities]
-        lines.append(f"| {family} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    return table(head, rows)
 
 
 def _cell(seeds: Sequence[Row], name: str) -> str:

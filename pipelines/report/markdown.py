@@ -44,12 +44,12 @@ def markdown(report: Comparison) -> str:
         "# Pre-training against training from scratch",
         *report.headline,
         "## Goals",
-        _table(
+        table(
             ("goal", "measured", "verdict"),
             ((goal.goal, goal.measured or "-", _verdict(goal)) for goal in report.goals),
         ),
         "## Ratio of online steps to the target",
-        _table(
+        table(
             ("target", "ratio", "pre-trained", "from scratch", "seeds", "at once", "never arrived"),
             (
                 (words, ratio_text(ratio), *steps_cells(ratio), *count_cells(ratio))
@@ -59,15 +59,15 @@ def markdown(report: Comparison) -> str:
         STEPS_RULE,
         "## Final performance",
         difference_words(report),
-        _table(("arm", "success", "collisions"), final_rows(report)),
+        table(("arm", "success", "collisions"), final_rows(report)),
         *_held_out(report.held_out),
         "## Cost accounts",
-        _table(
+        table(
             ("account", "ratio", "pre-trained", "from scratch"),
             ((words, ratio_text(ratio), *steps_cells(ratio)) for words, ratio in accounts.items()),
         ),
         "## Scenarios to look at",
-        _table(("scenario", "from scratch", "fine-tuned", "difference", "flag"), flagged)
+        table(("scenario", "from scratch", "fine-tuned", "difference", "flag"), flagged)
         if flagged
         else "None is flagged.",
         FLAG_RULE,
@@ -86,7 +86,7 @@ def _held_out(part: HeldOut) -> list[str]:
         "## Held out",
         f"{part.episodes} episodes of {', '.join(part.families)}, which no training and no "
         "demonstration showed; they count nowhere else.",
-        _table(("arm", "success", "collisions"), held_out_rows(part)),
+        table(("arm", "success", "collisions"), held_out_rows(part)),
     ]
 
 
@@ -115,7 +115,8 @@ def _rates(kind: str, found: dict[str, Rates[Estimate]]) -> dict[str, float | No
     }
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 

@@ -1,11 +1,11 @@
 """The tables of a comparison: rows of text for page and summary, and their form on the page."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from pipelines.comparison.arrival import Ratio, Target
 from pipelines.comparison.goals import STATUS_WORDS
-from pipelines.comparison.record import Comparison, HeldOut, MetricStatistics, Scenario
+from pipelines.comparison.record import Comparison, HeldOut, MetricStatistics, Rates, Scenario
 from pipelines.comparison.stats import Estimate
 from pipelines.comparison.words import (
     ends,
@@ -53,34 +53,26 @@ def count_cells(ratio: Ratio) -> tuple[str, ...]:
 
 def final_rows(report: Comparison) -> Rows:
     """Success and collisions of every arm at the end, beside the expert's."""
-    rows: Rows = [
-        (arm_words(name), rate_text(report.final[name].success),
-         rate_text(report.final[name].collision))
-        for name in in_order(report.final)
-    ]  # fmt: skip
-    expert = report.better_than_teacher.expert
-    if expert:
-        shares = (f"{tenths(share)} %" for share in (expert.success, expert.collision))
-        rows.append(("expert (teacher)", *shares))
-    return rows
+    return _rate_rows(report.final, report.better_than_teacher.expert)
 
 
 def held_out_rows(part: HeldOut) -> Rows:
     """Success and collisions in the held-out families, and what pre-training changed there."""
-    rows: Rows = [
-        (
-            arm_words(name),
-            rate_text(part.final[name].success),
-            rate_text(part.final[name].collision),
-        )
-        for name in ("baseline", "finetune")
-    ]
-    if part.expert:
-        shares = (f"{tenths(share)} %" for share in (part.expert.success, part.expert.collision))
-        rows.append(("expert (teacher)", *shares))
+    rows = _rate_rows(part.final, part.expert or None)
     if part.difference:
         changes = map(points_text, (part.difference.success, part.difference.collision))
         rows.append(("pre-trained minus from scratch", *changes))
+    return rows
+
+
+def _rate_rows(arms: Mapping[str, Rates[Estimate]], expert: Rates[float] | None) -> Rows:
+    rows: Rows = [
+        (arm_words(name), rate_text(arms[name].success), rate_text(arms[name].collision))
+        for name in in_order(arms)
+    ]
+    if expert:
+        shares = (f"{tenths(share)} %" for share in (expert.success, expert.collision))
+        rows.append(("expert (teacher)", *shares))
     return rows
 
 
@@ -161,14 +153,16 @@ def _measured(ratio: Ratio) -> str:
 
 def final(report: Comparison) -> str:
     """Success and collisions of every arm at the end, beside the expert's."""
-    rows = [map(small_ends, row) for row in final_rows(report)]
-    return table(["Arm", "#Success", "#Collisions"], [tuple(row) for row in rows])
+    return _plain(["Arm", "#Success", "#Collisions"], final_rows(report))
 
 
 def held_out(part: HeldOut) -> str:
     """Success and collisions in the held-out families, and what pre-training changed there."""
-    rows = [map(small_ends, row) for row in held_out_rows(part)]
-    return table(["Held out", "#Success", "#Collisions"], [tuple(row) for row in rows])
+    return _plain(["Held out", "#Success", "#Collisions"], held_out_rows(part))
+
+
+def _plain(head: Sequence[str], rows: Rows) -> str:
+    return table(head, [tuple(map(small_ends, row)) for row in rows])
 
 
 def scenarios(report: Comparison) -> str:
