@@ -155,8 +155,8 @@ def ratio_over_targets(report: Comparison) -> Figure:
         if any(row.estimate is not None for _, _, row in points):
             _ratios(axes, points, colour, shift=shift)
             words = limit if limited else "success alone"
-            words = f"control, {words}" if arm == "control" else words
-            keys.append(Line2D([], [], color=colour, label=words))
+            words, dashes = (f"control, {words}", "--") if arm == "control" else (words, "-")
+            keys.append(Line2D([], [], color=colour, label=words, ls=dashes))
     _legend(figure, [*keys[::-1], *_bound_keys(known)])
     return figure
 
@@ -201,8 +201,8 @@ def steps_by_seed(ratio: Ratio) -> Figure:
             words += ", target never met" if arrival.censored else ""
             bound = Bound.UNRESOLVED if arrival.censored else Bound.EXACT
             _mark(axes, (arrival.steps, at), COLOURS[arm], bound, words)
-    axes.grid(axis="x")
-    axes.grid(visible=False, axis="y")
+    axes.xaxis.grid(visible=True)
+    axes.yaxis.grid(visible=False)
     axes.set_yticks(range(len(rows)), [f"seed {row.seed}" for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     steps_axis(axes, "online steps until the target holds")

@@ -118,7 +118,7 @@ def _rates(kind: str, found: dict[str, Rates[Estimate]]) -> dict[str, float | No
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return "\n".join(" ".join(f"| {cell}".strip() for cell in line) + " |" for line in lines)
 
 
 def _verdict(goal: Goal) -> str:
