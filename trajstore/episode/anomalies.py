@@ -74,7 +74,7 @@ def saturated_actions(episode: Episode, *, least: int = SATURATED_STEPS) -> Iter
         return
     low, high = _limits(field)
     at_limit = (actions <= low + SATURATED_SLACK) | (actions >= high - SATURATED_SLACK)
-    for first, last in runs(at_limit.reshape(len(at_limit), -1).all(axis=1), least):
+    for first, last in runs(np.all(at_limit.reshape(len(at_limit), -1), axis=1), least):
         steps = last - first + 1
         message = f"every component of the action at its limit for {steps} steps"
         yield Anomaly("saturated_actions", first, last, message, 0.4)
