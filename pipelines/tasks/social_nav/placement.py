@@ -19,9 +19,8 @@ ROBOT_GAP = 1.6
 """Least distance of centres between robot and pedestrian at the start, metres: 1 m of air."""
 PEDESTRIAN_GAP = 0.75
 WALL_GAP = 0.45
-LEAST_WALK = 3.0
-"""Least length of a pedestrian's way where start and end are drawn from boxes, metres."""
-LEAST_SHORT_WALK = 1.0
+LEAST_WALK = 1.0
+"""Least length of a pedestrian's way to its first point, metres."""
 
 
 class _Draws:
@@ -60,12 +59,9 @@ def _way(stream: Stream, draws: _Draws) -> tuple[Point, ...]:
         angle = draws.between(-math.pi, math.pi)
         radius = draws.between(*stream.circle)
         x, y = radius * math.cos(angle), radius * math.sin(angle)
-        spread = stream.spread
-        end = (
-            -2.0 * x + draws.between(-spread, spread),
-            -2.0 * y + draws.between(-spread, spread),
-        )
-        return (x, y), end, (x, y)
+        end_x = -2.0 * x + draws.between(-stream.spread, stream.spread)
+        end_y = -2.0 * y + draws.between(-stream.spread, stream.spread)
+        return (x, y), (end_x, end_y), (x, y)
     boxes = (stream.start, stream.end, stream.via)
     start, end, *via = (draws.inside(box) for box in boxes if box is not None)
     return start, *via, end, *via, start
@@ -75,7 +71,7 @@ def _walkable(
     way: tuple[Point, ...], taken: Sequence[Point], robot: Point, walls: Sequence[Wall]
 ) -> bool:
     start = way[0]
-    if math.hypot(way[1][0] - start[0], way[1][1] - start[1]) < LEAST_SHORT_WALK:
+    if math.hypot(way[1][0] - start[0], way[1][1] - start[1]) < LEAST_WALK:
         return False
     if math.hypot(start[0] - robot[0], start[1] - robot[1]) < ROBOT_GAP:
         return False

@@ -21,8 +21,7 @@ def _steer(wish: np.ndarray) -> np.ndarray:
     pace = np.linalg.norm(wish, axis=1) * np.maximum(np.cos(bearing), 0.0)
     turn = 2.5 * bearing / TOP_TURN
     actions = np.stack([2.0 * pace / TOP_SPEED - 1.0, turn], axis=1)
-    steered: np.ndarray = np.clip(actions, -1.0, 1.0).astype(np.float32)
-    return steered
+    return np.asarray(np.clip(actions, -1.0, 1.0), np.float32)
 
 
 def straight(observations: np.ndarray) -> np.ndarray:
@@ -31,8 +30,7 @@ def straight(observations: np.ndarray) -> np.ndarray:
 
 
 def _surface(closeness: np.ndarray) -> np.ndarray:
-    room: np.ndarray = SENSING_RANGE * (1.0 - np.sqrt(np.clip(closeness, 0.0, 1.0)))
-    return room
+    return np.asarray(SENSING_RANGE * (1.0 - np.sqrt(np.clip(closeness, 0.0, 1.0))))
 
 
 def _from_pedestrians(observations: np.ndarray) -> np.ndarray:
@@ -54,8 +52,7 @@ def _from_pedestrians(observations: np.ndarray) -> np.ndarray:
     size = 2.5 * np.exp((CONTACT + 0.15 - axis) / 0.35) * both / (4.0 * axis) * there
     size = np.minimum(size, 8.0)
     push = offset / near[..., None] + later_offset / later[..., None]
-    pushed: np.ndarray = (size[..., None] * push).sum(axis=1)
-    return pushed
+    return np.asarray((size[..., None] * push).sum(axis=1))
 
 
 def _walls(observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -113,16 +113,10 @@ def _steps(act: Act, worlds: Worlds) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 def _row(worlds: Worlds, row: int, total: float) -> Row:
     ending = worlds.ending(row)
-    return Row(
-        scenario=ending["scenario"],
-        seed=ending["seed"],
-        outcome=ending["outcome"],
-        success=ending["success"],
-        collision=ending["outcome"].startswith("collision"),
-        robot_at_fault=ending["robot_at_fault"],
-        total_reward=total,
-        steps=int(worlds.states[row]["time"]),
-    )
+    del ending["is_success"]
+    collision = ending["outcome"].startswith("collision")
+    steps = int(worlds.states["time"][row])
+    return Row(**ending, collision=collision, total_reward=total, steps=steps)
 
 
 def _snapshot(worlds: Worlds, config: EnvConfig) -> dict[str, np.ndarray]:

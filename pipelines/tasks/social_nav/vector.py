@@ -148,10 +148,10 @@ class SocialNavVecEnv(VecEnv):
         ends = states["outcome"] != Outcome.RUNNING
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         ended = np.flatnonzero(ends).tolist()
+        for row in ended:
+            infos[row] = self._last_info(row)
+            self._judge(row)
         if ended:
-            for row in ended:
-                infos[row] = self._last_info(row)
-                self._judge(row)
             self._start({row: self._next_episode(row) for row in ended})
         return self.worlds.observation(), rewards, ends, infos
 
