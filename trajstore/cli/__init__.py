@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from trajstore.cli.commands import COMMANDS, LazyCommands
+from trajstore.cli.commands import LazyCommands
 from trajstore.cli.output import complain, exit_status
 from trajstore.errors import TrajStoreError
 
@@ -24,7 +24,6 @@ Examples:
 
 @click.group(
     cls=LazyCommands,
-    commands_table=COMMANDS,
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -44,8 +43,8 @@ def trajstore(context: click.Context, store: str) -> None:
     REF is a version: expert (the newest validated one), expert@v3, expert@latest, or a path.
     For looking also archive:expert@v1, read in its pack, or a URL such as s3://bucket/expert/v1.
     """
-    named = {name: os.environ.get(f"TRAJSTORE_{name.upper()}") for name in ("archive", "reviews")}
-    context.obj = {"root": store} | {name: place or None for name, place in named.items()}
+    archive, reviews = os.environ.get("TRAJSTORE_ARCHIVE"), os.environ.get("TRAJSTORE_REVIEWS")
+    context.obj = {"root": store, "archive": archive or None, "reviews": reviews or None}
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -1,8 +1,6 @@
 """Every command by name, imported when it is used."""
 
-from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
 
 import click
 
@@ -29,21 +27,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 
 class LazyCommands(click.Group):
-    """A group whose commands are imported when one is run, or its help is shown."""
-
-    def __init__(
-        self,
-        *arguments: Any,  # noqa: ANN401 - click's
-        commands_table: Mapping[str, tuple[str, str]],
-        **options: Any,  # noqa: ANN401 - click's
-    ) -> None:
-        """Make the group; ``commands_table`` is like ``COMMANDS``."""
-        super().__init__(*arguments, **options)
-        self._table = commands_table
+    """The group of `COMMANDS`: one is imported when it is run, or its help is shown."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in the order of the table."""
-        return list(self._table)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command.
@@ -51,9 +39,9 @@ class LazyCommands(click.Group):
         Raises:
             click.UsageError: if it needs a package that is not installed.
         """
-        if cmd_name not in self._table:
+        if cmd_name not in COMMANDS:
             return None
-        module, _, attribute = self._table[cmd_name][0].partition(":")
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         try:
             command: click.Command = getattr(import_module(f"trajstore.cli.{module}"), attribute)
         except ModuleNotFoundError as error:
@@ -66,4 +54,4 @@ class LazyCommands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing any."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in self._table.items()])
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])

@@ -1,6 +1,7 @@
 """Commands that move versions: publish, rotate, restore."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -58,7 +59,7 @@ def publish(
     budget = None if budget_gb is None else int(budget_gb * 1e9)
     done = (lifecycle.preview if dry_run else lifecycle.publish)(shelf, path, budget_bytes=budget)
     if as_json:
-        print_json({**done.to_json(), "dry_run": dry_run})
+        print_json(asdict(done) | {"dry_run": dry_run})
         return
     told = "would be published" if dry_run else "published"
     told = told if done.new else "there already, nothing published"
@@ -123,7 +124,7 @@ def rotate(
     run = lifecycle.plan if dry_run else lifecycle.rotate
     decisions = run(store.shelf(name), retention=retention, in_use=in_use)
     if as_json:
-        print_json({"dry_run": dry_run, "decisions": [it.to_json() for it in decisions]})
+        print_json({"dry_run": dry_run, "decisions": [asdict(it) for it in decisions]})
     else:
         _print_decisions(name, decisions)
 

@@ -16,7 +16,10 @@ from trajstore.cli.options import command, examples
 from trajstore.cli.output import plain, print_json, print_table, size
 from trajstore.store import Store
 
-REQUIRED = ("numpy", "zarr", "numcodecs", "google-crc32c", "click", "rich", "loguru", "zstandard")
+REQUIRED = (
+    "numpy", "zarr", "numcodecs", "google-crc32c", "click", "rich", "loguru", "msgspec",
+    "zstandard",
+)  # fmt: skip
 OPTIONAL = ("gymnasium", "torch", "stable-baselines3", "imitation", "minari", "h5py", "dvc")
 SHELLS = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
 LEAST_FREE_BYTES = 1_000_000_000

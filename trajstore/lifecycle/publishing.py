@@ -1,6 +1,5 @@
 """Bring a validated version into the store, once, under the next number."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,11 +40,6 @@ class Published:
     version: int
     new: bool
     decisions: tuple[Decision, ...]
-
-    def to_json(self) -> Mapping[str, object]:
-        """Plain values."""
-        decisions = [decision.to_json() for decision in self.decisions]
-        return {"version": self.version, "new": self.new, "decisions": decisions}
 
 
 def publish(

@@ -44,10 +44,6 @@ class Decision:
     action: Action
     reason: str
 
-    def to_json(self) -> dict[str, object]:
-        """The decision as plain values."""
-        return asdict(self) | {"action": self.action.value}
-
 
 def decide(
     statuses: Sequence[tuple[int, str]], retention: Retention, *, in_use: Iterable[int] = ()

@@ -77,7 +77,7 @@ def review(
 
     Args:
         reviews: the file, kept in git.
-        digest: content digest of the version; `Place.digest` knows those of archived ones too.
+        digest: content digest of the version; `Shelf.digest` knows those of archived ones too.
         status: validated or quarantined.
         reason: one sentence.
         name: how the person called the version, such as ``expert@v3``.
