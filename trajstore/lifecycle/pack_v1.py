@@ -117,7 +117,8 @@ class _Rows:
         pieces = []
         for number in range(first // size, -(-stop // size)):
             if number != self._number:
-                data = self._entries.read(self._spec.file_path(number), most=most_bytes(self._spec))
+                most = self._spec.chunk_bytes + self._spec.chunk_bytes // 128 + 1024
+                data = self._entries.read(self._spec.file_path(number), most=most)
                 self._number, self._chunk = number, decode(self._spec, data)
             pieces.append(self._chunk[max(first - number * size, 0) : stop - number * size])
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
@@ -183,11 +184,6 @@ def decode(spec: ArraySpec, data: bytes) -> np.ndarray:
             "restore from another copy"
         ) from error
     return flat.view(spec.field.numpy_dtype).reshape(spec.chunk_rows, *spec.field.shape)
-
-
-def most_bytes(spec: ArraySpec) -> int:
-    """Return the largest size that a chunk of this array can have in a pack, bytes."""
-    return spec.chunk_bytes + spec.chunk_bytes // 128 + 1024
 
 
 def _check_blosc(data: bytes, size: int) -> None:

@@ -11,21 +11,13 @@ from trajstore.version.layout import ArraySpec
 from trajstore.version.shards import ABSENT
 
 
-class RowWriter:
+class _Writer:
     """The files of one array, one after the other; the array's own folder must exist."""
 
     def __init__(self, folder: Path, spec: ArraySpec, syncs: Syncs) -> None:
         self._folder, self._spec, self._syncs = folder, spec, syncs
         self._file: DurableFile | None = None
         self.files: dict[str, FileRecord] = {}
-
-    def append(self, rows: np.ndarray) -> None:
-        """Take the next rows, ``[rows, *row shape]`` of the field's dtype."""
-        raise NotImplementedError
-
-    def close(self) -> dict[str, FileRecord]:
-        """End the last file, padded with zeros; returns what each file holds, by path."""
-        raise NotImplementedError
 
     def abandon(self) -> None:
         """Release the open file, if there is one."""
@@ -45,20 +37,20 @@ class RowWriter:
         self._file = None
 
 
-class NarrowWriter(RowWriter):
+class NarrowWriter(_Writer):
     """Rows into raw chunk files: the rows as they are, zeros to the end, checksum."""
 
     _crc = _rows = 0
 
     def append(self, rows: np.ndarray) -> None:
-        """Take the next rows."""
+        """Take the next rows, ``[rows, *row shape]`` of the field's dtype."""
         while len(rows):
             count = min(len(rows), self._spec.chunk_rows - self._rows)
             self._write(_as_bytes(rows[:count]), count)
             rows = rows[count:]
 
     def close(self) -> dict[str, FileRecord]:
-        """End the last chunk."""
+        """End the last chunk, padded with zeros; returns what each file holds, by path."""
         if self._rows:
             missing = self._spec.chunk_rows - self._rows
             self._write(bytes(missing * self._spec.field.row_bytes), missing)
@@ -73,7 +65,7 @@ class NarrowWriter(RowWriter):
             self._crc = self._rows = 0
 
 
-class WideWriter(RowWriter):
+class WideWriter(_Writer):
     """Rows into shards of compressed inner chunks; never more than one inner chunk is held."""
 
     def __init__(self, folder: Path, spec: ArraySpec, syncs: Syncs) -> None:
@@ -82,7 +74,7 @@ class WideWriter(RowWriter):
         self._held = np.empty((0, *spec.field.shape), spec.field.numpy_dtype)
 
     def append(self, rows: np.ndarray) -> None:
-        """Take the next rows."""
+        """Take the next rows, ``[rows, *row shape]`` of the field's dtype."""
         size = self._spec.chunk_rows
         if len(self._held):
             missing = size - len(self._held)
@@ -97,7 +89,7 @@ class WideWriter(RowWriter):
         self._held = rows[whole:].copy()
 
     def close(self) -> dict[str, FileRecord]:
-        """End the last inner chunk and the last shard."""
+        """End the last inner chunk, padded with zeros, and the last shard; returns likewise."""
         if len(self._held):
             padded = np.zeros((self._spec.chunk_rows, *self._held.shape[1:]), self._held.dtype)
             padded[: len(self._held)] = self._held
@@ -121,9 +113,7 @@ class WideWriter(RowWriter):
         self._index = []
 
 
-def row_writer(folder: Path, spec: ArraySpec, syncs: Syncs) -> RowWriter:
-    """The writer that an array's layout asks for."""
-    return (WideWriter if spec.shard_rows else NarrowWriter)(folder, spec, syncs)
+RowWriter = NarrowWriter | WideWriter
 
 
 def _as_bytes(rows: np.ndarray) -> memoryview:

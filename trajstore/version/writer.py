@@ -17,7 +17,7 @@ from trajstore.episode.fields import Axis, FieldSpec
 from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import CorruptionError, JournalError, SchemaError
 from trajstore.version.assembly import Assembly
-from trajstore.version.chunks import RowWriter, row_writer
+from trajstore.version.chunks import NarrowWriter, RowWriter, WideWriter
 from trajstore.version.files import LocalFiles
 from trajstore.version.layout import arrays_of, groups_of, metadata_files, projected_bytes
 from trajstore.version.manifest import MANIFEST, Manifest, content_digest
@@ -181,7 +181,8 @@ class VersionWriter:
             if path not in self._files:
                 self._files[path] = write_file(self._folder / path, content, self._syncs)
         self._writers = {
-            name: row_writer(self._folder, spec, self._syncs) for name, spec in arrays.items()
+            name: (WideWriter if spec.shard_rows else NarrowWriter)(self._folder, spec, self._syncs)
+            for name, spec in arrays.items()
         }
 
     def append(self, batch: Sequence[Episode]) -> None:

@@ -4,8 +4,7 @@ Imported by those who write a version, or ask for it as a group: a look at a sto
 """
 
 import json
-from collections.abc import Iterator, MutableMapping
-from typing import NoReturn
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import zarr
@@ -36,10 +35,11 @@ def open_group(files: LocalFiles) -> zarr.Group:
 
     Dimensions without a name are named after the field, so that xarray opens the groups.
     """
-    return zarr.open_group(MemoryStore(_Keys(files), read_only=True), mode="r")
+    store = MemoryStore(_Keys(files), read_only=True)  # type: ignore[arg-type]
+    return zarr.open_group(store, mode="r")
 
 
-class _Keys(MutableMapping[str, Buffer]):
+class _Keys(Mapping[str, Buffer]):
     """Zarr's own keys of a version; the files behind them are opened when they are asked for."""
 
     def __init__(self, files: LocalFiles) -> None:
@@ -67,9 +67,3 @@ class _Keys(MutableMapping[str, Buffer]):
 
     def __len__(self) -> int:
         return len(self._keys)
-
-    def __setitem__(self, key: str, value: Buffer) -> NoReturn:
-        raise TypeError(f"{key}: expected nobody to write a sealed version")
-
-    def __delitem__(self, key: str) -> NoReturn:
-        raise TypeError(f"{key}: expected nobody to change a sealed version")
