@@ -22,9 +22,13 @@ LOGS = Path("data/logs")
 """Where progress and wall-clock times go; never an input or output of a stage."""
 
 
+def _path(run: str, logs: Path) -> Path:
+    return logs / "progress" / f"{run.replace('/', '-')}.json"
+
+
 def note(run: str, steps: int, row: Mapping[str, Any], *, logs: Path = LOGS) -> None:
     """Say from a worker how far ``run`` is and what its newest evaluation showed."""
-    path = logs / "progress" / f"{run.replace('/', '-')}.json"
+    path = _path(run, logs)
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"steps": steps, "success": row["success"], "collision": row["collision"]})
     beside = path.with_suffix(".new")
@@ -36,7 +40,7 @@ def note(run: str, steps: int, row: Mapping[str, Any], *, logs: Path = LOGS) -> 
 def watch(runs: Mapping[str, int], *, logs: Path = LOGS) -> Iterator[None]:
     """Draw a bar for each run (name to online steps in all); silent where there is no terminal."""
     for run in runs:
-        (logs / "progress" / f"{run.replace('/', '-')}.json").unlink(missing_ok=True)
+        _path(run, logs).unlink(missing_ok=True)
     if not sys.stderr.isatty():
         yield
         return
@@ -51,9 +55,9 @@ def watch(runs: Mapping[str, int], *, logs: Path = LOGS) -> Iterator[None]:
         console=Console(stderr=True),
     )
     with bars:
-        tasks = {run: bars.add_task(run, total=total, note="") for run, total in runs.items()}
+        drawn = {run: bars.add_task(run, total=total, note="") for run, total in runs.items()}
         thread = threading.Thread(
-            target=_draw, args=(bars, tasks, logs, done), name="progress", daemon=True
+            target=_draw, args=(bars, drawn, logs, done), name="progress", daemon=True
         )
         thread.start()
         try:
@@ -63,11 +67,11 @@ def watch(runs: Mapping[str, int], *, logs: Path = LOGS) -> Iterator[None]:
             thread.join()
 
 
-def _draw(bars: Progress, tasks: Mapping[str, Any], logs: Path, done: threading.Event) -> None:
+def _draw(bars: Progress, drawn: Mapping[str, Any], logs: Path, done: threading.Event) -> None:
     while not done.wait(1.0):
-        for run, task in tasks.items():
-            path = logs / "progress" / f"{run.replace('/', '-')}.json"
+        for run, bar in drawn.items():
+            path = _path(run, logs)
             if path.exists():
                 row = json.loads(path.read_text(encoding="utf-8"))
                 words = f"success {row['success']:.3f}  collisions {row['collision']:.3f}"
-                bars.update(task, completed=row["steps"], note=words)
+                bars.update(bar, completed=row["steps"], note=words)
