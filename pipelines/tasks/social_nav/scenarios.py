@@ -105,8 +105,8 @@ def read_scenarios(text: str) -> dict[str, Scenario]:
             name = f"{family}/{density}"
             names = {"name": name, "archetype": family, "density": density}
             try:
-                found[name] = convert(entry | densities[density] | names, Scenario)
-            except (ValidationError, KeyError) as error:
+                found[name] = convert(entry | densities.get(density, {}) | names, Scenario)
+            except ValidationError as error:
                 raise ValueError(f"scenario {name}: {error}; correct scenarios.yaml") from error
     return found
 
