@@ -209,6 +209,7 @@ def load_expert(folder: Path, *, leave_out: Sequence[str] = ()) -> Expert:
     if document is None and not rows:
         raise RunError(f"{folder}: expected manifest.json or {EPISODES}, got neither")
     counted = [row for row in rows if family(row["scenario"]) not in leave_out]
+    tracked = (document or {}).get("tracking")
     steps = None
     best: Sequence[Row] = counted
     if document is not None:
@@ -223,7 +224,7 @@ def load_expert(folder: Path, *, leave_out: Sequence[str] = ()) -> Expert:
         steps=steps,
         files=digests(folder),
         counted=frozenset(row["scenario"] for row in counted),
-        tracking=Target(**document["tracking"]) if document and document.get("tracking") else None,
+        tracking=Target(tracked["success"], tracked["collision"]) if tracked else None,
     )
 
 

@@ -306,7 +306,9 @@ def test_parity_is_asked_for_on_the_episodes_of_the_evaluations(
     shutil.copytree(root / "expert", tmp_path / "expert")
     manifest = read_json(tmp_path / "expert/manifest.json")
     tracked = {"success": 0.93, "collision": 0.04}
-    write_json(tmp_path / "expert/manifest.json", manifest | {"tracking": tracked})
+    write_json(
+        tmp_path / "expert/manifest.json", manifest | {"tracking": tracked | {"episodes": 300}}
+    )
     chosen = replace(params, expert=str(tmp_path / "expert"))
     found = compare(chosen, load(chosen))
     assert found.ratio.parity.target == Target(**tracked)
