@@ -255,27 +255,17 @@ def _reward(s: World, before: float, p: Constants) -> float:
 
 @njit(cache=True)
 def begin(worlds: np.ndarray, rows: np.ndarray, constants: Constants) -> None:
-    """Complete freshly placed worlds: target, distance, clearance.
-
-    Args:
-        worlds: ``[N]`` of ``STATE``, changed in place.
-        rows: ``int64[M]`` which of them.
-        constants: of the physics.
-    """
+    """Complete freshly placed worlds, ``rows`` of ``[N]`` of ``STATE``, in place."""
     for row in rows:
-        s = worlds[row]
-        _aim_robot(s, constants)
-        _measure(s, constants)
+        _aim_robot(worlds[row], constants)
+        _measure(worlds[row], constants)
 
 
 @njit(cache=True)
 def advance(worlds: np.ndarray, actions: np.ndarray, constants: Constants) -> None:
-    """One step of every world that is still running.
+    """One step of every world, ``[N]`` of ``STATE``, that is still running, in place.
 
-    Args:
-        worlds: ``[N]`` of ``STATE``, changed in place; ended ones stay as they are.
-        actions: ``float32[N, 2]`` normalised target speed and turn rate, clipped to [-1, 1].
-        constants: of the physics.
+    The actions ``float32[N, 2]``, normalised target speed and turn rate, are clipped to [-1, 1].
     """
     p = constants
     h = p.dt / p.substeps

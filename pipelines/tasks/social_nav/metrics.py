@@ -25,7 +25,7 @@ PERSONAL_SPACE = 1.2
 """Metres between centres; personal space ends there (Hall 1966, "The hidden dimension")."""
 COMFORT_FORCE = 0.9
 """m/s2: a push by the robot that a pedestrian minds; near the 95th percentile of the pushes that
-scripted robots cause at low density (``snqi_baseline`` prints it)."""
+scripted robots cause at low density (``benchmarks.snqi_baseline`` prints it)."""
 STALLED_SPEED = 0.05
 """m/s below which a robot stands (robot_sf)."""
 NO_CONFLICT = 10.0
@@ -39,14 +39,7 @@ Function = Callable[[Episode], float]
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A number of an episode: what it measures, in which unit, by whose definition.
-
-    Attributes:
-        function: from an episode to the number; ``nan`` where it does not apply.
-        unit: of the number; empty for shares and yes (1) or no (0).
-        better: whether more or less of it is wanted.
-        source: the publication or program whose definition this is.
-    """
+    """A number of an episode: its unit, none for shares and yes (1) or no (0), and its source."""
 
     function: Function
     unit: str
@@ -137,7 +130,11 @@ def spl(episode: Episode) -> float:
     L is the field ``shortest_path``, the way round the walls. Episodes of other environments that
     lack it are measured by the straight line from start to goal, which walls can make too short.
     """
-    shortest = _shortest_path(episode)
+    if "shortest_path" in episode.schema.names:
+        shortest = float(episode["shortest_path"])
+    else:
+        straight = np.asarray(episode["goal"], float) - _robot_position(episode)[0]
+        shortest = float(np.linalg.norm(straight))
     return success(episode) * shortest / max(path_length(episode), shortest, 1e-9)
 
 
@@ -234,12 +231,7 @@ def measure(episode: Episode) -> dict[str, float | None]:
 
 
 def episode_row(episode: Episode, baseline: Baseline | None = None) -> dict[str, Any]:
-    """One episode as a line of a log, with every metric.
-
-    Args:
-        episode: with the scene fields.
-        baseline: by which SNQI normalises; without it SNQI is null.
-    """
+    """One episode as a line of a log, with every metric; without a baseline SNQI is null."""
     metrics = measure(episode)
     return {
         "version": METRICS_VERSION,
@@ -287,9 +279,3 @@ def _clearance(episode: Episode) -> np.ndarray:
     distance = np.linalg.norm(_offsets(episode), axis=-1)
     nearest = np.min(np.where(np.isnan(distance), np.inf, distance), axis=1, initial=np.inf)
     return np.asarray(nearest - CONTACT)
-
-
-def _shortest_path(episode: Episode) -> float:
-    if "shortest_path" in episode.schema.names:
-        return float(episode["shortest_path"])
-    return float(np.linalg.norm(np.asarray(episode["goal"], float) - _robot_position(episode)[0]))

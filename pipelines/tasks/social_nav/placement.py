@@ -10,8 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from pipelines.tasks.social_nav.layouts import LAYOUTS, Wall
-from pipelines.tasks.social_nav.scenarios import Box, Point, Scenario, Stream
+from pipelines.tasks.social_nav.scenarios import LAYOUTS, Box, Point, Scenario, Stream, Wall
 from pipelines.tasks.social_nav.state import empty_worlds
 
 ATTEMPTS = 60
@@ -110,15 +109,7 @@ def _place_person(world: np.void, row: int, way: tuple[Point, ...], speed: float
 
 
 def place(scenario: Scenario, seed: int) -> np.void:
-    """The world at the start of an episode; ``begin`` of the physics completes it.
-
-    Args:
-        scenario: distribution to draw from.
-        seed: of the episode, at least 0.
-
-    Returns:
-        One record of ``STATE``.
-    """
+    """One record of ``STATE`` at the start of an episode; ``begin`` of the physics completes it."""
     draws = _Draws(scenario, seed)
     walls = scenario.layout
     layout = LAYOUTS[walls.kind](draws.between(*walls.width) if walls.width else 0.0)
@@ -142,15 +133,12 @@ def place(scenario: Scenario, seed: int) -> np.void:
         _place_person(world, row, way, draws.between(*scenario.speed))
         world["reacts"][row] = float(draws.between(0.0, 1.0) < scenario.reacting)
     if draws.between(0.0, 1.0) < 0.5:
-        _mirror(world)
+        _exchange_left_and_right(world)
     return world
 
 
-def _mirror(world: np.void) -> None:
-    """Exchange left and right."""
+def _exchange_left_and_right(world: np.void) -> None:
     for name in ("goal", "waypoint", "position", "velocity", "route"):
         world[name][..., 1] *= -1.0
-    world["robot"][1] *= -1.0
-    world["robot"][2] *= -1.0
-    world["wall"][:, 1] *= -1.0
-    world["wall"][:, 3] *= -1.0
+    world["robot"][1:3] *= -1.0
+    world["wall"][:, 1::2] *= -1.0

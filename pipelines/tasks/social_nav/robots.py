@@ -55,29 +55,19 @@ def _from_pedestrians(observations: np.ndarray) -> np.ndarray:
     return np.asarray((size[..., None] * push).sum(axis=1))
 
 
-def _walls(observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Room ``[B, 18]`` to the walls along the rays, metres, and the rays ``[18, 2]``."""
-    angles = 2.0 * np.pi * np.arange(RAYS) / RAYS
-    rays = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    return _surface(observations[:, -RAYS:].astype(float)), rays
-
-
-def _keep_off(wish: np.ndarray, room: np.ndarray, rays: np.ndarray) -> np.ndarray:
-    """A wish ``[B, 2]`` that would reach no wall within a second."""
-    for ray, space in zip(rays, room.T, strict=True):
-        excess = np.maximum(wish @ ray - space, 0.0)
-        wish = wish - excess[:, None] * ray
-    return wish
-
-
 def social_force(observations: np.ndarray) -> np.ndarray:
     """Towards the next waypoint, pushed off people and walls, slower before a wall."""
-    room, rays = _walls(observations)
+    angles = 2.0 * np.pi * np.arange(RAYS) / RAYS
+    rays = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    room = _surface(observations[:, -RAYS:].astype(float))  # to the walls along the rays, metres
     from_walls = -(1.5 * np.exp((0.05 - room) / 0.2)) @ rays
     wish = TOP_SPEED * observations[:, 3:5].astype(float)
     wish = wish + 0.5 * (_from_pedestrians(observations) + from_walls)
     pace = np.linalg.norm(wish, axis=1, keepdims=True)
-    wish = _keep_off(wish * np.minimum(1.0, TOP_SPEED / np.maximum(pace, 1e-9)), room, rays)
+    wish = wish * np.minimum(1.0, TOP_SPEED / np.maximum(pace, 1e-9))
+    for ray, space in zip(rays, room.T, strict=True):  # no wall is reached within a second
+        excess = np.maximum(wish @ ray - space, 0.0)
+        wish = wish - excess[:, None] * ray
     pace = np.linalg.norm(wish, axis=1, keepdims=True)
     ahead = np.maximum(1.5 * room[:, [0, 1, 2, -2, -1]].min(axis=1, keepdims=True), 0.1)
     return _steer(wish * np.minimum(1.0, ahead / np.maximum(pace, 1e-9)))

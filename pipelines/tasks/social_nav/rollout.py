@@ -24,14 +24,9 @@ class Row:
     """How one episode ended.
 
     Attributes:
-        scenario: name of its scenario.
-        seed: of the episode.
         outcome: goal, collision_pedestrian, collision_wall or timeout.
-        success: the goal was reached.
-        collision: a pedestrian or a wall was touched.
         robot_at_fault: in a collision, whether the robot was moving towards what it touched.
         total_reward: sum over the steps, undiscounted.
-        steps: length of the episode.
     """
 
     scenario: str
@@ -48,12 +43,9 @@ def rollout(act: Act, episodes: Sequence[Names], config: EnvConfig) -> list[Row]
     """Play (scenario, seed) pairs; those that end early wait for the others.
 
     Args:
-        act: observations of all episodes, ended ones included, to actions.
-        episodes: scenario names and seeds.
+        act: observations of all episodes that still run to actions.
+        episodes: one row each comes back, in the order given.
         config: of the environment; its own list of scenarios plays no part.
-
-    Returns:
-        One row an episode, in the order given.
 
     Raises:
         ValueError: a scenario that does not exist.
@@ -62,7 +54,13 @@ def rollout(act: Act, episodes: Sequence[Names], config: EnvConfig) -> list[Row]
     totals = np.zeros(len(episodes))
     for _, running in _steps(act, worlds):
         totals += np.where(running, worlds.states["reward"], 0.0)
-    return [_row(worlds, row, float(total)) for row, total in enumerate(totals)]
+    rows = []
+    for row, total in enumerate(totals.tolist()):
+        ending, steps = worlds.ending(row), int(worlds.states["time"][row])
+        del ending["is_success"]
+        collision = ending["outcome"].startswith("collision")
+        rows.append(Row(**ending, collision=collision, total_reward=total, steps=steps))
+    return rows
 
 
 def record_rollout(act: Act, episodes: Sequence[Names], config: EnvConfig) -> list[Episode]:
@@ -109,14 +107,6 @@ def _steps(act: Act, worlds: Worlds) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         worlds.advance(actions)
         yield actions, running
         running = worlds.states["outcome"] == Outcome.RUNNING
-
-
-def _row(worlds: Worlds, row: int, total: float) -> Row:
-    ending = worlds.ending(row)
-    del ending["is_success"]
-    collision = ending["outcome"].startswith("collision")
-    steps = int(worlds.states["time"][row])
-    return Row(**ending, collision=collision, total_reward=total, steps=steps)
 
 
 def _snapshot(worlds: Worlds, config: EnvConfig) -> dict[str, np.ndarray]:

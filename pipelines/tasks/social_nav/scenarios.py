@@ -1,13 +1,14 @@
-"""The named starting situations, read from ``scenarios.yaml``."""
+"""The named starting situations, read from ``scenarios.yaml``, and the layouts of their walls."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 from msgspec import Struct, ValidationError, convert
 
-from pipelines.tasks.social_nav.layouts import LAYOUTS
 from pipelines.tasks.social_nav.state import MAX_PEDESTRIANS
 
 DENSITIES = ("low", "medium", "high")
@@ -16,6 +17,66 @@ Box = tuple[float, float, float, float]
 """x0, x1, y0, y1 in metres."""
 Point = tuple[float, float]
 Range = tuple[float, float]
+Wall = tuple[float, float, float, float]
+"""x0, y0, x1, y1 in metres."""
+
+
+class Layout(NamedTuple):
+    """Walls, and the point through which the robot must go where the goal is out of sight."""
+
+    walls: tuple[Wall, ...] = ()
+    waypoint: tuple[float, float] | None = None
+
+
+def _along(*points: tuple[float, float]) -> tuple[Wall, ...]:
+    """Walls from point to point."""
+    return tuple((*one, *other) for one, other in pairwise(points))
+
+
+def _corridor(width: float) -> Layout:
+    half = width / 2
+    return Layout((*_along((-20.0, -half), (20.0, -half)), *_along((-20.0, half), (20.0, half))))
+
+
+def _room(width: float) -> Layout:
+    half = width / 2
+    return Layout(
+        _along((-half, -half), (half, -half), (half, half), (-half, half), (-half, -half))
+    )
+
+
+def _crossing(width: float) -> Layout:
+    half, far = width / 2, 12.0
+    quarters = [(x, y) for x in (-1.0, 1.0) for y in (-1.0, 1.0)]
+    corners = [
+        _along((x * far, y * half), (x * half, y * half), (x * half, y * far)) for x, y in quarters
+    ]
+    return Layout(sum(corners, ()))
+
+
+def _corner(width: float) -> Layout:
+    half, far = width / 2, 14.0
+    outer = _along((-far, -half), (half, -half), (half, far))
+    inner = _along((-far, half), (-half, half), (-half, far))
+    return Layout(outer + inner, waypoint=(0.0, 0.0))
+
+
+def _doorway(width: float) -> Layout:
+    half, side, far = width / 2, 4.5, 12.0
+    posts = ((0.0, -side, 0.0, -half), (0.0, half, 0.0, side))
+    sides = ((-far, -side, far, -side), (-far, side, far, side))
+    return Layout(posts + sides, waypoint=(0.0, 0.0))
+
+
+LAYOUTS: dict[str, Callable[[float], Layout]] = {
+    "open": lambda _: Layout(),
+    "corridor": _corridor,
+    "room": _room,
+    "crossing": _crossing,
+    "corner": _corner,
+    "doorway": _doorway,
+}
+"""Every layout that a scenario may name, made from its width in metres; add yours here."""
 
 
 class Stream(
@@ -56,14 +117,10 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
     """A named distribution of starting situations.
 
     Attributes:
-        name: ``family/density``.
-        archetype: the family.
-        density: low, medium or high.
+        name: ``archetype/density``; the archetype is its family.
         pedestrians: least and greatest number.
         reacting: chance that a pedestrian heeds the robot.
         speed: range of desired speeds, m/s.
-        layout: of the walls.
-        robot: where it starts and goes.
         streams: of pedestrians, each taken in turn.
         evaluation_only: played at the end of a run and never before: no training draws it, no
             demonstration shows it, no gate counts it.

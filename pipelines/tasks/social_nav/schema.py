@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Container
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -15,16 +16,16 @@ from pipelines.tasks.social_nav.config import (
 from pipelines.tasks.social_nav.state import MAX_PEDESTRIANS, MAX_WALLS
 from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
 
-_VECTOR = FieldSpec(
+_real = partial(FieldSpec, dtype="float32")
+_VECTOR = _real(
     "observation",
     Axis.STATE,
     (OBSERVATION_SIZE,),
-    "float32",
+    description="what the policy sees, in the robot's frame; pipelines/env/sight.py",
     low=-OBSERVATION_LIMIT,
     high=OBSERVATION_LIMIT,
-    description="what the policy sees, in the robot's frame; pipelines/env/sight.py",
 )
-"""Policies that were saved agree with its description too, so that no word of it may change."""
+"""The digests of policies and datasets cover its description, so that no word of it may change."""
 _GRID = FieldSpec(
     "observation/grid",
     Axis.STATE,
@@ -34,124 +35,91 @@ _GRID = FieldSpec(
 )
 
 TRANSITION = (
-    FieldSpec(
+    _real(
         "action",
         Axis.STEP,
         (2,),
-        "float32",
+        description="normalised target speed (-1 stands, 1 is 1.2 m/s) and turn rate (1.5 rad/s)",
         low=-1.0,
         high=1.0,
-        description="normalised target speed (-1 stands, 1 is 1.2 m/s) and turn rate (1.5 rad/s)",
     ),
-    FieldSpec("reward", Axis.STEP, (), "float32", description="weights in provenance"),
+    _real("reward", Axis.STEP, (), description="weights in provenance"),
     FieldSpec("terminated", Axis.STEP, (), "bool", description="goal or collision"),
     FieldSpec("truncated", Axis.STEP, (), "bool", description="out of time"),
 )
 
 Column = Callable[[np.ndarray], np.ndarray]
 """Takes ``[N]`` of ``STATE`` and returns the rows of one field."""
+_people = partial(
+    _real,
+    axis=Axis.STATE,
+    shape=(MAX_PEDESTRIANS, 2),
+    description="x, y; nan where nobody is",
+    finite=False,
+)
 
 SCENE: dict[FieldSpec, Column] = {
-    FieldSpec(
-        "robot_pose",
-        Axis.STATE,
-        (3,),
-        "float32",
-        unit="m, m, rad",
-        description="x, y, heading",
-        role="pose",
+    _real(
+        "robot_pose", Axis.STATE, (3,), description="x, y, heading", unit="m, m, rad", role="pose"
     ): lambda states: states["robot"][:, :3],
-    FieldSpec(
+    _real(
         "robot_velocity",
         Axis.STATE,
         (2,),
-        "float32",
+        description="speed ahead and turn rate",
         unit="m/s, rad/s",
         low=(0.0, -PHYSICS.max_turn_rate),
         high=(PHYSICS.max_speed + 1e-6, PHYSICS.max_turn_rate),
-        description="speed ahead and turn rate",
         role="velocity",
     ): lambda states: states["robot"][:, 3:],
-    FieldSpec(
-        "pedestrian_position",
-        Axis.STATE,
-        (MAX_PEDESTRIANS, 2),
-        "float32",
-        unit="m",
-        description="x, y; nan where nobody is",
-        finite=False,
-        role="others",
-    ): lambda states: states["position"],
-    FieldSpec(
-        "pedestrian_velocity",
-        Axis.STATE,
-        (MAX_PEDESTRIANS, 2),
-        "float32",
-        unit="m/s",
-        description="x, y; nan where nobody is",
-        finite=False,
-        role="others_velocity",
-    ): lambda states: states["velocity"],
-    FieldSpec(
+    _people("pedestrian_position", unit="m", role="others"): lambda states: states["position"],
+    _people("pedestrian_velocity", unit="m/s", role="others_velocity"): lambda states: states[
+        "velocity"
+    ],
+    _real(
         "clearance",
         Axis.STEP,
         (),
-        "float32",
+        description="surface to surface, robot to nearest pedestrian after the step, at most 10",
         unit="m",
         low=-1.0,
         high=10.0,
-        description="surface to surface, robot to nearest pedestrian after the step, at most 10",
     ): lambda states: states["clearance"],
-    FieldSpec(
+    _real(
         "robot_force",
         Axis.STEP,
         (MAX_PEDESTRIANS,),
-        "float32",
-        unit="m/s2",
-        low=0.0,
         description="social force of the robot on each pedestrian, mean over the step; "
         "what it would be on those who do not react",
+        unit="m/s2",
+        low=0.0,
     ): lambda states: states["robot_force"],
-    FieldSpec("goal", Axis.EPISODE, (2,), "float32", unit="m", description="x, y"): lambda states: (
-        states["goal"]
-    ),
-    FieldSpec(
+    _real("goal", Axis.EPISODE, (2,), description="x, y", unit="m"): lambda states: states["goal"],
+    _real(
         "walls",
         Axis.EPISODE,
         (MAX_WALLS, 4),
-        "float32",
-        unit="m",
         description="segments x0, y0, x1, y1; rows of nan are none",
+        unit="m",
         finite=False,
     ): lambda states: states["wall"],
 }
 """Every field of the scene and where it stands in the state of the worlds; add yours here."""
 
+_ENDS = "goal, collision_pedestrian, collision_wall or timeout"
+_FAULT = "in a collision, the robot was moving towards what it touched"
 LABELS = (
     FieldSpec("scenario", Axis.EPISODE, (), "str", description="family/density"),
     FieldSpec("seed", Axis.EPISODE, (), "int64", low=0, description="of the episode"),
-    FieldSpec(
-        "outcome",
-        Axis.EPISODE,
-        (),
-        "str",
-        description="goal, collision_pedestrian, collision_wall or timeout",
-    ),
-    FieldSpec(
-        "robot_at_fault",
-        Axis.EPISODE,
-        (),
-        "bool",
-        description="in a collision, the robot was moving towards what it touched",
-    ),
-    FieldSpec(
+    FieldSpec("outcome", Axis.EPISODE, (), "str", description=_ENDS),
+    FieldSpec("robot_at_fault", Axis.EPISODE, (), "bool", description=_FAULT),
+    _real(
         "shortest_path",
         Axis.EPISODE,
         (),
-        "float32",
+        description="least length of the robot's centre from start to goal, round the walls",
         unit="m",
         low=0.0,
-        description="least length of the robot's centre from start to goal, round the walls",
     ),
 )
 

@@ -112,14 +112,7 @@ def _rays(s: World, out: np.ndarray, at: int, p: Constants) -> None:
 
 @njit(cache=True)
 def observe(worlds: np.ndarray, rows: np.ndarray, constants: Constants, out: np.ndarray) -> None:
-    """Write the observations of the chosen worlds.
-
-    Args:
-        worlds: ``[N]`` of ``STATE``.
-        rows: ``int64[M]`` which of them.
-        constants: of the physics.
-        out: ``float32[N, 56]``; the chosen rows are overwritten.
-    """
+    """Write what is observed in ``rows`` of the worlds into ``out``, ``float32[N, 56]``."""
     p = constants
     for row in rows:
         s = worlds[row]
@@ -155,14 +148,10 @@ def _cell(s: World, x: float, y: float, p: Constants) -> int:
 
 @njit(cache=True)
 def draw_grid(worlds: np.ndarray, rows: np.ndarray, constants: Constants, out: np.ndarray) -> None:
-    """Write occupancy grids around the robot, in its frame.
+    """Write occupancy grids around the robot, in its frame, into ``rows`` of ``out``.
 
-    Args:
-        worlds: ``[N]`` of ``STATE``.
-        rows: ``int64[M]`` which of them.
-        constants: of the physics.
-        out: ``uint8[N, C, C]``; row 0 lies farthest ahead, column 0 farthest to the left. 0 is
-            free, 128 a pedestrian, 255 a wall.
+    That is ``uint8[N, C, C]``; row 0 lies farthest ahead, column 0 farthest to the left. 0 is free,
+    128 a pedestrian, 255 a wall.
     """
     p = constants
     cells = out.shape[1]

@@ -38,11 +38,7 @@ def simulate(provenance: Mapping[str, Any], *, render_mode: str | None = None) -
 
 
 def config_of(record: Mapping[str, Any]) -> EnvConfig:
-    """Return the configuration that was written down as plain JSON values.
-
-    Raises:
-        ReplayError: if it has keys that the configuration lacks, or values that make no sense.
-    """
+    """The configuration that was written down as plain JSON values; `ReplayError` if none was."""
     values = dict(record)
     try:
         if "reward" in values:

@@ -1,8 +1,7 @@
 """The Social Navigation Quality Index, version 1: one number an episode, reported, never a gate.
 
 SNQI is robot_sf's own index, not a published one. Penalties are normalised by a committed
-baseline that scripted robots made; ``python -m pipelines.tasks.social_nav.snqi_baseline`` makes it
-anew.
+baseline that scripted robots made; ``python -m benchmarks.snqi_baseline`` makes it anew.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,7 +38,6 @@ class Baseline:
 
     Attributes:
         horizon: steps of an episode at most, by which time is normalised.
-        statistics: penalty to (median, 95th percentile).
         origin: what made it: robots, episodes, environment version.
     """
 
@@ -76,11 +74,6 @@ def snqi(metrics: Mapping[str, float | None], steps: int, baseline: Baseline) ->
 
     ``w_s * success - sum over penalties of w * clip((x - median) / (p95 - median), 0, 1)``.
     A metric that does not apply to the episode (jerk of two steps) costs nothing.
-
-    Args:
-        metrics: of the episode, as ``metrics.measure`` gives them.
-        steps: of the episode.
-        baseline: that normalises.
     """
     values = _penalties(metrics, steps, baseline.horizon)
     total = WEIGHTS["success"] * float(metrics["success"] or 0.0)
@@ -99,9 +92,6 @@ def baseline_of(
     Collisions are yes or no, so that their median and 95th percentile say nothing; they are
     normalised by 0 and 1. Time is taken over the episodes that reached the goal: a failed one
     counts 1, which is clipped to the whole penalty.
-
-    Raises:
-        SnqiError: a penalty does not vary.
     """
     statistics = {"collision": (0.0, 1.0)}
     for name in PENALTIES:
@@ -118,12 +108,7 @@ def baseline_of(
 
 
 def load_baseline(path: Path = BASELINE_FILE) -> Baseline:
-    """The committed baseline, or the one at ``path``.
-
-    Raises:
-        NotFoundError: there is none.
-        SnqiError: it does not normalise every penalty.
-    """
+    """The committed baseline, or the one at ``path``."""
     record = read_json(path)
     statistics = {
         name: (float(pair["median"]), float(pair["p95"]))

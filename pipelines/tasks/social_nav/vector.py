@@ -149,19 +149,15 @@ class SocialNavVecEnv(VecEnv):
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         ended = np.flatnonzero(ends).tolist()
         for row in ended:
-            infos[row] = self._last_info(row)
+            infos[row] = self.worlds.ending(row) | {
+                "terminal_observation": self.worlds.observation(row),
+                "TimeLimit.truncated": bool(states[row]["outcome"] == Outcome.TIMEOUT),
+                "episode": {"r": float(self._returns[row]), "l": int(states[row]["time"])},
+            }
             self._judge(row)
         if ended:
             self._start({row: self._next_episode(row) for row in ended})
         return self.worlds.observation(), rewards, ends, infos
-
-    def _last_info(self, row: int) -> dict[str, Any]:
-        state = self.worlds.states[row]
-        return self.worlds.ending(row) | {
-            "terminal_observation": self.worlds.observation(row),
-            "TimeLimit.truncated": bool(state["outcome"] == Outcome.TIMEOUT),
-            "episode": {"r": float(self._returns[row]), "l": int(state["time"])},
-        }
 
     def close(self) -> None:
         """Nothing to release."""
@@ -173,11 +169,7 @@ class SocialNavVecEnv(VecEnv):
     def set_attr(
         self, attr_name: str, value: object, indices: int | Iterable[int] | None = None
     ) -> None:
-        """Set an attribute of the whole batch.
-
-        Raises:
-            ValueError: only some of the worlds are chosen.
-        """
+        """Set an attribute of the whole batch; a part of it is refused."""
         if len(list(self._get_indices(indices))) != self.num_envs:
             raise ValueError(
                 f"set_attr {attr_name}: expected all {self.num_envs} worlds, got a part of them; "

@@ -39,21 +39,14 @@ def observation_space(config: EnvConfig) -> spaces.Space[Any]:
 
 
 def scenarios_of(config: EnvConfig) -> tuple[Scenario, ...]:
-    """The scenarios that a configuration names; if none, all but those for evaluation only.
-
-    Raises:
-        ValueError: a name that does not exist.
-    """
+    """The scenarios that a configuration names; if none, all but those for evaluation only."""
     return tuple(find_scenario(name) for name in config.scenarios or scenario_names())
 
 
 class Worlds:
     """``count`` worlds, advanced together and placed one by one.
 
-    Attributes:
-        states: ``[count]`` of ``STATE``; the whole truth, copy it to save it.
-        episodes: what each row plays.
-        constants: of the physics.
+    ``states``, ``[count]`` of ``STATE``, is the whole truth: copy it to save it.
     """
 
     def __init__(self, count: int, config: EnvConfig) -> None:

@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.tasks.social_nav.config import PHYSICS
-from pipelines.tasks.social_nav.layouts import LAYOUTS
 from pipelines.tasks.social_nav.placement import place
-from pipelines.tasks.social_nav.scenarios import catalogue, find_scenario
+from pipelines.tasks.social_nav.scenarios import LAYOUTS, catalogue, find_scenario
 from pipelines.tasks.social_nav.shortest import shortest_path
 
 RADIUS = PHYSICS.robot_radius

@@ -1,6 +1,6 @@
 """Play every scenario with the scripted robots: is each one solvable, and none trivial?
 
-    python -m pipelines.tasks.social_nav.audit [--episodes 100] [--seed 5000] [--json]
+    python -m benchmarks.audit [--episodes 100] [--seed 5000] [--json]
 
 A scenario is *unsolvable* if no scripted robot reaches the goal often enough, *trivial* if the
 straight line does at medium or high density. Exit status 0 if there is neither, 1 if there is.
@@ -97,9 +97,7 @@ def _table(found: Sequence[Rates]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the rates of every scenario; 0 if all are sound, 1 if not."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.tasks.social_nav.audit", description=__doc__
-    )
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.audit", description=__doc__)
     parser.add_argument("--episodes", type=int, default=100, help="of each scenario")
     parser.add_argument("--seed", type=int, default=5000, help="of the first episode")
     parser.add_argument("--json", action="store_true", help="print facts as JSON")

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from pipelines.tasks.social_nav import audit
-from pipelines.tasks.social_nav.audit import Rates, broken
+from benchmarks import audit
+from benchmarks.audit import Rates, broken
 from pipelines.tasks.social_nav.config import EnvConfig
 from pipelines.tasks.social_nav.scenarios import held_out_names, scenario_names
 

@@ -1,7 +1,7 @@
 """Make SNQI's committed baseline: two scripted robots over every scenario, recorded and measured.
 
-``python -m pipelines.tasks.social_nav.snqi_baseline`` writes ``snqi_baseline.json`` beside this
-module and prints the 95th percentile of the robot-caused force at low density, which
+``python -m benchmarks.snqi_baseline`` writes ``snqi_baseline.json`` where ``snqi`` reads it, and
+prints the 95th percentile of the robot-caused force at low density, which
 ``metrics.COMFORT_FORCE`` stands on.
 """
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipelines.learning.evaluation import episode_list
 from pipelines.tasks.social_nav.config import ENV_VERSION, EnvConfig
 from pipelines.tasks.social_nav.metrics import (
     COMFORT_FORCE,
@@ -31,12 +32,7 @@ FIRST_SEED = 3_000_000
 
 def measure_baseline(*, each: int) -> tuple[Baseline, float]:
     """The baseline from ``each`` episodes a scenario and robot, and the comfort force, m/s2."""
-    names = scenario_names()
-    episodes = [
-        (name, FIRST_SEED + turn * len(names) + i)
-        for turn in range(each)
-        for i, name in enumerate(names)
-    ]
+    episodes = episode_list(scenario_names(), each=each, first_seed=FIRST_SEED)
     config = EnvConfig()
     played = [it for act in ROBOTS.values() for it in record_rollout(act, episodes, config)]
     rows = [episode_row(episode) for episode in played]
