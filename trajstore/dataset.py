@@ -76,7 +76,7 @@ class Dataset:
         """Compare every byte of the version with its manifest; see ``version.integrity``.
 
         Raises:
-            StorageError: if the version lies elsewhere, and there is no room for a copy.
+            StorageError: if the version lies elsewhere and cannot be reached.
         """
         return check(self.files, deep=deep, progress=progress)
 

@@ -4,16 +4,15 @@ A pack holds the sealed files of a version, byte for byte, and a record of them.
 the content: every file with the manifest, and the digest of every episode.
 """
 
-import os
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
 from trajstore.dataset import Dataset
 from trajstore.disk.files import MAX_JSON_BYTES, make_directories, whole_directory
-from trajstore.disk.mapping import open_sealed
 from trajstore.disk.system import DurableFile, FileRecord, storing
-from trajstore.errors import ArchiveError, CorruptionError
+from trajstore.errors import ArchiveError
 from trajstore.lifecycle.pack_v1 import OldPack, manifest_of
 from trajstore.lifecycle.zipped import ZipReader, ZipWriter
 from trajstore.version.files import FetchedFiles
@@ -22,6 +21,9 @@ from trajstore.version.integrity import check, verify
 from trajstore.version.layout import arrays_of, projected_bytes
 from trajstore.version.manifest import MANIFEST, Manifest
 from trajstore.version.transfer import Origin, Write
+
+KEPT_BYTES = 512 * 2**20
+"""Most that files of a pack take in the temporary folder while its episodes are read."""
 
 
 def pack(dataset: Dataset, write: Write) -> None:
@@ -39,12 +41,8 @@ def pack(dataset: Dataset, write: Write) -> None:
     with storing(dataset.path):
         entries.add_bytes(MANIFEST, dataset.manifest.to_bytes())
         for path, record in sorted(dataset.manifest.files.items()):
-            with os.fdopen(open_sealed(files.file(path), record.size), "rb") as file:
-                wrong = entries.add(path, record, file)
-            if wrong:
-                raise CorruptionError(
-                    f"{dataset.where}/{path}: {wrong}; get the version anew from its remote"
-                )
+            with entries.entry(path, record) as write:
+                files.copy(path, write)
         entries.close()
 
 
@@ -92,9 +90,11 @@ class Pack(Origin):
 
         Raises:
             ArchiveError: if it is another.
-            StorageError: if there is no room for a copy.
+            StorageError: if there is no room for a few files in the temporary folder.
         """
-        _refuse(check(FetchedFiles(self, Path("pack")), deep=True, progress=lambda _: None))
+        with tempfile.TemporaryDirectory(prefix="trajstore-") as name:
+            files = FetchedFiles(self, Path("pack"), kept=Path(name), most_bytes=KEPT_BYTES)
+            _refuse(check(files, deep=True))
 
     def fill(self, folder: Path) -> Manifest:
         """Write the version into an empty folder; raises as `check` does."""

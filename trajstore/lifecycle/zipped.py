@@ -61,16 +61,17 @@ class ZipWriter:
         self._zip = zipfile.ZipFile(_Sink(write), "w")  # type: ignore[call-overload]
         self._entries: dict[str, object] = {}
 
-    def add(self, name: str, record: FileRecord, source: IO[bytes]) -> str | None:
-        """Write one entry; what is wrong with the source, in words."""
+    @contextmanager
+    def entry(self, name: str, record: FileRecord) -> Iterator[Write]:
+        """Write one entry; the block passes on what the record says."""
         self._entries[name] = {"sha256": record.sha256, "size": record.size}
         with self._zip.open(_entry(name, record.size), "w") as out:
-            return copied(source, record, out.write)
+            yield out.write
 
     def add_bytes(self, name: str, data: bytes) -> None:
         """Write one entry that is at hand."""
-        record = FileRecord(len(data), hashlib.sha256(data).hexdigest())
-        self.add(name, record, io.BytesIO(data))
+        with self.entry(name, FileRecord(len(data), hashlib.sha256(data).hexdigest())) as write:
+            write(data)
 
     def close(self) -> None:
         """Write the record of all entries and the directory."""

@@ -6,20 +6,21 @@ is refused, and what two versions share is fetched once. The folder may be delet
 
 import hashlib
 import os
-import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from trajstore.disk.mapping import open_sealed
 from trajstore.disk.system import FileRecord, storing
-from trajstore.errors import ArchiveError, CorruptionError, NotFoundError, StorageError
+from trajstore.errors import CorruptionError, NotFoundError
+from trajstore.version.findings import Finding, finding
+from trajstore.version.layout import parents
 from trajstore.version.location import is_url, remote_at
 from trajstore.version.manifest import MANIFEST, Manifest
-from trajstore.version.transfer import Origin
+from trajstore.version.transfer import Origin, Write, copied
 
 CACHE_BYTES = 10_000_000_000
 MAX_STRAYS = 1000
@@ -79,10 +80,37 @@ class LocalFiles:
                 raise CorruptionError(f"{folder}: expected a folder, got a symbolic link")
         return self.folder / path
 
-    @contextmanager
-    def whole(self) -> Iterator[tuple[Path, Mapping[str, str]]]:
-        """Yield a folder of all files, and of those that could not be had as sealed, why not."""
-        yield self.folder, {}
+    def read_manifest(self) -> Manifest:
+        """The manifest as it lies there now; raises as opening the version does."""
+        return Manifest.read(self.folder)
+
+    def copy(self, path: str, write: Write) -> None:
+        """Pass on the bytes of a file from where it lies, and compare size and SHA-256.
+
+        Raises:
+            CorruptionError: if it is missing or not what was sealed.
+            ArchiveError: likewise, of a version in a pack.
+            StorageError: if it cannot be read.
+        """
+        record, file = self.record(path), self.file(path)
+        with storing(file), os.fdopen(open_sealed(file, record.size), "rb", buffering=0) as source:
+            wrong = copied(source, record, write)
+        if wrong:
+            raise CorruptionError(f"{file}: {wrong}; get the version anew from its remote")
+
+    def strays(self) -> Iterator[Finding]:
+        """Whatever lies there and was not sealed."""
+        sealed = {*self.manifest.files, MANIFEST}
+        folders = {parent for file in sealed for parent in parents(file) if parent}
+        for key, entry in _walk(self.folder, ""):
+            if entry.is_symlink():
+                target = Path(entry.path).readlink()
+                yield finding("links", f"{key}: expected no link, got one to {target}", key)
+            elif entry.is_dir():
+                if key not in folders:
+                    yield finding("strays", f"{key}: expected no such folder, got one", key)
+            elif key not in sealed:
+                yield _stray(key)
 
     def close(self) -> None:
         """Let go of what is held open."""
@@ -107,16 +135,20 @@ class FetchedFiles(LocalFiles):
             most_bytes: most that they may take there; those used longest ago go first. Files that
                 an open dataset has mapped take their room until it is closed.
         """
+        self._most = most_bytes
+        self.origin, self.where = origin, origin.where
+        objects = (kept or cache_folder()) / "objects"
+        super().__init__(path, self.read_manifest(), folder=objects, origin=origin)
+
+    def read_manifest(self) -> Manifest:
+        """The manifest as it lies there now; raises as opening the version does."""
         try:
-            content = origin.read(MANIFEST)
+            content = self.origin.read(MANIFEST)
         except NotFoundError:
             raise NotFoundError(
-                f"{origin.where}: expected a sealed version, got no {MANIFEST} there"
+                f"{self.where}: expected a sealed version, got no {MANIFEST} there"
             ) from None
-        manifest = Manifest.from_bytes(content, f"{origin.where}/{MANIFEST}")
-        objects = (kept or cache_folder()) / "objects"
-        super().__init__(path, manifest, folder=objects, origin=origin)
-        self._most = most_bytes
+        return Manifest.from_bytes(content, f"{self.where}/{MANIFEST}")
 
     def file(self, path: str) -> Path:
         """Bring a file here, unless one of its size is here already; readers check its bytes.
@@ -138,7 +170,7 @@ class FetchedFiles(LocalFiles):
             descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".")
             try:
                 with os.fdopen(descriptor, "wb") as file:
-                    self.origin.copy(path, record, file.write)
+                    self.copy(path, file.write)
                 Path(name).replace(target)
             except BaseException:
                 Path(name).unlink(missing_ok=True)
@@ -155,39 +187,27 @@ class FetchedFiles(LocalFiles):
             path.unlink(missing_ok=True)
             total -= states[path].st_size
 
-    @contextmanager
-    def whole(self) -> Iterator[tuple[Path, Mapping[str, str]]]:
-        """Copy the version into a temporary folder.
+    def copy(self, path: str, write: Write) -> None:
+        """Pass on the bytes of a file; raises as that of a version in a folder does."""
+        self.origin.copy(path, self.record(path), write)
 
-        Raises:
-            StorageError: if there is no room for it.
-        """
-        with tempfile.TemporaryDirectory(prefix="trajstore-") as name:
-            free = shutil.disk_usage(name).free
-            if free < self.manifest.size_bytes:
-                raise StorageError(
-                    f"{self.where}: expected room for a copy of {self.manifest.size_bytes:,} bytes "
-                    f"in {name}, got {free:,}; name another folder with TMPDIR"
-                )
-            folder = Path(name) / self.path.name
-            folder.mkdir()
-            yield folder, dict(self._copied(folder))
-
-    def _copied(self, folder: Path) -> Iterator[tuple[str, str]]:
-        (folder / MANIFEST).write_bytes(self.origin.read(MANIFEST))
-        for key, record in self.manifest.files.items():
-            target = folder / key
-            target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with target.open("wb") as file:
-                    self.origin.copy(key, record, file.write)
-            except (ArchiveError, CorruptionError) as error:
-                target.unlink()
-                yield key, str(error)
+    def strays(self) -> Iterator[Finding]:
+        """Whatever lies there and was not sealed, at most a thousand of it."""
         strays = sorted({*self.origin.keys()} - {MANIFEST, *self.manifest.files})
-        for key in filter(_is_plain, strays[:MAX_STRAYS]):
-            (folder / key).parent.mkdir(parents=True, exist_ok=True)
-            (folder / key).touch()
+        return map(_stray, filter(_is_plain, strays[:MAX_STRAYS]))
+
+
+def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            key = f"{prefix}{entry.name}"
+            yield key, entry
+            if entry.is_dir(follow_symlinks=False):
+                yield from _walk(Path(entry.path), f"{key}/")
+
+
+def _stray(key: str) -> Finding:
+    return finding("strays", f"{key}: expected no such file, got one; remove it", key)
 
 
 def cache_folder() -> Path:

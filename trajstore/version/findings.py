@@ -36,3 +36,10 @@ class Finding:
         """A mapping of plain values, without the places that do not apply."""
         record = asdict(self) | {"severity": self.severity.value}
         return {key: value for key, value in record.items() if value is not None}
+
+
+def finding(
+    check: str, message: str, file: str | None = None, episode: int | None = None
+) -> Finding:
+    """A blocking finding."""
+    return Finding(Severity.BLOCKING, check, message, file=file, episode=episode)

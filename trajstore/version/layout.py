@@ -187,10 +187,11 @@ def _below(part: Part, path: str) -> str:
 def groups_of(schema: EpisodeSchema, part: Part) -> list[str]:
     """Folders above the arrays of a part, which are Zarr groups; parents first, the root empty."""
     arrays = arrays_of(schema, part).values()
-    return sorted({folder for spec in arrays for folder in _parents(spec.path)})
+    return sorted({folder for spec in arrays for folder in parents(spec.path)})
 
 
-def _parents(path: str) -> Iterator[str]:
+def parents(path: str) -> Iterator[str]:
+    """Every folder above a path inside a version, the version itself first, as empty text."""
     segments = path.split("/")
     return ("/".join(segments[:count]) for count in range(len(segments)))
 

@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import struct
+import tempfile
 import tracemalloc
 import zipfile
 from collections.abc import Callable, Iterator
@@ -27,9 +28,11 @@ from trajstore.dataset import Dataset
 from trajstore.disk.system import FileRecord
 from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
 from trajstore.errors import ArchiveError, CorruptionError, FormatError, SealedError
+from trajstore.lifecycle import archive
 from trajstore.lifecycle.archive import Pack, open_pack, pack, unpack
 from trajstore.lifecycle.pack_v1 import OldPack, packed_arrays
 from trajstore.recording.recorder import Recorder
+from trajstore.version import integrity
 from trajstore.version.codecs import checksum
 from trajstore.version.files import FetchedFiles
 from trajstore.version.integrity import verify
@@ -80,6 +83,27 @@ def test_what_is_packed_is_unpacked_byte_for_byte(
     assert unpack(opened(packed), tmp_path / "v1") == source.manifest
     assert files(tmp_path / "v1") == files(source.path)
     assert verify(tmp_path / "v1", deep=True) == []
+
+
+def test_a_pack_is_read_back_without_a_copy_of_the_version(
+    source: Dataset, packed: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The temporary folder holds a few files at a time, and open ones are let go of."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(archive, "KEPT_BYTES", 1)
+    monkeypatch.setattr(integrity, "STRETCH_BYTES", 1)
+    found: list[int] = []
+    fetch = FetchedFiles.file
+
+    def measured(self: FetchedFiles, path: str) -> Path:
+        file = fetch(self, path)
+        found.append(sum(it.stat().st_size for it in tmp_path.rglob("*") if it.is_file()))
+        return file
+
+    monkeypatch.setattr(FetchedFiles, "file", measured)
+    opened(packed).check()
+    assert max(found) == max(it.size for it in source.manifest.files.values() if it.crc32c)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_same_version_gives_the_same_bytes(source: Dataset, packed: bytes) -> None:

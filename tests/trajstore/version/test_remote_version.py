@@ -1,6 +1,7 @@
 """A version at a URL is read as it lies: only what is asked for comes, and a wrong object never."""
 
 import copy
+import dataclasses
 import json
 import sys
 from collections.abc import Iterator
@@ -203,6 +204,22 @@ def test_verify_of_a_url_names_what_verify_of_a_folder_names(
     assert ("strays", "stray/file") in named
     assert not [it for it in found if "trajstore-" in it.message]
     assert any(it.message.startswith(f"{URL}/step/reward/c.0: expected") for it in found)
+
+
+def test_verify_of_a_url_keeps_nothing_but_the_index(bucket: object, tmp_path: Path) -> None:
+    dataset = Dataset.open(URL)
+    assert dataset.findings() == []
+    index = {it.sha256 for key, it in dataset.manifest.files.items() if key.startswith("index/")}
+    assert fetched(tmp_path / "cache").keys() <= index
+
+
+def test_another_manifest_than_the_one_that_was_opened_is_named(bucket: object) -> None:
+    dataset = Dataset.open(URL)
+    other = dataclasses.replace(dataset.manifest, provenance={"other": 1})
+    bucket.pipe(f"{ROOT}/v1/manifest.json", other.to_bytes())
+    [finding] = dataset.findings()
+    assert (finding.check, finding.file) == ("manifest", "manifest.json")
+    assert "expected the manifest that was opened" in finding.message
 
 
 def test_every_changed_object_is_named_by_verify(bucket: object) -> None:
