@@ -1,17 +1,20 @@
-"""The runs of an arm as they lie on disk, checked to be comparable."""
+"""The runs of an arm as they lie on disk, checked to be comparable, and what goes with them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from pipelines.comparison.arrival import Arrival, Target, time_to_target
+from pipelines.comparison.record import Digests, Rates, RunDigests
 from pipelines.learning.runlog import (
     EPISODES,
     RATES,
     RECORD,
+    EpisodeRow,
+    Evaluation,
     RunError,
     RunRecord,
     RunStatus,
@@ -22,40 +25,24 @@ from pipelines.learning.runlog import (
 )
 from trajstore.disk.files import read_json
 
-Row = Mapping[str, Any]
+Rate = Literal["success", "collision"]
 Key = tuple[str, int]
 """An episode: (scenario, seed)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One finished training.
-
-    Attributes:
-        record: what it is.
-        evaluations: oldest first.
-        episodes: of the final evaluation, by (scenario, seed).
-        files: SHA-256 of what was read.
-    """
+    """One finished training: evaluations oldest first, final episodes, SHA-256 of its files."""
 
     record: RunRecord
-    evaluations: Sequence[Row]
-    episodes: Mapping[Key, Row]
+    evaluations: Sequence[Evaluation]
+    episodes: Mapping[Key, EpisodeRow]
     files: Mapping[str, str]
-
-    def rate(self, name: str, scenarios: Sequence[str] | None = None) -> float:
-        """Share of final episodes with ``success`` or ``collision``, in the given scenarios."""
-        rows = [
-            row
-            for row in self.episodes.values()
-            if scenarios is None or row["scenario"] in scenarios
-        ]
-        return float(np.mean([row[name] for row in rows]))
 
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """All seeds of one way to train."""
+    """All seeds of one way to train, in order."""
 
     name: str
     runs: Mapping[int, Run]
@@ -63,7 +50,7 @@ class Arm:
     @property
     def seeds(self) -> list[int]:
         """The seeds, in order."""
-        return sorted(self.runs)
+        return list(self.runs)
 
     def only(self, seeds: Sequence[int]) -> "Arm":
         """The arm with some of its seeds."""
@@ -71,16 +58,15 @@ class Arm:
 
     def arrivals(self, target: Target, *, hold: int) -> dict[int, Arrival]:
         """When each seed meets a target."""
-        found = {}
-        for seed in self.seeds:
-            rows = self.runs[seed].evaluations
-            steps, *rates = ([row[key] for row in rows] for key in ("steps", *RATES))
-            found[seed] = time_to_target(steps, *rates, target=target, hold=hold)
-        return found
-
-    def rates(self, name: str, scenarios: Sequence[str] | None = None) -> np.ndarray:
-        """Final share of ``success`` or ``collision``, one a seed, in seed order."""
-        return np.array([self.runs[seed].rate(name, scenarios) for seed in self.seeds])
+        return {
+            seed: time_to_target(
+                [row["steps"] for row in run.evaluations],
+                *([row[rate] for row in run.evaluations] for rate in RATES),
+                target=target,
+                hold=hold,
+            )
+            for seed, run in self.runs.items()
+        }
 
     def listed(self, scenarios: Sequence[str] | None = None) -> list[Key]:
         """The final evaluation's episodes, in order; of the given scenarios only."""
@@ -91,18 +77,23 @@ class Arm:
         """The scenarios that count towards final rates: all but those of held-out families."""
         return sorted({name for name, _ in self.listed() if family(name) not in held_out})
 
-    def outcomes(self, name: str, keys: Sequence[Key]) -> np.ndarray:
-        """``float[seeds, episodes]``: whether each final episode has ``success``, ..."""
+    def outcomes(self, rate: Rate, scenarios: Sequence[str]) -> np.ndarray:
+        """``float[seeds, episodes]``: how the final episodes of the given scenarios ended."""
+        keys = self.listed(scenarios)
         return np.array(
-            [[float(self.runs[s].episodes[key][name]) for key in keys] for s in self.seeds]
+            [[float(run.episodes[key][rate]) for key in keys] for run in self.runs.values()]
         )
+
+    def rates(self, scenarios: Sequence[str]) -> Rates[np.ndarray]:
+        """Final shares in the given scenarios, one a seed."""
+        return Rates(*(self.outcomes(rate, scenarios).mean(axis=1) for rate in RATES))
 
     def grid(self) -> list[int]:
         """Steps at which every seed was evaluated."""
-        shared = set.intersection(
-            *({row["steps"] for row in run.evaluations} for run in self.runs.values())
+        runs = self.runs.values()
+        return sorted(
+            set.intersection(*({row["steps"] for row in run.evaluations} for run in runs))
         )
-        return sorted(shared)
 
 
 def load_arm(name: str, folder: Path) -> Arm:
@@ -115,10 +106,10 @@ def load_arm(name: str, folder: Path) -> Arm:
     folders = sorted(path for path in folder.glob("seed_*") if path.is_dir())
     if not folders:
         raise RunError(f"{folder}: expected folders seed_*/{RECORD}, got none; train this arm")
-    runs = [_load_run(path) for path in folders]
-    arm = Arm(name, {run.record.seed: run for run in runs})
-    if len(arm.runs) != len(runs):
+    runs = {run.record.seed: run for run in map(_load_run, folders)}
+    if len(runs) != len(folders):
         raise RunError(f"{folder}: expected each seed once, got one twice; remove a folder")
+    arm = Arm(name, dict(sorted(runs.items())))
     for seed, run in arm.runs.items():
         if set(run.episodes) != set(arm.listed()):
             raise RunError(
@@ -142,7 +133,7 @@ def _load_run(folder: Path) -> Run:
     evaluations, rows = read_evaluations(folder), read_episodes(folder)
     if not evaluations or not rows:
         raise RunError(f"{folder}: expected evaluations and final episodes, got none of one")
-    episodes = {(row["scenario"], int(row["seed"])): row for row in rows}
+    episodes = {(row["scenario"], row["seed"]): row for row in rows}
     return Run(record, evaluations, episodes, digests(folder))
 
 
@@ -170,27 +161,30 @@ class Expert:
     """The teacher: what it reaches, and what it cost.
 
     Attributes:
-        success: share of its episodes.
-        collision: share of its episodes.
-        episodes: by (scenario, seed); empty where only the rates are known.
+        judged: its rates over its episodes that count.
+        episodes: empty where only the rates are known.
+        counted: scenarios of its episodes that count towards its rates.
         steps: environment steps that training it took, all seeds; ``None`` if unknown.
         files: SHA-256 of what was read.
-        counted: scenarios of its episodes that count towards its rates.
         tracking: its rates on the episodes of every evaluation; ``None`` if unknown.
     """
 
-    success: float
-    collision: float
-    episodes: Mapping[Key, Row]
+    judged: Target
+    episodes: Mapping[Key, EpisodeRow]
+    counted: frozenset[str]
     steps: int | None
     files: Mapping[str, str]
-    counted: frozenset[str] = frozenset()
-    tracking: Target | None = None
+    tracking: Target | None
 
     @property
     def parity(self) -> Target:
         """Its rates on the episodes of every evaluation; else on those it was judged on."""
-        return self.tracking or Target(self.success, self.collision)
+        return self.tracking or self.judged
+
+    def rates(self, scenarios: Sequence[str]) -> Rates[float] | None:
+        """Its rates over its episodes of the given scenarios; ``None`` if it played none."""
+        rows = [row for key, row in self.episodes.items() if key[0] in scenarios]
+        return Rates(*_means(rows)) if rows else None
 
 
 def load_expert(folder: Path, *, leave_out: Sequence[str] = ()) -> Expert:
@@ -209,25 +203,53 @@ def load_expert(folder: Path, *, leave_out: Sequence[str] = ()) -> Expert:
     if document is None and not rows:
         raise RunError(f"{folder}: expected manifest.json or {EPISODES}, got neither")
     counted = [row for row in rows if family(row["scenario"]) not in leave_out]
-    tracked = (document or {}).get("tracking")
-    steps = None
-    best: Sequence[Row] = counted
+    best: Sequence[Mapping[str, Any]] = counted
+    steps = tracked = None
     if document is not None:
         best = counted or [r for r in document["seeds"] if r["seed"] == document["best_seed"]]
         steps = sum(int(row["steps"]) for row in document["seeds"])
+        tracked = document.get("tracking")
     elif record.is_file():
         steps = read_run(folder).steps
     return Expert(
-        success=float(np.mean([row["success"] for row in best])),
-        collision=float(np.mean([row["collision"] for row in best])),
-        episodes={(row["scenario"], int(row["seed"])): row for row in rows},
+        judged=Target(*_means(best)),
+        episodes={(row["scenario"], row["seed"]): row for row in rows},
+        counted=frozenset(row["scenario"] for row in counted),
         steps=steps,
         files=digests(folder),
-        counted=frozenset(row["scenario"] for row in counted),
-        tracking=Target(tracked["success"], tracked["collision"]) if tracked else None,
+        tracking=Target(*(tracked[rate] for rate in RATES)) if tracked else None,
     )
+
+
+def _means(rows: Sequence[Mapping[str, Any]]) -> list[float]:
+    return [float(np.mean([row[rate] for row in rows])) for rate in RATES]
 
 
 def family(scenario: str) -> str:
     """The family of a scenario ``family/density``."""
     return scenario.split("/")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a comparison reads: arms by name; expert and manifest of demonstrations, if given."""
+
+    arms: Mapping[str, Arm]
+    expert: Expert | None
+    dataset: Mapping[str, Any] | None
+
+    @property
+    def digests(self) -> Digests:
+        """SHA-256 of every file that the comparison read."""
+        runs = {
+            name: {
+                str(seed): RunDigests(dict(run.files), dict(run.record.inputs))
+                for seed, run in arm.runs.items()
+            }
+            for name, arm in self.arms.items()
+        }
+        return Digests(
+            runs,
+            dict(self.expert.files) if self.expert else None,
+            self.dataset["content_digest"] if self.dataset else None,
+        )

@@ -1,11 +1,10 @@
-"""Every number of a comparison, from the runs that were read."""
+"""Every number of a comparison, from the runs that were read, and what a reader must know."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from pipelines.comparison.arms import Arm, check_pair
+from pipelines.comparison.arms import Arm, Inputs, check_pair, family
 from pipelines.comparison.arrival import Target
-from pipelines.comparison.facts import Inputs, arm_facts, matched, notes_on
 from pipelines.comparison.goals import goals, headline
 from pipelines.comparison.performance import (
     area,
@@ -13,13 +12,15 @@ from pipelines.comparison.performance import (
     contrast,
     curves,
     final,
+    held_out,
     metrics,
     no_dip,
 )
-from pipelines.comparison.ratios import Draws, Ratios
-from pipelines.comparison.record import Comparison
-from pipelines.comparison.scenarios import held_out, scenario_table
+from pipelines.comparison.ratios import Ratios
+from pipelines.comparison.record import ArmFacts, Comparison, Matched, Teacher
+from pipelines.comparison.scenarios import scenario_table
 from pipelines.comparison.settings import CompareParams
+from pipelines.comparison.stats import Draws
 
 Found = TypeVar("Found")
 
@@ -86,3 +87,55 @@ def compare(params: CompareParams, inputs: Inputs) -> Comparison:
         goals=aims,
         headline=headline(fixed.gate, pairing.unpaired_baseline_seeds, aims),
     )
+
+
+def arm_facts(arm: Arm, scenarios: Sequence[str]) -> ArmFacts:
+    """Seeds, budgets and evaluation sizes of an arm; final episodes of the given scenarios."""
+    runs = [arm.runs[seed] for seed in arm.seeds]
+    return ArmFacts(
+        seeds=tuple(arm.seeds),
+        budget_steps=tuple(int(run.evaluations[-1]["steps"]) for run in runs),
+        evaluations=tuple(len(run.evaluations) for run in runs),
+        evaluation_episodes=int(runs[0].evaluations[0]["episodes"]),
+        final_episodes=len(arm.listed(scenarios)),
+        families=len({family(name) for name in scenarios}),
+        notes=tuple(note for run in runs for note in run.record.notes),
+    )
+
+
+def matched(finetune: Arm, baseline: Arm, gate: Target, hold: int) -> Matched:
+    """How well the two main arms are matched, and how finely time is resolved."""
+    times = sorted(arrival.steps for arrival in baseline.arrivals(gate, hold=hold).values())
+    middle = times[len(times) // 2]
+    own, grid = finetune.grid(), baseline.grid()
+    shared = min(len(own), len(grid))
+    ours, theirs = (arm.runs[finetune.seeds[0]].record.parameters for arm in (finetune, baseline))
+    return Matched(
+        seeds=tuple(finetune.seeds),
+        unpaired_baseline_seeds=tuple(sorted(set(baseline.seeds) - set(finetune.seeds))),
+        same_grid=own[:shared] == grid[:shared],
+        resolution_steps=grid[1] - grid[0] if len(grid) > 1 else None,
+        evaluations_before_median=sum(steps < middle for steps in grid),
+        settings_that_differ=tuple(
+            sorted(key for key in set(ours) | set(theirs) if ours.get(key) != theirs.get(key))
+        ),
+    )
+
+
+def notes_on(facts: Matched, finetune: ArmFacts, teacher: Teacher) -> tuple[str, ...]:
+    """What a reader must know before trusting the numbers."""
+    notes = []
+    if facts.unpaired_baseline_seeds:
+        notes.append(f"Baseline seeds without a partner: {list(facts.unpaired_baseline_seeds)}.")
+    if not facts.same_grid:
+        notes.append("The two main arms were not evaluated at the same steps.")
+    if facts.evaluations_before_median < 20:
+        notes.append(
+            f"Only {facts.evaluations_before_median} evaluations stand before the baseline's "
+            "median time to the gate; 20 are wanted to resolve the ratio."
+        )
+    if finetune.evaluation_episodes < 200:
+        notes.append("An evaluation has fewer than 200 episodes.")
+    if teacher.same_episodes is False:
+        notes.append("The expert was judged on other episodes than the arms.")
+    return tuple(notes)

@@ -1,13 +1,11 @@
 """Ratios of times to target: at the fixed targets, over targets, over demonstrations, and costs."""
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
 
 import numpy as np
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from pipelines.comparison.arms import Arm, Expert, check_pair
 from pipelines.comparison.arrival import (
@@ -23,35 +21,7 @@ from pipelines.comparison.arrival import (
     TargetRatio,
 )
 from pipelines.comparison.record import Costs
-from pipelines.comparison.stats import paired_ratio
-
-
-class Source(TypedDict):
-    """Where the draws of one estimate come from, and how many they are."""
-
-    rng: np.random.Generator
-    resamples: int
-
-
-@dataclass(frozen=True, slots=True)
-class Draws:
-    """Where the random numbers of a comparison come from.
-
-    Each estimate draws from a generator of its own, keyed by its name, so that an arm more or
-    less changes no other number.
-    """
-
-    seed: int
-    resamples: int
-
-    def rng(self, name: str) -> np.random.Generator:
-        """The generator of one estimate."""
-        key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
-        return np.random.default_rng([self.seed, key])
-
-    def of(self, name: str) -> Source:
-        """What an estimate of that name draws from."""
-        return Source(rng=self.rng(name), resamples=self.resamples)
+from pipelines.comparison.stats import Draws, paired_ratio
 
 
 def times_ratio(
@@ -114,17 +84,17 @@ def unknown(reason: str) -> Ratio:
 
 @dataclass(frozen=True, slots=True)
 class Ratios:
-    """Ratios between arms at targets.
-
-    Attributes:
-        arms: that were run.
-        hold: evaluations in a row for which a target must hold.
-        draws: for the intervals.
-    """
+    """Ratios between arms at targets that must hold for ``hold`` evaluations in a row."""
 
     arms: Mapping[str, Arm]
     hold: int
     draws: Draws
+
+    def times(self, pretrained: str, baseline: str, target: Target) -> list[dict[int, Arrival]]:
+        """When both arms meet a target, on the seeds of the pre-trained one."""
+        first, second = self.arms[pretrained], self.arms[baseline]
+        check_pair(first, second, where=f"{pretrained} / {baseline}")
+        return [arm.arrivals(target, hold=self.hold) for arm in (first, second.only(first.seeds))]
 
     def at(self, pretrained: str, baseline: str, target: Target | None) -> TargetRatio:
         """The ratio of two arms at one target; null, with a reason, where there is none."""
@@ -134,13 +104,8 @@ class Ratios:
         elif missing:
             found = unknown(f"the arm {missing[0]} was not run")
         else:
-            first, second = self.arms[pretrained], self.arms[baseline]
-            check_pair(first, second, where=f"{pretrained} / {baseline}")
-            found = times_ratio(
-                first.arrivals(target, hold=self.hold),
-                second.only(first.seeds).arrivals(target, hold=self.hold),
-                **self.draws.of(f"{pretrained}/{baseline}/{target}"),
-            )
+            times = self.times(pretrained, baseline, target)
+            found = times_ratio(*times, **self.draws.of(f"{pretrained}/{baseline}/{target}"))
         return TargetRatio(target=target, arms=ArmPair(pretrained, baseline), **asdict(found))
 
     def fixed(self, gate: Target, expert: Expert | None, *, few: str) -> FixedRatios:
@@ -163,22 +128,21 @@ class Ratios:
         self, gate: Target, *, full: int | None
     ) -> tuple[DemonstrationRatio, ...]:
         """The ratio by number of demonstrated episodes: arms ``few_N`` and the full dataset."""
-        counts = {
-            name: int(match[1]) for name in self.arms if (match := re.fullmatch(r"few_(\d+)", name))
-        }
+        few = {name: re.fullmatch(r"few_(\d+)", name) for name in self.arms}
+        counts = {name: int(match[1]) for name, match in few.items() if match}
         if full is not None:
             counts["finetune"] = full
+        clones = {
+            name: [run.evaluations[0]["success"] for run in self.arms[name].runs.values()]
+            for name in counts
+        }
         return tuple(
             DemonstrationRatio(
-                episodes=episodes,
-                clone_success=float(
-                    np.mean(
-                        [run.evaluations[0]["success"] for run in self.arms[name].runs.values()]
-                    )
-                ),
+                episodes=counts[name],
+                clone_success=float(np.mean(clones[name])),
                 **asdict(self.at(name, "baseline", gate)),
             )
-            for name, episodes in sorted(counts.items(), key=lambda item: item[1])
+            for name in sorted(counts, key=counts.__getitem__)
         )
 
     def costs(self, gate: Target, *, collection: int | None, expert: int | None) -> Costs:
@@ -189,18 +153,14 @@ class Ratios:
             collection: steps of the demonstrations; ``None`` if unknown.
             expert: steps of the expert's training; ``None`` if unknown.
         """
-        finetune, baseline = self.arms["finetune"], self.arms["baseline"]
-        early = finetune.arrivals(gate, hold=self.hold)
-        late = baseline.only(finetune.seeds).arrivals(gate, hold=self.hold)
+        early, late = self.times("finetune", "baseline", gate)
         both = None if collection is None or expert is None else collection + expert
         prices = {"online": 0, "with_collection": collection, "with_expert": both}
         accounts = {}
         for name, price in prices.items():
             accounts[name] = unknown("the steps of collection or expert are unknown")
             if price is not None:
-                dearer = {
-                    s: Arrival(time.steps + price, time.censored) for s, time in early.items()
-                }
+                dearer = {seed: replace(it, steps=it.steps + price) for seed, it in early.items()}
                 accounts[name] = times_ratio(dearer, late, **self.draws.of(f"cost/{name}"))
         saved = float(np.mean([late[seed].steps - early[seed].steps for seed in early]))
         pays_off = both / saved if both is not None and saved > 0 else None

@@ -1,70 +1,50 @@
-"""The final evaluation scenario by scenario, regressions flagged, and the held-out families."""
+"""The final evaluation scenario by scenario, and which scenarios got worse.
 
+One test a scenario, corrected for how many there are; the rule, and why it is so, is said in
+``docs/statistics.md`` under "When a scenario is flagged".
+"""
+
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+from scipy import stats as distributions
 
 from pipelines.comparison.arms import Arm, Expert, family
-from pipelines.comparison.flags import judged
-from pipelines.comparison.performance import contrast, final
-from pipelines.comparison.ratios import Draws
-from pipelines.comparison.record import Clone, HeldOut, Rates, Scenario
+from pipelines.comparison.record import Clone, Rates, Scenario
+from pipelines.comparison.stats import LEVEL, Estimate
 from pipelines.learning.runlog import RATES
 
-
-def held_out(
-    arms: Mapping[str, Arm], expert: Expert | None, families: Sequence[str], draws: Draws
-) -> HeldOut:
-    """Final rates in families that no training and no demonstration showed.
-
-    Args:
-        arms: with ``finetune`` and ``baseline``.
-        expert: beside them, where it was judged in these families.
-        families: that are held out.
-        draws: for the intervals.
-    """
-    finetune, baseline = arms["finetune"], arms["baseline"]
-    keys = [key for key in finetune.listed() if family(key[0]) in families]
-    if not keys:
-        return HeldOut(tuple(families), "no final episode is of a held-out family")
-    chosen = sorted({scenario for scenario, _ in keys})
-    return HeldOut(
-        tuple(sorted({family(name) for name in chosen})),
-        reason=None,
-        episodes=len(keys),
-        final={arm.name: final(arm, chosen, draws) for arm in (baseline, finetune)},
-        expert=_taught(expert, chosen),
-        difference=contrast(finetune, baseline, chosen, draws),
-    )
+WATCH = 0.05
+"""A loss of success that is worth a look; a smaller one is never flagged."""
+ALPHA = 0.05
+"""Chance that any of the scenarios is called a regression although none is one."""
+UNEVEN = 0.05
+"""Chance that the seeds of an ordinary scenario are taken for uneven."""
 
 
 def scenario_table(
     arms: Mapping[str, Arm], expert: Expert | None, families: Sequence[str]
 ) -> tuple[Scenario, ...]:
-    """Final success and collisions of each scenario, with regressions flagged.
-
-    Args:
-        arms: with ``finetune`` and ``baseline``.
-        expert: beside them, where its episodes are known.
-        families: that are held out.
-    """
+    """Final rates of the two main arms and the expert in each scenario; ``families`` held out."""
     finetune, baseline = arms["finetune"], arms["baseline"]
     partner = baseline.only(finetune.seeds)
-    keys = {name: finetune.listed([name]) for name in sorted({n for n, _ in finetune.listed()})}
     changes = judged(
         {
-            name: finetune.outcomes("success", played) - partner.outcomes("success", played)
-            for name, played in keys.items()
+            name: finetune.outcomes("success", [name]) - partner.outcomes("success", [name])
+            for name in sorted({name for name, _ in finetune.listed()})
         }
     )
     return tuple(
         Scenario(
             scenario=name,
-            episodes=len(keys[name]),
+            episodes=len(finetune.listed([name])),
             baseline=_rates(baseline, name),
             finetune=_rates(finetune, name),
             clone=_clone(finetune, name),
-            expert=_taught(expert, [name]),
+            expert=expert.rates([name]) if expert else None,
             difference=change.difference,
             chance=change.chance,
             flag=change.flag,
@@ -74,17 +54,103 @@ def scenario_table(
     )
 
 
+def _rates(arm: Arm, scenario: str) -> Rates[float]:
+    shares = arm.rates([scenario])
+    return Rates(*(float(getattr(shares, rate).mean()) for rate in RATES))
+
+
 def _clone(arm: Arm, scenario: str) -> Clone | None:
     """Success at the first evaluation, mean over seeds, in episodes of its own; none unplayed."""
-    rows = [arm.runs[seed].evaluations[0]["by_scenario"].get(scenario) for seed in arm.seeds]
-    return None if None in rows else Clone(float(np.mean([row["success"] for row in rows])))
+    played = [run.evaluations[0]["by_scenario"].get(scenario) for run in arm.runs.values()]
+    rows = [row["success"] for row in played if row]
+    return Clone(float(np.mean(rows))) if len(rows) == len(played) else None
 
 
-def _taught(expert: Expert | None, scenarios: Sequence[str]) -> Rates[float] | None:
-    """The expert's rates over its episodes of the given scenarios; ``None`` if it played none."""
-    rows = [row for key, row in expert.episodes.items() if key[0] in scenarios] if expert else []
-    return Rates(*(float(np.mean([row[rate] for row in rows])) for rate in RATES)) if rows else None
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is known of the change in one scenario.
+
+    Attributes:
+        difference: mean change with its 95 % interval, for this scenario alone.
+        chance: one-sided p-value of a fall, corrected by Holm's method for all the scenarios that
+            were tested together; ``None`` where nothing can be tested.
+    """
+
+    difference: Estimate
+    chance: float | None
+
+    @property
+    def flag(self) -> Literal["regression", "watch"] | None:
+        """``regression``: fell by ``WATCH``, beyond chance; ``watch``: fell by it; else none."""
+        if self.difference.estimate > -WATCH + 1e-9:
+            return None
+        beyond = self.chance is not None and self.chance < ALPHA
+        return "regression" if beyond else "watch"
 
 
-def _rates(arm: Arm, scenario: str) -> Rates[float]:
-    return Rates(*(float(arm.rates(rate, [scenario]).mean()) for rate in RATES))
+def judged(changes: Mapping[str, np.ndarray]) -> dict[str, Change]:
+    """Judge the changes of all scenarios together.
+
+    The error of a mean counts seeds and episodes as drawn anew (two-way analysis of variance,
+    both random). Few seeds tell little of their own spread, so that the part due to seeds is what
+    all scenarios show together; where a scenario's own is larger beyond chance (F test at
+    ``UNEVEN``), as when one seed collapses, it is the scenario's own, with the few degrees of
+    freedom that seeds have.
+
+    Args:
+        changes: by scenario ``[seeds, episodes]``, success of one arm minus that of the other in
+            the same episode with the same seed.
+    """
+    known = {name: rows for name, rows in changes.items() if min(rows.shape) > 1}
+    spreads = [_spread(rows) for rows in known.values()]
+    among, rest = sum(part[0] for part in spreads), sum(part[2] for part in spreads)
+    excess = max(among / rest, 1.0) if rest else 1.0
+    found = {name: Estimate(float(rows.mean()), None, None) for name, rows in changes.items()}
+    chances = {}
+    for name, rows in known.items():
+        mean = found[name].estimate
+        error, freedom = _error(rows, excess, len(known))
+        reach = float(distributions.t.ppf(0.5 + LEVEL / 2, freedom)) * error
+        found[name] = Estimate(mean, mean - reach, mean + reach)
+        chances[name] = float(mean >= 0.0)
+        if error > 0.0:
+            chances[name] = float(distributions.t.cdf(mean / error, freedom))
+    corrected = dict(zip(chances, holm(list(chances.values())), strict=True))
+    return {name: Change(part, corrected.get(name)) for name, part in found.items()}
+
+
+def holm(chances: Sequence[float]) -> list[float]:
+    """P-values corrected for their number (Holm 1979), in the order given.
+
+    Example:
+        >>> holm([0.01, 0.5, 0.02])
+        [0.03, 0.5, 0.04]
+    """
+    corrected, least = [0.0] * len(chances), 0.0
+    for rank, index in enumerate(sorted(range(len(chances)), key=lambda i: chances[i])):
+        least = max(least, min((len(chances) - rank) * chances[index], 1.0))
+        corrected[index] = least
+    return corrected
+
+
+def _spread(rows: np.ndarray) -> tuple[float, float, float]:
+    """Mean squares of a table ``[seeds, episodes]`` that are due to seeds, episodes, the rest."""
+    seeds, episodes = rows.shape
+    by_seed, by_episode = rows.mean(axis=1), rows.mean(axis=0)
+    rest = rows - by_seed[:, None] - by_episode + rows.mean()
+    return (
+        float(episodes * by_seed.var(ddof=1)),
+        float(seeds * by_episode.var(ddof=1)),
+        float((rest**2).sum() / ((seeds - 1) * (episodes - 1))),
+    )
+
+
+def _error(rows: np.ndarray, excess: float, scenarios: int) -> tuple[float, int]:
+    """Standard error of the mean of ``[seeds, episodes]``, and its degrees of freedom."""
+    (seeds, episodes), (by_seed, by_episode, rest) = rows.shape, _spread(rows)
+    freedom = (seeds - 1) * min(scenarios, episodes - 1)
+    among = excess * rest
+    if by_seed > among * distributions.f.ppf(1.0 - UNEVEN, seeds - 1, freedom):
+        among, freedom = by_seed, seeds - 1
+    total = among + max(by_episode - rest, 0.0)
+    return math.sqrt(total / (seeds * episodes)), freedom

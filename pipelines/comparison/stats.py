@@ -1,10 +1,10 @@
-"""Estimates with intervals: bootstrap over matched seeds, ratio, probability of improvement, area.
+"""Estimates with intervals by bootstrap; ``docs/statistics.md`` says what each means, and why."""
 
-What each number means, and why it is computed so, is said in ``docs/statistics.md``.
-"""
-
+import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 from msgspec import Struct
@@ -31,6 +31,34 @@ STATISTICS: dict[str, Statistic] = {
 """Every statistic that is reported of a metric."""
 
 
+class Source(TypedDict):
+    """Where the draws of one estimate come from, and how many they are."""
+
+    rng: np.random.Generator
+    resamples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """Where the random numbers of a comparison come from.
+
+    Each estimate draws from a generator of its own, keyed by its name, so that an arm more or
+    less changes no other number.
+    """
+
+    seed: int
+    resamples: int
+
+    def rng(self, name: str) -> np.random.Generator:
+        """The generator of one estimate."""
+        key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
+        return np.random.default_rng([self.seed, key])
+
+    def of(self, name: str) -> Source:
+        """What an estimate of that name draws from."""
+        return Source(rng=self.rng(name), resamples=self.resamples)
+
+
 class Estimate(Struct, frozen=True, forbid_unknown_fields=True):
     """A number and its 95 % interval; an end is ``None`` where it is not known or not finite."""
 
@@ -39,7 +67,7 @@ class Estimate(Struct, frozen=True, forbid_unknown_fields=True):
     high: float | None
 
 
-def interval_levels(units: int, *, strata: int = 1) -> tuple[float, float]:
+def interval_levels(units: int) -> tuple[float, float]:
     """Quantiles of the bootstrap draws that make a 95 % interval from ``units`` units.
 
     Plain percentiles are too narrow for few units (five seeds: 85 % coverage, here 92 %).
@@ -47,35 +75,28 @@ def interval_levels(units: int, *, strata: int = 1) -> tuple[float, float]:
     levels until the interval of a mean is as wide as Student's; for many units they tend to
     0.025 and 0.975.
 
-    Raises:
-        ValueError: fewer than two units a stratum.
-
     Example:
         >>> [round(level, 4) for level in interval_levels(5)]
         [0.001, 0.999]
         >>> [round(level, 3) for level in interval_levels(1000)]
         [0.025, 0.975]
     """
-    freedom = units - strata
+    freedom = units - 1
     if freedom < 1:
-        raise ValueError(
-            f"interval: expected at least {strata + 1} units in {strata} strata, got {units}"
-        )
+        raise ValueError(f"interval: expected at least 2 units, got {units}")
     reach = distributions.t.ppf(0.5 + LEVEL / 2, freedom) * math.sqrt(units / freedom)
     tail = float(distributions.norm.cdf(-reach))
     return tail, 1.0 - tail
 
 
-def interval(
-    draws: np.ndarray, units: int, *, strata: int = 1
-) -> tuple[float | None, float | None]:
+def interval(draws: np.ndarray, units: int) -> tuple[float | None, float | None]:
     """Ends of the 95 % interval from bootstrap draws ``[resamples]``; each end is a draw.
 
     An end is ``None`` where it is not finite, both where one unit gives no interval.
     """
-    if units - strata < 1:
+    if units < 2:
         return None, None
-    low, high = interval_levels(units, strata=strata)
+    low, high = interval_levels(units)
     ends = np.quantile(draws, low, method="lower"), np.quantile(draws, high, method="higher")
     first, last = (float(end) if math.isfinite(end) else None for end in ends)
     return first, last
@@ -84,11 +105,7 @@ def interval(
 def estimate(
     values: np.ndarray, statistic: Statistic, *, rng: np.random.Generator, resamples: int = 10_000
 ) -> Estimate:
-    """A statistic of independent values ``[n]`` with its 95 % bootstrap interval.
-
-    Raises:
-        ValueError: no values, or one that is not finite.
-    """
+    """A statistic of independent values ``[n]`` with its 95 % bootstrap interval."""
     values = _checked(values, "estimate")
     block = max(1, BLOCK // len(values))
     draws = np.empty(resamples)
@@ -99,29 +116,9 @@ def estimate(
     return Estimate(float(statistic(values)), *interval(draws, len(values)))
 
 
-def statistics_of(
-    values: np.ndarray, *, rng: np.random.Generator, resamples: int = 2_000
-) -> dict[str, Estimate]:
-    """Every entry of ``STATISTICS`` for independent values ``[n]``."""
-    return {
-        name: estimate(values, statistic, rng=rng, resamples=resamples)
-        for name, statistic in STATISTICS.items()
-    }
-
-
-def resampled(
-    units: int, *, rng: np.random.Generator, resamples: int, strata: Sequence[object] | None = None
-) -> np.ndarray:
-    """How often each unit is drawn, ``int64[resamples, units]``; strata keep their sizes."""
-    labels = list(strata) if strata is not None else [None] * units
-    if len(labels) != units:
-        raise ValueError(f"strata: expected one label a unit ({units}), got {len(labels)}")
-    counts = np.zeros((resamples, units), np.int64)
-    for label in dict.fromkeys(labels):
-        members = [i for i, other in enumerate(labels) if other == label]
-        shares = np.full(len(members), 1.0 / len(members))
-        counts[:, members] = rng.multinomial(len(members), shares, size=resamples)
-    return counts
+def resampled(units: int, *, rng: np.random.Generator, resamples: int) -> np.ndarray:
+    """How often each unit is drawn, ``int64[resamples, units]``."""
+    return rng.multinomial(units, np.full(units, 1.0 / units), size=resamples)
 
 
 def paired_ratio(
@@ -130,44 +127,37 @@ def paired_ratio(
     *,
     rng: np.random.Generator,
     resamples: int = 10_000,
-    strata: Sequence[object] | None = None,
 ) -> Estimate:
     """Ratio of the means of two paired samples ``[n]``: the one ratio of this project.
 
-    Pairs are drawn with replacement inside their stratum, so that what a pair shares (a seed, its
-    evaluation episodes) stays together. A draw whose denominator is zero counts as infinite.
+    Pairs are drawn with replacement, so that what a pair shares (a seed, its evaluation episodes)
+    stays together. A draw whose denominator is zero counts as infinite.
 
     Raises:
-        ValueError: lengths differ, a value is not finite or is negative, or the denominator's
-            mean is zero.
+        ValueError: no pairs, a value is not finite or is negative, or the denominator's mean is
+            zero.
 
     Example:
         >>> rng = np.random.default_rng(0)
         >>> paired_ratio(np.array([10.0, 30.0]), np.array([100.0, 300.0]), rng=rng).estimate
         0.1
     """
-    top, bottom = _checked(numerator, "ratio"), _checked(denominator, "ratio")
-    if top.shape != bottom.shape:
-        raise ValueError(f"ratio: expected pairs, got {len(top)} and {len(bottom)} values")
+    top, bottom = _pairs(numerator, denominator, "ratio")
     if min(top.min(), bottom.min()) < 0.0 or not bottom.sum() > 0.0:
         raise ValueError("ratio: expected non-negative values and a denominator above zero")
-    counts = resampled(len(top), rng=rng, resamples=resamples, strata=strata)
+    counts = resampled(len(top), rng=rng, resamples=resamples)
     above, below = counts @ top, counts @ bottom
     draws = np.full(resamples, np.inf)
     np.divide(above, below, out=draws, where=below > 0.0)
-    groups = len(set(strata)) if strata is not None else 1
-    return Estimate(float(top.sum() / bottom.sum()), *interval(draws, len(top), strata=groups))
+    return Estimate(float(top.sum() / bottom.sum()), *interval(draws, len(top)))
 
 
 def paired_difference(
     first: np.ndarray, second: np.ndarray, *, rng: np.random.Generator, resamples: int = 10_000
 ) -> Estimate:
     """Mean of ``first - second`` over pairs ``[n]``, with its interval over pairs."""
-    if len(first) != len(second):
-        raise ValueError(f"difference: expected pairs, got {len(first)} and {len(second)} values")
-    return estimate(
-        np.asarray(first, float) - np.asarray(second, float), mean, rng=rng, resamples=resamples
-    )
+    own, other = _pairs(first, second, "difference")
+    return estimate(own - other, mean, rng=rng, resamples=resamples)
 
 
 def probability_of_improvement(
@@ -183,9 +173,7 @@ def probability_of_improvement(
         >>> probability_of_improvement(np.array([1.0, 2.0]), np.array([0.0, 2.0]), rng=rng).estimate
         0.625
     """
-    first, second = _checked(better, "improvement"), _checked(worse, "improvement")
-    if first.shape != second.shape:
-        raise ValueError(f"improvement: expected pairs, got {len(first)} and {len(second)}")
+    first, second = _pairs(better, worse, "improvement")
     wins = (first[:, None] > second) + 0.5 * (first[:, None] == second)
     counts = resampled(len(first), rng=rng, resamples=resamples)
     draws = np.einsum("ri,ij,rj->r", counts, wins, counts, optimize=True) / len(first) ** 2
@@ -196,9 +184,6 @@ def area_under_curve(steps: np.ndarray, values: np.ndarray, *, limit: float) -> 
     """Mean height of a learning curve from its first evaluation to ``limit`` steps.
 
     Linear between evaluations; a curve that ends before ``limit`` is refused.
-
-    Raises:
-        ValueError: fewer than two evaluations, or ``limit`` outside the curve.
 
     Example:
         >>> area_under_curve(np.array([0, 10, 20]), np.array([0.0, 1.0, 1.0]), limit=20)
@@ -223,8 +208,7 @@ def crossed_means(
         that whoever was measured on the same episodes is resampled with them (Owen 2007,
         "The pigeonhole bootstrap").
     """
-    seeds = resampled(rows.shape[0], rng=rng, resamples=resamples)
-    episodes = resampled(rows.shape[1], rng=rng, resamples=resamples)
+    seeds, episodes = (resampled(size, rng=rng, resamples=resamples) for size in rows.shape)
     return np.einsum("rs,re,se->r", seeds, episodes, rows, optimize=True) / rows.size, episodes
 
 
@@ -247,3 +231,11 @@ def _checked(values: np.ndarray, where: str) -> np.ndarray:
     if rows.ndim != 1 or len(rows) == 0 or not np.isfinite(rows).all():
         raise ValueError(f"{where}: expected one or more finite values, got {rows!r}")
     return rows
+
+
+def _pairs(first: np.ndarray, second: np.ndarray, where: str) -> tuple[np.ndarray, np.ndarray]:
+    """Both samples as floats; those of different length are refused."""
+    one, other = _checked(first, where), _checked(second, where)
+    if len(one) != len(other):
+        raise ValueError(f"{where}: expected pairs, got {len(one)} and {len(other)} values")
+    return one, other

@@ -7,9 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from pipelines.comparison.arms import load_arm, load_expert
+from pipelines.comparison.arms import Inputs, load_arm, load_expert
 from pipelines.comparison.compare import compare
-from pipelines.comparison.facts import Inputs
 from pipelines.comparison.record import Comparison
 from pipelines.comparison.settings import CompareParams
 from pipelines.learning.runlog import RunError

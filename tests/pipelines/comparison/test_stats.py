@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from pipelines.comparison.stats import (
     STATISTICS,
+    Draws,
     Estimate,
     area_under_curve,
     crossed_means,
@@ -19,7 +20,6 @@ from pipelines.comparison.stats import (
     paired_ratio,
     probability_of_improvement,
     resampled,
-    statistics_of,
     wilson,
 )
 
@@ -83,10 +83,10 @@ def test_pairing_removes_what_a_pair_shares() -> None:
     assert paired.high == pytest.approx(0.2)
 
 
-def test_strata_keep_their_sizes() -> None:
-    counts = resampled(5, rng=rng(), resamples=50, strata=["a", "b", "a", "a", "b"])
-    assert (counts[:, [0, 2, 3]].sum(axis=1) == 3).all()
-    assert (counts[:, [1, 4]].sum(axis=1) == 2).all()
+def test_every_draw_has_as_many_units_as_there_are() -> None:
+    counts = resampled(5, rng=rng(), resamples=50)
+    assert counts.shape == (50, 5)
+    assert (counts.sum(axis=1) == 5).all()
 
 
 def test_one_unit_has_no_interval() -> None:
@@ -157,7 +157,8 @@ def test_a_rate_without_an_event_still_has_an_upper_end() -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=30), st.integers(0, 99))
 def test_ends_enclose_draws_of_the_values_themselves(values: list[float], seed: int) -> None:
-    for name, found in statistics_of(np.array(values), rng=rng(seed), resamples=50).items():
+    for name, statistic in STATISTICS.items():
+        found = estimate(np.array(values), statistic, rng=rng(seed), resamples=50)
         assert min(values) - 1e-9 <= found.low <= found.high <= max(values) + 1e-9, name
 
 
@@ -166,3 +167,9 @@ def test_ends_enclose_draws_of_the_values_themselves(values: list[float], seed: 
 def test_a_difference_with_itself_is_nothing(values: list[float], seed: int) -> None:
     found = paired_difference(np.array(values), np.array(values), rng=rng(seed), resamples=50)
     assert (found.estimate, found.low, found.high) == (0.0, 0.0, 0.0)
+
+
+def test_each_estimate_has_a_generator_of_its_own() -> None:
+    draws = Draws(1, 10)
+    assert draws.rng("a").random() == draws.rng("a").random()
+    assert draws.rng("a").random() != draws.rng("b").random()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipelines.comparison.flags import ALPHA, Change, holm, judged
+from pipelines.comparison.scenarios import ALPHA, Change, holm, judged
 from pipelines.comparison.stats import Estimate
 
 SEEDS, EPISODES, SCENARIOS = 5, 40, 30
