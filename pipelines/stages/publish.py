@@ -14,7 +14,7 @@ from trajstore.disk.files import read_json
 from trajstore.errors import CorruptionError
 from trajstore.lifecycle import Published, publish
 from trajstore.lifecycle.rotation import Retention
-from trajstore.quality.verdict import VERDICT, Verdict
+from trajstore.quality.records import VERDICT, Verdict
 from trajstore.store import Store
 
 

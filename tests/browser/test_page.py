@@ -19,7 +19,7 @@ from trajstore.episode.episode import Episode
 from trajstore.playback.page import Opening, write_page
 from trajstore.playback.payload import About, build
 from trajstore.playback.viewed import Viewed
-from trajstore.quality.replay_report import Difference, ReplayReport
+from trajstore.quality.records import Difference, ReplayReport
 from trajstore.recording.bulk import write_dataset
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

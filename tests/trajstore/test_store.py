@@ -15,7 +15,7 @@ from trajstore.errors import (
     StatusError,
     StorageError,
 )
-from trajstore.quality.verdict import Verdict, write_verdict
+from trajstore.quality.records import Verdict, write_verdict
 from trajstore.recording.unfinished import recordings
 from trajstore.store import Store
 from trajstore.version.manifest import Manifest, Status

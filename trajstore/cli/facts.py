@@ -11,9 +11,8 @@ from click.core import ParameterSource
 from trajstore.cli.output import chip, complain, plain, size
 from trajstore.dataset import Dataset
 from trajstore.errors import NotFoundError, TrajStoreError
-from trajstore.quality.replay_report import read_report
+from trajstore.quality.records import read_report, read_verdict
 from trajstore.quality.reviews import history, read_reviews, standing
-from trajstore.quality.verdict import read_verdict
 from trajstore.recording.unfinished import (
     check_begun,
     journal_bytes,

@@ -19,8 +19,8 @@ from trajstore.episode.names import parse_reference
 from trajstore.lifecycle import judge, review
 from trajstore.quality import validate as check
 from trajstore.quality.contract import Contract
+from trajstore.quality.records import read_verdict
 from trajstore.quality.reviews import effective_status, read_reviews
-from trajstore.quality.verdict import read_verdict
 from trajstore.store import Store
 from trajstore.version.findings import Finding
 from trajstore.version.manifest import Manifest, Status

@@ -29,9 +29,8 @@ from trajstore.playback.page import Opening, write_page
 from trajstore.playback.payload import About, Side, build
 from trajstore.playback.selection import LIMIT, choose, match
 from trajstore.playback.viewed import Viewed
-from trajstore.quality.replay_report import read_report
+from trajstore.quality.records import read_report, read_verdict
 from trajstore.quality.reviews import history, read_reviews
-from trajstore.quality.verdict import read_verdict
 from trajstore.store import Store
 
 EPILOG = examples(

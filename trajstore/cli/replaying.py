@@ -13,8 +13,8 @@ from trajstore.cli.options import Decorator, FiniteRange
 from trajstore.cli.output import is_interactive, plain, print_line
 from trajstore.dataset import Dataset
 from trajstore.errors import ReplayError, StorageError
+from trajstore.quality.records import ReplayReport, report_path, write_report
 from trajstore.quality.replay import spread, verify_replay
-from trajstore.quality.replay_report import ReplayReport, report_path, write_report
 
 
 def replay_options() -> Decorator:

@@ -8,7 +8,8 @@ from trajstore.lifecycle.moving import finish, restore
 from trajstore.lifecycle.publishing import Published, preview, publish
 from trajstore.lifecycle.rotation import plan, rotate
 from trajstore.lifecycle.shelf import Shelf
-from trajstore.quality.judging import judge, review
+from trajstore.quality.report import judge
+from trajstore.quality.reviews import review
 
 __all__ = [
     "Published",

@@ -22,8 +22,8 @@ from trajstore.lifecycle.rotation import (
     rotate_locked,
 )
 from trajstore.lifecycle.shelf import Shelf
+from trajstore.quality.records import Verdict, read_verdict, write_verdict
 from trajstore.quality.reviews import status_of
-from trajstore.quality.verdict import Verdict, read_verdict, write_verdict
 from trajstore.version.manifest import MANIFEST, Manifest, Status
 
 

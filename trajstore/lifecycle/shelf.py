@@ -14,7 +14,7 @@ from trajstore.disk.system import storing
 from trajstore.episode.names import Reference, check_name
 from trajstore.errors import NotFoundError
 from trajstore.lifecycle.ledger import Deed, Entry, add_entry, read_ledger
-from trajstore.quality.judging import Clock, utc_now
+from trajstore.quality.records import Clock, utc_now
 from trajstore.quality.reviews import status_of
 from trajstore.version.location import locate
 from trajstore.version.manifest import MANIFEST, Manifest, Status, is_bereft

@@ -13,7 +13,7 @@ from trajstore.playback import evidence
 from trajstore.playback.channels import Channel, channels_of, charts_of, pack
 from trajstore.playback.view import finite_rows
 from trajstore.playback.viewed import Seen, Viewed
-from trajstore.quality.replay_report import ReplayReport
+from trajstore.quality.records import ReplayReport
 from trajstore.version.statistics import FieldStatistics
 
 BUDGET_BYTES = 13_000_000

@@ -1,72 +1,81 @@
-"""Small records in files of their own: a verdict or a replay's report beside a version, reviews."""
+"""Small records in files of their own: what checks, and replays, made of the version beside them.
 
+The file of ``v4`` is ``v4.status.json`` or ``v4.replay.json``; the sealed folder itself is never
+edited. Each names the content digest that it is about, so that it cannot be taken for one on other
+data.
+"""
+
+import datetime
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from trajstore.disk.files import read_json, write_json
 from trajstore.errors import CorruptionError, NotFoundError
+from trajstore.version.findings import Finding
+from trajstore.version.manifest import Status
 
 FORMAT_VERSION = 1
 
+Clock = Callable[[], str]
+"""The present time, ISO 8601 with zone."""
 
-class _Plain(Protocol):
-    def to_json(self) -> dict[str, Any]: ...
+
+def utc_now() -> str:
+    """The present time, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-Record = TypeVar("Record", bound=_Plain)
+class Record(msgspec.Struct, frozen=True):
+    """What a file holds."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as it stands in its file."""
+        return {"format_version": FORMAT_VERSION, **msgspec.to_builtins(self)}
+
+
+Held = TypeVar("Held", bound=Record)
 
 
 @dataclass(frozen=True, slots=True)
-class Kind(Generic[Record]):
-    """What a file holds.
+class Kind(Generic[Held]):
+    """The files of one type of record.
 
     Attributes:
         type: of the record.
         name: as messages call it.
         remedy: what to do about one that is damaged.
-        suffix: of the file, where it lies beside a version.
+        suffix: of a file that lies beside a version; empty if the file has a path of its own.
 
     Example:
-        >>> kind = Kind(Any, "a verdict", "remove it", "status")
-        >>> kind.beside(Path("store/expert/v4")).as_posix()
+        >>> VERDICT.path(Path("store/expert/v4")).as_posix()
         'store/expert/v4.status.json'
     """
 
-    type: type[Record]
+    type: type[Held]
     name: str
     remedy: str
     suffix: str = ""
 
-    def beside(self, version: Path) -> Path:
-        """Where the record on a version's folder lies."""
-        return version.with_name(f"{version.name}.{self.suffix}.json")
+    def path(self, owner: Path) -> Path:
+        """Where the record lies: beside a version's folder, or at the path itself."""
+        return owner.with_name(f"{owner.name}.{self.suffix}.json") if self.suffix else owner
 
-    def read_beside(self, version: Path) -> Record | None:
-        """The record on a version, as `read` gives it."""
-        return self.read(self.beside(version))
+    def write(self, owner: Path, record: Held) -> None:
+        """Put a record in place of the one before, in one durable step."""
+        write_json(self.path(owner), record.to_json())
 
-    def write_beside(self, version: Path, record: Record) -> None:
-        """Put the record beside the version, as `write` does."""
-        self.write(self.beside(version), record)
-
-    def write(self, path: Path, record: Record) -> None:
-        """Put a record in place of a file in one durable step.
+    def read(self, owner: Path) -> Held | None:
+        """Read the record; ``None`` if there is none.
 
         Raises:
-            StorageError: if the operating system refuses; what was there is then unchanged.
-        """
-        write_json(path, record.to_json())
-
-    def read(self, path: Path) -> Record | None:
-        """Read a file; ``None`` if there is none.
-
-        Raises:
-            CorruptionError: if it holds something else.
+            CorruptionError: if the file holds something else.
             StorageError: if it cannot be read.
         """
+        path = self.path(owner)
         try:
             record = read_json(path)
         except NotFoundError:
@@ -75,12 +84,8 @@ class Kind(Generic[Record]):
             raise self._other(path, "something else") from error
         return self.parse(record, path)
 
-    def parse(self, record: Any, where: object) -> Record:  # noqa: ANN401 - any JSON
-        """Build a record from plain JSON values.
-
-        Raises:
-            CorruptionError: if they are something else.
-        """
+    def parse(self, record: Any, where: object) -> Held:  # noqa: ANN401 - any JSON
+        """Build a record from plain JSON values; other ones are a `CorruptionError`."""
         try:
             if record["format_version"] != FORMAT_VERSION:
                 raise ValueError(f"format version {record['format_version']!r}")
@@ -92,3 +97,114 @@ class Kind(Generic[Record]):
         return CorruptionError(
             f"{where}: expected {self.name} of format {FORMAT_VERSION}, got {found}; {self.remedy}"
         )
+
+
+class Verdict(Record, frozen=True):
+    """What the checks made of one version.
+
+    Attributes:
+        status: draft, validated or quarantined.
+        digest: content digest of the version that was judged, hexadecimal.
+        findings: all of them, blocking or not.
+        history: earlier and present judgements, oldest first: ``time``, ``status``, ``why``.
+        contract: the contract that the version was held to, as JSON.
+    """
+
+    status: Status
+    digest: str
+    findings: tuple[Finding, ...] = ()
+    history: tuple[Mapping[str, str], ...] = ()
+    contract: Mapping[str, object] | None = None
+
+    def on(self, digest: str) -> Status | None:
+        """The status if this verdict is about that content digest, else ``None``."""
+        return self.status if self.digest == digest else None
+
+    def to_json(self) -> dict[str, Any]:
+        """The verdict as it stands in its file."""
+        return super().to_json() | {"findings": [finding.to_json() for finding in self.findings]}
+
+
+VERDICT = Kind(Verdict, "a verdict", "remove it and validate the version again", "status")
+status_path, read_verdict, write_verdict = VERDICT.path, VERDICT.read, VERDICT.write
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """The first place where an episode played again is not the recorded one.
+
+    Attributes:
+        episode: its index; ``None`` for a difference that concerns the whole environment.
+        step: of the episode; a state that differs is said to differ at the step that led to it,
+            the state of ``reset`` at step 0.
+        field: name of the field, with the component where it has several.
+        expected: as recorded.
+        got: as simulated now.
+    """
+
+    episode: int | None
+    step: int | None
+    field: str
+    expected: str
+    got: str
+
+    def __str__(self) -> str:
+        where = "" if self.episode is None else f"episode {self.episode}, step {self.step}, "
+        return f"{where}{self.field}: expected {self.expected}, got {self.got}"
+
+
+class ReplayReport(Record, frozen=True):
+    """What playing recorded episodes again has shown.
+
+    Attributes:
+        content_digest: of the version that was checked.
+        episodes: indices of the episodes that were played again.
+        equal: how many of them came out as recorded.
+        differences: the first difference of each other episode; one of the whole environment
+            (another version than the recorded) comes first.
+        tolerance: largest absolute difference that counts as equal; zero is bit for bit.
+        environment: id and version as recorded.
+    """
+
+    content_digest: str
+    episodes: tuple[int, ...]
+    equal: int
+    differences: tuple[Difference, ...] = ()
+    tolerance: float = 0.0
+    environment: str = ""
+
+    @property
+    def checked(self) -> int:
+        """Number of episodes that were played again."""
+        return len(self.episodes)
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything came out as recorded."""
+        return not self.differences
+
+    @property
+    def first_difference(self) -> Difference | None:
+        """The first difference, if there is any."""
+        return self.differences[0] if self.differences else None
+
+    @property
+    def words(self) -> str:
+        """How equal equal episodes are."""
+        return "bit-equal" if self.tolerance == 0.0 else f"equal within {self.tolerance:g}"
+
+    def __str__(self) -> str:
+        text = f"{self.equal}/{self.checked} {self.words}"
+        return text if self.ok else f"{text}; first difference: {self.first_difference}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as it stands in its file: with what a reader would else work out."""
+        return super().to_json() | {
+            "checked": self.checked,
+            "words": self.words,
+            "sentence": str(self),
+            "first_difference": msgspec.to_builtins(self.first_difference),
+        }
+
+
+REPORT = Kind(ReplayReport, "a replay report", "verify the version again with --replay", "replay")
+report_path, read_report, write_report = REPORT.path, REPORT.read, REPORT.write

@@ -17,7 +17,7 @@ from trajstore.episode.episode import Episode
 from trajstore.episode.nesting import ACTION, OBSERVATION, REWARD, below, flatten, nest
 from trajstore.episode.schema import Axis
 from trajstore.errors import ReplayError
-from trajstore.quality.replay_report import Difference, ReplayReport
+from trajstore.quality.records import Difference, ReplayReport
 
 OTHER_PROCESSOR = 1e-9
 """Largest difference that rounding on another processor explains in float64."""

@@ -1,17 +1,18 @@
-"""Run every check and put together what they found.
+"""Run every check, put together what they found, and give a version its status by it.
 
 A new check is a generator function and its entry in ``CHECKS``.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from trajstore.dataset import Dataset
 from trajstore.errors import TrajStoreError
 from trajstore.quality import alignment, contents, coverage
 from trajstore.quality.contract import Contract
-from trajstore.quality.verdict import decide
+from trajstore.quality.records import Clock, Verdict, read_verdict, utc_now, write_verdict
 from trajstore.version.findings import Finding, Severity
 from trajstore.version.manifest import Status
 
@@ -55,10 +56,6 @@ class Report:
     status: Status
     contract: Contract
 
-    def of(self, severity: Severity) -> list[Finding]:
-        """Return the findings of one severity."""
-        return [finding for finding in self.findings if finding.severity is severity]
-
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values, without times, so that equal data give equal reports."""
         return {
@@ -79,33 +76,64 @@ def validate(
 ) -> Report:
     """Run every check, to its end, whatever the others found.
 
+    What is sound but has too few episodes for the contract stays a draft.
+
     Args:
         dataset: any sealed version; it is only read.
         contract: what it must fulfil.
         checks: by name; add those that need a policy or a simulator:
             ``{**CHECKS, "policy": policy_agreement(act)}``.
     """
-    findings = [
-        finding
-        for name, check in checks.items()
-        for finding in _run(name, check, dataset, contract)
-    ]
-    status = decide(findings, complete=len(dataset) >= contract.minimum_episodes)
-    return Report(
-        dataset.manifest.content_digest,
-        len(dataset),
-        tuple(checks),
-        tuple(findings),
-        status,
-        contract,
+    findings: list[Finding] = []
+    for name, check in checks.items():
+        try:
+            for finding in check(dataset, contract):
+                findings.append(finding)
+        except TrajStoreError as error:
+            message = f"check could not finish: {error}"
+            findings.append(Finding(Severity.BLOCKING, name, message))
+    status = Status.VALIDATED
+    if any(finding.severity is Severity.BLOCKING for finding in findings):
+        status = Status.QUARANTINED
+    elif len(dataset) < contract.minimum_episodes:
+        status = Status.DRAFT
+    digest = dataset.manifest.content_digest
+    return Report(digest, len(dataset), tuple(checks), tuple(findings), status, contract)
+
+
+def judge(
+    version: Path,
+    contract: Contract,
+    *,
+    checks: Mapping[str, Check] = CHECKS,
+    clock: Clock = utc_now,
+) -> Report:
+    """Run every check on a version and put the verdict beside it.
+
+    A judgement that changes nothing adds nothing to the verdict's history.
+
+    Args:
+        version: folder of a sealed version; it is only read.
+        contract: what it must fulfil.
+        checks: by name.
+        clock: tells the time that the history notes.
+
+    Raises:
+        NotFoundError: if there is no version.
+        CorruptionError: if the verdict that is there is damaged; nothing was checked.
+        StorageError: if the verdict cannot be written.
+    """
+    before = read_verdict(version)
+    report = validate(Dataset.open(version), contract, checks=checks)
+    history = before.history if before and before.digest == report.digest else ()
+    why = "every check passed"
+    if report.findings:
+        first = report.findings[0]
+        why = f"{len(report.findings)} findings, first: {first.check}: {first.message}"
+    if not history or history[-1]["status"] != report.status or history[-1]["why"] != why:
+        history = (*history, {"time": clock(), "status": report.status.value, "why": why})
+    verdict = Verdict(
+        report.status, report.digest, report.findings, history, report.contract.to_json()
     )
-
-
-def _run(name: str, check: Check, dataset: Dataset, contract: Contract) -> list[Finding]:
-    found: list[Finding] = []
-    try:
-        for finding in check(dataset, contract):
-            found.append(finding)
-    except TrajStoreError as error:
-        found.append(Finding(Severity.BLOCKING, name, f"check could not finish: {error}"))
-    return found
+    write_verdict(version, verdict)
+    return report

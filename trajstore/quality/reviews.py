@@ -5,6 +5,7 @@ before they are published, in the store and in the archive. Reviews are added, n
 last one on a digest counts, the earlier ones are its history.
 """
 
+import getpass
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,8 +13,7 @@ import msgspec
 
 from trajstore.disk.locks import lock
 from trajstore.errors import CorruptionError, StorageError
-from trajstore.quality.records import FORMAT_VERSION, Kind
-from trajstore.quality.verdict import Verdict, read_verdict
+from trajstore.quality.records import Clock, Kind, Record, Verdict, read_verdict, utc_now
 from trajstore.version.manifest import Status
 
 UNREADABLE = "unreadable"
@@ -49,25 +49,21 @@ class Review(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("review: expected a reason, got none; say why in one sentence")
 
     def to_json(self) -> dict[str, str]:
-        """Return the review as it stands in the file."""
+        """The review as it stands in the file."""
         return dict(msgspec.to_builtins(self))
 
 
-class Reviews(msgspec.Struct, frozen=True):
+class Reviews(Record, frozen=True):
     """What the file holds, oldest first."""
 
     reviews: tuple[Review, ...]
-
-    def to_json(self) -> dict[str, object]:
-        """Return the file's content."""
-        return {"format_version": FORMAT_VERSION, **msgspec.to_builtins(self)}
 
 
 REVIEWS = Kind(Reviews, "reviews", "take the last good one from git")
 
 
 def read_reviews(path: Path | None) -> list[Review]:
-    """Return all reviews, oldest first; none if there is no such file.
+    """All reviews, oldest first; none if there is no such file.
 
     Raises:
         CorruptionError: if the file holds something else, such as the marks of a merge conflict.
@@ -76,40 +72,52 @@ def read_reviews(path: Path | None) -> list[Review]:
     return [] if found is None else list(found.reviews)
 
 
-def add_review(path: Path, review: Review) -> None:
-    """Add a review at the end of the file, in one durable step.
+def review(
+    path: Path,
+    digest: str,
+    status: Status,
+    *,
+    reason: str,
+    name: str = "",
+    clock: Clock = utc_now,
+) -> Review:
+    """Write down, in one durable step, what a person decides about a version.
+
+    Args:
+        path: of the reviews, kept in git.
+        digest: content digest of the version; `Shelf.digest` knows those of archived ones too.
+        status: validated or quarantined.
+        reason: one sentence.
+        name: how the person called the version, such as ``expert@v3``.
+        clock: tells the time.
 
     Raises:
+        ValueError: if there is no reason.
         CorruptionError: if the file is damaged; it is then left as it is.
         LockedError: if another process adds a review at this moment.
         StorageError: if the operating system refuses.
     """
+    decided = Review(digest, status, reason, getpass.getuser(), clock(), name)
     path.parent.mkdir(parents=True, exist_ok=True)
     with lock(path.with_name(f".{path.name}.lock"), purpose="a review"):
-        REVIEWS.write(path, Reviews((*read_reviews(path), review)))
+        REVIEWS.write(path, Reviews((*read_reviews(path), decided)))
+    return decided
 
 
 def history(reviews: Iterable[Review], digest: str) -> list[Review]:
-    """Return the reviews of one content digest, oldest first."""
+    """The reviews of one content digest, oldest first."""
     return [review for review in reviews if review.digest == digest]
 
 
 def effective_status(verdict: Status | None, reviews: Iterable[Review], digest: str) -> Status:
-    """Return the status that counts: the last review, else the verdict, else draft.
-
-    Args:
-        verdict: what the checks made of the content; ``None`` if they never ran on it.
-        reviews: of all versions, oldest first.
-        digest: content digest of the version, hexadecimal.
+    """The status that counts: the last review of a content digest, else the verdict, else draft.
 
     Example:
         >>> effective_status(None, [], "ab12")
         <Status.DRAFT: 'draft'>
     """
     decided = history(reviews, digest)
-    if decided:
-        return decided[-1].status
-    return Status.DRAFT if verdict is None else verdict
+    return decided[-1].status if decided else verdict or Status.DRAFT
 
 
 def status_of(

@@ -13,7 +13,7 @@ from trajstore.interop.environment import environment_of
 from trajstore.interop.gymnasium import record, schema_of
 from trajstore.lifecycle import judge
 from trajstore.quality.contract import Contract
-from trajstore.quality.replay_report import report_path
+from trajstore.quality.records import report_path
 from trajstore.recording.bulk import write_dataset
 from trajstore.store import Store
 

@@ -22,7 +22,7 @@ from trajstore.lifecycle import Shelf, judge, plan, preview, publish, restore, r
 from trajstore.lifecycle.ledger import Deed
 from trajstore.lifecycle.moving import archive_version
 from trajstore.lifecycle.rotation import Action, Retention
-from trajstore.quality.verdict import status_path
+from trajstore.quality.records import status_path
 from trajstore.store import Store
 from trajstore.version.integrity import verify
 from trajstore.version.location import Folder, locate

@@ -26,7 +26,7 @@ from trajstore.playback.page import Opening, render, write_page
 from trajstore.playback.payload import About, Side, build, plain
 from trajstore.playback.selection import choose, match
 from trajstore.playback.viewed import Viewed
-from trajstore.quality.replay_report import Difference, ReplayReport
+from trajstore.quality.records import Difference, ReplayReport
 from trajstore.recording.bulk import write_dataset
 
 ABOUT = About("expert", "v3", "validated")

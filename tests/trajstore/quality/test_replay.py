@@ -17,14 +17,14 @@ from trajstore.dataset import Dataset
 from trajstore.episode.episode import Episode
 from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
 from trajstore.errors import CorruptionError, ReplayError
-from trajstore.quality.replay import compare, first_step, spread, verify_replay
-from trajstore.quality.replay_report import (
+from trajstore.quality.records import (
     REPORT,
     Difference,
     read_report,
     report_path,
     write_report,
 )
+from trajstore.quality.replay import compare, first_step, spread, verify_replay
 from trajstore.recording.bulk import write_dataset
 
 SCHEMA = EpisodeSchema(

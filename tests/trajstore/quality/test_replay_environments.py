@@ -24,7 +24,7 @@ from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
 from trajstore.errors import ReplayError, SchemaError
 from trajstore.interop.environment import environment_of
 from trajstore.interop.gymnasium import record, schema_of
-from trajstore.quality.replay_report import read_report
+from trajstore.quality.records import read_report
 from trajstore.recording.bulk import write_dataset
 
 ROOT = Path(__file__).parents[3]

@@ -13,8 +13,8 @@ from trajstore.errors import CorruptionError, StatusError
 from trajstore.lifecycle import Shelf, judge, review, rotate
 from trajstore.lifecycle.rotation import Retention
 from trajstore.quality.contract import Contract
+from trajstore.quality.records import read_verdict, status_path
 from trajstore.quality.reviews import UNREADABLE, standing
-from trajstore.quality.verdict import read_verdict, status_path
 from trajstore.store import Store
 from trajstore.version.manifest import Status
 
