@@ -90,4 +90,4 @@ def shifted(it: Arrays) -> Arrays:
 
 
 def blocking(report: Report) -> list[str]:
-    return [finding.check for finding in report.of(Severity.BLOCKING)]
+    return [it.check for it in report.findings if it.severity is Severity.BLOCKING]

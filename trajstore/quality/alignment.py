@@ -54,9 +54,10 @@ def _padded(states: list[np.ndarray]) -> Iterator[Finding]:
     long_enough = [rows for rows in states if len(rows) >= 4]
     if not long_enough:
         return
-    inner = np.concatenate([_repeats(rows)[1:-1] for rows in long_enough]).mean()
-    first = np.array([bool(_repeats(rows)[0]) for rows in long_enough])
-    last = np.array([bool(_repeats(rows)[-1]) for rows in long_enough])
+    repeats = [(rows[1:] == rows[:-1]).all(axis=1) for rows in long_enough]
+    inner = np.concatenate([same[1:-1] for same in repeats]).mean()
+    first = np.array([same[0] for same in repeats])
+    last = np.array([same[-1] for same in repeats])
     zero = np.array([not rows[-1].any() and bool(rows[:-1].any()) for rows in long_enough])
     faults = {
         "the first two observations are the same": first,
@@ -80,11 +81,11 @@ def _late(dataset: Dataset, states: list[np.ndarray]) -> Iterator[Finding]:
         return
     scene = _sampled(dataset, others)
     exact = {lag: _copies(states, scene, lag) for lag in (-1, 0, 1)}
-    for lag, late in ((1, "before"), (-1, "after")):
+    for lag, when in ((1, "later"), (-1, "earlier")):
         if exact[lag] and not exact[0]:
             message = (
                 f"observations: expected them to show the state they stand beside, got that of "
-                f"one step {'later' if late == 'before' else 'earlier'} ({exact[lag]} columns "
+                f"one step {when} ({exact[lag]} columns "
                 "agree exactly there, none in place); record again"
             )
             yield Finding(Severity.BLOCKING, "alignment", message)
@@ -143,13 +144,12 @@ def _leaps(dataset: Dataset, pose: str) -> Iterator[Finding]:
 
 def _sampled(dataset: Dataset, names: list[str]) -> list[np.ndarray]:
     """Rows of those fields side by side, of evenly spread episodes."""
-    episodes = [dataset[index] for index in spread(len(dataset), SAMPLE_EPISODES)]
     return [
         np.concatenate(
             [episode[name].reshape(len(episode) + 1, -1).astype(np.float64) for name in names],
             axis=1,
         )
-        for episode in episodes
+        for episode in map(dataset.__getitem__, spread(len(dataset), SAMPLE_EPISODES))
     ]
 
 
@@ -159,11 +159,6 @@ def _narrow_states(dataset: Dataset) -> list[FieldSpec]:
         for field in dataset.schema.on(Axis.STATE)
         if field.dtype.startswith("float") and field.row_bytes <= NARROW_ROW_BYTES
     ]
-
-
-def _repeats(rows: np.ndarray) -> np.ndarray:
-    same: np.ndarray = (rows[1:] == rows[:-1]).all(axis=1)
-    return same
 
 
 def _standardised(rows: np.ndarray) -> np.ndarray:

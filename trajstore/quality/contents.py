@@ -1,6 +1,7 @@
 """Checks of what the episodes hold: whole, unchanged, distinct, as measured."""
 
 import hashlib
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from trajstore.dataset import Dataset
 from trajstore.episode import anomalies
 from trajstore.episode.episode import Episode, row_bytes
-from trajstore.episode.schema import Axis, EpisodeSchema
+from trajstore.episode.schema import Axis
 from trajstore.episode.texts import brief
 from trajstore.errors import SchemaError
 from trajstore.quality.contract import Contract
@@ -23,18 +24,15 @@ def integrity(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
 
 
 def contents(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
-    """Every episode fits the schema and has the digest that was sealed.
-
-    This is alignment (``T + 1`` states for ``T`` steps), dtypes, ranges, finite values, and one
-    end, at the end.
-    """
+    """Every episode fits the schema (``T + 1`` states for ``T`` steps) and its sealed digest."""
     recorded = dataset.episodes["digest"]
     digests = []
     for index, episode in enumerate(dataset):
         try:
             whole = Episode(dataset.schema, episode.arrays)
         except SchemaError as error:
-            step = _first_step(str(error))
+            row = re.search(r"row (\d+):", str(error))
+            step = int(row[1]) if row else None
             yield Finding(Severity.BLOCKING, "contents", str(error), episode=index, step=step)
             continue
         digests.append(bytes.fromhex(whole.digest))
@@ -52,10 +50,15 @@ def contents(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
 
 def distinct(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
     """No two episodes have the same steps, whatever seed or scenario they claim."""
+    moving = [it for it in dataset.schema.fields if it.axis is not Axis.EPISODE]
+    narrow = [it for it in moving if it.row_bytes <= NARROW_ROW_BYTES]  # wide ones follow from them
     first: dict[bytes, int] = {}
     copies: list[tuple[int, int]] = []
     for index, episode in enumerate(dataset):
-        original = first.setdefault(_steps_digest(dataset.schema, episode), index)
+        sha = hashlib.sha256()
+        for field in narrow:
+            sha.update(row_bytes(field, episode.arrays[field.name]))
+        original = first.setdefault(sha.digest(), index)
         if original != index:
             copies.append((index, original))
     if len(copies) <= contract.allowed_copies:
@@ -110,19 +113,3 @@ def anomaly_scores(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
         )
         step = dataset.manifest.anomalies[worst][0]["first"]
         yield Finding(Severity.WARNING, "anomalies", message, episode=worst, step=step)
-
-
-def _steps_digest(schema: EpisodeSchema, episode: Episode) -> bytes:
-    """Digest of the narrow fields of states and steps; wide ones follow from them."""
-    sha = hashlib.sha256()
-    for field in schema.fields:
-        if field.axis is not Axis.EPISODE and field.row_bytes <= NARROW_ROW_BYTES:
-            sha.update(row_bytes(field, episode.arrays[field.name]))
-    return sha.digest()
-
-
-def _first_step(message: str) -> int | None:
-    """The step that a schema error names as its first row."""
-    _, found, rest = message.partition("row ")
-    digits = rest.partition(":")[0]
-    return int(digits) if found and digits.isdigit() else None

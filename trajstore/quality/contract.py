@@ -5,13 +5,17 @@ recorder that could lower the minimum would always pass.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
+
+import msgspec
 
 from trajstore.errors import SchemaError
 
 SeedRange = tuple[int, int]
 """First seed of a range, and the first one after it."""
+
+_AT_LEAST_ONE = {"minimum_episodes", "episodes_per_scenario", "min_steps", "policy_episodes"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +65,18 @@ class Contract:
     def __post_init__(self) -> None:
         for name in ("required_scenarios", "required_provenance", "observation"):
             object.__setattr__(self, name, _tuple(name, getattr(self, name)))
-        ranges = tuple(
-            _seed_range(entry) for entry in _tuple("reserved_seeds", self.reserved_seeds)
-        )
-        object.__setattr__(self, "reserved_seeds", ranges)
-        for name, least in _LEAST.items():
-            value = getattr(self, name)
+        seeds = tuple(map(_seed_range, _tuple("reserved_seeds", self.reserved_seeds)))
+        object.__setattr__(self, "reserved_seeds", seeds)
+        numbers = [it.name for it in fields(self) if isinstance(it.default, int | float)]
+        for name in numbers:
+            least, value = int(name in _AT_LEAST_ONE), getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not value >= least:
                 raise SchemaError(f"contract: expected {name} of at least {least}, got {value!r}")
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values, from which `from_json` builds an equal contract."""
-        record = asdict(self)
-        record["observation"] = [dict(field) for field in self.observation]
-        record["reserved_seeds"] = [list(entry) for entry in self.reserved_seeds]
-        return {key: list(it) if isinstance(it, tuple) else it for key, it in record.items()}
+        record: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
+        return record
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "Contract":
@@ -91,20 +92,6 @@ class Contract:
                 f"contract: expected keys out of {', '.join(sorted(known))}, got {unknown[0]!r}"
             )
         return cls(**record)
-
-
-_LEAST: dict[str, float] = {
-    "minimum_episodes": 1,
-    "episodes_per_scenario": 1,
-    "allowed_copies": 0,
-    "min_steps": 1,
-    "max_steps": 0,
-    "policy_episodes": 1,
-    "policy_tolerance": 0,
-    "replay_episodes": 0,
-    "sample_seed": 0,
-    "anomalous_share": 0,
-}
 
 
 def _tuple(name: str, values: Any) -> tuple[Any, ...]:  # noqa: ANN401 - what a parameter file holds

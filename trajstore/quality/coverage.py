@@ -81,7 +81,10 @@ def seeds(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
 def provenance(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
     """What made the dataset is written down."""
     for key in contract.required_provenance:
-        if _at(dataset.manifest.provenance, key) in (None, "", [], {}):
+        found: Any = dataset.manifest.provenance
+        for part in key.split("."):
+            found = found.get(part) if isinstance(found, Mapping) else None
+        if found in (None, "", [], {}):
             message = f"provenance: expected {key!r}, got nothing; the recorder must note it"
             yield Finding(Severity.BLOCKING, "provenance", message)
 
@@ -105,12 +108,6 @@ def observation_contract(dataset: Dataset, contract: Contract) -> Iterator[Findi
                 )
                 yield Finding(Severity.BLOCKING, "observation", message)
                 break
-
-
-def _at(record: Any, key: str) -> Any:  # noqa: ANN401 - any JSON
-    for part in key.split("."):
-        record = record.get(part) if isinstance(record, Mapping) else None
-    return record
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - any JSON

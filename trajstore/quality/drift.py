@@ -29,12 +29,10 @@ class FieldDrift:
     """How the distribution of one field moved; figures of the component that moved most.
 
     Attributes:
-        field: name.
-        component: index of that component in the row, flattened.
+        component: its index in the row, flattened.
         distance: Kolmogorov-Smirnov, 0 to 1.
         psi: population stability index; from 0.1 moderate, from 0.25 major.
-        means: of the component, before and after.
-        deviations: of the component, before and after.
+        means: before and after, as ``deviations`` are.
         verdict: ``same``, ``moderate`` or ``major``.
     """
 
@@ -52,7 +50,6 @@ class VersionDiff:
     """What changed from one version to another.
 
     Attributes:
-        same_content: whether both hold the same episodes in the same order.
         added: indices in the second of episodes whose scenario and seed the first has not.
         removed: indices in the first of episodes whose scenario and seed the second has not.
         changed: pairs of indices of episodes with one scenario and seed, but other content.
@@ -81,20 +78,34 @@ class VersionDiff:
 def diff(before: Dataset, after: Dataset) -> VersionDiff:
     """Compare two versions, of one dataset or of two.
 
+    Episodes are matched by content first, then what is left by scenario and seed.
+
     Raises:
         CorruptionError: if rows that are compared are damaged.
     """
-    added, removed, changed, kept = _episodes(before, after)
+    old, new = before.episodes["digest"].tolist(), after.episodes["digest"].tolist()
+    common = Counter(old) & Counter(new)
+    old_left, new_left = _left(old, common), _left(new, common)
+    places: dict[tuple[str, int], list[int]] = {}
+    for index, key in _keys(before, old_left):
+        places.setdefault(key, []).append(index)
+    changed = [
+        (places[key].pop(0), index) for index, key in _keys(after, new_left) if places.get(key)
+    ]
+    gone, come = {it for it, _ in changed}, {it for _, it in changed}
+    one, other = before.manifest, after.manifest
+    coverage = _differing(one.scenario_counts, other.scenario_counts, missing=0)
+    provenance = _differing(dict(_leaves(one.provenance)), dict(_leaves(other.provenance)))
     return VersionDiff(
-        before.manifest.content_digest == after.manifest.content_digest,
-        added,
-        removed,
-        changed,
-        kept,
-        tuple(_schema(before, after)),
-        _coverage(before, after),
-        _drift(before, after),
-        _provenance(before.manifest.provenance, after.manifest.provenance),
+        same_content=one.content_digest == other.content_digest,
+        added=tuple(index for index in new_left if index not in come),
+        removed=tuple(index for index in old_left if index not in gone),
+        changed=tuple(changed),
+        kept=sum(common.values()),
+        schema=tuple(_schema(before, after)),
+        coverage=dict(sorted(coverage.items())),
+        drift=_drift(before, after),
+        provenance=dict(sorted(provenance.items())),
     )
 
 
@@ -142,36 +153,13 @@ def stability_index(one: np.ndarray, other: np.ndarray, *, bins: int = 10) -> fl
     return float(((p - q) * np.log(p / q)).sum())
 
 
-Episodes = tuple[tuple[int, ...], tuple[int, ...], tuple[tuple[int, int], ...], int]
-
-
-def _episodes(before: Dataset, after: Dataset) -> Episodes:
-    """Match episodes by content first, then what is left by scenario and seed."""
-    old, new = before.episodes["digest"].tolist(), after.episodes["digest"].tolist()
-    common = Counter(old) & Counter(new)
-    old_left, new_left = _left(old, common), _left(new, common)
-    places: dict[tuple[str, int], list[int]] = {}
-    for index, key in _keys(before, old_left):
-        places.setdefault(key, []).append(index)
-    changed = [
-        (places[key].pop(0), index) for index, key in _keys(after, new_left) if places.get(key)
-    ]
-    gone, come = {it for it, _ in changed}, {it for _, it in changed}
-    return (
-        tuple(index for index in new_left if index not in come),
-        tuple(index for index in old_left if index not in gone),
-        tuple(changed),
-        sum(common.values()),
-    )
-
-
 def _left(digests: Sequence[str], common: Counter[str]) -> list[int]:
     """Indices of what is not among the common, each of those counted as often as it is common."""
-    seen: Counter[str] = Counter()
+    spare = Counter(common)
     left = []
     for index, digest in enumerate(digests):
-        seen[digest] += 1
-        if seen[digest] > common[digest]:
+        spare[digest] -= 1
+        if spare[digest] < 0:
             left.append(index)
     return left
 
@@ -192,16 +180,16 @@ def _schema(before: Dataset, after: Dataset) -> Iterator[str]:
         elif name not in old:
             yield f"field {name!r} added"
         else:
-            for key in dict.fromkeys([*old[name], *new[name]]):
-                one, other = old[name].get(key, ""), new[name].get(key, "")
-                if one != other:
-                    yield f"field {name!r}: {key} {one!r} became {other!r}"
+            for key, (one, other) in _differing(old[name], new[name], missing="").items():
+                yield f"field {name!r}: {key} {one!r} became {other!r}"
 
 
-def _coverage(before: Dataset, after: Dataset) -> dict[str, tuple[int, int]]:
-    old, new = before.manifest.scenario_counts, after.manifest.scenario_counts
-    pairs = {name: (old.get(name, 0), new.get(name, 0)) for name in sorted({*old, *new})}
-    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+def _differing(
+    old: Mapping[str, Any], new: Mapping[str, Any], missing: object = None
+) -> dict[str, tuple[Any, Any]]:
+    """Both values of each key that has another one in the second."""
+    pairs = {it: (old.get(it, missing), new.get(it, missing)) for it in [*old, *new]}
+    return {it: (one, other) for it, (one, other) in pairs.items() if one != other}
 
 
 def _drift(before: Dataset, after: Dataset) -> tuple[FieldDrift, ...]:
@@ -231,6 +219,9 @@ def _components(
         one, other = (values[np.isfinite(values)] for values in pair)
         if len(one) and len(other):
             distance, psi = ks_distance(one, other), stability_index(one, other)
+            verdict = "major" if psi >= MAJOR_PSI else "moderate"
+            if distance <= threshold or psi < MODERATE_PSI:
+                verdict = "same"
             yield FieldDrift(
                 field.name,
                 component,
@@ -238,14 +229,8 @@ def _components(
                 psi,
                 (float(one.mean()), float(other.mean())),
                 (float(one.std()), float(other.std())),
-                _verdict(distance, psi, threshold),
+                verdict,
             )
-
-
-def _verdict(distance: float, psi: float, threshold: float) -> str:
-    if distance <= threshold or psi < MODERATE_PSI:
-        return "same"
-    return "major" if psi >= MAJOR_PSI else "moderate"
 
 
 def _sample(dataset: Dataset, field: FieldSpec) -> np.ndarray:
@@ -254,12 +239,6 @@ def _sample(dataset: Dataset, field: FieldSpec) -> np.ndarray:
     rows = rows[:: -(-len(rows) // SAMPLE_ROWS)]
     flat = rows.reshape(len(rows), -1)
     return np.asarray(flat[:, :: -(-flat.shape[1] // COMPONENTS)], dtype=np.float64)
-
-
-def _provenance(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    one, other = dict(_leaves(old)), dict(_leaves(new))
-    names = sorted({*one, *other})
-    return {it: (one.get(it), other.get(it)) for it in names if one.get(it) != other.get(it)}
 
 
 def _leaves(record: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

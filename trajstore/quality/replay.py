@@ -62,10 +62,16 @@ def verify_replay(
         CorruptionError: if a stored episode cannot be read.
     """
     provenance = dataset.manifest.provenance
+    recorded = provenance.get("environment")
+    recorded = recorded if isinstance(recorded, Mapping) else {}
+    name, version = str(recorded.get("id", "")), str(recorded.get("version", ""))
+    differences = []
     with refused("replay: expected the recorded environment"):
         environment = simulator(provenance)
     try:
-        differences = list(_other_version(provenance, environment))
+        running = getattr(getattr(environment, "unwrapped", environment), "version", None)
+        if version and running is not None and version != str(running):
+            differences = [Difference(None, None, "environment version", version, str(running))]
         checked, equal = [], 0
         for index in range(len(dataset)) if indices is None else indices:
             found = compare(dataset[index], environment, index=index, tolerance=tolerance)
@@ -80,18 +86,14 @@ def verify_replay(
         equal=equal,
         differences=tuple(differences),
         tolerance=tolerance,
-        environment=" ".join(_identity(provenance)).strip(),
+        environment=f"{name} {version}".strip(),
     )
 
 
 def compare(
     episode: Episode, environment: Environment, *, index: int = 0, tolerance: float = 0.0
 ) -> Difference | None:
-    """Return the first difference between an episode and its replay; ``None`` if there is none.
-
-    Raises:
-        ReplayError: if the episode has no seed or action, or the environment refuses it.
-    """
+    """The first difference between an episode and its replay; raises as `play` does."""
     moving = [spec for spec in episode.schema.fields if spec.axis is not Axis.EPISODE]
     for row, reported in enumerate(play(episode, environment)):
         for spec in moving:
@@ -109,8 +111,7 @@ def play(episode: Episode, environment: Environment) -> Iterator[dict[str, Any]]
     """Yield what the environment reports after reset and after each recorded action.
 
     Each report maps field names to values: observations, and from the first step on rewards and
-    ends, and whatever ``info`` carries under the name of a field. It ends early if the
-    environment ends the episode early; that end is then the last report.
+    ends, and whatever ``info`` carries. An early end of the environment is the last report.
 
     Raises:
         ReplayError: if the episode has no seed or action, or the environment refuses it.
@@ -165,30 +166,16 @@ def refused(expected: str, remedy: str = "") -> Iterator[None]:
         raise ReplayError(f"{expected}, got {type(error).__name__}: {error}{remedy}") from error
 
 
-def _identity(provenance: Mapping[str, Any]) -> tuple[str, str]:
-    recorded = provenance.get("environment")
-    recorded = recorded if isinstance(recorded, Mapping) else {}
-    return str(recorded.get("id", "")), str(recorded.get("version", ""))
-
-
-def _other_version(provenance: Mapping[str, Any], environment: Environment) -> Iterator[Difference]:
-    recorded = _identity(provenance)[1]
-    running = getattr(getattr(environment, "unwrapped", environment), "version", None)
-    if recorded and running is not None and recorded != str(running):
-        yield Difference(None, None, "environment version", recorded, str(running))
-
-
 def _action(episode: Episode, step: int) -> Any:  # noqa: ANN401 - any action
-    """The recorded action, nested as the names of its fields are."""
-    leaves = {name: values[step] for name, values in episode.arrays.items() if below(name, ACTION)}
+    """The recorded action, nested as its fields are; the environment may keep and change it."""
+    leaves = {}
+    for name, values in episode.arrays.items():
+        if below(name, ACTION):
+            truth = values.dtype.kind == "b" and values.ndim == 1
+            leaves[name] = values[step].item() if truth else values[step].copy()
     if not leaves:
         raise ReplayError("replay: expected a field 'action', got none; record the actions")
-    return nest(episode.schema, ACTION, {name: _own(value) for name, value in leaves.items()})
-
-
-def _own(value: Any) -> Any:  # noqa: ANN401 - one row
-    """A value that the environment may keep and change; a truth value as Python's."""
-    return value.copy() if value.ndim else value.item() if value.dtype.kind == "b" else value
+    return nest(episode.schema, ACTION, leaves)
 
 
 def _difference(recorded: Any, simulated: Any, tolerance: float) -> tuple[str, str, str] | None:  # noqa: ANN401
