@@ -28,10 +28,7 @@ MAX_JSON_BYTES = 64 * 2**20
 
 
 def write_file(path: Path, data: bytes, syncs: Syncs | None = None) -> FileRecord:
-    """Write a new, durable file, or one that is when ``syncs`` were waited for, and say what it is.
-
-    Its folder is not synced.
-    """
+    """Write a new file, durable now or when ``syncs`` were waited for; its folder is not synced."""
     return _written(path, [data], syncs)
 
 
@@ -78,10 +75,7 @@ def remove_tree(path: Path) -> None:
 def whole_directory(target: Path) -> Iterator[Path]:
     """Yield a folder to fill; it becomes ``target``, durably, when the block ends well.
 
-    Raises:
-        SealedError: if the target exists.
-        StorageError: if the operating system refuses; the target is then absent, unless only
-            the last sync failed, in which case it may be there, whole.
+    If it does not, the target is absent, unless only the last sync failed: it may then be whole.
     """
     check_new(target)
     whole = target.with_name(f".{target.name}.sealing")
@@ -110,11 +104,7 @@ def _becoming(target: Path, whole: Path) -> Iterator[None]:
 
 
 def check_new(target: Path) -> None:
-    """Refuse a target that exists.
-
-    Raises:
-        SealedError: if it does.
-    """
+    """Refuse a target that exists."""
     if os.path.lexists(target):
         raise SealedError(f"{target}: expected a new version, got one that is sealed")
 
@@ -128,34 +118,20 @@ def canonical_json(value: object) -> bytes:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Put JSON in place of a file in one durable step; a reader sees the old or the new.
-
-    Raises:
-        StorageError: if the operating system refuses; the old file is then unchanged.
-    """
+    """Put JSON in place of a file in one durable step; a reader sees the old or the new."""
     text = json.dumps(value, sort_keys=True, indent=1, allow_nan=False, ensure_ascii=False)
     replace_file(path, text.encode() + b"\n")
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Put bytes in place of a file in one durable step.
-
-    Raises:
-        StorageError: if the operating system refuses.
-    """
+    """Put bytes in place of a file in one durable step; if it fails, the old ones stay."""
     whole = path.with_name(f".{path.name}.{os.getpid()}.partial")
     with storing(path), _becoming(path, whole):
         write_file(whole, data)
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401 - JSON is what it is
-    """Read JSON strictly: UTF-8, finite, of bounded size.
-
-    Raises:
-        NotFoundError: if there is no such file.
-        CorruptionError: if it is not JSON.
-        StorageError: if it cannot be read.
-    """
+    """Read JSON strictly: UTF-8, finite, of bounded size; raises as `read_file`, `parse_json`."""
     return parse_json(read_file(path), path)
 
 
@@ -181,27 +157,19 @@ def read_file(path: Path) -> bytes:
 
 
 def parse_json(data: bytes, where: object) -> Any:  # noqa: ANN401 - JSON is what it is
-    """Parse JSON strictly.
+    """Parse JSON of finite numbers; anything else is a `CorruptionError`."""
 
-    Raises:
-        CorruptionError: if it is not JSON of finite numbers.
-    """
+    def refuse(text: str) -> float:
+        raise ValueError(f"{text} is not a finite number")
+
     try:
-        return json.loads(data.decode(), parse_constant=_refuse_constant)
+        return json.loads(data.decode(), parse_constant=refuse)
     except (ValueError, RecursionError) as error:
         raise CorruptionError(f"{where}: expected JSON, got something else ({error})") from error
 
 
-def _refuse_constant(text: str) -> float:
-    raise ValueError(f"{text} is not a finite number")
-
-
 def digest(path: Path) -> str:
-    """SHA-256 of a file's content, hexadecimal.
-
-    Raises:
-        StorageError: if it cannot be read.
-    """
+    """SHA-256 of a file's content, hexadecimal."""
     with storing(path), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

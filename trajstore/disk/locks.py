@@ -4,8 +4,8 @@ import errno
 import fcntl
 import os
 import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from trajstore.disk.files import canonical_json, parse_json
@@ -47,7 +47,10 @@ def _locked(path: Path, kind: int) -> int:
         try:
             fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except OSError as error:
-            holder = _holder(descriptor)
+            holder = "an unnamed process"
+            with suppress(TrajStoreError, KeyError, TypeError):
+                told = parse_json(os.pread(descriptor, 4096, 0), "lock")
+                holder = f"{told['purpose']} by process {told['pid']} on {told['host']}"
             os.close(descriptor)
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
                 raise LockedError(
@@ -65,11 +68,3 @@ def _same_file(descriptor: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(descriptor), path.lstat())
     except FileNotFoundError:
         return False
-
-
-def _holder(descriptor: int) -> str:
-    try:
-        record: Mapping[str, object] = parse_json(os.pread(descriptor, 4096, 0), "lock")
-        return f"{record['purpose']} by process {record['pid']} on {record['host']}"
-    except (TrajStoreError, KeyError, TypeError):
-        return "an unnamed process"

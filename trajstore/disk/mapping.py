@@ -19,25 +19,14 @@ CRC_BYTES = 4
 _MAP_FIXED = 0x10
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = ctypes.c_void_p
-_libc.mmap.argtypes = [
-    ctypes.c_void_p,
-    ctypes.c_size_t,
-    ctypes.c_int,
-    ctypes.c_int,
-    ctypes.c_int,
-    ctypes.c_long,
-]
+_libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
 
 
 def open_sealed(path: Path, size: int) -> int:
     """Open a sealed file for reading and return its descriptor, which the caller closes.
 
-    Args:
-        path: of the file; its last part may not be a symbolic link.
-        size: that the manifest records, bytes.
-
     Raises:
-        CorruptionError: if the file is missing, a link, no plain file, or of another size.
+        CorruptionError: if it is missing, a link, no plain file, or not of ``size`` bytes.
         StorageError: if the system refuses to open it.
     """
     try:
@@ -72,15 +61,10 @@ def map_sealed(path: Path, size: int) -> np.ndarray:
 
 
 def check_crc(data: np.ndarray, path: Path, recorded: str | None = None) -> None:
-    """Compare the last four bytes of ``data`` with the crc32c of those before them.
+    """Compare the last four bytes of a file with the crc32c of those of it before them.
 
-    Args:
-        data: a whole file, or the end of one.
-        path: of the file.
-        recorded: what the manifest says of these four bytes, eight hexadecimal digits.
-
-    Raises:
-        CorruptionError: if they differ, or if there are fewer than four bytes.
+    ``recorded`` is what the manifest says of these four bytes, eight hexadecimal digits; whatever
+    differs is a `CorruptionError`.
     """
     if len(data) < CRC_BYTES:
         raise CorruptionError(f"{path}: expected a checksum of 4 bytes, got {len(data)} bytes")
@@ -113,12 +97,7 @@ class Reservation:
         self._address = self.bytes.ctypes.data
 
     def place(self, path: Path, size: int, offset: int) -> np.ndarray:
-        """Map a sealed file at ``offset``, a multiple of ``GRANULARITY``; ``uint8[size]``.
-
-        Raises:
-            CorruptionError: as ``open_sealed``.
-            StorageError: if the system has no room for the map.
-        """
+        """Map a sealed file at ``offset``, a multiple of ``GRANULARITY``; ``uint8[size]``."""
         descriptor = open_sealed(path, size)
         try:
             flags = mmap.MAP_SHARED | _MAP_FIXED

@@ -112,11 +112,7 @@ class FileRecord:
 
 @contextmanager
 def storing(where: Path | str) -> Iterator[None]:
-    """Turn a refusal of the operating system into a named error.
-
-    Raises:
-        StorageError: naming the place, what happened, and what to do.
-    """
+    """Turn a refusal of the operating system into a `StorageError`: where, what, and what to do."""
     try:
         yield
     except OSError as error:
@@ -131,11 +127,7 @@ def storing(where: Path | str) -> Iterator[None]:
 
 
 class DurableFile:
-    """A new file, digested while it is written, durable once `close` has returned.
-
-    Raises:
-        OSError: as the system calls give it; callers stand inside `storing`.
-    """
+    """A new file, digested while it is written; its `OSError` are for the caller's `storing`."""
 
     def __init__(self, path: Path) -> None:
         self._descriptor = OPS.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)

@@ -73,7 +73,7 @@ def test_each_fault_is_blocking_and_its_first_place_named(
     fault(made)
     report = validate(dataset(tmp_path, made), CONTRACT)
     assert set(blocking(report)) == {check}
-    found = report.of(Severity.BLOCKING)[0]
+    found = next(it for it in report.findings if it.severity is Severity.BLOCKING)
     assert (found.episode, found.step) == (episode, step)
 
 
@@ -81,7 +81,7 @@ def test_steps_that_were_left_out_are_a_warning(tmp_path: Path) -> None:
     made = [arrays(it) for it in range(12)]
     made[6]["robot_pose"][30:, 0] += 5.0
     report = validate(dataset(tmp_path, made), CONTRACT)
-    (found,) = report.of(Severity.WARNING)
+    (found,) = [it for it in report.findings if it.severity is Severity.WARNING]
     assert (found.check, found.episode, found.step) == ("steps", 6, 29)
 
 
