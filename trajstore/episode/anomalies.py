@@ -14,7 +14,7 @@ import numpy as np
 from trajstore.episode.episode import Episode
 from trajstore.episode.nesting import below
 from trajstore.episode.roles import CONTACT
-from trajstore.episode.schema import EpisodeSchema, FieldSpec, limits
+from trajstore.episode.schema import EpisodeSchema, limits
 from trajstore.episode.signals import changes, median, robust_scores, runs, same_as_before, thinned
 
 Rows = np.ndarray
@@ -256,6 +256,4 @@ def _floats(episode: Episode, stem: str) -> list[Rows]:
     return [values for values in rows if values.dtype.kind == "f"]
 
 
-@lru_cache(maxsize=256)
-def _limits(field: FieldSpec) -> tuple[Rows, Rows]:
-    return limits(field)
+_limits = lru_cache(maxsize=256)(limits)

@@ -16,11 +16,7 @@ _NO_NUMBERS = frozenset({"bool", "str"})
 def frozen_bound(where: str, bound: Any, *, shape: tuple[int, ...], dtype: str) -> Any:  # noqa: ANN401 - any nesting of numbers
     """Nested tuples of plain numbers, ``None`` where there is no limit; one number if all agree.
 
-    Args:
-        where: what the message calls the limit.
-        bound: a number, or nested sequences of them; infinities are no limits.
-        shape: of a row.
-        dtype: name of the field's.
+    Infinities are no limits; ``where`` is what the message calls the limit.
 
     Raises:
         SchemaError: if it holds what is no number, or does not broadcast to the shape.
@@ -40,7 +36,8 @@ def frozen_bound(where: str, bound: Any, *, shape: tuple[int, ...], dtype: str) 
         ) from error
     if unknown or dtype in _NO_NUMBERS:
         raise SchemaError(f"{where}: expected no limit or a number, got {shown(bound)} for {dtype}")
-    if not _broadcasts(leaves.shape, shape):
+    sides = zip(reversed(leaves.shape), reversed(shape), strict=False)
+    if leaves.ndim > len(shape) or any(size not in (1, other) for size, other in sides):
         raise SchemaError(
             f"{where}: expected a limit that broadcasts to shape {shape}, got one of shape "
             f"{leaves.shape}"
@@ -48,11 +45,6 @@ def frozen_bound(where: str, bound: Any, *, shape: tuple[int, ...], dtype: str) 
     if len({(type(leaf), leaf) for leaf in plain}) == 1:
         return plain[0]
     return _tuples(np.array(plain, dtype=object).reshape(leaves.shape).tolist())
-
-
-def _broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
-    pairs = zip(reversed(shape), reversed(target), strict=False)
-    return len(shape) <= len(target) and all(size in (1, other) for size, other in pairs)
 
 
 def _plain(leaf: Any) -> Any:  # noqa: ANN401 - a number
@@ -64,12 +56,9 @@ def _tuples(nested: Any) -> Any:  # noqa: ANN401 - any nesting
 
 
 def limit(bound: Any, *, dtype: str, missing: float) -> Any:  # noqa: ANN401 - scalar or array
-    """A limit as an array that broadcasts to the field's shape.
+    """A limit from `frozen_bound` as an array that broadcasts to the field's shape.
 
-    Args:
-        bound: as `frozen_bound` gives it.
-        dtype: name of the field's; floats are rounded as its values are.
-        missing: what stands where there is no limit.
+    ``missing`` stands where there is none; that of floats is rounded as the field's values are.
     """
     if bound is None:
         return np.float64(missing)

@@ -76,11 +76,7 @@ class Episode:
 
 
 def check_episode(episode: object, schema: EpisodeSchema) -> None:
-    """Refuse what is no episode of a schema.
-
-    Raises:
-        SchemaError: if it is something else, or an episode of another schema.
-    """
+    """Refuse what is no episode, or one of another schema."""
     if not isinstance(episode, Episode):
         raise SchemaError(
             f"episode: expected an Episode, got {type(episode).__name__}; make one: "

@@ -82,7 +82,12 @@ class FieldSpec:
 
     def __post_init__(self) -> None:
         _check_name(self.name)
-        object.__setattr__(self, "axis", _axis(self))
+        try:
+            object.__setattr__(self, "axis", Axis(self.axis))
+        except ValueError:
+            raise SchemaError(
+                f"field {self.name!r}: expected the axis {', '.join(Axis)}, got {shown(self.axis)}"
+            ) from None
         object.__setattr__(self, "shape", _shape(self))
         object.__setattr__(self, "dtype", _dtype_name(self))
         for side in ("low", "high"):
@@ -124,14 +129,17 @@ class FieldSpec:
         where = f"field {self.name!r}"
         if not isinstance(values, np.ndarray):
             raise SchemaError(f"{where}: expected a numpy array, got {type(values).__name__}")
-        if values.dtype != (np.dtype(self.dtype) if not self.is_text else values.dtype):
+        if not self.is_text and values.dtype != np.dtype(self.dtype):
             raise SchemaError(f"{where}: expected dtype {self.dtype}, got {values.dtype}")
         if values.shape != self.rows(steps):
             raise SchemaError(f"{where}: expected shape {self.rows(steps)}, got {values.shape}")
-        if self.is_text:
-            _check_text_value(where, values)
-        else:
+        if not self.is_text:
             _check_values(self, where, values)
+        elif values.dtype.kind == "U":
+            check_text(where, str(values[()]))
+        else:
+            got = f"{shown(values[()].item())} ({values.dtype})"
+            raise SchemaError(f"{where}: expected text, got {got}")
 
     def to_json(self) -> dict[str, object]:
         """A mapping of plain JSON values, from which `from_json` builds an equal field."""
@@ -173,15 +181,6 @@ def _check_name(name: object) -> None:
             f"field {name!r}: expected a name that tables do not use, got one of "
             f"{', '.join(sorted(RESERVED))}"
         )
-
-
-def _axis(spec: FieldSpec) -> Axis:
-    try:
-        return Axis(spec.axis)
-    except ValueError:
-        raise SchemaError(
-            f"field {spec.name!r}: expected the axis {', '.join(Axis)}, got {shown(spec.axis)}"
-        ) from None
 
 
 def _shape(spec: FieldSpec) -> tuple[int, ...]:
@@ -245,13 +244,6 @@ def limits(spec: FieldSpec) -> tuple[Any, Any]:
         limit(spec.low, dtype=spec.dtype, missing=-np.inf),
         limit(spec.high, dtype=spec.dtype, missing=np.inf),
     )
-
-
-def _check_text_value(where: str, values: np.ndarray) -> None:
-    if values.dtype.kind != "U":
-        got = f"{shown(values[()].item())} ({values.dtype})" if not values.shape else values.dtype
-        raise SchemaError(f"{where}: expected text, got {got}")
-    check_text(where, str(values[()]))
 
 
 def _check_values(spec: FieldSpec, where: str, values: np.ndarray) -> None:

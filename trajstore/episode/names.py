@@ -48,11 +48,7 @@ def is_name(text: str) -> bool:
 
 
 def check_name(name: str) -> str:
-    """Return the name of a dataset if it is one.
-
-    Raises:
-        NameRefusedError: if it is not.
-    """
+    """Return the name of a dataset if it is one; else raise `NameRefusedError`."""
     if not isinstance(name, str) or not is_name(name):
         raise NameRefusedError(f"dataset name: expected {_RULE}, got {shown(name)}")
     return name

@@ -22,11 +22,7 @@ def step_schema(
     *extra: FieldSpec,
     reward: str = "float64",
 ) -> EpisodeSchema:
-    """The schema of what Gymnasium's ``step`` takes and returns; ``reward`` is a dtype.
-
-    Raises:
-        SchemaError: if names clash.
-    """
+    """The schema of what Gymnasium's ``step`` takes and returns; ``reward`` is a dtype."""
     return EpisodeSchema(
         (
             *observations,
@@ -62,11 +58,7 @@ def flatten(name: str, value: Any) -> dict[str, Any]:  # noqa: ANN401 - a value 
 
 
 def nest(schema: EpisodeSchema, name: str, leaves: Mapping[str, Any]) -> Any:  # noqa: ANN401
-    """The leaves at or below the field ``name``, in dicts and tuples as the fields lie.
-
-    Raises:
-        SchemaError: if there is no such field.
-    """
+    """The leaves at or below the field ``name``, in dicts and tuples as the fields lie."""
     specs = [spec for spec in schema.fields if below(spec.name, name)]
     return _nest(name, specs or [schema.field(name)], leaves)
 

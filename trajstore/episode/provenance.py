@@ -7,6 +7,7 @@ import math
 import platform
 import subprocess
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -39,9 +40,13 @@ def capture(
         >>> sorted(capture(policy="p7"))
         ['git', 'packages', 'parameters', 'policy', 'python']
     """
+    versions = {}
+    for name in sorted(packages):
+        with suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
     own = {
         "git": git_state(folder or Path.cwd()),
-        "packages": {name: found for name in sorted(packages) if (found := _installed(name))},
+        "packages": versions,
         "parameters": dict(parameters or {}),
         "python": platform.python_version(),
     }
@@ -52,14 +57,7 @@ def capture(
 
 
 def check_provenance(provenance: object) -> None:
-    """Refuse what could not be written as JSON and read back the same.
-
-    Raises:
-        SchemaError: naming the first value at fault.
-
-    Example:
-        >>> check_provenance({"policy": "p7", "seeds": [1, 2]})
-    """
+    """Refuse what could not be written as JSON and read back the same, naming the first value."""
     if not isinstance(provenance, Mapping):
         raise SchemaError(
             "provenance: expected a mapping of names to plain JSON values, got "
@@ -114,10 +112,3 @@ def _git(folder: Path, *arguments: str) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None

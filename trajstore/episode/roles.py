@@ -23,24 +23,22 @@ class Role:
     text: bool = False
 
 
+def _rows_of(width: int) -> Callable[[Shape], bool]:
+    return lambda row: len(row) == 2 and row[1] == width
+
+
 ROLES: dict[str, Role] = {
     "pose": Role(
         ("state",), "x, y[, heading] of the agent", lambda row: len(row) == 1 and row[0] >= 2
     ),
     "velocity": Role(("state",), "speed of the agent first", lambda row: len(row) <= 1),
-    "others": Role(
-        ("state",), "[P, 2] positions of others", lambda row: len(row) == 2 and row[1] == 2
-    ),
-    "others_velocity": Role(
-        ("state",), "[P, 2] velocities of others", lambda row: len(row) == 2 and row[1] == 2
-    ),
+    "others": Role(("state",), "[P, 2] positions of others", _rows_of(2)),
+    "others_velocity": Role(("state",), "[P, 2] velocities of others", _rows_of(2)),
     "clearance": Role(
         ("step", "state"), "a distance, contact at 0 and below", lambda row: row == ()
     ),
     "goal": Role(("episode",), "x, y", lambda row: row == (2,)),
-    "walls": Role(
-        ("episode",), "[W, 4] segments x0, y0, x1, y1", lambda row: len(row) == 2 and row[1] == 4
-    ),
+    "walls": Role(("episode",), "[W, 4] segments x0, y0, x1, y1", _rows_of(4)),
     "outcome": Role(("episode",), "a word for how it ended", lambda row: row == (), text=True),
 }
 """The roles there are; ``nan`` stands for nobody, no wall, not known."""
@@ -62,11 +60,7 @@ RADII = {
 
 
 def check_role(where: str, role: object, axis: str, shape: Shape, *, text: bool) -> None:
-    """Refuse a role that does not exist, or that such a field cannot have.
-
-    Raises:
-        SchemaError: if it is unknown, or the axis, the shape or the dtype are others.
-    """
+    """Refuse a role that does not exist, or that such a field cannot have."""
     known = ROLES.get(role) if isinstance(role, str) else None
     if known is None:
         raise SchemaError(f"{where}: expected a role out of {', '.join(ROLES)}, got {role!r}")

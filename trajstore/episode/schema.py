@@ -32,7 +32,12 @@ class EpisodeSchema:
     fields: tuple[FieldSpec, ...] = field(default_factory=tuple)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "fields", _specs(self.fields))
+        fields: object = self.fields
+        specs = tuple(fields) if isinstance(fields, Iterable) else (fields,)
+        for spec in specs:
+            if not isinstance(spec, FieldSpec):
+                raise SchemaError(f"schema: expected a sequence of FieldSpec, got {shown(spec)}")
+        object.__setattr__(self, "fields", specs)
         _check_names(self.fields)
         _check_roles(self.fields)
         for name in ENDS:
@@ -103,8 +108,17 @@ class EpisodeSchema:
         Raises:
             SchemaError: for the first field at fault, or ends that are not one end at the end.
         """
-        _check_presence(self.names, arrays)
-        steps = _steps(arrays["terminated"])
+        missing = [name for name in self.names if name not in arrays]
+        unknown = sorted(str(name) for name in arrays if name not in self._by_name)
+        if missing or unknown:
+            raise SchemaError(
+                f"episode: expected the fields of its schema, got missing {missing}, "
+                f"unknown {unknown}"
+            )
+        shape: tuple[int, ...] = getattr(arrays["terminated"], "shape", ())
+        if len(shape) != 1 or shape[0] < 1:
+            raise SchemaError(f"field 'terminated': expected at least one step, got shape {shape}")
+        steps = shape[0]
         for spec in self.fields:
             spec.check(arrays[spec.name], steps)
         done = arrays["terminated"] | arrays["truncated"]
@@ -129,25 +143,13 @@ class EpisodeSchema:
 
 
 def check_is_schema(schema: object) -> None:
-    """Refuse what is no schema.
-
-    Raises:
-        SchemaError: if it is not.
-    """
+    """Refuse what is no schema."""
     if not isinstance(schema, EpisodeSchema):
         raise SchemaError(
             f"schema: expected an EpisodeSchema, got {type(schema).__name__}; make one of fields, "
             "EpisodeSchema((FieldSpec(...), ...)), or of an environment: "
             "trajstore.interop.gymnasium.schema_of(env)"
         )
-
-
-def _specs(fields: object) -> tuple[FieldSpec, ...]:
-    found = tuple(fields) if isinstance(fields, Iterable) else (fields,)
-    for spec in found:
-        if not isinstance(spec, FieldSpec):
-            raise SchemaError(f"schema: expected a sequence of FieldSpec, got {shown(spec)}")
-    return found
 
 
 def _check_names(fields: tuple[FieldSpec, ...]) -> None:
@@ -174,19 +176,3 @@ def _check_roles(fields: tuple[FieldSpec, ...]) -> None:
                 f"schema: expected the role {spec.role!r} once, got it in {other!r} and "
                 f"{spec.name!r}"
             )
-
-
-def _check_presence(names: tuple[str, ...], arrays: Mapping[str, object]) -> None:
-    missing = [name for name in names if name not in arrays]
-    unknown = sorted(str(name) for name in arrays if name not in names)
-    if missing or unknown:
-        raise SchemaError(
-            f"episode: expected the fields of its schema, got missing {missing}, unknown {unknown}"
-        )
-
-
-def _steps(ends: object) -> int:
-    shape: tuple[int, ...] = getattr(ends, "shape", ())
-    if len(shape) != 1 or shape[0] < 1:
-        raise SchemaError(f"field 'terminated': expected at least one step, got shape {shape}")
-    return int(shape[0])

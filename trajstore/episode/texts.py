@@ -24,11 +24,7 @@ def brief(value: object) -> str:
 
 
 def check_text(where: str, text: str, *, most_bytes: int = MAX_TEXT_BYTES) -> None:
-    """Refuse text that could not be stored and read back the same.
-
-    Raises:
-        SchemaError: if UTF-8 cannot hold it, it holds NUL, or is longer than it may be.
-    """
+    """Refuse text of too many bytes, or that could not be stored and read back the same."""
     try:
         size = len(text.encode())
     except UnicodeEncodeError:
@@ -43,11 +39,7 @@ def check_text(where: str, text: str, *, most_bytes: int = MAX_TEXT_BYTES) -> No
 
 
 def check_line(where: str, text: object) -> None:
-    """Refuse what is no short line that can be printed.
-
-    Raises:
-        SchemaError: if it is not.
-    """
+    """Refuse what is no short line that can be printed."""
     if not isinstance(text, str) or not text.isprintable():
         raise SchemaError(f"{where}: expected one line of text that prints, got {shown(text)}")
     check_text(where, text, most_bytes=MAX_LINE_BYTES)

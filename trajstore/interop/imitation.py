@@ -21,7 +21,7 @@ from trajstore.episode.fields import Axis, FieldSpec
 from trajstore.episode.nesting import ACTION, OBSERVATION, REWARD, below, step_schema
 from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import SchemaError
-from trajstore.interop.imported import Imported, about, read_about, reading, whole_export
+from trajstore.interop.imported import Imported, about, check_has, read_about, reading, whole_export
 from trajstore.version.reading import Where
 from trajstore.version.sampling import Batch
 
@@ -124,12 +124,7 @@ def export_dataset(dataset: Dataset, target: Path) -> None:
             f"field {OBSERVATION!r}: expected one field of observations, got nested ones, which "
             "imitation's format cannot hold; export to npz or minari"
         )
-    missing = {ACTION, REWARD} - set(dataset.schema.names)
-    if missing:
-        raise SchemaError(
-            f"field {min(missing)!r}: expected it, as imitation demands one, got "
-            f"{list(dataset.schema.names)}; export to npz"
-        )
+    check_has(dataset, ACTION, REWARD, package="imitation")
     rest = {name: dataset.column(name) for name in _rest(dataset.schema)}
     with whole_export(target) as whole, _quiet():
         serialize.save(whole, trajectories(dataset))
@@ -188,26 +183,19 @@ def _episodes(
     with reading(source, EXPECTED):
         first = 0
         for index, row in enumerate(table):
-            steps = first, first + len(row["acts"])
-            others = _ends(row)
+            last = first + len(row["acts"])
+            ends = np.zeros((2, len(row["acts"])), bool)
+            ends[0 if row["terminal"] else 1, -1] = True
+            others = {"terminated": ends[0], "truncated": ends[1]}
             for name, column in rest.items():
-                others[name] = _slice(schema.field(name), column, index, steps)
+                chosen: Any = {
+                    Axis.EPISODE: index,
+                    Axis.STATE: slice(first + index, last + index + 1),
+                    Axis.STEP: slice(first, last),
+                }[schema.field(name).axis]
+                others[name] = np.asarray(column[chosen])
             yield Episode(schema, _arrays(schema, row) | others)
-            first = steps[1]
-
-
-def _ends(row: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    ends = np.zeros((2, len(row["acts"])), bool)
-    ends[0 if row["terminal"] else 1, -1] = True
-    return {"terminated": ends[0], "truncated": ends[1]}
-
-
-def _slice(spec: FieldSpec, column: np.ndarray, index: int, steps: tuple[int, int]) -> np.ndarray:
-    if spec.axis is Axis.EPISODE:
-        return np.asarray(column[index])
-    if spec.axis is Axis.STATE:
-        return column[steps[0] + index : steps[1] + index + 1]
-    return column[steps[0] : steps[1]]
+            first = last
 
 
 def _arrays(schema: EpisodeSchema, row: Mapping[str, Any]) -> dict[str, np.ndarray]:

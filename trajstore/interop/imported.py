@@ -14,7 +14,7 @@ from trajstore.disk.files import remove_tree
 from trajstore.disk.system import storing
 from trajstore.episode.episode import Episode
 from trajstore.episode.schema import EpisodeSchema
-from trajstore.errors import CorruptionError, NotFoundError, SealedError
+from trajstore.errors import CorruptionError, NotFoundError, SchemaError, SealedError
 
 UNREADABLE = (
     ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError,
@@ -45,13 +45,18 @@ def about(dataset: Dataset) -> dict[str, Any]:
 
 
 def read_about(record: Mapping[str, Any]) -> tuple[EpisodeSchema, dict[str, Any]]:
-    """Schema and provenance, from what `about` gave.
-
-    Raises:
-        SchemaError: if the schema makes no sense.
-        KeyError: if one of them is missing.
-    """
+    """Schema and provenance, from what `about` gave; what makes no sense raises as they do."""
     return EpisodeSchema.from_json(record["schema"]), dict(record["provenance"])
+
+
+def check_has(dataset: Dataset, *names: str, package: str) -> None:
+    """Refuse a dataset without a field that a package's format demands."""
+    missing = set(names) - set(dataset.schema.names)
+    if missing:
+        raise SchemaError(
+            f"field {min(missing)!r}: expected it, as {package} demands one, got "
+            f"{list(dataset.schema.names)}; export to npz"
+        )
 
 
 @contextmanager
@@ -78,16 +83,11 @@ def whole_export(target: Path) -> Iterator[Path]:
             yield partial
             partial.rename(whole)
         except BaseException:
-            _remove(partial, made)
+            with suppress(OSError):  # which must not hide the error that brought us here
+                remove_tree(partial)
+                for folder in made:
+                    folder.rmdir()
             raise
-
-
-def _remove(partial: Path, made: list[Path]) -> None:
-    """Remove what is of no use; a refusal here must not hide the error that brought us here."""
-    with suppress(OSError):
-        remove_tree(partial)
-        for folder in made:
-            folder.rmdir()
 
 
 @contextmanager

@@ -25,13 +25,15 @@ from trajstore.episode.nesting import (
 from trajstore.episode.schema import EpisodeSchema, FieldSpec
 from trajstore.errors import SchemaError
 from trajstore.interop.gymnasium import fields_of, space_of
-from trajstore.interop.imported import Imported, about, read_about, reading, whole_export
+from trajstore.interop.imported import Imported, about, check_has, read_about, reading, whole_export
 
 OURS = "trajstore"
 """Key of Minari's metadata that holds schema and provenance as JSON."""
 EXPECTED = "a Minari dataset"
 
 _AT_ONCE = 50
+_PLACES = (OBSERVATION, ACTION, REWARD, "terminated", "truncated")
+"""Fields that Minari has a place for."""
 
 
 def export_dataset(dataset: Dataset, target: Path) -> None:
@@ -46,7 +48,7 @@ def export_dataset(dataset: Dataset, target: Path) -> None:
     """
     schema = dataset.schema
     spaces = space_of(schema, OBSERVATION), space_of(schema, ACTION)
-    _check_reward(schema)
+    check_has(dataset, REWARD, package="Minari")
     with whole_export(target) as whole:
         data = whole / "data"
         data.mkdir(parents=True)
@@ -65,23 +67,21 @@ def export_dataset(dataset: Dataset, target: Path) -> None:
             }
         )
         for first in range(0, len(dataset), _AT_ONCE):
-            stop = min(first + _AT_ONCE, len(dataset))
-            storage.update_episodes(
-                [_buffer(dataset[index], index) for index in range(first, stop)]
-            )
-
-
-def _check_reward(schema: EpisodeSchema) -> None:
-    if REWARD not in schema.names:
-        raise SchemaError(
-            f"field {REWARD!r}: expected it, as Minari demands one, got {list(schema.names)}; "
-            "export to npz"
-        )
+            indices = range(len(dataset))[first : first + _AT_ONCE]
+            storage.update_episodes([_buffer(dataset[index], index) for index in indices])
 
 
 def _buffer(episode: Episode, index: int) -> EpisodeBuffer:
     schema = episode.schema
     seed = episode.arrays.get("seed")
+    infos: dict[str, Any] = {}
+    for spec in schema.fields:
+        if any(below(spec.name, root) for root in _PLACES):
+            continue
+        values = episode.arrays[spec.name]
+        infos[spec.name] = values[None] if spec.axis is Axis.EPISODE else values
+        if spec.is_text:
+            infos[spec.name] = [str(values)]
     return EpisodeBuffer(
         id=index,
         seed=int(seed) if seed is not None and seed.shape == () else None,
@@ -90,24 +90,8 @@ def _buffer(episode: Episode, index: int) -> EpisodeBuffer:
         rewards=episode[REWARD],
         terminations=episode["terminated"],
         truncations=episode["truncated"],
-        infos={name: _info(episode, name) for name in _infos(schema)} or None,
+        infos=infos or None,
     )
-
-
-def _infos(schema: EpisodeSchema) -> list[str]:
-    taken = {REWARD, "terminated", "truncated"}
-    return [
-        name
-        for name in schema.names
-        if name not in taken and not below(name, OBSERVATION) and not below(name, ACTION)
-    ]
-
-
-def _info(episode: Episode, name: str) -> Any:  # noqa: ANN401 - rows, or a list of one text
-    spec = episode.schema.field(name)
-    if spec.is_text:
-        return [str(episode.arrays[name])]
-    return episode.arrays[name][None] if spec.axis is Axis.EPISODE else episode.arrays[name]
 
 
 def import_dataset(source: Path) -> Imported:

@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 from numpy.lib import format as npy
@@ -49,7 +49,8 @@ def import_dataset(source: Path) -> Imported:
         CorruptionError: if it is something else.
     """
     with reading(source, EXPECTED), zipfile.ZipFile(source) as archive:
-        record = {name: _json(archive, name) for name in ("schema", "provenance")}
+        texts = {name: str(_read(archive, name)[()]) for name in ("schema", "provenance")}
+        record = {name: parse_json(text.encode(), name) for name, text in texts.items()}
         schema, provenance = read_about(record)
         lengths = [int(length) for length in _read(archive, "length").tolist()]
     return Imported(schema, provenance, _episodes(source, schema, lengths))
@@ -89,10 +90,6 @@ def _read(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     with archive.open(f"{name}.npy") as file:
         values: np.ndarray = npy.read_array(file, allow_pickle=False)
     return values
-
-
-def _json(archive: zipfile.ZipFile, name: str) -> Any:  # noqa: ANN401 - JSON is what it is
-    return parse_json(str(_read(archive, name)[()]).encode(), name)
 
 
 def _episodes(source: Path, schema: EpisodeSchema, lengths: list[int]) -> Iterator[Episode]:

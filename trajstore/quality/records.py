@@ -129,7 +129,8 @@ VERDICT = Kind(Verdict, "a verdict", "remove it and validate the version again",
 status_path, read_verdict, write_verdict = VERDICT.path, VERDICT.read, VERDICT.write
 
 
-class Difference(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Difference:
     """The first place where an episode played again is not the recorded one.
 
     Attributes:
