@@ -19,17 +19,8 @@ from trajstore.episode.signals import changes, median, robust_scores, runs, same
 
 Rows = np.ndarray
 
-FROZEN_STEPS = 20
-SATURATED_STEPS = 30
 SATURATED_SLACK = 1e-6
-REPEATED_STATES = 5
-STUCK_STEPS = 50
 STUCK_METRES = 0.05
-NEAR_MISS_METRES = 0.10
-SHORT_STEPS = 5
-LONG_STEPS = 2_000
-JUMP_SCORE = 25.0
-SPIKE_SCORE = 25.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +45,7 @@ Detector = Callable[[Episode], Iterator[Anomaly]]
 """Yields the anomalies of one kind, in step order."""
 
 
-def frozen_actions(episode: Episode, *, least: int = FROZEN_STEPS) -> Iterator[Anomaly]:
+def frozen_actions(episode: Episode, *, least: int = 20) -> Iterator[Anomaly]:
     """Runs of at least ``least`` identical actions of numbers with a fraction."""
     for actions in _floats(episode, "action"):
         for first, last in runs(same_as_before(actions), least - 1):
@@ -65,7 +56,7 @@ def frozen_actions(episode: Episode, *, least: int = FROZEN_STEPS) -> Iterator[A
             )
 
 
-def saturated_actions(episode: Episode, *, least: int = SATURATED_STEPS) -> Iterator[Anomaly]:
+def saturated_actions(episode: Episode, *, least: int = 30) -> Iterator[Anomaly]:
     """Runs of at least ``least`` steps with every component of the action at its limit."""
     if "action" not in episode.arrays:
         return
@@ -80,7 +71,7 @@ def saturated_actions(episode: Episode, *, least: int = SATURATED_STEPS) -> Iter
         yield Anomaly("saturated_actions", first, last, message, 0.4)
 
 
-def observation_jumps(episode: Episode, *, threshold: float = JUMP_SCORE) -> Iterator[Anomaly]:
+def observation_jumps(episode: Episode, *, threshold: float = 25.0) -> Iterator[Anomaly]:
     """Steps over which an observation changes far more than it does elsewhere in the episode.
 
     The size of a change is the sum over components of ``|o[t+1] - o[t]|``, each divided by that
@@ -101,7 +92,7 @@ def observation_jumps(episode: Episode, *, threshold: float = JUMP_SCORE) -> Ite
             yield Anomaly("observation_jumps", step, step, message, 0.5)
 
 
-def repeated_observations(episode: Episode, *, least: int = REPEATED_STATES) -> Iterator[Anomaly]:
+def repeated_observations(episode: Episode, *, least: int = 5) -> Iterator[Anomaly]:
     """Runs of at least ``least`` identical observations: repeated steps, or a frozen sensor."""
     names = _named(episode, "observation")
     if not names or any(episode[name].dtype.kind != "f" for name in names):
@@ -115,7 +106,7 @@ def repeated_observations(episode: Episode, *, least: int = REPEATED_STATES) -> 
         yield Anomaly("repeated_observations", first, last, message, 0.8)
 
 
-def reward_spikes(episode: Episode, *, threshold: float = SPIKE_SCORE) -> Iterator[Anomaly]:
+def reward_spikes(episode: Episode, *, threshold: float = 25.0) -> Iterator[Anomaly]:
     """Rewards far from the episode's median; the last step, which often pays out, is exempt."""
     if "reward" not in episode.arrays or len(episode) < 8:
         return
@@ -132,7 +123,7 @@ def reward_spikes(episode: Episode, *, threshold: float = SPIKE_SCORE) -> Iterat
         yield Anomaly("reward_spikes", step, step, message, 0.5)
 
 
-def stuck(episode: Episode, *, least: int = STUCK_STEPS) -> Iterator[Anomaly]:
+def stuck(episode: Episode, *, least: int = 50) -> Iterator[Anomaly]:
     """At least ``least`` steps within which the agent stays inside ``STUCK_METRES``."""
     pose = _role(episode, "pose")
     if pose is None or len(episode) < least:
@@ -149,7 +140,7 @@ def stuck(episode: Episode, *, least: int = STUCK_STEPS) -> Iterator[Anomaly]:
         yield Anomaly("stuck", first, last, message, 0.6)
 
 
-def near_misses(episode: Episode, *, metres: float = NEAR_MISS_METRES) -> Iterator[Anomaly]:
+def near_misses(episode: Episode, *, metres: float = 0.10) -> Iterator[Anomaly]:
     """Runs of steps with a clearance below ``metres`` but without contact."""
     clearance = _role(episode, "clearance")
     if clearance is None:
@@ -170,14 +161,14 @@ def collisions(episode: Episode) -> Iterator[Anomaly]:
         yield Anomaly("collisions", last, last, f"outcome {outcome}", 1.0)
 
 
-def too_short(episode: Episode, *, least: int = SHORT_STEPS) -> Iterator[Anomaly]:
+def too_short(episode: Episode, *, least: int = 5) -> Iterator[Anomaly]:
     """An episode of fewer than ``least`` steps."""
     steps = len(episode)
     if steps < least:
         yield Anomaly("too_short", 0, steps - 1, f"only {steps} steps", 0.5)
 
 
-def too_long(episode: Episode, *, most: int = LONG_STEPS) -> Iterator[Anomaly]:
+def too_long(episode: Episode, *, most: int = 2_000) -> Iterator[Anomaly]:
     """An episode of more than ``most`` steps."""
     steps = len(episode)
     if steps > most:

@@ -169,31 +169,20 @@ def record(
     """
     chosen = schema_of(env) if schema is None else schema
     for seed in seeds:
-        yield _episode(env, act, chosen, seed, options)
-
-
-def _episode(
-    env: gym.Env[Any, Any],
-    act: Act,
-    schema: EpisodeSchema,
-    seed: int,
-    options: Mapping[str, Any] | None,
-) -> Episode:
-    rows: dict[str, list[Any]] = {spec.name: [] for spec in schema.fields}
-    observation, info = env.reset(seed=seed, options=None if options is None else dict(options))
-    first = info
-    ended = False
-    _note(rows, schema, Axis.STATE, {**info, **flatten(OBSERVATION, observation)})
-    while not ended:
-        action = act(observation)
-        observation, reward, terminated, truncated, info = env.step(action)
-        ended = bool(terminated or truncated)
-        ends = {"terminated": bool(terminated), "truncated": bool(truncated)}
-        values = {**info, **flatten(ACTION, action), REWARD: reward, **ends}
-        _note(rows, schema, Axis.STEP, values)
-        _note(rows, schema, Axis.STATE, {**info, **flatten(OBSERVATION, observation)})
-    _note(rows, schema, Axis.EPISODE, {**first, **info, "seed": seed})
-    return Episode(schema, {spec.name: _array(spec, rows[spec.name]) for spec in schema.fields})
+        rows: dict[str, list[Any]] = {spec.name: [] for spec in chosen.fields}
+        observation, info = env.reset(seed=seed, options=None if options is None else dict(options))
+        first, ended = info, False
+        _note(rows, chosen, Axis.STATE, {**info, **flatten(OBSERVATION, observation)})
+        while not ended:
+            action = act(observation)
+            observation, reward, terminated, truncated, info = env.step(action)
+            ended = bool(terminated or truncated)
+            ends = {"terminated": bool(terminated), "truncated": bool(truncated)}
+            values = {**info, **flatten(ACTION, action), REWARD: reward, **ends}
+            _note(rows, chosen, Axis.STEP, values)
+            _note(rows, chosen, Axis.STATE, {**info, **flatten(OBSERVATION, observation)})
+        _note(rows, chosen, Axis.EPISODE, {**first, **info, "seed": seed})
+        yield Episode(chosen, {spec.name: _array(spec, rows[spec.name]) for spec in chosen.fields})
 
 
 def _note(

@@ -4,7 +4,7 @@ Its loaders run code from the files that they read, so nothing here uses them.
 """
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -23,9 +23,10 @@ from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import SchemaError
 from trajstore.interop.imported import Imported, about, check_has, read_about, reading, whole_export
 from trajstore.version.reading import Where
-from trajstore.version.sampling import Batch
 
 EXPECTED = "a folder that imitation saved"
+_COLUMNS = {OBSERVATION: "obs", ACTION: "acts", REWARD: "rews"}
+"""Fields that imitation has a place for, and how it calls them."""
 SIDECAR, REST = "trajstore.json", "trajstore.npz"
 """Beside imitation's own files: schema and provenance, and the fields that it has no place for."""
 
@@ -80,22 +81,20 @@ class TransitionBatches:
 
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
         for batch in self._pass(rng=self._rng):
-            if len(batch["step"]) == self._size:
-                yield self._transitions(batch)
-
-    def _transitions(self, batch: Batch) -> dict[str, Any]:
-        following = {
-            name.removeprefix("next_"): values
-            for name, values in batch.items()
-            if name.startswith("next_")
-        }
-        return {
-            "obs": _observation(batch),
-            "acts": batch[ACTION],
-            "next_obs": _observation(following),
-            "dones": batch["terminated"] | batch["truncated"],
-            "infos": np.full(len(batch["step"]), {}),
-        }
+            if len(batch["step"]) < self._size:
+                return
+            following = {
+                name.removeprefix("next_"): values
+                for name, values in batch.items()
+                if name.startswith("next_")
+            }
+            yield {
+                "obs": _observation(batch),
+                "acts": batch[ACTION],
+                "next_obs": _observation(following),
+                "dones": batch["terminated"] | batch["truncated"],
+                "infos": np.full(self._size, {}),
+            }
 
 
 def _observation(arrays: Mapping[str, np.ndarray]) -> Any:  # noqa: ANN401 - array or DictObs
@@ -147,7 +146,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _rest(schema: EpisodeSchema) -> list[str]:
-    return [name for name in schema.names if name not in (OBSERVATION, ACTION, REWARD)]
+    return [name for name in schema.names if name not in _COLUMNS]
 
 
 def import_dataset(source: Path) -> Imported:
@@ -184,37 +183,31 @@ def _episodes(
         first = 0
         for index, row in enumerate(table):
             last = first + len(row["acts"])
-            ends = np.zeros((2, len(row["acts"])), bool)
+            arrays = {}
+            for name, column in _COLUMNS.items():
+                spec = schema.field(name)
+                values = np.asarray(row[column]).astype(spec.dtype)
+                arrays[name] = values.reshape(spec.rows(last - first))
+            ends = np.zeros((2, last - first), bool)
             ends[0 if row["terminal"] else 1, -1] = True
-            others = {"terminated": ends[0], "truncated": ends[1]}
-            for name, column in rest.items():
+            arrays["terminated"], arrays["truncated"] = ends
+            for name, whole in rest.items():
                 chosen: Any = {
                     Axis.EPISODE: index,
                     Axis.STATE: slice(first + index, last + index + 1),
                     Axis.STEP: slice(first, last),
                 }[schema.field(name).axis]
-                others[name] = np.asarray(column[chosen])
-            yield Episode(schema, _arrays(schema, row) | others)
+                arrays[name] = np.asarray(whole[chosen])
+            yield Episode(schema, arrays)
             first = last
 
 
-def _arrays(schema: EpisodeSchema, row: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    found = {OBSERVATION: row["obs"], ACTION: row["acts"], REWARD: row["rews"]}
-    steps = len(row["acts"])
-    arrays = {}
-    for name, values in found.items():
-        spec = schema.field(name)
-        arrays[name] = np.asarray(values).astype(spec.dtype).reshape(spec.rows(steps))
-    return arrays
-
-
 def _shown(row: Mapping[str, Any]) -> EpisodeSchema:
-    def spec(name: str, axis: Axis, values: Sequence[Any]) -> FieldSpec:
-        array = np.asarray(values)
-        return FieldSpec(name, axis, array.shape[1:], array.dtype.name)
-
     if "rews" not in row:
         raise SchemaError("field 'reward': expected trajectories with rewards, got none")
-    observation = spec(OBSERVATION, Axis.STATE, row["obs"])
-    action = spec(ACTION, Axis.STEP, row["acts"])
-    return step_schema([observation], [action], reward=np.asarray(row["rews"]).dtype.name)
+    found = {name: np.asarray(row[column]) for name, column in _COLUMNS.items()}
+    observation, action = (
+        FieldSpec(name, axis, found[name].shape[1:], found[name].dtype.name)
+        for name, axis in ((OBSERVATION, Axis.STATE), (ACTION, Axis.STEP))
+    )
+    return step_schema([observation], [action], reward=found[REWARD].dtype.name)

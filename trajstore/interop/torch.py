@@ -72,17 +72,14 @@ class Steps(TorchDataset[Tensors]):
         return self.dataset.steps
 
     def __getitem__(self, index: int) -> Tensors:
-        return {name: values[0] for name, values in self._at([index]).items()}
+        return self.__getitems__([index])[0]
 
     def __getitems__(self, indices: Sequence[int]) -> list[Tensors]:
         """Several at once, which a ``DataLoader`` asks for."""
-        batch = self._at(indices)
+        batch = tensors(self.dataset.take(indices, fields=self._fields))
         return [
             {name: values[row] for name, values in batch.items()} for row in range(len(indices))
         ]
-
-    def _at(self, indices: Sequence[int]) -> Tensors:
-        return tensors(self.dataset.take(indices, fields=self._fields))
 
 
 def tensors(batch: dict[str, np.ndarray]) -> Tensors:

@@ -1,9 +1,8 @@
 """Checks that observations stand where they belong: before their action, once, in order.
 
-A recorder that stores the observation *after* an action beside it, and never that of ``reset``,
-makes a dataset from which a policy learns to act one step late. Two traces of it need no policy:
-the state that is missing at one end was filled in, and other state fields show the same motion a
-step earlier or later.
+A recorder that stores the observation *after* an action beside it makes a dataset from which a
+policy learns to act one step late. Two traces of it need no policy: the state that is missing at
+one end was filled in, and other state fields show the same motion a step earlier or later.
 """
 
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ import numpy as np
 
 from trajstore.dataset import Dataset
 from trajstore.episode.nesting import OBSERVATION, below
-from trajstore.episode.schema import Axis, FieldSpec
+from trajstore.episode.schema import Axis
 from trajstore.quality.contract import Contract
 from trajstore.quality.replay import spread
 from trajstore.version.findings import Finding, Severity
@@ -25,12 +24,18 @@ EXACT = 0.999
 
 def alignment(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
     """Observations are neither padded at one end nor late or early against other states."""
-    names = [it.name for it in _narrow_states(dataset) if below(it.name, OBSERVATION)]
-    if not names:
-        return
-    states = _sampled(dataset, names)
-    yield from _padded(states)
-    yield from _late(dataset, states)
+    narrow = [
+        field.name
+        for field in dataset.schema.on(Axis.STATE)
+        if field.dtype.startswith("float") and field.row_bytes <= NARROW_ROW_BYTES
+    ]
+    names = [it for it in narrow if below(it, OBSERVATION)]
+    others = [it for it in narrow if it not in names]
+    if names:
+        states = _sampled(dataset, names)
+        yield from _padded(states)
+        if others:
+            yield from _late(states, _sampled(dataset, others))
 
 
 def step_order(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
@@ -74,12 +79,8 @@ def _padded(states: list[np.ndarray]) -> Iterator[Finding]:
             yield Finding(Severity.BLOCKING, "alignment", message)
 
 
-def _late(dataset: Dataset, states: list[np.ndarray]) -> Iterator[Finding]:
-    """Observations that copy another state field, but of the step before or after."""
-    others = [it.name for it in _narrow_states(dataset) if not below(it.name, OBSERVATION)]
-    if not others:
-        return
-    scene = _sampled(dataset, others)
+def _late(states: list[np.ndarray], scene: list[np.ndarray]) -> Iterator[Finding]:
+    """Observations that copy other state fields, but of the step before or after."""
     exact = {lag: _copies(states, scene, lag) for lag in (-1, 0, 1)}
     for lag, when in ((1, "later"), (-1, "earlier")):
         if exact[lag] and not exact[0]:
@@ -150,14 +151,6 @@ def _sampled(dataset: Dataset, names: list[str]) -> list[np.ndarray]:
             axis=1,
         )
         for episode in map(dataset.__getitem__, spread(len(dataset), SAMPLE_EPISODES))
-    ]
-
-
-def _narrow_states(dataset: Dataset) -> list[FieldSpec]:
-    return [
-        field
-        for field in dataset.schema.on(Axis.STATE)
-        if field.dtype.startswith("float") and field.row_bytes <= NARROW_ROW_BYTES
     ]
 
 

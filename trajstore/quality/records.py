@@ -103,9 +103,7 @@ class Verdict(Record, frozen=True):
     """What the checks made of one version.
 
     Attributes:
-        status: draft, validated or quarantined.
         digest: content digest of the version that was judged, hexadecimal.
-        findings: all of them, blocking or not.
         history: earlier and present judgements, oldest first: ``time``, ``status``, ``why``.
         contract: the contract that the version was held to, as JSON.
     """
@@ -138,8 +136,6 @@ class Difference:
         step: of the episode; a state that differs is said to differ at the step that led to it,
             the state of ``reset`` at step 0.
         field: name of the field, with the component where it has several.
-        expected: as recorded.
-        got: as simulated now.
     """
 
     episode: int | None
@@ -157,7 +153,6 @@ class ReplayReport(Record, frozen=True):
     """What playing recorded episodes again has shown.
 
     Attributes:
-        content_digest: of the version that was checked.
         episodes: indices of the episodes that were played again.
         equal: how many of them came out as recorded.
         differences: the first difference of each other episode; one of the whole environment

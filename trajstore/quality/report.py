@@ -42,11 +42,8 @@ class Report:
 
     Attributes:
         digest: content digest of the version, hexadecimal.
-        episodes: how many it has.
-        checks: names of the checks that ran, in order.
-        findings: of all of them, in that order.
+        findings: of all checks, in the order in which these ran.
         status: what they lead to, before anyone reviews it.
-        contract: what the version was held to.
     """
 
     digest: str

@@ -26,8 +26,6 @@ class Review(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         digest: content digest of the version, hexadecimal.
         status: validated or quarantined; a person does not make a draft.
-        reason: one sentence.
-        by: who decided.
         time: when, ISO 8601 with zone.
         version: how the person named it, such as ``expert@v3``.
 
