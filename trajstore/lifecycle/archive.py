@@ -1,7 +1,6 @@
 """Pack a version into one file, compare it, unpack it.
 
-A pack holds the sealed files of a version, byte for byte, and a record of them. What is compared is
-the content: every file with the manifest, and the digest of every episode.
+A pack holds the sealed files of a version, byte for byte, and a record of them.
 """
 
 import tempfile
@@ -27,16 +26,7 @@ KEPT_BYTES = 512 * 2**20
 
 
 def pack(dataset: Dataset, write: Write) -> None:
-    """Pack a version; the same version gives the same bytes.
-
-    Args:
-        dataset: any sealed version.
-        write: takes the bytes of the pack, from the first to the last.
-
-    Raises:
-        CorruptionError: if the version is damaged.
-        StorageError: if the operating system refuses.
-    """
+    """Pack a sealed version through ``write``; the same version gives the same bytes."""
     files, entries = dataset.files, ZipWriter(write)
     with storing(dataset.path):
         entries.add_bytes(MANIFEST, dataset.manifest.to_bytes())
@@ -47,11 +37,7 @@ def pack(dataset: Dataset, write: Write) -> None:
 
 
 class Pack(Origin):
-    """A pack of today: an origin of the sealed files in it.
-
-    Raises:
-        ArchiveError: if it holds other files than its manifest says.
-    """
+    """A pack of today: an origin of the sealed files in it, which are those of its manifest."""
 
     def __init__(self, entries: ZipReader) -> None:
         """Read the manifest."""
@@ -86,12 +72,7 @@ class Pack(Origin):
         return self._zip.records
 
     def check(self) -> None:
-        """Compare the content with the manifest: every file, and the digest of every episode.
-
-        Raises:
-            ArchiveError: if it is another.
-            StorageError: if there is no room for a few files in the temporary folder.
-        """
+        """Compare every file with the manifest, and every episode with its digest."""
         with tempfile.TemporaryDirectory(prefix="trajstore-") as name:
             files = FetchedFiles(self, Path("pack"), kept=Path(name), most_bytes=KEPT_BYTES)
             _refuse(check(files, deep=True))
@@ -116,24 +97,12 @@ def _refuse(findings: list[Finding]) -> None:
 
 
 def open_pack(file: BinaryIO, where: object = "pack") -> Pack | OldPack:
-    """Open the pack in a seekable binary file; ``where`` names it in errors.
-
-    Raises:
-        ArchiveError: if the file is no pack, or one that was changed; it is refused before
-            anything of it is used, in bounded memory.
-        FormatError: if it is of a newer format.
-    """
+    """Open the pack in a seekable file; a changed one is refused unused, in bounded memory."""
     entries = ZipReader(file, where)
     return OldPack(entries) if entries.format_version == 1 else Pack(entries)
 
 
 def unpack(packed: Pack | OldPack, target: Path) -> Manifest:
-    """Write the version of a pack into a new folder; it is there whole and right, or not at all.
-
-    Raises:
-        ArchiveError: if the content is not that of the pack's manifest.
-        SealedError: if the target exists.
-        StorageError: if the operating system refuses.
-    """
+    """Write the version of a pack into a new folder; it is there whole and right, or not at all."""
     with whole_directory(target) as folder:
         return packed.fill(folder)

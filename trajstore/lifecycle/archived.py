@@ -26,15 +26,7 @@ from trajstore.version.transfer import Location
 def open_archived(location: Location, entry: Entry, path: Path) -> Dataset:
     """Open an archived version; it holds its pack open until it is closed or forgotten.
 
-    Args:
-        location: the archive.
-        entry: the ledger's, of the pack.
-        path: of the folder that the version had; verdict and replay report lie beside it.
-
-    Raises:
-        NotFoundError: if the pack is gone.
-        ArchiveError: if it is not the one that the ledger names.
-        StorageError: if the archive cannot be reached.
+    ``path`` is that of the folder that it had: verdict and replay report lie beside it.
     """
     return Dataset(_files(location, entry, path))
 

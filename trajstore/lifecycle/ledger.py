@@ -1,8 +1,6 @@
 """What happened to the versions of a dataset: one line an action, added and never changed.
 
-Each line holds the digest of the line before it, so that a line that was changed, lost or put in
-between is noticed. The file is replaced as a whole for each new line: a reader, or a kill, finds
-the ledger with the line or without it.
+Each line holds the digest of the line before it; the file is replaced as a whole for a new one.
 """
 
 import hashlib
@@ -33,16 +31,9 @@ class Entry:
     """One line.
 
     Attributes:
-        deed: what was done.
-        version: number of the version.
-        digest: its content digest, hexadecimal.
+        digest: content digest of the version, hexadecimal.
         time: when, ISO 8601 with zone.
-        why: one sentence.
-        archive: file name of the pack, where one is concerned.
-        sha256: of the pack.
-        size: of the pack, bytes.
-        episodes: of the version.
-        steps: of the version.
+        archive: file name of the pack, where one is concerned; ``sha256`` and ``size`` are its.
         previous: SHA-256 of the line before, empty for the first.
     """
 
@@ -64,11 +55,7 @@ class Entry:
 
 
 def read_ledger(folder: Path) -> list[Entry]:
-    """The entries of a dataset, oldest first; none if it has no ledger yet.
-
-    Raises:
-        CorruptionError: naming the first line that is not what was written.
-    """
+    """The entries of a dataset, oldest first; raises `CorruptionError` naming a changed line."""
     path = folder / LEDGER
     try:
         data = read_file(path)
@@ -90,12 +77,7 @@ def read_ledger(folder: Path) -> list[Entry]:
 
 
 def add_entry(folder: Path, entry: Entry) -> None:
-    """Add a line at the end, in one durable step.
-
-    Raises:
-        CorruptionError: if the ledger is damaged; it is then left as it is.
-        StorageError: if the operating system refuses; the ledger is then unchanged.
-    """
+    """Add a line at the end, in one durable step; a damaged ledger is left as it is."""
     lines = [old.to_bytes() for old in read_ledger(folder)]
     previous = hashlib.sha256(lines[-1]).hexdigest() if lines else ""
     replace_file(folder / LEDGER, b"".join([*lines, replace(entry, previous=previous).to_bytes()]))

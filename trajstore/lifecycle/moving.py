@@ -25,10 +25,7 @@ from trajstore.version.transfer import PART
 
 
 def archive_version(shelf: Shelf, version: int, *, why: str) -> Entry:
-    """Bring a live version into the archive and remove it from the folder.
-
-    Returns:
-        The ledger's entry of the pack.
+    """Bring a live version into the archive, remove it from the folder, and return its entry.
 
     Raises:
         NotFoundError: if there is no such live version.
@@ -90,11 +87,7 @@ def restore(shelf: Shelf, version: int, *, dry_run: bool = False) -> Path:
 
 
 def finish(shelf: Shelf) -> None:
-    """Finish what an interrupted run left: half-removed folders and half-written ones.
-
-    Raises:
-        CorruptionError: if a half-removed version has no good copy in the archive.
-    """
+    """Finish what an interrupted run left: half-removed folders and half-written ones."""
     for path in shelf.litter():
         remove_tree(path)
     for version in shelf.in_work("sealing"):
@@ -110,11 +103,7 @@ def finish(shelf: Shelf) -> None:
 
 
 def compare_file(shelf: Shelf, entry: Entry) -> None:
-    """Compare a pack in the archive with the ledger, byte for byte.
-
-    Raises:
-        ArchiveError: if it is missing or another.
-    """
+    """Compare a pack in the archive with the ledger, byte for byte."""
     try:
         found = _file_record(shelf, entry.archive)
     except NotFoundError as error:
@@ -127,11 +116,7 @@ def compare_file(shelf: Shelf, entry: Entry) -> None:
 
 
 def check_sound(path: Path, name: object, purpose: str) -> None:
-    """Refuse to archive or publish a version that is damaged.
-
-    Raises:
-        CorruptionError: naming the first finding.
-    """
+    """Refuse to archive or publish a version that is damaged."""
     findings = verify(path)
     if findings:
         raise CorruptionError(

@@ -40,11 +40,7 @@ def manifest_of(entries: ZipReader) -> Manifest:
 
 
 class OldPack:
-    """A pack of format 1: its episodes, in order, each chunk decoded once.
-
-    Raises:
-        ArchiveError: if it is not what was packed; it takes no more memory than a chunk must have.
-    """
+    """A pack of format 1: its episodes, in order, each chunk decoded once."""
 
     def __init__(self, entries: ZipReader) -> None:
         """Read the manifest and compare the metadata with it."""
@@ -80,11 +76,7 @@ class OldPack:
             yield episode
 
     def check(self) -> None:
-        """Compare the content with the content digest, every episode of it.
-
-        Raises:
-            ArchiveError: if it is another.
-        """
+        """Compare the content with the content digest, every episode of it."""
         digests = [bytes.fromhex(episode.digest) for episode in self]
         self._assembly.index("anomaly")
         if self._assembly.index("digest").tobytes() != b"".join(digests):
@@ -97,7 +89,7 @@ class OldPack:
             )
 
     def fill(self, folder: Path) -> Manifest:
-        """Write the version into an empty folder, in one part; raises as `check` does."""
+        """Write the version into an empty folder, in one part."""
         self.check()
         packed = self.manifest
         plan = Plan(packed.schema, packed.episodes, packed.steps, packed.provenance)
@@ -164,13 +156,7 @@ def _codec(name: str, **configuration: object) -> dict[str, Any]:
 
 
 def decode(spec: ArraySpec, data: bytes) -> np.ndarray:
-    """Return the rows of one chunk, ``[chunk_rows, *row shape]``.
-
-    No more memory is taken than the chunk must have, whatever the bytes claim.
-
-    Raises:
-        ArchiveError: if they are not a chunk of this array.
-    """
+    """The rows of one chunk, ``[chunk_rows, *row shape]``, in no more memory than it must have."""
     flat = np.empty(spec.chunk_bytes, np.uint8)
     try:
         if spec.field.numpy_dtype.itemsize == 1:

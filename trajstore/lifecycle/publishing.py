@@ -108,11 +108,7 @@ def preview(
 
 
 def _validated(shelf: Shelf, source: Path, verdict: Verdict | None) -> Manifest:
-    """The manifest of a source that its verdict or a review calls validated.
-
-    Raises:
-        StatusError: saying what its status is.
-    """
+    """The manifest of a source that its verdict or a review calls validated."""
     manifest = Manifest.read(source)
     digest = manifest.content_digest
     status = status_of(source, shelf.reviews, digest, verdict=verdict)
@@ -130,9 +126,7 @@ def _number(
 ) -> tuple[int, bool]:
     """The number that the content has or gets, and whether it is new.
 
-    Raises:
-        QuotaExceededError: if the store would outgrow its budget. What rotation frees is not
-            counted on: an old version stays until its pack is verified.
+    What rotation frees is not counted on: an old version stays until its pack is verified.
     """
     digest = manifest.content_digest
     known = [entry.version for entry in shelf.ledger() if entry.digest == digest]

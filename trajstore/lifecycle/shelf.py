@@ -32,9 +32,6 @@ class Shelf:
         packs: path or URL where versions go that leave the folder.
         reviews: the file of people's decisions, which need not exist.
         clock: tells the time that the ledger notes.
-
-    Raises:
-        NameRefusedError: if the folder's name is no dataset's.
     """
 
     folder: Path
@@ -52,12 +49,7 @@ class Shelf:
 
     @cached_property
     def archive(self) -> Location:
-        """The archive; nothing is asked of it before it is needed.
-
-        Raises:
-            NameRefusedError: if it is a URL that no driver is for.
-            StorageError: if it is a URL that no installed driver reaches.
-        """
+        """The archive; nothing is asked of it before it is needed."""
         return locate(self.packs)
 
     def path(self, version: int) -> Path:
@@ -86,11 +78,7 @@ class Shelf:
         return {*found, *(entry.version for entry in self.ledger())}
 
     def next_version(self) -> int:
-        """The number after all that were ever used here, or are known to the archive.
-
-        Raises:
-            StorageError: if the archive cannot be reached.
-        """
+        """The number after all that were ever used here, or are known to the archive."""
         pattern = re.compile(rf"{self.name}-{_NUMBER}-[0-9a-f]{{12}}\.zip")
         packs = [int(it[1]) for it in map(pattern.fullmatch, self.archive.names()) if it]
         return 1 + max(self.used().union(packs), default=0)
@@ -114,11 +102,7 @@ class Shelf:
         return entry
 
     def digest(self, version: int) -> str:
-        """The content digest of a live version, else the one in the ledger.
-
-        Raises:
-            NotFoundError: if the version is neither live nor in the ledger.
-        """
+        """The content digest of a live version, else the one in the ledger."""
         if not self.path(version).is_dir():
             noted = [it.digest for it in self.ledger() if it.version == version]
             if noted:
@@ -135,12 +119,7 @@ class Shelf:
     def archived(self, wanted: Reference) -> Entry:
         """The ledger's entry of the archived version that is meant.
 
-        Args:
-            wanted: one version; without a number the newest archived one that is validated, or
-                the newest of all if the reference says ``@latest``.
-
-        Raises:
-            NotFoundError: if there is no such archived version.
+        Without a number that is the newest validated one, or the newest of all for ``@latest``.
         """
         any_status = wanted.newest or wanted.version is not None
         for number, entry in sorted(self.packed().items(), reverse=True):
@@ -160,11 +139,7 @@ class Shelf:
 
     @contextmanager
     def locked(self, purpose: str) -> Iterator[None]:
-        """Hold the dataset against everyone else who publishes, rotates or restores.
-
-        Raises:
-            LockedError: naming who does.
-        """
+        """Hold the dataset against everyone else who publishes, rotates or restores."""
         with storing(self.folder):
             make_directories(self.folder)
         path = self.folder.with_name(f".{self.name}.lifecycle.lock")

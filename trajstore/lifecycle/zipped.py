@@ -91,14 +91,8 @@ def _entry(name: str, size: int) -> zipfile.ZipInfo:
 class ZipReader:
     """The entries of a pack, each checked when it is read, in bounded memory.
 
-    Attributes:
-        where: what errors call it.
-        format_version: of the pack.
-        records: size and SHA-256 of every entry but the record.
-
-    Raises:
-        ArchiveError: if the file is no pack: other entries than its record lists, encrypted,
-            overlapping, too many, or compressed otherwise than packs are.
+    A file is refused whose entries are others than its record lists, encrypted, overlapping, too
+    many, or compressed otherwise than packs are.
     """
 
     def __init__(self, file: BinaryIO, where: object) -> None:
@@ -118,11 +112,7 @@ class ZipReader:
         self.format_version, self.records = self._record()
 
     def read(self, name: str, *, most: int) -> bytes:
-        """Return an entry of at most that many bytes.
-
-        Raises:
-            ArchiveError: if it is missing, larger, or not what the record says.
-        """
+        """Return an entry of at most that many bytes."""
         record = self.records.get(name)
         if record is None or record.size > most:
             found = "none" if record is None else f"{record.size:,}"
@@ -134,7 +124,7 @@ class ZipReader:
         return out.getvalue()
 
     def copy(self, name: str, record: FileRecord, write: Write) -> None:
-        """Copy an entry that is listed; raises as reading it does."""
+        """Copy an entry that is listed; raises `ArchiveError` if it was changed."""
         with self._opened(name) as entry:
             wrong = copied(entry, record, write)
         if wrong:

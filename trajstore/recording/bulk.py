@@ -65,10 +65,7 @@ def write_dataset(
 def _spooled(
     target: Path, episodes: Iterable[Episode], schema: EpisodeSchema, quota_bytes: int
 ) -> Iterator[Journal]:
-    """A journal of the episodes beside the target, which is removed when the block ends.
-
-    It counts against the quota too.
-    """
+    """A journal of the episodes beside the target, removed at the end; it counts as well."""
     folder = target.with_name(f".{target.name}.spool")
     with storing(folder):
         remove_tree(folder)

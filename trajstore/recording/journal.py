@@ -33,14 +33,9 @@ _TEXT = struct.Struct("<I")
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Where one episode lies in its journal.
+    """Where one episode lies in its journal: the place and size of its payload, bytes.
 
-    Attributes:
-        order: its place among all episodes of the recording; unique, gaps are allowed.
-        offset: of its payload in the file, bytes.
-        size: of its payload, bytes.
-        steps: length of the episode.
-        digest: the episode's, 32 bytes.
+    ``order`` is its place among all episodes of the recording; unique, gaps are allowed.
     """
 
     order: int
@@ -52,11 +47,10 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What a journal holds.
+    """What a journal holds: whole frames in file order, and stretches that hold none.
 
     Attributes:
-        frames: the whole ones, in file order.
-        lost: the first byte and the size of each stretch behind the head that holds none.
+        lost: first byte and size of each such stretch behind the head.
         end: of the last whole frame; 0 where not even the head is whole.
         torn: how many bytes follow.
     """
@@ -74,10 +68,6 @@ class Journal:
         frames: of all durable episodes, in file order.
         size: of the durable content, bytes.
         torn: bytes of an unfinished frame that were dropped on opening.
-
-    Raises:
-        JournalError: if the file is damaged or holds another schema.
-        StorageError: if the operating system refuses.
     """
 
     def __init__(self, path: Path, schema: EpisodeSchema) -> None:
@@ -97,10 +87,8 @@ class Journal:
     def append(self, episode: Episode, *, order: int) -> None:
         """Add an episode; it is durable when this returns.
 
-        Raises:
-            StorageError: if the operating system refuses: the episode is not in the journal. When
-                even the sync failed, nobody can know what the disk holds: every later call fails
-                too, until the journal is opened anew.
+        When the system refuses, the episode is not in the journal. When even the sync failed,
+        nobody can know what the disk holds: every later call fails too, until it is opened anew.
         """
         if self._failure is not None:
             raise StorageError(
@@ -188,17 +176,11 @@ def _decoded(schema: EpisodeSchema, payload: memoryview) -> Episode:
 
 
 def scan(path: Path, schema: EpisodeSchema, *, damaged: bool = False) -> Scan:
-    """Find the whole frames of a journal.
-
-    Args:
-        path: of the file.
-        schema: that it was begun with.
-        damaged: whether to pass over damage and find the whole frames behind it.
+    """Find the whole frames of a journal, those behind damage only when told.
 
     Raises:
         JournalError: if it holds another schema, or, unless told, whole frames behind damage: a
             crash leaves one unfinished frame at most, and nothing behind it.
-        StorageError: if it cannot be read.
     """
     with _opened(path) as (journal, size):
         if size < _HEAD.size:
@@ -224,12 +206,7 @@ def scan(path: Path, schema: EpisodeSchema, *, damaged: bool = False) -> Scan:
 
 
 def read_episodes(path: Path, schema: EpisodeSchema, frames: Iterable[Frame]) -> Iterator[Episode]:
-    """Yield the episodes of frames that a scan found; memory is that of one episode.
-
-    Raises:
-        JournalError: if a frame is damaged.
-        StorageError: if the file cannot be read.
-    """
+    """Yield the episodes of frames that a scan found; memory is that of one episode."""
     with _opened(path) as (journal, size):
         for frame in frames:
             if _frame_at(journal, frame.offset - _FRAME.size, size) != frame:

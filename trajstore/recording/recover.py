@@ -28,12 +28,9 @@ from trajstore.version.writer import Plan, read_digests, seal_version
 
 @dataclass(frozen=True, slots=True)
 class Salvage:
-    """What was found in the journals of a recording.
+    """What was found in the journals of a recording: whole episodes in their order, and losses.
 
-    Attributes:
-        frames: of all whole episodes in their order, each with its journal.
-        lost: the stretches between them that hold no whole episode: the name of the journal, the
-            first damaged byte, and how many there are.
+    ``lost`` names the journal of each stretch between them, its first damaged byte and its size.
     """
 
     frames: list[tuple[Path, Frame]]
@@ -47,13 +44,7 @@ class Salvage:
 
 
 def salvage(recording: Recording, *, damaged: bool = True) -> Salvage:
-    """Find the whole episodes before and, unless told, behind the damage; nothing is changed.
-
-    Raises:
-        JournalError: if a journal holds another schema, two episodes have one place, or whole
-            ones lie behind damage that is not to be passed over.
-        StorageError: if a journal cannot be read.
-    """
+    """Find the whole episodes before and, unless told, behind the damage; nothing is changed."""
     scans = recording.scans(damaged=damaged)
     lost = [(path.name, *stretch) for path, found in scans.items() for stretch in found.lost]
     return Salvage(recording.frames(scans), tuple(lost))
@@ -63,22 +54,17 @@ def seal_recording(target: Path) -> Manifest:
     """Seal an unfinished recording with the episodes that it has.
 
     Raises:
-        NotFoundError: if there is none.
-        SealedError: if the target exists.
         LockedError: if it is still being recorded.
-        CorruptionError: if its record is damaged.
         JournalError: if it has no episode, or a journal is damaged; it then stays as it is.
-        StorageError: if the operating system refuses.
     """
     return _seal(target, damaged=False)[0]
 
 
 def seal_salvaged(target: Path) -> tuple[Manifest, Salvage]:
-    """Seal the whole episodes of a recording whose journals are damaged; returns what was lost too.
+    """Seal the whole episodes of a recording whose journals are damaged; what was lost, too.
 
     Raises:
         JournalError: if no episode is whole, or a journal's head is damaged; it stays as it is.
-        TrajStoreError: else as `seal_recording`.
     """
     return _seal(target, damaged=True)
 
@@ -118,13 +104,7 @@ def _sealed(recording: Recording, frames: list[tuple[Path, Frame]]) -> Manifest:
 
 
 def discard_recording(target: Path) -> None:
-    """Remove an unfinished recording and the episodes in it, damaged or not.
-
-    Raises:
-        NotFoundError: if there is none.
-        LockedError: if it is still being recorded.
-        StorageError: if the operating system refuses.
-    """
+    """Remove an unfinished recording and the episodes in it, damaged or not."""
     target = Path(target)
     check_begun(target)
     with recorder_lock(target), segments_lock(target, shared=False):
@@ -135,10 +115,6 @@ def check_target(wanted: Recording) -> None:
     """Refuse a target that is sealed, or where another recording was begun.
 
     What a crash left of a removed one is cleared away. The caller holds the recorder's lock.
-
-    Raises:
-        SealedError: if the target exists.
-        TrajStoreError: as `open_recording` and `Recording.check_same`.
     """
     found = open_recording(wanted.target) if is_begun(wanted.target) else None
     with storing(recording_folder(wanted.target)):
@@ -184,15 +160,8 @@ def _dropped(target: Path) -> Path:
 def next_target(folder: Path, next_version: Callable[[], int]) -> Path:
     """The version that the next recorder of a dataset records: an unfinished one, or a new one.
 
-    Args:
-        folder: of the dataset; what a crash left of removed recordings is cleared away.
-        next_version: gives the number of a new version, also of one whose number was taken.
-
-    Raises:
-        LockedError: if another process is at a recording whose version is sealed.
-        CorruptionError: if an unfinished recording is damaged.
-        JournalError: if a journal is damaged whose version is sealed.
-        StorageError: if the operating system refuses.
+    ``next_version`` gives the number of a new version, also of one whose number was taken; what a
+    crash left of removed recordings is cleared away.
     """
     for litter in folder.glob(".v*.dropped"):
         with storing(litter):

@@ -37,8 +37,6 @@ class Recording:
 
     Attributes:
         target: folder of the version to be.
-        schema: of every episode.
-        provenance: of the version.
         quota_bytes: most that journals and version together may take on disk.
         extends: folder of the version that is continued, if any.
     """
@@ -71,19 +69,11 @@ class Recording:
         return {path.stem.removeprefix("journal-"): path for path in _journals(self.target)}
 
     def scans(self, *, damaged: bool = False) -> dict[Path, Scan]:
-        """What each journal holds; whole frames behind damage count only when told.
-
-        Raises:
-            JournalError: if a journal is damaged, or holds another schema.
-        """
+        """What each journal holds; whole frames behind damage count only when told."""
         return {path: scan(path, self.schema, damaged=damaged) for path in _journals(self.target)}
 
     def frames(self, scans: Mapping[Path, Scan] | None = None) -> list[tuple[Path, Frame]]:
-        """All durable episodes in their order, each with its journal; ``scans`` if known already.
-
-        Raises:
-            JournalError: if a journal is damaged, or two episodes have one place.
-        """
+        """All durable episodes in their order, each with its journal; ``scans`` if known."""
         scans = self.scans() if scans is None else scans
         placed = [(path, frame) for path, found in scans.items() for frame in found.frames]
         placed.sort(key=lambda item: item[1].order)
@@ -101,11 +91,7 @@ class Recording:
             yield from read_episodes(path, self.schema, [frame for _, frame in items])
 
     def check_schema(self, schema: EpisodeSchema) -> None:
-        """Refuse to go on with other fields.
-
-        Raises:
-            SchemaError: if the schemas differ.
-        """
+        """Refuse to go on with other fields."""
         if self.schema != schema:
             raise SchemaError(
                 f"recording {self.target.name}: expected the schema it was begun with, got "
@@ -115,12 +101,8 @@ class Recording:
     def check_same(self, wanted: "Recording") -> None:
         """Refuse to go on with other fields, another base, or another origin.
 
-        A version has one origin, which tells of all its episodes.
-
-        Raises:
-            SchemaError: if the schemas differ.
-            JournalError: if the versions to extend differ, or the provenances as JSON; it names
-                the first key that does.
+        A version has one origin, which tells of all its episodes; the first key that differs is
+        named.
         """
         self.check_schema(wanted.schema)
         name, dataset = self.target.name, self.target.parent.name
@@ -185,12 +167,7 @@ def segments_lock(target: Path, *, shared: bool) -> AbstractContextManager[None]
 
 
 def open_recording(target: Path) -> Recording:
-    """What an unfinished recording was begun with.
-
-    Raises:
-        NotFoundError: if there is none.
-        CorruptionError: if its record is damaged, or gone while its journals are there.
-    """
+    """What an unfinished recording was begun with; a damaged record is refused."""
     target = Path(target)
     path = recording_folder(target) / RECORD
     try:
@@ -233,21 +210,13 @@ def is_begun(target: Path) -> bool:
 
 
 def check_begun(target: Path) -> None:
-    """Refuse a target that nobody has begun to record.
-
-    Raises:
-        NotFoundError: if there is no recording, not even a damaged one.
-    """
+    """Refuse a target that nobody has begun to record."""
     if not is_begun(target):
         raise NotFoundError(f"{target}: expected an unfinished recording, got none")
 
 
 def check_episodes(target: Path, count: int) -> None:
-    """Refuse to seal a recording that holds no episode.
-
-    Raises:
-        JournalError: if it does not.
-    """
+    """Refuse to seal a recording that holds no episode."""
     if count < 1:
         raise JournalError(
             f"recording {target.name}: expected at least one episode, got none; record some, "
@@ -267,9 +236,5 @@ def unfinished(folder: Path) -> list[Path]:
 
 
 def recordings(folder: Path) -> list[Recording]:
-    """The unfinished recordings of versions in a folder, by name.
-
-    Raises:
-        CorruptionError: if one of them is damaged.
-    """
+    """The unfinished recordings of versions in a folder, by name."""
     return [open_recording(target) for target in unfinished(folder)]

@@ -30,11 +30,7 @@ class Fields(dict[str, Rows]):
         self._files, self._cache = files, cache
 
     def __missing__(self, name: str) -> Rows:
-        """Open a field, or ``index/length`` and its like.
-
-        Raises:
-            CorruptionError: if the manifest lacks a file of it.
-        """
+        """Open a field, or ``index/length`` and its like."""
         specs = [arrays[name] for arrays in self._parts]
         if not specs[0].shard_rows:
             self[name] = MappedRows(specs, self._files)
@@ -55,13 +51,7 @@ class Assembly:
     """Where each episode of a version lies, and its values."""
 
     def __init__(self, where: object, manifest: Manifest, fields: Mapping[str, Rows]) -> None:
-        """Read nothing yet.
-
-        Args:
-            where: what errors call the version.
-            manifest: of the version.
-            fields: readers of its arrays by name.
-        """
+        """Read nothing yet; errors call the version ``where``."""
         self.where = where
         self.manifest = manifest
         self.fields = fields
@@ -73,11 +63,7 @@ class Assembly:
 
     @cached_property
     def lengths(self) -> np.ndarray:
-        """``int64[N]``, the steps of each episode.
-
-        Raises:
-            CorruptionError: if they do not add up to the manifest's.
-        """
+        """``int64[N]``, the steps of each episode, which add up to the manifest's."""
         lengths = self.index("length")
         if np.any(lengths < 1) or int(lengths.sum()) != self.manifest.steps:
             raise CorruptionError(
@@ -107,11 +93,7 @@ class Assembly:
         return states + (self.manifest.steps if spec.axis is not Axis.EPISODE else 0)
 
     def column(self, name: str) -> np.ndarray:
-        """All rows of a field, episodes end to end.
-
-        Raises:
-            SchemaError: if there is no such field.
-        """
+        """All rows of a field, episodes end to end."""
         spec = self.manifest.schema.field(name)
         return self.words(spec, self.fields[name].span(0, self.count(spec)))
 
@@ -129,11 +111,7 @@ class Assembly:
         return as_text(rows, words, f"{self.where}: field {spec.name!r}")
 
     def rows(self, name: str) -> Iterator[np.ndarray]:
-        """The rows of one field, an episode at a time.
-
-        Raises:
-            SchemaError: if there is no such field.
-        """
+        """The rows of one field, an episode at a time."""
         spec = self.manifest.schema.field(name)
         return (self._rows(spec, index) for index in range(self.manifest.episodes))
 

@@ -1,8 +1,7 @@
 """Decoded rows of wide fields, kept in a folder of this machine: faster, larger, disposable.
 
-Each file holds the rows of one shard, decoded, with a checksum behind them, so that it is
-mapped like the chunk files of a narrow field. It is made when a row of it is first read, and
-made anew when it is not what it should be: nothing here is worth repairing.
+Each file holds the rows of one shard, decoded, with a checksum behind them; one that is not what it
+should be is made anew.
 """
 
 import os
@@ -26,13 +25,7 @@ class CachedRows(MappedRows):
     """The rows of one wide field, read from the cache and added to it."""
 
     def __init__(self, specs: Sequence[ArraySpec], files: Files, *, folder: Path) -> None:
-        """Read nothing yet.
-
-        Args:
-            specs: the field's arrays, a part each.
-            files: of the version.
-            folder: of these very data; made when needed.
-        """
+        """Read nothing yet; ``folder`` is that of these very data, made when needed."""
         self._source = ShardedRows(specs, files)
         decoded = [replace(spec, chunk_rows=spec.file_rows, shard_rows=0) for spec in specs]
         super().__init__(decoded, _Decoded(folder, decoded))

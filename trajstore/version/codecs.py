@@ -54,11 +54,7 @@ def compress(data: Buffer) -> bytes:
 
 
 def check_frame(data: Buffer, size: int) -> None:
-    """Refuse what is no zstd frame of ``size`` bytes, by what its first bytes announce.
-
-    Raises:
-        CorruptionError: if it is none.
-    """
+    """Refuse what is no zstd frame of ``size`` bytes, by what its first bytes announce."""
     try:
         announced = zstandard.frame_content_size(data)
     except zstandard.ZstdError as error:
@@ -68,11 +64,7 @@ def check_frame(data: Buffer, size: int) -> None:
 
 
 def decompress(data: Buffer, size: int) -> bytes:
-    """Decompress one zstd frame, without its checksum, that holds ``size`` bytes and no more.
-
-    Raises:
-        CorruptionError: if it does not.
-    """
+    """Decompress one zstd frame, without its checksum, that holds ``size`` bytes and no more."""
     check_frame(data, size)
     try:
         return _ZSTD_OF_THREAD.decompressor.decompress(data, allow_extra_data=False)

@@ -43,13 +43,7 @@ class LocalFiles:
         self, path: Path, manifest: Manifest | None = None, *,
         folder: Path | None = None, origin: Origin | None = None,
     ) -> None:  # fmt: skip
-        """Use a folder; the manifest in it is read unless another is given.
-
-        Raises:
-            NotFoundError: if there is no version.
-            FormatError: if it is of a newer format.
-            CorruptionError: if its manifest is not what was sealed.
-        """
+        """Use a folder; the manifest in it is read unless another is given."""
         self.path, self.origin = path, origin
         self.folder = folder or path
         self.where = origin.where if origin else str(path)
@@ -57,22 +51,14 @@ class LocalFiles:
         self.again: Callable[[], LocalFiles] = partial(LocalFiles, path)
 
     def record(self, path: str) -> FileRecord:
-        """What the manifest says of a file.
-
-        Raises:
-            CorruptionError: if it lacks it.
-        """
+        """What the manifest says of a file, which it must list."""
         record = self.manifest.files.get(path)
         if record is None:
             raise CorruptionError(f"{self.where}/{path}: expected in the manifest, got no entry")
         return record
 
     def file(self, path: str) -> Path:
-        """The file on this machine, if it can be had.
-
-        Raises:
-            CorruptionError: if a folder above it is a link.
-        """
+        """The file on this machine; no folder above it may be a link."""
         folder = self.folder
         for segment in path.split("/")[:-1]:
             folder = folder / segment
@@ -87,10 +73,7 @@ class LocalFiles:
     def copy(self, path: str, write: Write) -> None:
         """Pass on the bytes of a file from where it lies, and compare size and SHA-256.
 
-        Raises:
-            CorruptionError: if it is missing or not what was sealed.
-            ArchiveError: likewise, of a version in a pack.
-            StorageError: if it cannot be read.
+        Raises `CorruptionError`, of a pack `ArchiveError`, if it is not what was sealed.
         """
         record, file = self.record(path), self.file(path)
         with storing(file), os.fdopen(open_sealed(file, record.size), "rb", buffering=0) as source:
@@ -151,12 +134,7 @@ class FetchedFiles(LocalFiles):
         return Manifest.from_bytes(content, f"{self.where}/{MANIFEST}")
 
     def file(self, path: str) -> Path:
-        """Bring a file here, unless one of its size is here already; readers check its bytes.
-
-        Raises:
-            CorruptionError: if the object is missing or not what was sealed.
-            StorageError: if its place cannot be reached, or this machine has no room.
-        """
+        """Bring a file here, unless one of its size is here already; readers check its bytes."""
         record = self.record(path)
         target = self.folder / record.sha256[:2] / record.sha256
         try:
@@ -231,7 +209,6 @@ def open_files(
         NotFoundError: if there is no version.
         FormatError: if it is of a newer format.
         CorruptionError: if its manifest is not what was sealed.
-        NameRefusedError: if there is no driver for such URLs.
         StorageError: if the URL cannot be reached.
     """
     if not is_url(path):

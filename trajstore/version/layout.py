@@ -37,8 +37,6 @@ class ArraySpec:
 
     Attributes:
         path: of the array's folder, relative to the version.
-        field: what its rows are.
-        rows: how many there are.
         chunk_rows: rows of a chunk file (narrow) or of an inner chunk (wide).
         shard_rows: rows of a shard file; 0 for a narrow array.
     """
@@ -117,11 +115,7 @@ class ArraySpec:
 
 
 class Files(Protocol):
-    """The files that the rows of arrays lie in.
-
-    Attributes:
-        where: what errors call the place.
-    """
+    """The files that the rows of arrays lie in; errors call the place ``where``."""
 
     where: str
 

@@ -20,11 +20,7 @@ from trajstore.version.transfer import PART, Location, Remote, plain_name
 
 
 class Folder:
-    """A folder of the local file system, made when the first pack is written.
-
-    Raises:
-        StorageError: from every method, if the operating system refuses.
-    """
+    """A folder of the local file system, made when the first pack is written."""
 
     def __init__(self, path: Path) -> None:
         """Use a folder; it need not exist."""
@@ -70,11 +66,7 @@ class Folder:
 
 
 def locate(where: Path | str) -> Location:
-    """Return the location at a path or URL.
-
-    Raises:
-        NameRefusedError: if it is a URL that no driver is for.
-        StorageError: if it is a URL that no installed driver reaches.
+    """The location at a path or URL.
 
     Example:
         >>> locate("data/archive")
@@ -101,15 +93,7 @@ def remote_at(url: str) -> Remote:
 
 
 def check_place(name: str, place: object) -> None:
-    """Refuse what cannot be the path of a store's folder or file.
-
-    Args:
-        name: of the argument, for the message.
-        place: what was given.
-
-    Raises:
-        ArgumentError: if it is no text and no path, empty, or holds NUL.
-    """
+    """Refuse what cannot be the path of a store's folder or file; ``name`` is the argument's."""
     if not isinstance(place, str | Path) or not str(place) or "\0" in str(place):
         raise ArgumentError(
             f"store: {name}: expected a path as text or a pathlib.Path, got {shown(place)}"

@@ -77,11 +77,7 @@ class MappedRows:
     """
 
     def __init__(self, specs: Sequence[ArraySpec], files: Files) -> None:
-        """Read nothing yet; ``specs`` are the field's arrays, a part each.
-
-        Raises:
-            CorruptionError: if nothing is recorded of one of their files.
-        """
+        """Read nothing yet; ``specs`` are the field's arrays, a part each."""
         field = specs[0].field
         self.grid = ChunkGrid(tuple((spec.rows, spec.file_rows) for spec in specs))
         self.shape = field.shape

@@ -8,14 +8,7 @@ DEFAULT_QUOTA_BYTES = 25 * 10**9
 
 
 def check_limit(quota_bytes: object) -> None:
-    """Refuse what is no quota: a version has one, and it is a whole number of bytes.
-
-    Raises:
-        ArgumentError: if it is not.
-
-    Example:
-        >>> check_limit(10**6)
-    """
+    """Refuse what is no quota: a version has one, and it is a whole number of bytes."""
     if not isinstance(quota_bytes, int) or isinstance(quota_bytes, bool) or quota_bytes < 1:
         raise ArgumentError(
             "quota_bytes: expected a whole number of bytes of 1 or more, got "
@@ -24,16 +17,7 @@ def check_limit(quota_bytes: object) -> None:
 
 
 def check_quota(target: Path, *, needed: int, quota_bytes: int) -> None:
-    """Refuse what would make a version larger than its quota.
-
-    Args:
-        target: folder of the version, for the message.
-        needed: bytes on disk that the version would take.
-        quota_bytes: most it may take.
-
-    Raises:
-        QuotaExceededError: if it needs more.
-    """
+    """Refuse what would make a version take more bytes on disk than its quota."""
     if needed > quota_bytes:
         raise QuotaExceededError(
             f"version {target.name}: expected at most {quota_bytes:,} bytes on disk, "

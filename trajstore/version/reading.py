@@ -100,13 +100,7 @@ class Columns:
     def fill(
         self, fields: Mapping[str, Rows], step_rows: np.ndarray, state_rows: np.ndarray
     ) -> dict[str, np.ndarray]:
-        """The chosen columns of the state and step axes.
-
-        Args:
-            fields: readers by name.
-            step_rows: row of each step on the step axis, of any shape.
-            state_rows: row of the state before it on the state axis.
-        """
+        """The chosen columns at these rows of the step axis, and of the states before the steps."""
         batch: dict[str, np.ndarray] = {}
         if self.both:
             pairs = RowSet(np.stack((state_rows, state_rows + 1)))
@@ -127,11 +121,7 @@ class Columns:
 
 
 def as_text(codes: np.ndarray, words: Sequence[str], where: str) -> np.ndarray:
-    """The words that codes stand for.
-
-    Raises:
-        CorruptionError: if a code stands for none.
-    """
+    """The words that codes stand for."""
     if np.any((codes < 0) | (codes >= len(words))):
         raise CorruptionError(f"{where}: expected codes of {len(words)} words, got others")
     texts: np.ndarray = np.array(words, dtype=np.str_)[codes]

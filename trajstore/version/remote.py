@@ -25,11 +25,7 @@ _ABSENT = (FileNotFoundError, IsADirectoryError)
 
 @contextmanager
 def reaching(where: Path | str) -> Iterator[None]:
-    """Name what a service refuses: drivers raise errors of their own beside those of the system.
-
-    Raises:
-        StorageError: for every error that is none of this package.
-    """
+    """Name what a service refuses: drivers raise errors of their own beside those of the system."""
     try:
         with storing(where):
             yield
@@ -51,12 +47,7 @@ def reaching(where: Path | str) -> Iterator[None]:
 
 
 def driver(url: str) -> tuple[Any, str]:
-    """What reads and writes at a URL, and the path that it knows the URL by.
-
-    Raises:
-        NameRefusedError: if there is no driver for the scheme at all.
-        StorageError: if the driver's package is not installed, or refuses the URL.
-    """
+    """What reads and writes at a URL, and the path that it knows the URL by."""
     scheme = url.partition("://")[0].rpartition("::")[2]
     try:
         files, path = fsspec.core.url_to_fs(url)
@@ -93,10 +84,6 @@ class RemoteFolder(Remote):
     """A folder at a URL; options of the service come from fsspec's own configuration.
 
     An upload that was cut off leaves at most a file with ``.part`` behind its name.
-
-    Raises:
-        NameRefusedError: if there is no driver for such URLs.
-        StorageError: from every method, if the service refuses or no driver for it is installed.
     """
 
     def __init__(self, url: str) -> None:
@@ -141,12 +128,7 @@ class RemoteFolder(Remote):
             yield file
 
     def read(self, key: str) -> bytes:
-        """Return a small file.
-
-        Raises:
-            NotFoundError: if there is none.
-            CorruptionError: if it is larger than any such file can be.
-        """
+        """Return a small file."""
         with reaching(f"{self.where}: {key}"):
             file = self._opened(key)
             if file is None:

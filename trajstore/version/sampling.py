@@ -63,21 +63,13 @@ class Order:
 
 
 def check_count(n: object) -> None:
-    """Refuse what is no number of steps to draw.
-
-    Raises:
-        ValueError: if it is negative, or no whole number.
-    """
+    """Refuse what is no number of steps to draw."""
     if not isinstance(n, int | np.integer) or n < 0:
         raise ValueError(f"n: expected a whole number of 0 or more, got {ascii(n)[:80]}")
 
 
 def check_generator(rng: object) -> None:
-    """Refuse a source of chance that is none, such as a bare seed.
-
-    Raises:
-        TypeError: if it is no generator.
-    """
+    """Refuse a source of chance that is none, such as a bare seed."""
     if not isinstance(rng, np.random.Generator):
         seed = rng if isinstance(rng, int) else 0
         raise TypeError(
@@ -87,12 +79,7 @@ def check_generator(rng: object) -> None:
 
 
 def check_pass(size: int, window: int | None, rng: object, resume: object) -> None:
-    """Refuse what no pass through the steps can be made of.
-
-    Raises:
-        TypeError: if ``rng`` is given and no generator.
-        ValueError: if there is nothing to take an order from, or a size is not positive.
-    """
+    """Refuse what no pass through the steps can be made of."""
     if size < 1 or (window is not None and window < 1):
         raise ValueError(
             f"batches: expected a size and a window of 1 or more, got {size}, {window}"
@@ -105,10 +92,6 @@ def check_pass(size: int, window: int | None, rng: object, resume: object) -> No
 
 def episode_number(index: object, count: int) -> int:
     """The number of an episode among ``count``; negative ones count from the end.
-
-    Raises:
-        TypeError: if it is no whole number.
-        IndexError: if there is no such episode.
 
     Example:
         >>> episode_number(-1, 5)
@@ -128,12 +111,7 @@ class Steps:
     """The steps of some episodes, counted through: item ``k`` is a step of an episode."""
 
     def __init__(self, lengths: np.ndarray, chosen: np.ndarray | None = None) -> None:
-        """Count the steps.
-
-        Args:
-            lengths: ``int64[N]``, steps of every episode of the dataset.
-            chosen: ``bool[N]``, which of them take part; all if ``None``.
-        """
+        """Count the steps of all episodes, ``int64[N]``, or of those chosen, ``bool[N]``."""
         self._episodes = None if chosen is None else np.flatnonzero(chosen)
         counted = lengths if self._episodes is None else lengths[self._episodes]
         self._ends = np.cumsum(counted)
@@ -158,14 +136,8 @@ def window_steps(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The steps of windows that begin at given steps, and which of them exist.
 
-    Args:
-        step: ``int64[B]``, first step of each window.
-        length: ``int64[B]``, steps of the episode that it lies in.
-        window: steps of a window.
-
-    Returns:
-        ``int64[B, window]``, the last step repeated after the episode's end, and
-        ``bool[B, window]``, false where it is.
+    Of ``step`` and ``length`` (of its episode), ``int64[B]``, come ``int64[B, window]``, the last
+    step repeated after the episode's end, and ``bool[B, window]``, false where it is.
 
     Example:
         >>> steps, mask = window_steps(np.array([1]), np.array([3]), 4)
@@ -202,11 +174,7 @@ class Position:
         return {name: getattr(self, name) for name in self.__slots__}
 
     def resumed(self, state: Mapping[str, Any]) -> "Position":
-        """This pass at the place, and in the order, of another's ``state``.
-
-        Raises:
-            ValueError: if the state belongs to another pass, naming the first difference.
-        """
+        """This pass at the place, and in the order, of another's ``state``, if it fits."""
         expected = self.to_json()
         for name in sorted(expected.keys() ^ state.keys()):
             raise ValueError(
@@ -254,11 +222,7 @@ class Batches(Iterator[Batch]):
         return batch
 
     def batch(self, number: int) -> Batch:
-        """Batch ``number`` of the pass, wherever the iteration stands.
-
-        Raises:
-            IndexError: if the pass has no such batch.
-        """
+        """Batch ``number`` of the pass, wherever the iteration stands."""
         if not 0 <= number < len(self):
             raise IndexError(f"batch {number}: expected 0 to {len(self) - 1}")
         return self._gather(self._items(number))

@@ -178,11 +178,7 @@ class _Shard:
 
 
 def check_file(spec: ArraySpec, number: int, files: Files) -> None:
-    """Compare the checksums of a file of rows: of all of it, or of a shard's index and blocks.
-
-    Raises:
-        CorruptionError: for the first that differs.
-    """
+    """Compare the checksums of a file of rows: of all of it, or of a shard's index and blocks."""
     if spec.shard_rows:
         _Shard(spec, number, files).check()
         return

@@ -53,11 +53,7 @@ class Location(Protocol):
 
 
 class Origin(Protocol):
-    """Where the sealed files of a version lie, if not in a folder of this machine.
-
-    Attributes:
-        where: what errors call it.
-    """
+    """Where the sealed files of a version lie, if not in a folder of this machine."""
 
     where: str
 
@@ -66,11 +62,7 @@ class Origin(Protocol):
         ...
 
     def copy(self, key: str, record: FileRecord, write: Write) -> None:
-        """Copy a sealed file, not a byte more than it has, and compare size and SHA-256.
-
-        Raises:
-            CorruptionError: if it is missing, or other bytes than were sealed.
-        """
+        """Copy a sealed file, not a byte more than it has; refuse other bytes than were sealed."""
         ...
 
     def keys(self) -> Iterable[str]:
@@ -107,11 +99,7 @@ def copied(source: IO[bytes], record: FileRecord, write: Write) -> str | None:
 
 
 def plain_name(name: str) -> str:
-    """Return the name of a file if it leads nowhere else.
-
-    Raises:
-        NameRefusedError: if it could.
-    """
+    """The name of a file, if it leads nowhere else."""
     if not name or name.startswith(".") or not name.isprintable() or set(name) & set("/\\:"):
         raise NameRefusedError(f"archive: expected a plain file name, got {ascii(name)[:80]}")
     return name

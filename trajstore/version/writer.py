@@ -34,10 +34,8 @@ class Plan:
     """What is to be sealed.
 
     Attributes:
-        schema: the fields of every episode.
         episodes: how many will come.
         steps: sum of their lengths.
-        provenance: of the version.
         quota_bytes: most that the version and what is held beside it may take on disk.
         held_bytes: of the journals that the episodes come from; they stay until it is sealed.
         extends: folder of the version whose episodes come first; its files are copied as they are.
@@ -74,7 +72,7 @@ def seal_version(target: Path, episodes: Iterable[Episode], plan: Plan) -> Manif
 
 
 def fill(folder: Path, episodes: Iterable[Episode], plan: Plan) -> Manifest:
-    """Write all files of a version into an empty folder, the manifest last; raises likewise."""
+    """Write all files of a version into an empty folder, the manifest last."""
     base = _base(plan)
     with storing(folder):
         writer = VersionWriter(folder, plan.schema, _part(plan, base))
@@ -111,11 +109,7 @@ def _part(plan: Plan, base: LocalFiles | None) -> Part:
 
 
 def read_digests(folder: Path, manifest: Manifest) -> list[bytes]:
-    """The digests of a version's episodes in order, 32 bytes each.
-
-    Raises:
-        CorruptionError: if they are damaged.
-    """
+    """The digests of a version's episodes in order, 32 bytes each."""
     return [row.tobytes() for row in Assembly.of(LocalFiles(folder, manifest)).index("digest")]
 
 
@@ -142,11 +136,7 @@ class VersionWriter:
         self._syncs = Syncs()
 
     def take_over(self, source: LocalFiles) -> None:
-        """Begin with the episodes of another version: its files as they are, and its figures.
-
-        Raises:
-            CorruptionError: if a file is not what was sealed.
-        """
+        """Begin with the episodes of another version: its files as they are, and its figures."""
         base = source.manifest
         for path, record in sorted(base.files.items()):
             self._make_folder((self._folder / path).parent)
@@ -186,11 +176,7 @@ class VersionWriter:
         }
 
     def append(self, batch: Sequence[Episode]) -> None:
-        """Take the next episodes.
-
-        Raises:
-            SchemaError: if one has another schema.
-        """
+        """Take the next episodes."""
         for episode in batch:
             check_episode(episode, self._schema)
         for field in self._schema.fields:
@@ -215,11 +201,7 @@ class VersionWriter:
         self._steps += sum(lengths)
 
     def close(self, provenance: Mapping[str, Any]) -> Manifest:
-        """Finish all arrays; returns the manifest that describes the version.
-
-        Raises:
-            SchemaError: if other episodes came than the part says.
-        """
+        """Finish all arrays; returns the manifest that describes the version."""
         before = sum(part.episodes for part in self._parts[:-1])
         got = Part(self._part.path, len(self._digests) - before, self._steps)
         if got != self._part:

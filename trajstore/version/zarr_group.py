@@ -20,11 +20,7 @@ from trajstore.version.layout import arrays_of, metadata_files
 
 
 def check_metadata(content: bytes) -> None:
-    """Refuse a ``zarr.json`` that zarr-python does not take.
-
-    Raises:
-        ValueError: as zarr-python tells it.
-    """
+    """Refuse a ``zarr.json`` that zarr-python does not take."""
     record = json.loads(content)
     node = ArrayV3Metadata if record["node_type"] == "array" else GroupMetadata
     node.from_dict(record)
