@@ -1,8 +1,7 @@
 """Which environment replays a dataset: what the user names, or what an installed package offers.
 
-A dataset's provenance says how its environment was made, but data never chooses what is imported:
-only its recorded id is looked up in the table that installed packages fill, the entry points of the
-group ``trajstore.environments``.
+Data never chooses what is imported: only the recorded id is looked up in the table that installed
+packages fill, the entry points of the group ``trajstore.environments``.
 """
 
 import sys
@@ -16,39 +15,30 @@ from typing import Any
 
 import click
 
-from trajstore.cli.options import Decorator
 from trajstore.errors import ReplayError
 from trajstore.quality.replay import Environment, Simulator, refused
 
 GROUP = "trajstore.environments"
 """Entry points: the name is an environment's id, the value a function that `simulator` may use."""
-GYMNASIUM = "gymnasium"
 _REMEDY = (
     "say what builds it: --environment gymnasium for a registered id, "
     "or --environment module:function"
 )
 
 
-def environment_option() -> Decorator:
-    """``--environment``: what may simulate."""
-    return click.option(
-        "--environment",
-        metavar="MODULE:FUNCTION",
-        help="What builds the environment from the provenance: a function of yours, also in a "
-        "module of the current folder, or 'gymnasium' for any registered id. "
-        "Default: what an installed package offers for the recorded id.",
-    )
+environment_option = click.option(
+    "--environment",
+    metavar="MODULE:FUNCTION",
+    help="What builds the environment from the provenance: a function of yours, also in a "
+    "module of the current folder, or 'gymnasium' for any registered id. "
+    "Default: what an installed package offers for the recorded id.",
+)
 
 
 def simulator(
     provenance: Mapping[str, Any], chosen: str | None, *, render_mode: str | None = None
 ) -> Simulator:
-    """Return what builds the environment.
-
-    Args:
-        provenance: of the dataset.
-        chosen: what the user named; ``None`` allows what an installed package offers.
-        render_mode: to be asked of the environment; ``None`` leaves it out.
+    """What builds the environment: what the user named, else what an installed package offers.
 
     Raises:
         ReplayError: if nothing allowed fits the dataset.
@@ -57,7 +47,7 @@ def simulator(
     if chosen is None:
         function = _offered(_recorded(provenance).get("id"))
     else:
-        function = _registered if chosen == GYMNASIUM else _named(chosen)
+        function = _registered if chosen == "gymnasium" else _named(chosen)
     if render_mode is not None and _takes_render_mode(function):
         function = partial(function, render_mode=render_mode)
     return partial(_built, function, chosen or GROUP)
@@ -127,11 +117,7 @@ def _named(chosen: str) -> Callable[..., Environment]:
 def _built(
     function: Callable[..., Environment], chosen: str, provenance: Mapping[str, Any]
 ) -> Environment:
-    """What a function makes of the provenance.
-
-    Raises:
-        ReplayError: if it fails, or makes something else than an environment.
-    """
+    """What a function makes of the provenance; refused if it is no environment."""
     expected = f"environment {chosen}: expected it to be built from the provenance"
     with refused(expected, f"; {_REMEDY}"):
         made = function(provenance)

@@ -6,13 +6,7 @@ from typing import Any
 
 import click
 
-from trajstore.cli.options import (
-    command,
-    dry_run_option,
-    look,
-    output_path,
-    reference_argument,
-)
+from trajstore.cli.options import command, dry_run_option, look, output_path, reference_argument
 from trajstore.cli.output import plain, print_json, print_line
 from trajstore.episode.names import check_name
 from trajstore.errors import CorruptionError, SchemaError

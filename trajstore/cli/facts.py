@@ -27,11 +27,7 @@ Facts = dict[str, Any]
 
 
 def check_there(store: Store) -> None:
-    """Refuse a store that was asked for and is not there; the default one may be yet to come.
-
-    Raises:
-        NotFoundError: if it was named, as an option or by ``TRAJSTORE``, and is no folder.
-    """
+    """Refuse a store that was named and is not there; the default one may be yet to come."""
     named = click.get_current_context().find_root().get_parameter_source("store")
     if named is not ParameterSource.DEFAULT and not store.root.is_dir():
         raise NotFoundError(
@@ -75,11 +71,9 @@ def _line(store: Store, path: Path, manifest: Manifest) -> Facts:
 
 
 def recording_line(target: Path, *, read: bool = False) -> Facts:
-    """An unfinished recording in a line, as far as its record tells; a damaged one says so.
+    """The unfinished recording of a version to be, in a line; a damaged one says so.
 
-    Args:
-        target: folder of the version to be.
-        read: whether its journals are read, each episode of them, and counted.
+    With ``read``, each episode of its journals is read and counted.
 
     Raises:
         NotFoundError: if it was sealed or discarded meanwhile.

@@ -32,14 +32,12 @@ Check = tuple[str, str, str]
 @command("trajstore doctor", "trajstore doctor --json")
 def doctor(store: Store, as_json: bool) -> int:
     """Check the installation and the store; exit status 1 if something is bad."""
-    checks = [*_environment(), *_store(store)]
+    checks = [*_environment(), *_store(store), *_versions(store)]
     if as_json:
         print_json([dict(zip(("verdict", "what", "found"), one, strict=True)) for one in checks])
     else:
-        print_table(
-            ["", "what", "found"],
-            [(MARKS[verdict], plain(what), plain(found)) for verdict, what, found in checks],
-        )
+        rows = [(MARKS[verdict], plain(what), plain(found)) for verdict, what, found in checks]
+        print_table(["", "what", "found"], rows)
     return 1 if any(verdict == "bad" for verdict, _, _ in checks) else 0
 
 
@@ -65,7 +63,6 @@ def _store(store: Store) -> Iterator[Check]:
     yield "good" if writable else "note", "store", f"{root}{'' if writable else ', read-only'}"
     free = shutil.disk_usage(root).free
     yield "good" if free > LEAST_FREE_BYTES else "bad", "free space", size(free)
-    yield from _versions(store)
 
 
 def _versions(store: Store) -> Iterator[Check]:
@@ -77,8 +74,7 @@ def _versions(store: Store) -> Iterator[Check]:
                 yield "bad", "status", facts["error"]
             unreadable.add(facts["error"])
             yield "note", what, f"status unreadable, {facts['episodes']:,} episodes"
-            continue
-        if "error" in facts:
+        elif "error" in facts:
             yield "bad", what, facts["error"]
         elif facts["status"] == "recording":
             yield "note", what, "an unfinished recording; see 'trajstore recover'"

@@ -1,4 +1,4 @@
-"""Commands that give a version its status: validate, approve, quarantine."""
+"""Commands that judge versions: validate, approve, quarantine, diff."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +13,11 @@ from trajstore.cli.options import (
     reference_argument,
     reviews_option,
 )
-from trajstore.cli.output import chip, plain, print_json, print_line, print_table
+from trajstore.cli.output import chip, plain, print_json, print_line, print_pairs, print_table
 from trajstore.disk.files import read_json
 from trajstore.episode.names import parse_reference
 from trajstore.lifecycle import judge, review
+from trajstore.quality import drift
 from trajstore.quality import validate as check
 from trajstore.quality.contract import Contract
 from trajstore.quality.records import read_verdict
@@ -71,6 +72,18 @@ def _contract(path: Path, version: Path) -> Contract:
     return Contract.from_json((verdict.contract if verdict else None) or {})
 
 
+def _print_findings(findings: Sequence[Finding]) -> None:
+    rows = []
+    for it in findings:
+        severity = f"[{COLOURS[it.severity.value]}]{it.severity.value}[/]"
+        episode, step = ("" if place is None else str(place) for place in (it.episode, it.step))
+        named = it.file is None or it.file in it.message
+        message = it.message if named else f"{it.file}: {it.message}"
+        rows.append((severity, plain(it.check), episode, step, plain(message)))
+    if rows:
+        print_table(("severity", "check", ">episode", ">step", "finding"), rows)
+
+
 def _deciding(status: Status, name: str, told: str, example: str) -> click.Command:
     """A command by which a person decides; ``told`` is its help."""
 
@@ -121,23 +134,56 @@ def _named(store: Store, reference: str) -> tuple[str, str]:
     return name, Manifest.read(path).content_digest
 
 
-def _print_findings(findings: Sequence[Finding]) -> None:
+@command(
+    "trajstore diff expert@v2 expert@v3", "trajstore diff expert@v3 data/current/expert --json"
+)
+@reference_argument("before")
+@reference_argument("after")
+def diff(store: Store, before: str, after: str, as_json: bool) -> None:
+    """Compare two versions: episodes, fields, coverage, distributions, provenance."""
+    found = drift.diff(look(store, before), look(store, after))
+    if as_json:
+        print_json(found.to_json())
+        return
+    pairs = {
+        "content": "the same" if found.same_content else "differs",
+        "episodes kept": str(found.kept),
+        "added": _indices(found.added),
+        "removed": _indices(found.removed),
+        "changed": _indices([new for _, new in found.changed]),
+    }
+    print_pairs(pairs, title=f"{plain(before)} -> {plain(after)}")
+    for line in found.schema:
+        print_line(f"schema: {plain(line)}")
+    if found.coverage:
+        counts = [(plain(it), str(one), str(two)) for it, (one, two) in found.coverage.items()]
+        print_table(("scenario", ">before", ">after"), counts, title="coverage")
+    _print_drift(found.drift)
+    if found.provenance:
+        values = [tuple(map(plain, (it, *both))) for it, both in found.provenance.items()]
+        print_table(("provenance", "before", "after"), values)
+
+
+def _indices(indices: Sequence[int]) -> str:
+    shown = ", ".join(str(index) for index in indices[:8])
+    more = ", ..." if len(indices) > 8 else ""
+    return f"{len(indices)}" + (f" (episodes {shown}{more})" if indices else "")
+
+
+def _print_drift(fields: Sequence[drift.FieldDrift]) -> None:
     rows = [
         (
-            f"[{COLOURS[it.severity.value]}]{it.severity.value}[/]",
-            plain(it.check),
-            "" if it.episode is None else str(it.episode),
-            "" if it.step is None else str(it.step),
-            plain(_told(it)),
+            f"{plain(it.field)}\\[{it.component}]",
+            it.verdict,
+            f"{it.distance:.3f}",
+            f"{it.psi:.3f}",
+            f"{it.means[0]:.4g} -> {it.means[1]:.4g}",
+            f"{it.deviations[0]:.4g} -> {it.deviations[1]:.4g}",
         )
-        for it in findings
+        for it in fields
+        if it.verdict != "same"
     ]
     if rows:
-        print_table(("severity", "check", ">episode", ">step", "finding"), rows)
-
-
-def _told(finding: Finding) -> str:
-    """The message, behind the file that it is about unless it says so itself."""
-    if finding.file is None or finding.file in finding.message:
-        return finding.message
-    return f"{finding.file}: {finding.message}"
+        columns = ("component", "drift", ">KS", ">PSI", "mean", "deviation")
+        print_table(columns, rows, title="distributions")
+    print_line(f"distributions: {len(rows)} of {len(fields)} fields moved")

@@ -21,17 +21,13 @@ from trajstore.version.manifest import MANIFEST
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 Found = TypeVar("Found")
-_JSON = "Print JSON instead of tables."
 
 
 class FiniteRange(click.FloatRange):
     """A number within bounds; neither ``nan``, which no bound refuses, nor infinite."""
 
     def convert(
-        self,
-        value: Any,  # noqa: ANN401 - click's
-        param: click.Parameter | None,
-        ctx: click.Context | None,
+        self, value: float, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """The number; refuses what is none, out of bounds or not finite."""
         number: float = super().convert(value, param, ctx)
@@ -40,28 +36,25 @@ class FiniteRange(click.FloatRange):
         return number
 
 
-def pass_store(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the store that line and environment mean, as its first argument."""
-
-    @wraps(command)
-    def with_store(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - a command's
-        return command(Store(**click.get_current_context().obj), *arguments, **options)
-
-    return with_store
-
-
 def examples(*lines: str) -> str:
     """The examples at the end of a command's help."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
-def command(*lines: str, name: str | None = None) -> Callable[[Callable[..., Any]], click.Command]:
-    """A command that receives the store, and prints JSON if asked; ``lines`` are its examples."""
+def command(
+    *lines: str, name: str | None = None, short_help: str | None = None, prints_json: bool = True
+) -> Callable[[Callable[..., Any]], click.Command]:
+    """A command that receives the store first, and ``as_json``; ``lines`` are its examples."""
 
     def decorate(run: Callable[..., Any]) -> click.Command:
-        made = click.command(name, epilog=examples(*lines))(pass_store(run))
-        shown = click.Option(["--json", "as_json"], is_flag=True, help=_JSON)
-        made.params.append(shown)
+        @wraps(run)
+        def with_store(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - a command's
+            return run(Store(**click.get_current_context().obj), *arguments, **options)
+
+        made = click.command(name, epilog=examples(*lines), short_help=short_help)(with_store)
+        if prints_json:
+            shown = "Print JSON instead of tables."
+            made.params.append(click.Option(["--json", "as_json"], is_flag=True, help=shown))
         return made
 
     return decorate
@@ -100,22 +93,17 @@ reviews_option = click.option(
 
 
 def look(store: Store, reference: str) -> Dataset:
-    """The version that is meant, for looking at it: in the store, the archive, or at a URL.
-
-    Raises:
-        NameRefusedError: if the reference is malformed.
-        NotFoundError: if there is no such version; it says so where only the archive has it.
-        ArchiveError: if its pack is not the one that was archived.
-    """
+    """The version that is meant, for looking at it: in the store, the archive, or at a URL."""
     return _found(store, reference, partial(store.open, purpose="inspection"))
 
 
 def version_path(store: Store, reference: str) -> Path:
-    """The folder of the version that is meant; what `look` raises, and if it lies elsewhere."""
+    """The folder of the version that is meant; refused if it does not lie in the store."""
     return _found(store, reference, store.path)
 
 
 def _found(store: Store, reference: str, find: Callable[[str], Found]) -> Found:
+    """What ``find`` finds; says so where only the archive has the version."""
     try:
         return find(reference)
     except NotFoundError as error:
@@ -142,36 +130,20 @@ def _archived(store: Store, reference: str) -> str | None:
 
 
 def is_elsewhere(reference: str) -> bool:
-    """Whether a reference means a version in the archive or at a URL, where nothing is written.
-
-    Raises:
-        NameRefusedError: if the reference is malformed.
-    """
+    """Whether a reference means a version in the archive or at a URL, where nothing is written."""
     wanted = parse_reference(reference)
     return wanted.archived or is_url(wanted.location)
 
 
 def output_path(context: click.Context, _: click.Parameter, path: Path | None) -> Path | None:
-    """Callback of options that say where to write: not into what is sealed or being recorded.
-
-    Raises:
-        SealedError: if the path leads there, through links too.
-    """
+    """Callback of options that say where to write: not into what is sealed or being recorded."""
     if path is not None:
         check_output(context.obj["root"], path)
     return path
 
 
 def check_output(store: Path | str, path: Path) -> None:
-    """Refuse to write into a version or a recording.
-
-    Args:
-        store: folder of the store.
-        path: where something is to be written.
-
-    Raises:
-        SealedError: if the path leads there, through links too.
-    """
+    """Refuse a path that leads into a version or a recording, through links too."""
     real, root = path.resolve(), Path(store).resolve()
     for folder in (real, *real.parents):
         if _is_record(folder, root):

@@ -1,19 +1,16 @@
-"""Tables, JSON, complaints, exit statuses: what all commands print alike."""
+"""Tables, JSON, complaints, progress: what all commands print alike."""
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import click
-
-from trajstore.errors import NameRefusedError, NotFoundError, SealedError, TrajStoreError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-WRONG_USE = (NameRefusedError, NotFoundError, SealedError)
-"""Errors for which the command line is at fault, not the data."""
+Item = TypeVar("Item")
 
 STYLES = {"validated": "green", "draft": "yellow", "quarantined": "red", "unreadable": "magenta"}
 
@@ -23,15 +20,9 @@ MAX_UNBROKEN = 48
 """Letters; a longer name is broken after all, so that none of it is cut off."""
 
 
-def exit_status(error: TrajStoreError) -> int:
-    """2 where the command was wrong, 1 where the data is at fault."""
-    return 2 if isinstance(error, WRONG_USE) else 1
-
-
 def complain(message: str) -> None:
     """One line on stderr."""
-    line = " ".join(message.splitlines())
-    click.echo(f"trajstore: {line}", err=True)
+    click.echo(f"trajstore: {' '.join(message.splitlines())}", err=True)
 
 
 def print_json(value: object) -> None:
@@ -130,6 +121,15 @@ def age(seconds: float) -> str:
 def is_interactive() -> bool:
     """Whether a person watches, so that progress is worth showing."""
     return sys.stderr.isatty()
+
+
+def progress(items: Iterable[Item], label: str) -> Iterator[Item]:
+    """Pass items through and show how far it is, if a person watches."""
+    if not is_interactive():
+        yield from items
+        return
+    with click.progressbar(list(items), label=label, file=sys.stderr) as shown:
+        yield from shown
 
 
 def _console() -> "Console":

@@ -2,9 +2,9 @@
 
 import re
 import webbrowser
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import click
@@ -14,50 +14,36 @@ from trajstore.cli.options import (
     Decorator,
     FiniteRange,
     check_output,
-    examples,
+    command,
     look,
     output_path,
-    pass_store,
     reference_argument,
 )
-from trajstore.cli.output import print_line, size
-from trajstore.cli.replaying import progress
+from trajstore.cli.output import print_line, progress, size
 from trajstore.cli.watching import Range, play_in_terminal, write_media
 from trajstore.episode.names import parse_reference
 from trajstore.errors import NotFoundError, ReplayError
 from trajstore.playback.page import Opening, write_page
-from trajstore.playback.payload import About, Side, build
-from trajstore.playback.selection import LIMIT, choose, match
+from trajstore.playback.payload import LIMIT, About, Side, build, choose, match
 from trajstore.playback.viewed import Viewed
 from trajstore.quality.records import read_report, read_verdict
 from trajstore.quality.reviews import history, read_reviews
 from trajstore.store import Store
 
-EPILOG = examples(
-    "trajstore play expert@v3",
-    "trajstore play expert@v3 --episode 17 --mp4 episode.mp4 --speed 2",
-    "trajstore play expert@v3 --against expert@v4",
-    "trajstore play expert@v3#17 --against expert@v3#40",
-    "trajstore play expert --episode 17 --terminal",
-    "trajstore play archive:expert@v1",
-)
 OUT = Path("play")
+READING = partial(progress, label="reading")
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A version to be played, and the episode that its reference names."""
+    """A version to be played, and the index of the episode that its reference names."""
 
     viewed: Viewed
     about: About
     episode: int | None
 
     def check(self, episode: int | None) -> int | None:
-        """The episode that is asked for, by option or reference, if there is such a one.
-
-        Raises:
-            NotFoundError: if there is none of that index.
-        """
+        """The episode that is asked for, by option or reference; refused if there is none such."""
         index = self.episode if episode is None else episode
         if index is not None and not 0 <= index < len(self.viewed):
             raise NotFoundError(
@@ -73,7 +59,16 @@ def target_option(name: str, text: str) -> Decorator:
     return click.option(name, type=kind, callback=output_path, help=text)
 
 
-@click.command(epilog=EPILOG, short_help="Watch episodes, with their anomalies marked.")
+@command(
+    "trajstore play expert@v3",
+    "trajstore play expert@v3 --episode 17 --mp4 episode.mp4 --speed 2",
+    "trajstore play expert@v3 --against expert@v4",
+    "trajstore play expert@v3#17 --against expert@v3#40",
+    "trajstore play expert --episode 17 --terminal",
+    "trajstore play archive:expert@v1",
+    prints_json=False,
+    short_help="Watch episodes, with their anomalies marked.",
+)
 @reference_argument()
 @click.option("--episode", type=int, help="Open this episode; also as REF#17.")
 @click.option("--against", metavar="REF", help="Put another version, or REF#17, beside it.")
@@ -93,8 +88,7 @@ def target_option(name: str, text: str) -> Decorator:
     show_default=True,
     help="Most episodes in a page; the worst anomalies come first.",
 )
-@environment_option()
-@pass_store
+@environment_option
 def play(  # noqa: PLR0913 - one a command-line option
     store: Store,
     reference: str,
@@ -103,15 +97,13 @@ def play(  # noqa: PLR0913 - one a command-line option
     against: str | None,
     out: Path | None,
     no_open: bool,
-    gif: Path | None,
-    mp4: Path | None,
-    png: Path | None,
     terminal: bool,
     speed: float,
     first: int,
     last: int | None,
     limit: int,
     environment: str | None,
+    **media: Path | None,
 ) -> int:
     """Watch the episodes of a version, its anomalies marked, in one self-contained page.
 
@@ -120,14 +112,13 @@ def play(  # noqa: PLR0913 - one a command-line option
     opened = open_reference(store, reference)
     index = opened.check(episode)
     span = Range(first, last, speed)
-    if not (out or terminal or gif or mp4 or png):
+    if not (out or terminal or any(media.values())):
         check_output(store.root, OUT)
     if terminal:
-        return play_in_terminal(
-            opened.viewed, opened.viewed.worst() if index is None else index, span
-        )
-    if gif or mp4 or png:
-        write_media(opened.viewed, index, span, gif=gif, mp4=mp4, png=png)
+        play_in_terminal(opened.viewed, index, span)
+        return 0
+    if any(media.values()):
+        write_media(opened.viewed, index, span, media)
         return 0
     if against is not None:
         same = reference.split("#")[0] if against.startswith("#") else ""
@@ -150,13 +141,7 @@ def play(  # noqa: PLR0913 - one a command-line option
 
 
 def open_reference(store: Store, text: str) -> Opened:
-    """Open ``REF`` or ``REF#EPISODE`` for looking at it, whatever its status.
-
-    Raises:
-        NotFoundError: if there is no such version or episode.
-        NameRefusedError: if the reference is malformed.
-        CorruptionError: if not even the lengths of its episodes can be read.
-    """
+    """Open ``REF`` or ``REF#EPISODE`` for looking at it, whatever its status."""
     found = re.fullmatch(r"(.+)#([0-9]{1,18})", text)
     reference, episode = (found[1], int(found[2])) if found else (text, None)
     dataset = look(store, reference)
@@ -186,23 +171,19 @@ def _side(opened: Opened, index: int | None, limit: int, environment: str | None
     chosen = choose(viewed.scores(), viewed.text("scenario"), limit=limit)
     if index is not None and index not in chosen:
         chosen = sorted([*chosen, index])
-    side = _built(opened, chosen)
+    side = build(viewed, opened.about, chosen, progress=READING)
     if not side.record["scene"]:
         _add_frames(side, viewed, index, environment)
     return side
 
 
-def _built(opened: Opened, chosen: Sequence[int]) -> Side:
-    return build(opened.viewed, opened.about, chosen, progress=lambda it: progress(it, "reading"))
-
-
 def _add_frames(side: Side, viewed: Viewed, index: int | None, environment: str | None) -> None:
     """Without a recorded scene: simulate a few episodes again and keep what is rendered."""
     try:
-        from trajstore.cli.rendering import ASKED, add_frames
+        from trajstore.playback.media import ASKED, add_frames
 
-        build_environment = simulator(viewed.manifest.provenance, environment, render_mode=ASKED)
-        add_frames(side, viewed, index, build_environment)
+        builds = simulator(viewed.manifest.provenance, environment, render_mode=ASKED)
+        add_frames(side, viewed, index, builds, progress=partial(progress, label="rendering"))
     except (ReplayError, ModuleNotFoundError) as error:
         if environment is not None:
             raise ReplayError(f"play: expected frames, got none: {error}") from error
@@ -213,7 +194,9 @@ def _pair(one: Opened, other: Opened, index: int | None, limit: int) -> tuple[li
     if one.episode is not None or other.episode is not None:
         pairs = [(one.check(index) or 0, other.check(None) or 0)]
     else:
-        pairs = _matched(one, other, limit)
+        scores = one.viewed.scores()
+        pairs = match(_keys(one.viewed), _keys(other.viewed))
+        pairs = sorted(sorted(pairs, key=lambda pair: -scores[pair[0]])[:limit])
         if index is not None:
             pairs = [pair for pair in pairs if pair[0] == index] or [(index, index)]
             other.check(index)
@@ -223,17 +206,11 @@ def _pair(one: Opened, other: Opened, index: int | None, limit: int) -> tuple[li
             "name one of each as REF#EPISODE"
         )
     sides = [
-        _built(opened, sorted({pair[place] for pair in pairs}))
-        for place, opened in enumerate((one, other))
+        build(opened.viewed, opened.about, sorted(set(indices)), progress=READING)
+        for opened, indices in zip((one, other), zip(*pairs, strict=True), strict=True)
     ]
     opening = Opening(pairs[0][0] if len(pairs) == 1 else None, pairs=pairs)
     return sides, opening
-
-
-def _matched(one: Opened, other: Opened, limit: int) -> list[tuple[int, int]]:
-    pairs = match(*(_keys(opened.viewed) for opened in (one, other)))
-    scores = one.viewed.scores()
-    return sorted(sorted(pairs, key=lambda pair: -scores[pair[0]])[:limit])
 
 
 def _keys(viewed: Viewed) -> list[tuple[str, int]]:

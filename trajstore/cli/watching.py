@@ -3,6 +3,7 @@
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +11,7 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from trajstore.cli.output import plain, print_line, size
-from trajstore.cli.replaying import progress
+from trajstore.cli.output import plain, print_line, progress, size
 from trajstore.playback import terminal
 from trajstore.playback.channels import channels_of
 from trajstore.playback.viewed import STEP_SECONDS, Viewed
@@ -37,11 +37,7 @@ class Range:
     speed: float = 1.0
 
     def of(self, steps: int) -> tuple[int, int]:
-        """First and last step, both included, within an episode of that length.
-
-        Raises:
-            click.UsageError: if nothing is left.
-        """
+        """First and last step, both included, of an episode that long; refused if none is left."""
         last = steps if self.last is None else min(self.last, steps)
         if self.first > last:
             raise click.UsageError(
@@ -50,13 +46,17 @@ class Range:
         return self.first, last
 
 
-def play_in_terminal(viewed: Viewed, index: int, span: Range) -> int:
-    """Play one episode: moving if a person watches, else its last picture and its numbers."""
+def play_in_terminal(viewed: Viewed, index: int | None, span: Range) -> None:
+    """Play an episode, the worst unless one is named: moving if a person watches, else its end."""
+    index = viewed.worst() if index is None else index
     seen, steps = viewed.see(index), int(viewed.table["length"][index])
     first, last = span.of(steps)
     colour = sys.stdout.isatty()
     for step in (range(first, last + 1) if colour else [last]) if "pose" in seen.scene else []:
-        width, height = _room() if colour else (76, 22)
+        width, height = 76, 22
+        if colour:
+            found = shutil.get_terminal_size()
+            width, height = min(found.columns - 1, 120), max(8, min(found.lines - 12, 32))
         picture = terminal.draw(seen.scene, step, width=width, height=height, colour=colour)
         if colour:
             click.echo("\x1b[2J\x1b[H", nl=False)
@@ -74,24 +74,12 @@ def play_in_terminal(viewed: Viewed, index: int, span: Range) -> int:
     click.echo("  anomalies " + terminal.marks(spans, steps))
     for mark in marks:
         click.echo(f"    {mark['first']:>5}  {plain(mark['kind'])}: {plain(mark['message'])}")
-    return 0
 
 
 def write_media(
-    viewed: Viewed,
-    index: int | None,
-    span: Range,
-    *,
-    gif: Path | None,
-    mp4: Path | None,
-    png: Path | None,
+    viewed: Viewed, index: int | None, span: Range, targets: Mapping[str, Path | None]
 ) -> None:
-    """Write what is asked for, of the worst episode unless one is named.
-
-    Raises:
-        click.UsageError: if the extra ``play`` is not installed.
-        StorageError: if a file cannot be written.
-    """
+    """Write the gif, mp4 and png asked for, of the worst episode unless one is named."""
     try:
         from trajstore.playback import media
         from trajstore.playback.frames import Painter
@@ -102,19 +90,19 @@ def write_media(
     shown = shown_episode(viewed, viewed.worst() if index is None else index)
     first, last = span.of(shown.steps)
     dt = shown.dt or STEP_SECONDS
-    for target, write in ((gif, media.write_gif), (mp4, media.write_mp4)):
+    for kind, write in (("gif", media.write_gif), ("mp4", media.write_mp4)):
+        target = targets[kind]
         if target is not None:
             wanted = media.film_steps(first, last, speed=span.speed, dt=dt, rate=RATE)
             pictures = media.episode_pictures(shown, progress(wanted, "drawing"), size=PICTURE)
             _say(target, write(target, pictures, rate=RATE))
+    png = targets["png"]
     if png is None:
         return
     if index is None:
         worst = np.argsort(-viewed.scores(), kind="stable")[:SHEET].tolist()
-        sheet = [
-            Painter(shown_episode(viewed, one), THUMB).overview()
-            for one in progress(worst, "drawing")
-        ]
+        drawn = (shown_episode(viewed, one) for one in progress(worst, "drawing"))
+        sheet = [Painter(it, THUMB).frame(it.steps) for it in drawn]
     else:
         wanted = np.unique(np.linspace(first, last, 12).round().astype(int)).tolist()
         sheet = list(media.episode_pictures(shown, wanted, size=THUMB))
@@ -136,11 +124,6 @@ def shown_episode(viewed: Viewed, index: int) -> "Shown":
         radius=viewed.radii,
         scene=seen.scene,
     )
-
-
-def _room() -> tuple[int, int]:
-    found = shutil.get_terminal_size()
-    return min(found.columns - 1, 120), max(8, min(found.lines - 12, 32))
 
 
 def _say(target: Path, written: int) -> None:

@@ -7,6 +7,7 @@ base64. ``unpack.js`` is the counterpart that the page runs.
 """
 
 import base64
+import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,8 +39,6 @@ class Channel:
     """One field as a page holds it.
 
     Attributes:
-        name: of the field.
-        axis: ``state`` has a row more than the episode has steps.
         columns: names of the components, in the order in which they are packed.
         scale: the multiple to which values are rounded, in the field's unit.
         role: of the field in a scene; empty for none.
@@ -55,11 +54,9 @@ class Channel:
 def channels_of(
     schema: EpisodeSchema, statistics: Mapping[str, Mapping[str, object]]
 ) -> tuple[Channel, ...]:
-    """Return what a page shows of such episodes: the scene, else rewards, actions, observations.
+    """What a page shows of such episodes: the scene, else rewards, actions, observations.
 
-    Args:
-        schema: of the episodes.
-        statistics: of the dataset; the spread of a field sets the resolution of its chart.
+    The range of a field in the dataset's statistics sets the resolution of its chart.
     """
     moving = [spec for spec in schema.fields if spec.axis is not Axis.EPISODE and not spec.is_text]
     if "pose" in schema.roles:
@@ -67,13 +64,7 @@ def channels_of(
         scales = {name: SCENE_SCALES[role] for name, role in roles.items()}
         scales.setdefault("reward", REWARD_SCALE)
         return tuple(
-            Channel(
-                spec.name,
-                spec.axis,
-                _component_names(spec, None),
-                scales[spec.name],
-                roles.get(spec.name, ""),
-            )
+            _channel(spec, scales[spec.name], role=roles.get(spec.name, ""))
             for spec in moving
             if spec.name in scales
         )
@@ -82,30 +73,24 @@ def channels_of(
         most = PLAIN_COLUMNS.get(spec.name.split("/")[0])
         if most is not None and spec.row_bytes <= 1024:
             scale = _resolution(statistics.get(spec.name, {}))
-            chosen.append(Channel(spec.name, spec.axis, _component_names(spec, most), scale))
+            chosen.append(_channel(spec, scale, most=most))
     order = list(PLAIN_COLUMNS)
     return tuple(sorted(chosen, key=lambda one: order.index(one.name.split("/")[0])))
 
 
 def pack(arrays: Arrays, channels: Sequence[Channel], steps: int) -> str:
-    """Return the channels of one episode as base64 text.
-
-    Args:
-        arrays: fields by name; one that is missing is packed as "no value".
-        channels: what to pack, in this order.
-        steps: length of the episode.
-    """
-    parts = []
-    for channel in channels:
-        rows = steps + (channel.axis is Axis.STATE)
-        for values in columns(arrays, channel, rows):
-            parts.append(_codes(values, channel.scale))
+    """The channels of one episode as base64 text; a missing field is packed as "no value"."""
+    parts = [
+        _codes(values, channel.scale)
+        for channel in channels
+        for values in columns(arrays, channel, steps)
+    ]
     return base64.b64encode(zlib.compress(b"".join(parts), 9)).decode()
 
 
-def columns(arrays: Arrays, channel: Channel, rows: int) -> np.ndarray:
-    """Return the components of a channel, ``float64[columns, rows]``; ``nan`` where unknown."""
-    count = len(channel.columns)
+def columns(arrays: Arrays, channel: Channel, steps: int) -> np.ndarray:
+    """The components of a channel, ``float64[columns, rows]``; ``nan`` where unknown."""
+    count, rows = len(channel.columns), steps + (channel.axis is Axis.STATE)
     if channel.name not in arrays:
         return np.full((count, rows), np.nan)
     values = np.asarray(arrays[channel.name], np.float64).reshape(rows, -1)
@@ -118,31 +103,28 @@ def _codes(values: np.ndarray, scale: float) -> bytes:
     change = np.diff(multiples, prepend=np.int64(0))
     codes = np.zeros(len(values), np.int64)
     codes[known] = np.where(change < 0, -2 * change - 1, 2 * change) + 1
-    shifts = 7 * np.arange(CODE_BYTES)
-    digits = (codes[:, None] >> shifts) & 127
-    used = np.maximum(1, ((codes[:, None] >> shifts) > 0).sum(axis=1))
     place = np.arange(CODE_BYTES)
-    digits |= np.where(place < used[:, None] - 1, 128, 0)
-    return bytes(digits[place < used[:, None]].astype(np.uint8))
+    shifted = codes[:, None] >> 7 * place
+    used = np.maximum(1, (shifted > 0).sum(axis=1, keepdims=True))
+    digits = (shifted & 127) | np.where(place < used - 1, 128, 0)
+    return bytes(digits[place < used].astype(np.uint8))
 
 
-def _component_names(spec: FieldSpec, most: int | None) -> tuple[str, ...]:
-    count = int(np.prod(spec.shape, dtype=np.int64)) if spec.shape else 1
-    shown = count if most is None else min(count, most)
-    return ("",) if not spec.shape else tuple(str(index) for index in range(shown))
+def _channel(spec: FieldSpec, scale: float, *, role: str = "", most: int | None = None) -> Channel:
+    names = map(str, range(math.prod(spec.shape))) if spec.shape else [""]
+    return Channel(spec.name, spec.axis, tuple(names)[:most], scale, role)
 
 
 def _resolution(figures: Mapping[str, object]) -> float:
     """A power of ten that splits the field's range into at least 10,000 levels."""
-    ends = [np.asarray(figures.get(key), dtype=float) for key in ("min", "max") if key in figures]
-    known = [values[np.isfinite(values)] for values in ends]
-    sizes = [float(np.abs(values).max()) for values in known if values.size]
-    largest = max(sizes, default=0.0)
+    ends = [np.ravel(np.asarray(figures.get(key, 0.0), float)) for key in ("min", "max")]
+    sizes = np.abs(np.concatenate(ends))
+    largest = sizes[np.isfinite(sizes)].max(initial=0.0)
     return MILLIMETRE if largest == 0.0 else float(10.0 ** (np.floor(np.log10(largest)) - 4))
 
 
 def charts_of(channels: Sequence[Channel], units: Mapping[str, str]) -> list[dict[str, object]]:
-    """Return which components are drawn over time: reward, speed and clearance, or everything."""
+    """Which components are drawn over time: reward, speed and clearance, or everything."""
     roles = {channel.role or channel.name: channel.name for channel in channels}
     if "pose" in roles:
         labels = {"reward": "reward", "velocity": "speed", "clearance": "clearance"}
@@ -155,11 +137,6 @@ def charts_of(channels: Sequence[Channel], units: Mapping[str, str]) -> list[dic
         ]
     defaults = {"speed": "m/s", "clearance": "m"}
     return [
-        {
-            "channel": name,
-            "label": label,
-            "column": column,
-            "unit": defaults.get(label, units[name]),
-        }
-        for name, label, column in chosen
+        {"channel": name, "label": label, "column": place, "unit": defaults.get(label, units[name])}
+        for name, label, place in chosen
     ]

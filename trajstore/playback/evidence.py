@@ -9,7 +9,8 @@ from trajstore.episode.anomalies import Anomaly, score, totals
 from trajstore.episode.schema import EpisodeSchema
 from trajstore.playback.viewed import Seen
 
-MOMENTS = ("count", "mean", "std", "min", "max")
+ENDS = ("min", "max")
+MOMENTS = ("count", "mean", "std", *ENDS)
 COMPONENTS = 12
 """Components of a vector field that are listed, besides those that differ."""
 CLOSE = 1e-4
@@ -19,13 +20,7 @@ Figures = Mapping[str, Any]
 
 
 def facts(seen: Seen, schema: EpisodeSchema, row: Mapping[str, Any]) -> list[dict[str, object]]:
-    """What an episode carries beside what it comes to now: totals, anomaly score, digest.
-
-    Args:
-        seen: the episode, as far as it can be read.
-        schema: of the episode.
-        row: its row of the dataset's table.
-    """
+    """What an episode's row of the table holds beside what the episode comes to now."""
     length, sealed = int(row["length"]), str(row.get("digest", ""))
     rows = [_fact("length", length, len(seen.arrays.get("terminated", range(length))))]
     rows += [_fact(*total) for total in totals(schema, seen.arrays)]
@@ -44,12 +39,9 @@ def facts(seen: Seen, schema: EpisodeSchema, row: Mapping[str, Any]) -> list[dic
 def compare_statistics(
     recorded: Mapping[str, Figures], recomputed: Mapping[str, Figures], *, whole: bool
 ) -> list[dict[str, object]]:
-    """Rows of the statistics table, one a component.
+    """Rows of the statistics table, one a component, of figures by field.
 
-    Args:
-        recorded: of the manifest, by field.
-        recomputed: over the episodes that were read.
-        whole: whether those are all episodes; of a part only the range can be judged.
+    Of a part of the episodes, which is not the ``whole``, only the range can be judged.
     """
     return [
         row
@@ -66,18 +58,15 @@ def _rows(
         {key: np.asarray(figures[key], object).ravel() for key in MOMENTS if key in figures}
         for figures in (recorded, recomputed)
     )
-    count = max((len(values) for values in one.values()), default=0)
+    count = max(map(len, one.values()), default=0)
     for place in range(count):
         left, right = _at(one, place), _at(other, place)
-        keys = [key for key in MOMENTS if key in left and key in right]
-        if not whole:
-            keys = [key for key in keys if key in ("min", "max")]
-        fits = _same if whole else _within
+        judged = [key for key in (MOMENTS if whole else ENDS) if key in left and key in right]
         yield {
             "field": f"{field}[{place}]" if count > 1 else field,
             "recorded": left,
             "recomputed": right,
-            "differs": [key for key in keys if not fits(key, left[key], right[key])],
+            "differs": [it for it in judged if not _fits(it, left[it], right[it], whole)],
         }
 
 
@@ -89,17 +78,13 @@ def _at(columns: Mapping[str, np.ndarray], place: int) -> dict[str, Any]:
     }
 
 
-def _within(key: str, limit: Any, value: Any) -> bool:  # noqa: ANN401 - a number or None
-    if limit is None or value is None:
-        return limit is not None or value is None
-    return bool(value >= limit if key == "min" else value <= limit)
-
-
-def _same(key: str, one: object, other: object) -> bool:
-    del key
-    if isinstance(one, (int, float)) and isinstance(other, (int, float)):
-        return bool(np.isclose(one, other, rtol=1e-9, atol=1e-12))
-    return one == other
+def _fits(key: str, recorded: object, recomputed: object, whole: bool) -> bool:
+    """Whether a moment of all episodes is as recorded, or an end of a part within the range."""
+    if not (isinstance(recorded, (int, float)) and isinstance(recomputed, (int, float))):
+        return recorded == recomputed or (recomputed is None and not whole)
+    if whole:
+        return bool(np.isclose(recorded, recomputed, rtol=1e-9, atol=1e-12))
+    return recomputed >= recorded if key == "min" else recomputed <= recorded
 
 
 def _fact(name: str, recorded: float | str, recomputed: float | str) -> dict[str, object]:

@@ -8,11 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from trajstore.episode.schema import Axis
+from trajstore.playback.camera import Box, finite_rows, view_box
 from trajstore.playback.channels import Channel, columns
-from trajstore.playback.view import Box, finite_rows, view_box
-
-Point = tuple[float, float]
 
 FINE = 2
 """Everything is drawn this much larger and scaled down, which smooths it."""
@@ -31,7 +28,6 @@ class Shown:
     Attributes:
         arrays: fields by name; those that are missing are not drawn.
         channels: what charts show where there is no scene.
-        caption: number, scenario, outcome: one line.
         anomalies: first step, last step and score of each.
         dt: seconds of a step; ``None`` if unknown.
         radius: of the agent and of others, metres.
@@ -54,12 +50,7 @@ class Shown:
 
 @dataclass
 class Painter:
-    """Draws one episode, step by step, always from the same place.
-
-    Attributes:
-        shown: the episode.
-        size: of the picture, pixels.
-    """
+    """Draws one episode, step by step, always from the same place; ``size`` is in pixels."""
 
     shown: Shown
     size: tuple[int, int] = (640, 480)
@@ -72,13 +63,11 @@ class Painter:
         if "pose" in self.shown.scene:
             self._actors(pen, step)
         else:
-            self._cursor(pen, step)
+            width, height = self._drawing
+            x = 20 + (width - 40) * step / max(1, self.shown.steps)
+            pen.line([x, 0, x, height], BAD, width=3)
         self._footer(pen, step)
         return image.resize(self.size, Image.Resampling.BOX)
-
-    def overview(self) -> Image.Image:
-        """The picture of the whole episode: its last state, with the whole trail."""
-        return self.frame(self.shown.steps)
 
     @cached_property
     def _backdrop(self) -> Image.Image:
@@ -87,10 +76,10 @@ class Painter:
         if "pose" not in self.shown.scene:
             self._charts(pen)
             return image
-        for wall in finite_rows(self.shown.scene, "walls", 4):
+        for wall in finite_rows(self.shown.scene.get("walls", ()), 4):
             width = max(3, round(0.12 * self._camera.scale))
             pen.line([self._at(wall[:2]), self._at(wall[2:])], WALL, width=width)
-        for goal in finite_rows(self.shown.scene, "goal", 2):
+        for goal in finite_rows(self.shown.scene.get("goal", ()), 2):
             self._disc(pen, goal, 0.5, outline=GOAL, width=3)
             self._disc(pen, goal, 0.15, fill=GOAL)
         return image
@@ -103,7 +92,7 @@ class Painter:
             track = others[max(0, step - TRAIL_STEPS) : step + 1, k]
             if not np.isfinite(track[-1]).all():
                 continue
-            self._trail(pen, track[np.isfinite(track).all(axis=1)], "#efc591", 2)
+            self._trail(pen, finite_rows(track, 2), "#efc591", 2)
             self._disc(pen, track[-1], other, fill=OTHER)
         self._trail(pen, pose[: step + 1], AGENT, 5)
         place = pose[step][:2]
@@ -125,24 +114,23 @@ class Painter:
         for first, last, score in self.shown.anomalies:
             ends = [edge + span * first / steps, edge + span * (last + 1) / steps]
             if last - first < steps - 1:
-                pen.line(
-                    [ends[0], top + 5, max(ends[1], ends[0] + 5), top + 5], _tone(score), width=10
-                )
+                tone = BAD if score >= 0.8 else OTHER if score >= 0.35 else ODD
+                pen.line([ends[0], top + 5, max(ends[1], ends[0] + 5), top + 5], tone, width=10)
         clock = f"step {step}/{steps}"
         if self.shown.dt is not None:
             clock += f"  {step * self.shown.dt:.1f} s"
-        font = _font(11 * FINE)
+        font = ImageFont.load_default(11 * FINE)
         pen.text((edge, top + 16), self.shown.caption, INK, font=font)
         if font.getlength(self.shown.caption) + font.getlength(clock) < span - 20:
             pen.text((width - edge, top + 16), clock, FAINT, font=font, anchor="ra")
 
     def _charts(self, pen: ImageDraw.ImageDraw) -> None:
         (width, height), strips = self._drawing, self._strips()
-        tall = height / max(1, len(strips))
+        tall, font = height / max(1, len(strips)), ImageFont.load_default(10 * FINE)
         for place, (label, values) in enumerate(strips):
             top = place * tall
             pen.line([0, top, width, top], LINE, width=2)
-            pen.text((20, top + 6), label, FAINT, font=_font(10 * FINE))
+            pen.text((20, top + 6), label, FAINT, font=font)
             finite = values[np.isfinite(values)]
             if not len(finite):
                 continue
@@ -155,17 +143,10 @@ class Painter:
     def _strips(self) -> list[tuple[str, np.ndarray]]:
         found = []
         for channel in self.shown.channels:
-            rows = self.shown.steps + (channel.axis is Axis.STATE)
-            for name, values in zip(
-                channel.columns, columns(self.shown.arrays, channel, rows), strict=True
-            ):
+            rows = columns(self.shown.arrays, channel, self.shown.steps)
+            for name, values in zip(channel.columns, rows, strict=True):
                 found.append((f"{channel.name}[{name}]" if name else channel.name, values))
         return found[:8]
-
-    def _cursor(self, pen: ImageDraw.ImageDraw, step: int) -> None:
-        width, height = self._drawing
-        x = 20 + (width - 40) * step / max(1, self.shown.steps)
-        pen.line([x, 0, x, height], BAD, width=3)
 
     def _trail(self, pen: ImageDraw.ImageDraw, track: np.ndarray, colour: str, width: int) -> None:
         if len(track) > 1:
@@ -183,7 +164,7 @@ class Painter:
         r = max(radius * self._camera.scale, 3)
         pen.ellipse([u - r, v - r, u + r, v + r], **how)
 
-    def _at(self, place: np.ndarray) -> Point:
+    def _at(self, place: np.ndarray) -> tuple[float, float]:
         return self._camera.at(*place.tolist())
 
     @cached_property
@@ -193,11 +174,3 @@ class Painter:
     @property
     def _drawing(self) -> tuple[int, int]:
         return self.size[0] * FINE, (self.size[1] - BAR) * FINE
-
-
-def _tone(score: float) -> str:
-    return BAD if score >= 0.8 else OTHER if score >= 0.35 else ODD
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)

@@ -2,8 +2,9 @@
 
 import base64
 import io
+import os
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -14,20 +15,29 @@ from trajstore.disk.system import storing
 from trajstore.errors import StorageError
 from trajstore.playback.frames import Painter, Shown
 from trajstore.playback.page import write_whole
+from trajstore.playback.payload import BUDGET_BYTES, Progress, Side
+from trajstore.playback.viewed import Viewed
+from trajstore.quality.replay import Environment, Simulator, play, refused
 
 GIF_COLOURS = 32
 GAP = 8
+EPISODES = 12
+FRAMES = 120
+"""Most episodes of a page with frames, and most frames of each."""
+ASKED = "rgb_array"
+"""The render mode that gives frames; an environment made in another has none to give."""
+NO_WINDOW = {
+    "SDL_VIDEODRIVER": "dummy",
+    "SDL_AUDIODRIVER": "dummy",
+    "PYGAME_HIDE_SUPPORT_PROMPT": "1",
+}
+"""Nothing is shown in a window: spare pygame its greeting, and SDL the search for a screen."""
 
 
 def film_steps(first: int, last: int, *, speed: float, dt: float, rate: float) -> list[int]:
-    """Steps to show so that a film of ``rate`` pictures a second plays at ``speed``.
+    """Steps from first to last, included, so that a film plays at ``speed``; 1 is real time.
 
-    Args:
-        first: step to begin with.
-        last: step to end with, included.
-        speed: 1 is real time.
-        dt: seconds of a step.
-        rate: pictures a second.
+    ``dt`` is seconds of a step, ``rate`` pictures a second.
 
     Example:
         >>> film_steps(0, 6, speed=2.0, dt=0.1, rate=10.0)
@@ -40,11 +50,7 @@ def film_steps(first: int, last: int, *, speed: float, dt: float, rate: float) -
 
 
 def write_gif(target: Path, pictures: Iterable[Image.Image], *, rate: float) -> int:
-    """Write an animated GIF that repeats for ever and return its size in bytes.
-
-    Raises:
-        StorageError: if the operating system refuses.
-    """
+    """Write an animated GIF that repeats for ever and return its size in bytes."""
     flat = [
         one.quantize(GIF_COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
         for one in pictures
@@ -57,11 +63,7 @@ def write_gif(target: Path, pictures: Iterable[Image.Image], *, rate: float) -> 
 
 
 def write_mp4(target: Path, pictures: Iterable[Image.Image], *, rate: float) -> int:
-    """Write an H.264 film and return its size in bytes.
-
-    Raises:
-        StorageError: if the encoder or the operating system refuses.
-    """
+    """Write an H.264 film and return its size in bytes; refused if the encoder refuses."""
     pictures = iter(pictures)
     first = next(pictures)
     partial = target.with_name(f".{target.stem}.partial.mp4")
@@ -88,11 +90,7 @@ def write_mp4(target: Path, pictures: Iterable[Image.Image], *, rate: float) -> 
 
 
 def write_sheet(target: Path, pictures: Sequence[Image.Image], *, across: int = 4) -> int:
-    """Write pictures of one size side by side as a PNG and return its size in bytes.
-
-    Raises:
-        StorageError: if the operating system refuses.
-    """
+    """Write pictures of one size side by side as a PNG and return its size in bytes."""
     width, height = pictures[0].size
     across = min(across, len(pictures))
     down = -(-len(pictures) // across)
@@ -123,3 +121,47 @@ def data_urls(pictures: Iterable[np.ndarray], *, width: int = 480) -> Iterator[s
         buffer = io.BytesIO()
         image.save(buffer, "WEBP", quality=70, method=4)
         yield f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def add_frames(
+    side: Side,
+    viewed: Viewed,
+    index: int | None,
+    simulator: Simulator,
+    *,
+    progress: Progress = iter,
+) -> None:
+    """Put rendered frames of the worst episodes (and of the one asked for) into a page."""
+    for name, value in NO_WINDOW.items():
+        os.environ.setdefault(name, value)
+    rows = sorted(side.record["episodes"], key=lambda row: (row["index"] != index, -row["score"]))
+    room = BUDGET_BYTES - sum(len(text) for text in side.numbers.values())
+    environment = simulator(viewed.manifest.provenance)
+    try:
+        for row in progress(rows[:EPISODES]):
+            episode = viewed.see(row["index"]).episode
+            if episode is None:
+                continue
+            every = -(-(len(episode) + 1) // FRAMES)
+            pictures = list(data_urls(_rendered(play(episode, environment), environment, every)))
+            room -= sum(len(picture) for picture in pictures)
+            if room < 0 or not pictures:
+                break
+            side.frames[row["index"]] = pictures
+            row["frames"] = {"every": every}
+    finally:
+        environment.close()
+
+
+def _rendered(
+    reports: Iterator[object], environment: Environment, every: int
+) -> Iterator[np.ndarray]:
+    remedy = "; mend its 'render', or leave --environment out"
+    for _ in islice(reports, None, None, every):
+        if getattr(environment, "render_mode", ASKED) != ASKED:
+            return
+        with refused("environment: expected it to render", remedy):
+            picture = getattr(environment, "render", lambda: None)()
+        if not isinstance(picture, np.ndarray) or picture.shape[2:] not in ((3,), (4,)):
+            return
+        yield picture.astype(np.uint8, copy=False)

@@ -28,7 +28,6 @@ class Opening:
 
     Attributes:
         episode: index of the episode to open; ``None`` opens the gallery.
-        step: of that episode.
         speed: of playing, 1 is real time.
         pairs: of a comparison, indices of episodes that belong side by side.
     """
@@ -43,8 +42,10 @@ def render(sides: Sequence[Side], opening: Opening | None = None) -> str:
     """Return the page of one dataset, or of two that are compared."""
     opening = opening or Opening()
     script, style = _script(), _asset("style.css")
+    names = [f"{side.record['name']} {side.record['version']}".strip() for side in sides]
+    title = " against ".join(names)
     record = {
-        "title": _title(sides),
+        "title": title,
         "sides": [side.record for side in sides],
         "pairs": None if opening.pairs is None else [list(pair) for pair in opening.pairs],
         "open": None if opening.episode is None else [opening.episode, opening.step],
@@ -52,7 +53,7 @@ def render(sides: Sequence[Side], opening: Opening | None = None) -> str:
     }
     parts = {
         "policy": _policy(script, style),
-        "title": escape(str(record["title"])),
+        "title": escape(title),
         "style": style,
         "payload": json_text(record),
         "blobs": "\n".join(_blobs(sides)),
@@ -62,20 +63,12 @@ def render(sides: Sequence[Side], opening: Opening | None = None) -> str:
 
 
 def write_page(target: Path, sides: Sequence[Side], opening: Opening | None = None) -> int:
-    """Write the page and return its size in bytes.
-
-    Raises:
-        StorageError: if the operating system refuses.
-    """
+    """Write the page and return its size in bytes."""
     return write_whole(target, render(sides, opening).encode())
 
 
 def write_whole(target: Path, data: bytes) -> int:
-    """Put a file, and the folders it lies in, where it was asked for; return its size in bytes.
-
-    Raises:
-        StorageError: if the operating system refuses.
-    """
+    """Put a file, and the folders it lies in, where it was asked for; return its size in bytes."""
     with storing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
     replace_file(target, data)
@@ -118,11 +111,6 @@ def _policy(script: str, style: str) -> str:
 
 def _hash(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
-
-
-def _title(sides: Sequence[Side]) -> str:
-    names = [f"{side.record['name']} {side.record['version']}".strip() for side in sides]
-    return " against ".join(names)
 
 
 @cache

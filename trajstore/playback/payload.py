@@ -1,4 +1,4 @@
-"""Datasets as what a page holds: one JSON record, and the packed numbers of each episode."""
+"""What a page holds of a dataset: one JSON record, and the packed numbers of chosen episodes."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,19 +10,21 @@ import numpy as np
 
 from trajstore.episode.schema import Axis, EpisodeSchema
 from trajstore.playback import evidence
+from trajstore.playback.camera import finite_rows
 from trajstore.playback.channels import Channel, channels_of, charts_of, pack
-from trajstore.playback.view import finite_rows
 from trajstore.playback.viewed import Seen, Viewed
 from trajstore.quality.records import ReplayReport
 from trajstore.version.statistics import FieldStatistics
 
 BUDGET_BYTES = 13_000_000
 """Packed numbers and frames of a page; what goes beyond it is left out, and the page says so."""
+LIMIT = 400
+"""Episodes of a page, unless more are asked for."""
 MARKS = 200
 """Anomalies of one episode that a page lists."""
 
-Progress = Callable[[Iterable[int]], Iterable[int]]
-"""Passes indices through and shows how far it is."""
+Progress = Callable[[Iterable[Any]], Iterable[Any]]
+"""Passes items through and shows how far it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +32,9 @@ class About:
     """What is known of a version beyond what lies in its folder.
 
     Attributes:
-        name: of the dataset.
         version: such as ``v3``; empty for a folder outside a store.
         status: draft, validated or quarantined; empty if it was never judged.
         reasons: why it has that status.
-        replay: the report of a replay verification; ``None`` if there was none.
         reviews: what people decided and why, newest first.
     """
 
@@ -64,14 +64,7 @@ class Side:
 def build(
     viewed: Viewed, about: About, chosen: Sequence[int], *, progress: Progress = iter
 ) -> Side:
-    """Return the chosen episodes of a dataset, ready for a page.
-
-    Args:
-        viewed: the version.
-        about: names, status and replay report.
-        chosen: indices of episodes, ascending.
-        progress: told about every episode.
-    """
+    """The chosen episodes of a dataset, by ascending index, ready for a page."""
     manifest, replay = viewed.manifest, about.replay
     if replay is not None and replay.content_digest != manifest.content_digest:
         replay = None
@@ -81,7 +74,7 @@ def build(
     rows = []
     for index in progress(chosen):
         seen = viewed.see(index)
-        row = _episode(viewed, index, seen) | {"replay": _replay_of(index, replay)}
+        row = _episode(viewed, index, seen) | {"replay": replay and _replay_of(index, replay)}
         _measure(measured, manifest.schema, seen.arrays)
         if any(channel.name in seen.arrays for channel in channels):
             side.numbers[index] = pack(seen.arrays, channels, row["steps"])
@@ -89,7 +82,7 @@ def build(
     _fit(side, rows)
     whole = len(chosen) == len(viewed) and not viewed.faults
     side.record = _dataset(viewed, about, channels) | {
-        "replay": None if replay is None else _replay(replay),
+        "replay": replay and _replay(replay),
         "episodes": rows,
         "whole": whole,
         "left_out": _left_out(len(viewed), len(chosen)),
@@ -108,10 +101,8 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - JSON is what it is
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
-    if isinstance(value, np.ndarray):
+    if isinstance(value, (np.ndarray, np.generic)):
         return plain(value.tolist())
-    if isinstance(value, np.generic):
-        return plain(value.item())
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
@@ -119,20 +110,23 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - JSON is what it is
 
 def _episode(viewed: Viewed, index: int, seen: Seen) -> dict[str, Any]:
     table = {name: column[index] for name, column in viewed.table.items()}
-    arrays, steps, (scenario, outcome) = seen.arrays, int(table["length"]), viewed.words(index)
-    clearance, goal = seen.scene.get("clearance"), finite_rows(seen.scene, "goal", 2)
+    arrays, (scenario, outcome) = seen.arrays, viewed.words(index)
+    clearance, goal = seen.scene.get("clearance"), finite_rows(seen.scene.get("goal", ()), 2)
+    reward, ended = arrays.get("reward"), arrays.get("terminated")
+    if not outcome and ended is not None:
+        outcome = "terminated" if ended[-1] else "truncated"
     return {
         "index": index,
-        "steps": steps,
+        "steps": int(table["length"]),
         "scenario": scenario,
         "seed": int(table["seed"]) if "seed" in table else None,
-        "outcome": outcome or _ending(arrays),
+        "outcome": outcome,
         "score": float(table.get("anomaly", 0.0)),
-        "return": _total(arrays),
+        "return": None if reward is None else round(float(reward.sum(dtype=np.float64)), 6),
         "min_clearance": None if clearance is None else float(clearance.min()),
         "anomalies": seen.marks[:MARKS],
         "goal": goal.round(3).tolist()[0] if len(goal) else None,
-        "walls": finite_rows(seen.scene, "walls", 4).round(3).tolist(),
+        "walls": finite_rows(seen.scene.get("walls", ()), 4).round(3).tolist(),
         "facts": evidence.facts(seen, viewed.manifest.schema, table),
         "digest": str(table.get("digest", "")),
         "error": None if arrays else "The fields of this episode cannot be read.",
@@ -177,8 +171,8 @@ def _replay(report: ReplayReport) -> dict[str, Any]:
     return {key: record[key] for key in keys} | {"ok": report.ok}
 
 
-def _replay_of(index: int, report: ReplayReport | None) -> dict[str, Any] | None:
-    if report is None or index not in report.episodes:
+def _replay_of(index: int, report: ReplayReport) -> dict[str, Any] | None:
+    if index not in report.episodes:
         return None
     for difference in report.differences:
         if difference.episode == index:
@@ -216,10 +210,50 @@ def _measure(
             figures.add(rows[None] if spec.axis is Axis.EPISODE else rows)
 
 
-def _total(arrays: Mapping[str, np.ndarray]) -> float | None:
-    return round(float(arrays["reward"].sum(dtype=np.float64)), 6) if "reward" in arrays else None
+def choose(scores: np.ndarray, scenarios: Sequence[str], *, limit: int = LIMIT) -> list[int]:
+    """Indices of at most ``limit`` episodes (at least 1), in order, by their anomaly scores.
+
+    Half of them are those with the highest scores, the other half is spread evenly over the
+    scenarios and, within a scenario, over the order of recording.
+
+    Example:
+        >>> choose(np.array([0.0, 3.0, 0.0, 0.0, 1.0, 0.0]), list("aaaabb"), limit=4)
+        [0, 1, 4, 5]
+    """
+    count = len(scores)
+    if count <= limit:
+        return list(range(count))
+    worst = [int(index) for index in np.argsort(-scores, kind="stable") if scores[index] > 0]
+    chosen = set(worst[: (limit + 1) // 2])
+    rest: dict[str, list[int]] = {}
+    for index in range(count):
+        if index not in chosen:
+            rest.setdefault(str(scenarios[index]), []).append(index)
+    queues = [_spread(indices) for _, indices in sorted(rest.items())]
+    while len(chosen) < limit:
+        for queue in queues:
+            if queue and len(chosen) < limit:
+                chosen.add(queue.pop())
+    return sorted(chosen)
 
 
-def _ending(arrays: Mapping[str, np.ndarray]) -> str:
-    ended = arrays.get("terminated")
-    return "" if ended is None else "terminated" if bool(ended[-1]) else "truncated"
+def match(
+    first: Sequence[tuple[str, int]], second: Sequence[tuple[str, int]]
+) -> list[tuple[int, int]]:
+    """Positions of episodes that belong side by side: same scenario and seed, once each.
+
+    Example:
+        >>> match([("a", 1), ("a", 2), ("b", 1)], [("b", 1), ("a", 1), ("c", 9)])
+        [(0, 1), (2, 0)]
+    """
+    places: dict[tuple[str, int], int] = {}
+    for position, key in enumerate(second):
+        places.setdefault(key, position)
+    return [(position, places.pop(key)) for position, key in enumerate(first) if key in places]
+
+
+def _spread(indices: list[int]) -> list[int]:
+    """The same indices, to be taken from the end, so that any number of them lies far apart."""
+    bits = max(1, (len(indices) - 1).bit_length())
+    order = sorted(range(len(indices)), key=lambda place: format(place, f"0{bits}b")[::-1])
+    return [indices[place] for place in reversed(order)]

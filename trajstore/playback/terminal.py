@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from trajstore.playback.view import finite_rows, view_box
+from trajstore.playback.camera import finite_rows, view_box
 
 DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -18,7 +18,7 @@ class Sheet:
     def __init__(self, width: int, height: int, *, colour: bool = True) -> None:
         """Start with an empty sheet of ``width`` x ``height`` characters."""
         self._dots = np.zeros((height, width), np.int64)
-        self._letters: dict[tuple[int, int], tuple[str, str]] = {}
+        self._letters: dict[tuple[int, int], str] = {}
         self._colour = colour
 
     @property
@@ -39,22 +39,17 @@ class Sheet:
             self.dot(start[0] + share * (end[0] - start[0]), start[1] + share * (end[1] - start[1]))
 
     def letter(self, at: tuple[float, float], text: str, kind: str) -> None:
-        """Put a letter over the dots."""
-        self._letters[int(at[1]) // 4, int(at[0]) // 2] = (text, kind)
+        """Put a letter over the dots; outside the sheet nothing happens."""
+        if 0 <= at[0] < self.size[0] and 0 <= at[1] < self.size[1]:
+            shown = f"\x1b[{COLOURS[kind]}m{text}\x1b[0m" if self._colour else text
+            self._letters[int(at[1]) // 4, int(at[0]) // 2] = shown
 
     def text(self) -> str:
         """The sheet as lines of text."""
-        return "\n".join(self._line(row) for row in range(len(self._dots)))
-
-    def _line(self, row: int) -> str:
-        shown = []
-        for column, dots in enumerate(self._dots[row]):
-            if (row, column) in self._letters:
-                text, kind = self._letters[row, column]
-                shown.append(f"\x1b[{COLOURS[kind]}m{text}\x1b[0m" if self._colour else text)
-            else:
-                shown.append(chr(0x2800 + int(dots)) if dots else " ")
-        return "".join(shown).rstrip()
+        shown = [[chr(0x2800 + int(dots)) if dots else " " for dots in row] for row in self._dots]
+        for (row, column), letter in self._letters.items():
+            shown[row][column] = letter
+        return "\n".join("".join(row).rstrip() for row in shown)
 
 
 def draw(
@@ -67,28 +62,23 @@ def draw(
 ) -> str:
     """Draw the state before a step: the agent as an arrow, others as ``o``, the goal as ``X``.
 
-    Args:
-        scene: fields of the episode by role, ``pose`` among them.
-        step: 0 to the number of steps.
-        width: characters.
-        height: lines.
-        colour: whether to use the terminal's colours.
+    The scene is the fields of an episode by role, ``pose`` among them; the picture is ``width``
+    characters wide and ``height`` lines high.
     """
     sheet = Sheet(width, height, colour=colour)
     box = view_box(scene, sheet.size)
-    for wall in finite_rows(scene, "walls", 4):
+    for wall in finite_rows(scene.get("walls", ()), 4):
         sheet.line(box.at(*wall[:2]), box.at(*wall[2:]))
     pose = scene["pose"]
     for row in pose[: step + 1]:
         sheet.dot(*box.at(*row[:2]))
-    for goal in finite_rows(scene, "goal", 2):
+    for goal in finite_rows(scene.get("goal", ()), 2):
         sheet.letter(box.at(*goal), "X", "goal")
-    for place in scene.get("others", np.zeros((step + 1, 0, 2)))[step]:
-        if np.isfinite(place).all():
-            u, v = box.at(*place)
-            if 0 <= u < sheet.size[0] and 0 <= v < sheet.size[1]:
-                sheet.letter((u, v), "o", "other")
-    sheet.letter(box.at(*pose[step][:2]), _arrow(pose[step]), "agent")
+    for place in finite_rows(scene["others"][step], 2) if "others" in scene else ():
+        sheet.letter(box.at(*place), "o", "other")
+    heading = pose[step][2:3] / (np.pi / 4)
+    arrow = ARROWS[round(float(heading[0])) % len(ARROWS)] if len(heading) else "●"
+    sheet.letter(box.at(*pose[step][:2]), arrow, "agent")
     return sheet.text()
 
 
@@ -121,9 +111,3 @@ def marks(spans: Iterable[tuple[int, int]], steps: int, *, width: int = 60) -> s
         for place in range(first * width // steps, last * width // steps + 1):
             line[min(place, width - 1)] = "▲"
     return "".join(line)
-
-
-def _arrow(pose: np.ndarray) -> str:
-    if len(pose) < 3:
-        return "●"
-    return ARROWS[round(float(pose[2]) / (np.pi / 4)) % len(ARROWS)]

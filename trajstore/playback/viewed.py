@@ -1,6 +1,6 @@
 """Reading for playback: what can be read is shown, what cannot is named."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,8 +38,6 @@ class Viewed:
     """A dataset that may be damaged: unreadable fields are left out and remembered.
 
     Attributes:
-        dataset: the version.
-        manifest: of the version.
         table: columns of the episodes that could be read; ``length`` is always there.
         faults: what is wrong, by field.
         dt: seconds of a step; ``None`` if unknown.
@@ -47,11 +45,7 @@ class Viewed:
     """
 
     def __init__(self, dataset: Dataset) -> None:
-        """Read the table of episodes.
-
-        Raises:
-            CorruptionError: if not even the lengths of the episodes can be read.
-        """
+        """Read the table of episodes; refused if not even their lengths can be read."""
         self.dataset, self.manifest = dataset, dataset.manifest
         self.faults: dict[str, str] = {}
         self._columns: dict[str, np.ndarray] = {}
@@ -60,10 +54,8 @@ class Viewed:
         self._starts = np.cumsum(lengths) - lengths
         known, scene = self.manifest.provenance, "pose" in dataset.schema.roles
         self.dt = number_of(known, "dt") or (STEP_SECONDS if scene else None)
-        self.radii = (
-            number_of(known, *RADII["agent"]) or RADIUS,
-            (number_of(known, *RADII["others"]) or RADIUS),
-        )
+        agent, others = (number_of(known, *RADII[it]) or RADIUS for it in ("agent", "others"))
+        self.radii = agent, others
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -72,16 +64,13 @@ class Viewed:
         """A text column of the table, one entry an episode; empty texts if it is not there."""
         if name not in self.table or self.table[name].dtype.kind not in "UO":
             return [""] * len(self)
-        return [str(value) for value in self.table[name]]
+        return list(map(str, self.table[name]))
 
     def words(self, index: int) -> tuple[str, str]:
         """Scenario and outcome of an episode; empty where they are not known."""
-        outcome = self.dataset.schema.roles.get("outcome", "outcome")
-        scenario, ended = (
-            str(self.table[name][index]) if name in self.table else ""
-            for name in ("scenario", outcome)
-        )
-        return scenario, ended
+        names = ("scenario", self.dataset.schema.roles.get("outcome", "outcome"))
+        scenario, outcome = (str(self.table[it][index]) if it in self.table else "" for it in names)
+        return scenario, outcome
 
     def scores(self) -> np.ndarray:
         """``float[N]``, anomaly score of each episode; zero where none is known."""
@@ -104,13 +93,11 @@ class Viewed:
         return Seen(episode, episode.arrays, episode.schema.in_roles(episode.arrays), marks)
 
     def _readable(self, index: int) -> dict[str, np.ndarray]:
+        """Rows of an episode that is not whole, of the narrow fields that can be read."""
         first = int(self._starts[index])
         stop = first + int(self.table["length"][index])
         found = {}
-        for spec in self.dataset.schema.fields:
-            rows = self._column(spec)
-            if rows is None:
-                continue
+        for spec, rows in self._readable_columns(self.dataset.schema.fields):
             if spec.axis is Axis.EPISODE:
                 found[spec.name] = np.asarray(rows[index])
             else:
@@ -123,23 +110,23 @@ class Viewed:
             return dict(self.dataset.episodes)
         except (CorruptionError, StorageError) as error:
             self.faults.setdefault("", str(error))
-        table = {"length": self.dataset.lengths}
-        for spec in self.dataset.schema.on(Axis.EPISODE):
-            rows = self._column(spec)
-            if rows is not None:
-                table[spec.name] = rows
-        return table
+        lengths = self.dataset.lengths
+        found = self._readable_columns(self.dataset.schema.on(Axis.EPISODE))
+        return {"length": lengths, **{spec.name: rows for spec, rows in found}}
 
-    def _column(self, spec: FieldSpec) -> np.ndarray | None:
-        if spec.row_bytes > WIDE_ROW_BYTES or spec.name in self.faults:
-            return None
-        if spec.name not in self._columns:
-            try:
-                self._columns[spec.name] = self.dataset.column(spec.name)
-            except (CorruptionError, StorageError) as error:
-                self.faults[spec.name] = str(error)
-                return None
-        return self._columns[spec.name]
+    def _readable_columns(
+        self, fields: Iterable[FieldSpec]
+    ) -> Iterator[tuple[FieldSpec, np.ndarray]]:
+        for spec in fields:
+            if spec.row_bytes > WIDE_ROW_BYTES or spec.name in self.faults:
+                continue
+            if spec.name not in self._columns:
+                try:
+                    self._columns[spec.name] = self.dataset.column(spec.name)
+                except (CorruptionError, StorageError) as error:
+                    self.faults[spec.name] = str(error)
+                    continue
+            yield spec, self._columns[spec.name]
 
 
 def number_of(record: Mapping[str, Any], *keys: str) -> float | None:

@@ -11,8 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests import factories
-from trajstore.cli import run
-from trajstore.cli.commands import COMMANDS
+from trajstore.cli import COMMANDS, run
 from trajstore.episode.episode import Episode
 from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
 from trajstore.recording.bulk import write_dataset
@@ -195,7 +194,7 @@ def test_ctrl_c_ends_with_status_130(trajstore, monkeypatch):
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("trajstore.cli.inspection.version_lines", interrupt)
+    monkeypatch.setattr("trajstore.cli.looking.version_lines", interrupt)
     status, _, err = trajstore("list")
     assert (status, err.strip()) == (130, "trajstore: interrupted")
 
@@ -204,7 +203,7 @@ def test_a_bug_is_not_hidden(trajstore, monkeypatch):
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("trajstore.cli.inspection.version_lines", fail)
+    monkeypatch.setattr("trajstore.cli.looking.version_lines", fail)
     with pytest.raises(ZeroDivisionError):
         trajstore("list")
 

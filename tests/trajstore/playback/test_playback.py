@@ -23,8 +23,7 @@ from trajstore.errors import CorruptionError
 from trajstore.playback import page
 from trajstore.playback.channels import Channel, channels_of, pack
 from trajstore.playback.page import Opening, render, write_page
-from trajstore.playback.payload import About, Side, build, plain
-from trajstore.playback.selection import choose, match
+from trajstore.playback.payload import About, Side, build, choose, match, plain
 from trajstore.playback.viewed import Viewed
 from trajstore.quality.records import Difference, ReplayReport
 from trajstore.recording.bulk import write_dataset

@@ -9,14 +9,14 @@ from PIL import Image
 
 from tests.trajstore import scenes
 from tests.trajstore.quality import test_replay
-from trajstore.cli.rendering import add_frames
 from trajstore.dataset import Dataset
 from trajstore.playback import media, terminal
+from trajstore.playback.camera import view_box
 from trajstore.playback.channels import channels_of
 from trajstore.playback.frames import Painter, Shown
+from trajstore.playback.media import add_frames
 from trajstore.playback.page import render
 from trajstore.playback.payload import About, build
-from trajstore.playback.view import view_box
 from trajstore.playback.viewed import Viewed
 from trajstore.recording.bulk import write_dataset
 

@@ -17,7 +17,7 @@ from pipelines.tasks.social_nav.social_nav import ENV_ID
 from tests.trajstore.quality import test_replay
 from trajstore.cli import environments, run
 from trajstore.cli.environments import GROUP, simulator
-from trajstore.cli.replaying import replay_command
+from trajstore.cli.verifying import replay_command
 from trajstore.dataset import Dataset
 from trajstore.episode.episode import Episode
 from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec

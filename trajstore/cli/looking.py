@@ -72,21 +72,6 @@ def inspect(store: Store, reference: str, as_json: bool) -> None:
     if as_json:
         print_json(facts)
         return
-    _print_head(reference, facts)
-    _print_fields(facts)
-    rows = [(plain(name), f"{count:,}") for name, count in facts["scenario_counts"].items()]
-    if rows:
-        print_table(["scenario", ">episodes"], sorted(rows))
-    kinds = Counter(found["kind"] for items in facts["anomalies"].values() for found in items)
-    if kinds:
-        rows = [(plain(kind), str(count)) for kind, count in kinds.most_common()]
-        print_table(["anomaly", ">times"], rows)
-    _print_decisions(facts)
-    origin = _leaves(facts["provenance"])
-    print_pairs({name: plain(_short(value)) for name, value in origin.items()}, title="provenance")
-
-
-def _print_head(reference: str, facts: Facts) -> None:
     used = f"{size(facts['bytes'])} of {size(facts['quota_bytes'])}"
     pairs = {
         "status": chip(facts["status"]),
@@ -98,6 +83,16 @@ def _print_head(reference: str, facts: Facts) -> None:
         "replay": _replay(facts),
     }
     print_pairs(pairs, title=plain(reference))
+    _print_fields(facts)
+    rows = [(plain(name), f"{count:,}") for name, count in facts["scenario_counts"].items()]
+    if rows:
+        print_table(["scenario", ">episodes"], sorted(rows))
+    kinds = Counter(found["kind"] for items in facts["anomalies"].values() for found in items)
+    if kinds:
+        rows = [(plain(kind), str(count)) for kind, count in kinds.most_common()]
+        print_table(["anomaly", ">times"], rows)
+    _print_decisions(facts)
+    print_pairs(_leaves(facts["provenance"]), title="provenance")
 
 
 def _replay(facts: Facts) -> str:
@@ -145,20 +140,17 @@ def _print_decisions(facts: Facts) -> None:
         print_table(["severity", "check", "finding"], found)
 
 
-def _leaves(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, names joined by dots."""
-    leaves: dict[str, Any] = {}
+def _leaves(record: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested mappings as one for people: names joined by dots, long values cut off."""
+    leaves: dict[str, str] = {}
     for name, value in record.items():
         if isinstance(value, dict) and value:
             leaves |= _leaves(value, f"{prefix}{name}.")
         else:
-            leaves[f"{prefix}{name}"] = value
+            text = str(value)
+            cut = text if len(text) <= 160 else f"{text[:150]}... ({len(text):,} letters)"
+            leaves[f"{prefix}{name}"] = plain(cut)
     return leaves
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 160 else f"{text[:150]}... ({len(text):,} letters)"
 
 
 @command("trajstore du", "trajstore du expert@v3")
@@ -169,24 +161,18 @@ def du(store: Store, reference: str | None, as_json: bool) -> int:
         return _du_store(store, as_json=as_json)
     used: Counter[str] = Counter()
     for path, record in look(store, reference).manifest.files.items():
-        used[_owner(path)] += record.size
+        parts = path.split("/")
+        place = parts[2:-1] if parts[0] == "parts" else parts[:-1]
+        used["/".join(place) or "metadata"] += record.size
     if as_json:
         print_json(dict(used))
-    else:
-        total = used.total()
-        rows = [
-            (plain(name), size(count), f"{count / total:.1%}") for name, count in used.most_common()
-        ]
-        print_table(["field", ">size", ">share"], [*rows, ("total", size(total), "")])
+        return 0
+    total = used.total()
+    rows = [
+        (plain(name), size(count), f"{count / total:.1%}") for name, count in used.most_common()
+    ]
+    print_table(["field", ">size", ">share"], [*rows, ("total", size(total), "")])
     return 0
-
-
-def _owner(path: str) -> str:
-    """The array that a file belongs to, whatever the part it lies in."""
-    parts = path.split("/")
-    if parts[0] == "parts":
-        parts = parts[2:]
-    return "/".join(parts[:-1]) or "metadata"
 
 
 def _du_store(store: Store, *, as_json: bool) -> int:

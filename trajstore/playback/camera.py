@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 MARGIN = 0.5
 REACH = 1.6
@@ -39,18 +40,15 @@ class Box:
 def view_box(scene: Mapping[str, np.ndarray], size: tuple[int, int]) -> Box:
     """Show the agent's whole way and its goal, and walls and others up to a few metres around.
 
-    Args:
-        scene: fields of the episode by role, ``pose`` among them.
-        size: of the picture, pixels.
+    The scene is the fields of an episode by role, ``pose`` among them; size is in pixels.
     """
-    way = finite_rows({"pose": scene["pose"][:, :2]}, "pose", 2)
-    near = np.concatenate([way, finite_rows(scene, "goal", 2)])
+    goal, walls, others = (finite_rows(scene.get(it, ()), 2) for it in ("goal", "walls", "others"))
+    near = np.concatenate([finite_rows(scene["pose"][:, :2], 2), goal])
     if not len(near):
         near = np.zeros((1, 2))
     low, high = near.min(axis=0), near.max(axis=0)
     reach = max(REACH, 0.22 * float((high - low).max()))
-    walls = np.clip(finite_rows(scene, "walls", 2), low - reach, high + reach)
-    others = finite_rows(scene, "others", 2)
+    walls = np.clip(walls, low - reach, high + reach)
     others = others[((others > low - reach) & (others < high + reach)).all(axis=1)]
     every = np.concatenate([near, walls, others])
     low, high = every.min(axis=0) - MARGIN, every.max(axis=0) + MARGIN
@@ -59,7 +57,7 @@ def view_box(scene: Mapping[str, np.ndarray], size: tuple[int, int]) -> Box:
     return Box((middle[0], middle[1]), min(size[0] / width, size[1] / height), size)
 
 
-def finite_rows(scene: Mapping[str, np.ndarray], role: str, width: int) -> np.ndarray:
-    """Rows of ``width`` numbers of a role, as float64, those that are not finite left out."""
-    rows = np.asarray(scene.get(role, ()), np.float64).reshape(-1, width)
+def finite_rows(numbers: ArrayLike, width: int) -> np.ndarray:
+    """Rows of ``width`` numbers, as float64, those that are not finite left out."""
+    rows = np.asarray(numbers, np.float64).reshape(-1, width)
     return rows[np.isfinite(rows).all(axis=1)]

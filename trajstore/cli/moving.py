@@ -1,0 +1,232 @@
+"""Commands that make, move and bring back versions: publish, rotate, restore, recover."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from trajstore import lifecycle
+from trajstore.cli.facts import Facts, check_there, complain_of_damage, counted, recording_line
+from trajstore.cli.options import (
+    Decorator,
+    FiniteRange,
+    archive_option,
+    command,
+    dry_run_option,
+    reference_argument,
+)
+from trajstore.cli.output import plain, print_json, print_line, print_table, size
+from trajstore.episode.names import parse_reference, version_number
+from trajstore.errors import NotFoundError
+from trajstore.lifecycle.rotation import Decision, Retention
+from trajstore.recording.recover import (
+    discard_recording,
+    salvage,
+    seal_recording,
+    seal_salvaged,
+)
+from trajstore.recording.unfinished import check_episodes, open_recording
+from trajstore.store import Store
+
+
+@command(
+    "trajstore publish data/current/expert",
+    "trajstore publish data/current/expert --name expert --dry-run",
+)
+@click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--name",
+    help="Of the dataset [default: the name of the folder; of the one around it, if the folder "
+    "is called v3 or the like].",
+)
+@click.option(
+    "--budget-gb",
+    type=FiniteRange(min=0, min_open=True),
+    help="Most that the whole store may take, in 10^9 bytes.",
+)
+@archive_option
+@dry_run_option()
+def publish(
+    store: Store,
+    /,
+    path: Path,
+    name: str | None,
+    budget_gb: float | None,
+    *,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Copy the validated version at PATH into the store, then rotate.
+
+    The same content is published once, whatever folder it comes from.
+    """
+    folder = path.resolve()
+    if version_number(folder.name) is not None:
+        folder = folder.parent
+    shelf = store.shelf(name or folder.name)
+    budget = None if budget_gb is None else int(budget_gb * 1e9)
+    done = (lifecycle.preview if dry_run else lifecycle.publish)(shelf, path, budget_bytes=budget)
+    if as_json:
+        print_json(asdict(done) | {"dry_run": dry_run})
+        return
+    told = "would be published" if dry_run else "published"
+    told = told if done.new else "there already, nothing published"
+    print_line(f"{plain(shelf.name)}@v{done.version}: {told}")
+    _print_decisions(shelf.name, done.decisions)
+
+
+def _keep_option(name: str, least: int, which: str) -> Decorator:
+    number = click.IntRange(least)
+    return click.option(name, default=3, show_default=True, type=number, help=f"{which} that stay.")
+
+
+def _versions(_: click.Context, option: click.Parameter, texts: Sequence[str]) -> list[int]:
+    """Callback of an option: the numbers of versions such as ``v3``."""
+    for text in texts:
+        if version_number(text) is None:
+            raise click.UsageError(f"{option.opts[0]}: expected a version such as v3, got {text!r}")
+    return [int(text[1:]) for text in texts]
+
+
+@command("trajstore rotate expert --dry-run", "trajstore rotate expert --keep 2")
+@click.argument("name")
+@_keep_option("--keep", 1, "Validated versions")
+@_keep_option("--keep-drafts", 0, "Drafts")
+@_keep_option("--keep-quarantined", 0, "Quarantined versions")
+@click.option(
+    "--in-use",
+    multiple=True,
+    metavar="vN",
+    callback=_versions,
+    help="A version that stays; may be repeated.",
+)
+@archive_option
+@dry_run_option()
+def rotate(
+    store: Store, /, name: str, in_use: list[int], *, dry_run: bool, as_json: bool, **keep: int
+) -> None:
+    """Archive all but the newest versions of dataset NAME.
+
+    Nothing is removed before its pack was read back and compared.
+    """
+    if name not in store.datasets():
+        known = ", ".join(store.datasets()) or "none at all"
+        raise NotFoundError(f"dataset {name!r}: expected one of the store, which has {known}")
+    retention = Retention(keep["keep"], keep["keep_drafts"], keep["keep_quarantined"])
+    run = lifecycle.plan if dry_run else lifecycle.rotate
+    decisions = run(store.shelf(name), retention=retention, in_use=in_use)
+    if as_json:
+        print_json({"dry_run": dry_run, "decisions": [asdict(it) for it in decisions]})
+    else:
+        _print_decisions(name, decisions)
+
+
+def _print_decisions(name: str, decisions: Sequence[Decision]) -> None:
+    rows = [(f"{name}@v{it.version}", it.action.value, it.reason) for it in decisions]
+    print_table(("version", "action", "why"), rows)
+
+
+@command("trajstore restore expert@v1", "trajstore restore expert@v1 --dry-run --json")
+@reference_argument()
+@archive_option
+@dry_run_option()
+def restore(store: Store, reference: str, dry_run: bool, as_json: bool) -> None:
+    """Bring the archived version REF back; its content is compared before it appears."""
+    wanted = parse_reference(reference)
+    live = wanted.version is not None and wanted.version in store.versions(wanted.name)
+    path = store.restore(reference, dry_run=dry_run)
+    if as_json:
+        print_json({"dry_run": dry_run, "path": str(path), "was_live": live})
+        return
+    what = "is live already" if live else "would be restored" if dry_run else "restored"
+    print_line(f"{wanted.name}@v{wanted.version}: {what} at {plain(path)}")
+
+
+@command(
+    "trajstore recover",
+    "trajstore recover expert --seal",
+    "trajstore recover expert --salvage --dry-run",
+    "trajstore recover expert --discard --dry-run",
+)
+@click.argument("name", required=False)
+@click.option("--seal", is_flag=True, help="Make a version of the episodes.")
+@click.option("--salvage", is_flag=True, help="Seal what is whole in damaged journals, too.")
+@click.option("--discard", is_flag=True, help="Remove the recording.")
+@dry_run_option("Say what would be done, and do nothing.")
+def recover(
+    store: Store, /, name: str | None, *, dry_run: bool, as_json: bool, **asked: bool
+) -> int:
+    """Show unfinished recordings; seal or discard those of the dataset NAME.
+
+    Each episode whose recording was acknowledged is there. Recording again goes on after it.
+    Where a journal is damaged, salvage seals the episodes that are whole, and says what is lost.
+    """
+    action = _action(name, [it for it in ("seal", "salvage", "discard") if asked[it]])
+    check_there(store)
+    names = store.datasets() if name is None else [name]
+    found = [recording_line(it, read=True) for dataset in names for it in store.unfinished(dataset)]
+    if name is not None and not found:
+        raise NotFoundError(f"{name}: expected an unfinished recording in {store.root}, got none")
+    for facts in found if action else []:
+        if action != "seal" or facts["status"] != "damaged":
+            facts["outcome"] = _finish(store, facts, action, dry_run=dry_run)
+    if as_json:
+        print_json(found)
+    elif not found:
+        print_line("no unfinished recordings")
+    else:
+        columns = ["dataset", "version", "status", ">episodes", ">steps", ">size"]
+        print_table(columns, map(counted, found))
+        for facts in found:
+            if "outcome" in facts:
+                print_line(plain(facts["outcome"]))
+    return complain_of_damage(found) if action in ("", "seal") else 0
+
+
+def _action(name: str | None, chosen: list[str]) -> str:
+    """What is to be done; refuses two things at once, and anything of no dataset in particular."""
+    if len(chosen) > 1:
+        raise click.UsageError(
+            "recover: expected one of --seal, --salvage and --discard, got "
+            f"{' and '.join(f'--{action}' for action in chosen)}; choose one"
+        )
+    if chosen and name is None:
+        raise click.UsageError(
+            f"recover: expected the NAME of the dataset to {chosen[0]}, got none"
+        )
+    return chosen[0] if chosen else ""
+
+
+def _finish(store: Store, facts: Facts, action: str, *, dry_run: bool) -> str:
+    """End a recording, or only check that it can be ended so; returns what was done."""
+    target = store.folder(facts["dataset"]) / facts["version"]
+    name = f"{target.parent.name}@{target.name}"
+    if action == "discard":
+        if dry_run:
+            held = f"{facts['episodes']:,} episodes" if "episodes" in facts else "damaged"
+            return f"would discard the recording of {name}: {held}, {size(facts['bytes'])}"
+        discard_recording(target)
+        return f"discarded the recording of {name}"
+    if action == "salvage":
+        return _salvage(target, dry_run=dry_run)
+    if dry_run:
+        check_episodes(target, facts["episodes"])
+        return f"would seal {name} with {facts['episodes']:,} episodes"
+    return f"sealed {name} with {seal_recording(target).episodes:,} episodes"
+
+
+def _salvage(target: Path, *, dry_run: bool) -> str:
+    """Seal the whole episodes, or only look for them; returns what was lost."""
+    if dry_run:
+        found = salvage(open_recording(target))
+        check_episodes(target, len(found.frames))
+    else:
+        found = seal_salvaged(target)[1]
+    lost = [f"{size(count)} at byte {start} of {name}" for name, start, count in found.lost]
+    places = ", ".join(map(str, found.missing[:10])) + (", ..." if found.missing[10:] else "")
+    return (
+        f"{'would seal' if dry_run else 'sealed'} {target.parent.name}@{target.name} with "
+        f"{len(found.frames):,} episodes; lost: {'; '.join(lost) or 'nothing'}; "
+        f"places without an episode: {places or 'none'}"
+    )
