@@ -136,13 +136,7 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - JSON is what it is
 
 
 def read_file(path: Path) -> bytes:
-    """Read a metadata file whole.
-
-    Raises:
-        NotFoundError: if there is no such file.
-        CorruptionError: if it is larger than any such file can be.
-        StorageError: if it cannot be read.
-    """
+    """Read a metadata file whole; none is a `NotFoundError`, one too large a `CorruptionError`."""
     try:
         with storing(path), path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size

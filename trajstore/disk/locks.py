@@ -17,14 +17,8 @@ from trajstore.errors import LockedError, TrajStoreError
 def lock(path: Path, *, purpose: str, shared: bool = False) -> Iterator[None]:
     """Hold a lock that ends with this process, however it ends.
 
-    Args:
-        path: of the lock file; an exclusive holder removes it on leaving, a fork of it does not.
-        purpose: what a refused caller is told about the holder, such as ``"recording v3"``.
-        shared: whether other shared holders are welcome.
-
-    Raises:
-        LockedError: naming the holder, at once.
-        StorageError: if the file cannot be made.
+    An exclusive holder removes the file on leaving, a fork of it does not; a refused caller is told
+    the holder's purpose, such as ``"recording v3"``, at once, by a `LockedError`.
     """
     with storing(path):
         descriptor = _locked(path, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)

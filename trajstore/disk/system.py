@@ -91,7 +91,6 @@ class FileRecord:
 
     Attributes:
         size: bytes.
-        sha256: hexadecimal.
         crc32c: of a file that holds rows: the number in its last four bytes, eight hexadecimal
             digits. A reader compares it, so that files of one size cannot change places.
     """

@@ -1,8 +1,7 @@
 """Steps of an episode that a curator should look at.
 
-A detector is a generator function over one episode; ``DETECTORS`` lists all of them. They run once,
-when a version is sealed: their findings and one score an episode travel with the data from then on.
-A detector that needs a field, or a role, which the schema lacks finds nothing.
+A detector is a generator function over one episode, listed in ``DETECTORS``; one that needs a field
+or a role which the schema lacks finds nothing. They run once, when a version is sealed.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -51,9 +50,8 @@ def frozen_actions(episode: Episode, *, least: int = 20) -> Iterator[Anomaly]:
         for first, last in runs(same_as_before(actions), least - 1):
             steps = last - first + 2
             share = min(1.0, 0.3 + 0.7 * steps / len(episode))
-            yield Anomaly(
-                "frozen_actions", first, last + 1, f"same action for {steps} steps", share
-            )
+            message = f"same action for {steps} steps"
+            yield Anomaly("frozen_actions", first, last + 1, message, share)
 
 
 def saturated_actions(episode: Episode, *, least: int = 30) -> Iterator[Anomaly]:

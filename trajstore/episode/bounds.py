@@ -16,10 +16,7 @@ _NO_NUMBERS = frozenset({"bool", "str"})
 def frozen_bound(where: str, bound: Any, *, shape: tuple[int, ...], dtype: str) -> Any:  # noqa: ANN401 - any nesting of numbers
     """Nested tuples of plain numbers, ``None`` where there is no limit; one number if all agree.
 
-    Infinities are no limits; ``where`` is what the message calls the limit.
-
-    Raises:
-        SchemaError: if it holds what is no number, or does not broadcast to the shape.
+    Infinities are no limits; ``where`` is what messages call the limit.
     """
     if bound is None:
         return None

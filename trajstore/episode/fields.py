@@ -12,10 +12,8 @@ import numpy as np
 
 from trajstore.episode.bounds import Bound, frozen_bound, limit
 from trajstore.episode.roles import check_role
-from trajstore.episode.texts import MAX_TEXT_BYTES, check_line, check_text, shown
+from trajstore.episode.texts import check_line, check_text, shown
 from trajstore.errors import SchemaError
-
-__all__ = ["MAX_TEXT_BYTES", "Axis", "Bound", "FieldSpec", "limits"]
 
 NUMBERS = (
     "bool",
@@ -134,7 +132,7 @@ class FieldSpec:
         if values.shape != self.rows(steps):
             raise SchemaError(f"{where}: expected shape {self.rows(steps)}, got {values.shape}")
         if not self.is_text:
-            _check_values(self, where, values)
+            _check_values(self, values)
         elif values.dtype.kind == "U":
             check_text(where, str(values[()]))
         else:
@@ -246,35 +244,24 @@ def limits(spec: FieldSpec) -> tuple[Any, Any]:
     )
 
 
-def _check_values(spec: FieldSpec, where: str, values: np.ndarray) -> None:
-    floats = values.dtype.kind == "f"
-    if floats and spec.finite and not np.isfinite(values).all():
-        row = _first_row(spec, ~np.isfinite(values))
-        raise SchemaError(
-            f"{where}: row {row}: expected finite values, got {_at(spec, values, row)}"
-        )
+def _check_values(spec: FieldSpec, values: np.ndarray) -> None:
+    if values.dtype.kind == "f" and spec.finite and not np.isfinite(values).all():
+        raise _fault(spec, values, ~np.isfinite(values), "finite values")
     if spec.low is None and spec.high is None:
         return
     low, high = limits(spec)
     outside = (values < low) | (values > high)
     if outside.any():
-        row = _first_row(spec, outside)
-        raise SchemaError(
-            f"{where}: row {row}: expected values in [{_bound(spec.low)}, {_bound(spec.high)}]"
-            f"{' ' if spec.unit else ''}{spec.unit}, got {_at(spec, values, row)}"
-        )
+        least, most = ("any" if it is None else shown(it, 60) for it in (spec.low, spec.high))
+        unit = f" {spec.unit}" if spec.unit else ""
+        raise _fault(spec, values, outside, f"values in [{least}, {most}]{unit}")
 
 
-def _bound(bound: object) -> str:
-    return "any" if bound is None else shown(bound, 60)
-
-
-def _first_row(spec: FieldSpec, faults: np.ndarray) -> int:
-    if spec.axis is Axis.EPISODE:
-        return 0
-    return int(np.flatnonzero(faults.reshape(len(faults), -1).any(axis=1))[0])
-
-
-def _at(spec: FieldSpec, values: np.ndarray, row: int) -> str:
-    shown = values if spec.axis is Axis.EPISODE else values[row]
-    return np.array2string(shown, threshold=8, edgeitems=3).replace("\n", "")
+def _fault(spec: FieldSpec, values: np.ndarray, faults: np.ndarray, expected: str) -> SchemaError:
+    """What is wrong with the first row that has a fault."""
+    row, found = 0, values
+    if spec.axis is not Axis.EPISODE:
+        row = int(np.flatnonzero(faults.reshape(len(faults), -1).any(axis=1))[0])
+        found = values[row]
+    got = np.array2string(found, threshold=8, edgeitems=3).replace("\n", "")
+    return SchemaError(f"field {spec.name!r}: row {row}: expected {expected}, got {got}")

@@ -1,8 +1,7 @@
 """What a field is to those who watch and judge episodes, whatever it is called.
 
-Detectors, checks and playback ask for a role, never for a name: ``FieldSpec(..., role="pose")``.
-A field that is named like a role has it without saying so, unless another field declares it. A role
-changes no value, so it is no part of any digest.
+Detectors, checks and playback ask for a role, never for a name. A field that is named like a role
+has it, unless another declares it. A role changes no value, so it is no part of any digest.
 """
 
 from collections.abc import Callable

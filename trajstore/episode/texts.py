@@ -13,14 +13,13 @@ def shown(value: object, most: int = 80) -> str:
         >>> shown(list(range(100)), most=12)
         '[0, 1, 2,...'
     """
-    text = ascii(value).replace("\n", " ")
-    return text if len(text) <= most else f"{text[: most - 3]}..."
+    return brief(ascii(value).replace("\n", " "), most)
 
 
-def brief(value: object) -> str:
-    """A value as text, shortened to 60 letters."""
+def brief(value: object, most: int = 60) -> str:
+    """A value as text, shortened."""
     text = str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def check_text(where: str, text: str, *, most_bytes: int = MAX_TEXT_BYTES) -> None:

@@ -64,10 +64,6 @@ def whole_export(target: Path) -> Iterator[Path]:
     """Yield an absolute path for a file or folder; it becomes ``target`` if the block ends well.
 
     Otherwise nothing stays, parent folders that were made for it included.
-
-    Raises:
-        SealedError: if the target exists.
-        StorageError: if the operating system refuses.
     """
     if os.path.lexists(target):
         raise SealedError(
@@ -92,12 +88,7 @@ def whole_export(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def reading(source: Path, what: str) -> Iterator[None]:
-    """Turn what a foreign reader raises on data that it cannot read into a named error.
-
-    Raises:
-        NotFoundError: if there is nothing.
-        CorruptionError: saying what was expected, such as ``a Minari dataset``.
-    """
+    """Turn what a foreign reader raises into a `CorruptionError` that tells what was expected."""
     if not source.exists():
         raise NotFoundError(f"{source}: expected data to import, got nothing there; check the path")
     try:

@@ -75,11 +75,8 @@ def _write_field(archive: zipfile.ZipFile, dataset: Dataset, spec: FieldSpec) ->
         _write(archive, _key(spec), dataset.column(spec.name))
         return
     rows = dataset.steps + (len(dataset) if spec.axis is Axis.STATE else 0)
-    header = {
-        "shape": (rows, *spec.shape),
-        "fortran_order": False,
-        "descr": npy.dtype_to_descr(spec.numpy_dtype),
-    }
+    descr = npy.dtype_to_descr(spec.numpy_dtype)
+    header = {"shape": (rows, *spec.shape), "fortran_order": False, "descr": descr}
     with _open(archive, _key(spec)) as file:
         npy.write_array_header_1_0(file, header)
         for rows_of_episode in dataset.rows(spec.name):

@@ -1,15 +1,6 @@
 """Is this dataset fit for training? Every check, all findings, one status."""
 
-from trajstore.quality.agreement import Policy, Replay, policy_agreement, replay_agreement
+from trajstore.quality.agreement import policy_agreement, replay_agreement
 from trajstore.quality.report import CHECKS, Check, Report, validate
 
-__all__ = [
-    "CHECKS",
-    "Check",
-    "Policy",
-    "Replay",
-    "Report",
-    "policy_agreement",
-    "replay_agreement",
-    "validate",
-]
+__all__ = ["CHECKS", "Check", "Report", "policy_agreement", "replay_agreement", "validate"]

@@ -1,7 +1,4 @@
-"""Checks that need what made the data: its policy, or its simulator.
-
-Both come from the caller as functions, so that this package knows no policy and no environment.
-"""
+"""Checks that need what made the data, its policy or its simulator, as a function of the caller."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -31,15 +28,13 @@ def policy_agreement(policy: Policy) -> Check:
         late = steps = 0
         for index in _sampled(dataset, contract.policy_episodes, contract.sample_seed):
             episode = dataset[index]
-            states = np.array([*range(len(episode))])
+            states = np.arange(len(episode))
             differs = _differs(policy, episode, states, contract.policy_tolerance)
             steps += len(differs)
             wrong.extend((index, int(step)) for step in np.flatnonzero(differs))
-            if len(episode) > 1:
-                before = np.maximum(states - 1, 0)
-                late += int(
-                    (~_differs(policy, episode, before, contract.policy_tolerance))[1:].sum()
-                )
+            before = np.maximum(states - 1, 0)
+            early = _differs(policy, episode, before, contract.policy_tolerance)
+            late += int((~early[1:]).sum())
         if not wrong:
             return
         index, step = min(wrong)

@@ -24,14 +24,12 @@ class Contract:
 
     Attributes:
         minimum_episodes: fewer leave a version a draft.
-        required_scenarios: each must occur; the field ``scenario`` of the episodes is meant.
-        episodes_per_scenario: how often each required one must occur.
+        required_scenarios: each must occur, ``episodes_per_scenario`` times.
         required_provenance: keys that the provenance must have, with a value; ``a.b`` nests.
         observation: fields that the dataset must have exactly so, as their JSON (name, axis,
             shape, dtype, range, unit); those of the policy's observations and actions.
         reserved_seeds: ranges that no episode may use, such as those of the evaluation.
         allowed_copies: episodes that may repeat the steps of another.
-        min_steps: of every episode.
         max_steps: of every episode; 0 for no limit.
         policy_episodes: how many episodes the policy is asked about, if one is given.
         policy_tolerance: largest difference of an action component that still agrees.

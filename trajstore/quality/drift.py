@@ -1,9 +1,7 @@
 """How two versions differ: episodes, fields, coverage, distributions, provenance; not bytes.
 
-Distributions are compared per component of a field: the two-sample Kolmogorov-Smirnov distance, and
-the population stability index (PSI) over the deciles of the first version. Steps of one episode
-resemble each other, so the significance of a distance is judged with the number of episodes, not of
-steps, as the size of the samples.
+Distributions are compared per component of a field. Steps of one episode resemble each other, so
+the significance of a distance is judged with the number of episodes, not of steps, as the size.
 """
 
 from collections import Counter
@@ -79,9 +77,6 @@ def diff(before: Dataset, after: Dataset) -> VersionDiff:
     """Compare two versions, of one dataset or of two.
 
     Episodes are matched by content first, then what is left by scenario and seed.
-
-    Raises:
-        CorruptionError: if rows that are compared are damaged.
     """
     old, new = before.episodes["digest"].tolist(), after.episodes["digest"].tolist()
     common = Counter(old) & Counter(new)
@@ -222,15 +217,9 @@ def _components(
             verdict = "major" if psi >= MAJOR_PSI else "moderate"
             if distance <= threshold or psi < MODERATE_PSI:
                 verdict = "same"
-            yield FieldDrift(
-                field.name,
-                component,
-                distance,
-                psi,
-                (float(one.mean()), float(other.mean())),
-                (float(one.std()), float(other.std())),
-                verdict,
-            )
+            means = float(one.mean()), float(other.mean())
+            deviations = float(one.std()), float(other.std())
+            yield FieldDrift(field.name, component, distance, psi, means, deviations, verdict)
 
 
 def _sample(dataset: Dataset, field: FieldSpec) -> np.ndarray:

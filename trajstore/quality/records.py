@@ -45,9 +45,8 @@ class Kind(Generic[Held]):
     """The files of one type of record.
 
     Attributes:
-        type: of the record.
         name: as messages call it.
-        remedy: what to do about one that is damaged.
+        remedy: what to do about a damaged one.
         suffix: of a file that lies beside a version; empty if the file has a path of its own.
 
     Example:
@@ -69,12 +68,7 @@ class Kind(Generic[Held]):
         write_json(self.path(owner), record.to_json())
 
     def read(self, owner: Path) -> Held | None:
-        """Read the record; ``None`` if there is none.
-
-        Raises:
-            CorruptionError: if the file holds something else.
-            StorageError: if it cannot be read.
-        """
+        """Read the record; ``None`` if there is none, `CorruptionError` if it is something else."""
         path = self.path(owner)
         try:
             record = read_json(path)

@@ -1,9 +1,8 @@
 """Replay verification: an episode is its scenario, seed and actions, so it can be played again.
 
-A simulator builds the environment that a dataset's provenance describes. The recorded actions are
-given to it from the recorded seed, and every observation, reward and end is compared with what
-was recorded. Equal means equal bit for bit on the machine and library versions that recorded; on
-other processors declare a ``Tolerance``. No environment is imported here: the caller brings it.
+A simulator, which the caller brings, builds the environment that a dataset's provenance describes.
+Equal means equal bit for bit on the machine and library versions that recorded; on other processors
+give a ``tolerance``: rounding explains about 1e-9 in float64.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,9 +17,6 @@ from trajstore.episode.nesting import ACTION, OBSERVATION, REWARD, below, flatte
 from trajstore.episode.schema import Axis
 from trajstore.errors import ReplayError
 from trajstore.quality.records import Difference, ReplayReport
-
-OTHER_PROCESSOR = 1e-9
-"""Largest difference that rounding on another processor explains in float64."""
 
 
 class Environment(Protocol):

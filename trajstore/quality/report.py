@@ -84,8 +84,7 @@ def validate(
     findings: list[Finding] = []
     for name, check in checks.items():
         try:
-            for finding in check(dataset, contract):
-                findings.append(finding)
+            findings.extend(check(dataset, contract))  # those before an error are kept
         except TrajStoreError as error:
             message = f"check could not finish: {error}"
             findings.append(Finding(Severity.BLOCKING, name, message))

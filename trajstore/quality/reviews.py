@@ -61,11 +61,7 @@ REVIEWS = Kind(Reviews, "reviews", "take the last good one from git")
 
 
 def read_reviews(path: Path | None) -> list[Review]:
-    """All reviews, oldest first; none if there is no such file.
-
-    Raises:
-        CorruptionError: if the file holds something else, such as the marks of a merge conflict.
-    """
+    """All reviews, oldest first; none without a file; marks of a merge are a `CorruptionError`."""
     found = None if path is None else REVIEWS.read(path)
     return [] if found is None else list(found.reviews)
 
@@ -124,9 +120,9 @@ def status_of(
     """The status of content, for everybody: by its reviews, else by its verdict.
 
     Args:
-        version: folder that the version has or had.
+        version: folder that it has or had.
         reviews: the file of people's decisions.
-        digest: content digest, hexadecimal.
+        digest: of the content, hexadecimal.
         verdict: of the checks; the one beside the version unless given.
 
     Raises:
