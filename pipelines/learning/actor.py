@@ -64,22 +64,18 @@ def _layer(rows: Floats, weight: Floats, bias: Floats, squash: bool) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """The mean action of a tanh network, clipped to the action's range.
+    """The mean action of a tanh network, clipped to [-1, 1].
 
     Attributes:
         layers: weights ``[inputs, outputs]`` and biases ``[outputs]``, the last one linear.
-        low: ``[A]`` smallest action.
-        high: ``[A]`` largest action.
     """
 
     layers: Sequence[tuple[Floats, Floats]]
-    low: Floats
-    high: Floats
 
     def __call__(self, observation: Floats) -> Floats:
         """Actions ``[B, A]`` for observations ``[B, D]``, the same bits for any ``B``."""
         rows = np.asarray(observation, np.float32)
         for index, (weight, bias) in enumerate(self.layers):
             rows = _layer(rows, weight, bias, index < len(self.layers) - 1)
-        actions: Floats = np.clip(rows, self.low, self.high)
+        actions: Floats = np.clip(rows, -1.0, 1.0)
         return actions

@@ -1,9 +1,10 @@
-"""Behavioural cloning with `imitation`, and a critic taught by the demonstrations' returns."""
+"""Behavioural cloning of chosen episodes with `imitation`, and a critic taught by their returns."""
 
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, cast
 
 import numpy as np
@@ -15,6 +16,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from torch.nn import functional
 
 from pipelines.running.params import Amount, Count, NotNegative, Positive, Seeds
+from pipelines.tasks.social_nav.scenarios import DENSITIES
 
 Floats = NDArray[np.float32]
 
@@ -61,6 +63,43 @@ class Demonstrations:
     returns: Floats
 
 
+def chosen_episodes(
+    scenarios: NDArray[np.str_], *, allowed: NDArray[np.bool_], count: int, turn: int
+) -> NDArray[np.bool_]:
+    """Which episodes the clone number ``turn`` learns from.
+
+    Families take turns, each with its densest scenarios first: ten families are shown by any ten
+    episodes, and a dense scene shows what a sparse one does and more. Clones begin at different
+    episodes of a scenario, and share some only where there are too few.
+
+    Args:
+        scenarios: ``[N]`` of every episode, ``family/density``.
+        allowed: ``[N]`` episodes to choose among.
+        count: so many; 0, or more than there are, means all.
+        turn: from 0.
+    """
+    chosen = np.zeros(len(scenarios), bool)
+    candidates = np.flatnonzero(allowed)
+    size = min(count, len(candidates)) or len(candidates)
+    chosen[candidates[_deal(scenarios[candidates], size=size, turn=turn)]] = True
+    return chosen
+
+
+def _deal(scenarios: NDArray[np.str_], *, size: int, turn: int) -> NDArray[np.int64]:
+    """Places of the first ``size`` episodes, families taking turns, densest scenarios first."""
+    ranks = {density: -place for place, density in enumerate(DENSITIES)}
+    names = dict.fromkeys(scenarios.tolist())
+    hands: dict[str, list[int]] = {name.partition("/")[0]: [] for name in names}
+    dealt_before, first = divmod(turn * size, len(hands))
+    for name in sorted(names, key=lambda name: ranks.get(name.partition("/")[2], 1)):
+        own = np.flatnonzero(scenarios == name)
+        hands[name.partition("/")[0]] += np.roll(own, -dealt_before).tolist()
+    order = list(hands.values())
+    rounds = zip_longest(*order[first:], *order[:first])
+    dealt = [place for one_each in rounds for place in one_each if place is not None]
+    return np.array(dealt[:size], np.int64)
+
+
 def discounted_returns(
     reward: Floats, terminated: NDArray[np.bool_], lengths: NDArray[np.int64], *, gamma: float
 ) -> Floats:
@@ -104,15 +143,11 @@ def clone(
     updates: int,
     rng: np.random.Generator,
 ) -> list[dict[str, float]]:
-    """Fit ``policy`` to demonstrated actions; return the loss curve.
+    """Fit ``policy``, in place, to demonstrated actions; return the loss curve.
 
-    Args:
-        policy: changed in place.
-        draw: one shuffled pass over the demonstrations, as batches of observations ``[B, D]``
-            and actions ``[B, A]``, all of ``params.batch`` rows.
-        params: epochs, batch and learning rate.
-        updates: gradient steps in all, over which the learning rate falls along a cosine.
-        rng: `imitation` draws from it.
+    ``draw`` begins one shuffled pass over the demonstrations, as batches of observations ``[B, D]``
+    and actions ``[B, A]``, all of ``params.batch`` rows. Over ``updates`` gradient steps in all the
+    learning rate falls along a cosine.
     """
     trainer = bc.BC(
         observation_space=policy.observation_space,

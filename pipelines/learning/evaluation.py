@@ -1,7 +1,8 @@
 """The fixed episodes that every policy is judged on, and what they add up to."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,20 @@ from pipelines.tasks.social_nav.rollout import Row, record_rollout, rollout
 from pipelines.tasks.social_nav.scenarios import held_out_names
 from trajstore.episode.episode import Episode
 
-EVALUATION_SEEDS = 1_000_000
-"""Seeds of evaluation episodes start here and end before those of recorded ones."""
-COLLECTION_SEEDS = 2_000_000
-"""Seeds of recorded episodes start here."""
-TRAINING_SEEDS = 10_000_000
-"""Seeds of training episodes start here."""
+
+class FirstSeed(IntEnum):
+    """Where the seeds of a list of episodes begin; they end before those of the next begin."""
+
+    SELECTION = 1_000_000
+    """These choose the best policy of an expert's run, and nothing else."""
+    TRACKING = 1_100_000
+    """Every evaluation during online training, the same for all arms and seeds."""
+    JUDGING = 1_200_000
+    """The gate and every final evaluation; they choose nothing."""
+    HELD_OUT = 1_300_000
+    """The scenarios for evaluation only, which a finished policy meets first here."""
+    COLLECTION = 2_000_000
+    """What is recorded, before the seeds of training."""
 
 
 def episode_list(scenarios: Sequence[str], *, each: int, first_seed: int) -> list[tuple[str, int]]:
@@ -35,26 +44,6 @@ def episode_list(scenarios: Sequence[str], *, each: int, first_seed: int) -> lis
     ]
 
 
-def selection_episodes(scenarios: Sequence[str], *, each: int) -> list[tuple[str, int]]:
-    """Episodes that choose the best policy of an expert's run, and nothing else."""
-    return episode_list(scenarios, each=each, first_seed=EVALUATION_SEEDS)
-
-
-def tracking_episodes(scenarios: Sequence[str], *, each: int) -> list[tuple[str, int]]:
-    """Episodes of every evaluation during online training, the same for all arms and seeds."""
-    return episode_list(scenarios, each=each, first_seed=EVALUATION_SEEDS + 100_000)
-
-
-def judging_episodes(scenarios: Sequence[str], *, each: int) -> list[tuple[str, int]]:
-    """Episodes of the gate and of every final evaluation; they choose nothing."""
-    return episode_list(scenarios, each=each, first_seed=EVALUATION_SEEDS + 200_000)
-
-
-def held_out_episodes(*, each: int) -> list[tuple[str, int]]:
-    """Episodes of the scenarios for evaluation only, which a finished policy meets first here."""
-    return episode_list(held_out_names(), each=each, first_seed=EVALUATION_SEEDS + 300_000)
-
-
 def judged(
     actor: Actor, scenarios: Sequence[str], *, each: int, config: EnvConfig
 ) -> list[Episode]:
@@ -62,10 +51,14 @@ def judged(
 
     The two lists are played apart, so that no episode of the first depends on the second.
     """
-    ordinary = judging_episodes(scenarios, each=each)
-    return record_rollout(actor, ordinary, config) + record_rollout(
-        actor, held_out_episodes(each=each), config
-    )
+    ordinary = episode_list(scenarios, each=each, first_seed=FirstSeed.JUDGING)
+    held_out = episode_list(held_out_names(), each=each, first_seed=FirstSeed.HELD_OUT)
+    return record_rollout(actor, ordinary, config) + record_rollout(actor, held_out, config)
+
+
+def rank(row: Mapping[str, Any]) -> float:
+    """How good an evaluation is; the policy of the best one is kept."""
+    return float(row["success"] - row["collision"])
 
 
 def tally(outcomes: Sequence[Row]) -> dict[str, Any]:

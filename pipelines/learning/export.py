@@ -8,8 +8,8 @@ its SHA-256 is the one that was noted beside it.
 import hashlib
 import io
 import zipfile
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from stable_baselines3 import PPO
@@ -34,23 +34,16 @@ def note_path(target: Path) -> Path:
 
 
 def export_policy(saved: SavedPolicy, target: Path) -> str:
-    """Write a zip that ``PPO.load`` takes, and its SHA-256 beside it; return the digest.
-
-    Raises:
-        StorageError: the operating system refuses.
-    """
+    """Write a zip that ``PPO.load`` takes, and its SHA-256 beside it; return the digest."""
     stream = io.BytesIO()
     _plain_ppo(saved).save(stream)
     data = stream.getvalue()
     digest = hashlib.sha256(data).hexdigest()
-    architecture = saved.architecture
     note = {
         "sha256": digest,
         "policy": saved.digest,
         "contract_digest": saved.interface.digest,
-        "observations": architecture.observations,
-        "actions": architecture.actions,
-        "hidden": list(architecture.hidden),
+        **asdict(saved.architecture),
     }
     make_directories(target.parent)
     replace_file(target, data)
@@ -97,22 +90,16 @@ def _read_tensors(data: bytes) -> dict[str, torch.Tensor]:
 
 
 def _plain_ppo(saved: SavedPolicy) -> PPO:
-    architecture = saved.architecture
-    hidden = list(architecture.hidden)
-    kwargs: dict[str, Any] = {
-        "net_arch": {"pi": hidden, "vf": hidden},
-        "activation_fn": torch.nn.Tanh,
-    }
     model = PPO(
         "MlpPolicy",
         None,  # type: ignore[arg-type]
         n_steps=2,
         batch_size=2,
-        policy_kwargs=kwargs,
+        policy_kwargs=saved.architecture.policy_kwargs(),
         device="cpu",
         _init_setup_model=False,
     )
-    model.observation_space, model.action_space = architecture.spaces()
+    model.observation_space, model.action_space = saved.architecture.spaces()
     model.n_envs = 1
     model._setup_model()
     model.policy.load_state_dict(saved.policy.state_dict(), strict=True)

@@ -39,15 +39,13 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class FinetuneParams:
-    """Online training of every arm of the comparison.
+    """Online training of every arm of the comparison, with seeds that are matched over the arms.
 
     Attributes:
-        seeds: matched over the arms.
         ppo: settings of the update for a start from scratch.
         budgets: of each arm by name.
         from_clone: what each arm that begins with a clone sets differently.
         arrival: the target at which an arm may end.
-        engine: what runs the seeds side by side.
     """
 
     seeds: Seeds
@@ -64,17 +62,12 @@ class Job:
 
     Attributes:
         stage: that trains it, whose code is an input of the run.
-        arm: name of the arm.
-        seed: of everything random.
         folder: of the run.
-        env: the world.
-        ppo: settings of the update.
-        budget: online steps and evaluations.
         episodes: scenario and seed of each episode that every evaluation plays.
-        stop: decides after each evaluation whether to go on.
         parameters: what else the run depends on, for its record.
         start: folder of the policy to go on from; ``None`` trains from scratch.
         keeps_best: keep the policy of the best evaluation, and not the last one.
+        judge_each: episodes a scenario of the final evaluation that belongs to the run; 0 none.
     """
 
     stage: str
@@ -89,6 +82,7 @@ class Job:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     start: Path | None = None
     keeps_best: bool = False
+    judge_each: int = 0
 
     @property
     def name(self) -> str:
@@ -111,12 +105,8 @@ def side_by_side(
         return run_jobs(function, jobs, engine=engine)
 
 
-def train(job: Job, *, finish: Callable[[Job, Actor], None] | None = None) -> bool:
+def train(job: Job) -> bool:
     """Train one seed, or go on where its training was interrupted.
-
-    Args:
-        job: what to train.
-        finish: what belongs to the run beside its training, such as a last evaluation.
 
     Returns:
         Whether there was anything to do: not where a run of the same inputs is finished.
@@ -124,27 +114,24 @@ def train(job: Job, *, finish: Callable[[Job, Actor], None] | None = None) -> bo
     Raises:
         InterfaceError: the policy to start from belongs to another world.
     """
-    start = load_policy(job.start) if job.start else None
-    if start is not None:
+    start, inputs = None, training_inputs(job.stage)
+    if job.start is not None:
+        start = load_policy(job.start)
         check_interface(job.env.interface, start.interface, where=f"start policy {job.start}")
-    training, record = _training(job, start), _record(job, start)
+        inputs["start"] = start.digest
+    parameters = {"ppo": job.ppo, "budget": job.budget, "env": job.env, **job.parameters}
+    record = RunRecord(job.arm, job.seed, RunStatus.COMPLETED, 0, inputs, parameters)
     if is_finished(job.folder, record):
         note(job.name, job.budget.steps, read_evaluations(job.folder)[-1])
         return False
     start_afresh(job.folder, record)
     with unfinished(job.folder, record):
-        model = run_training(training, job.folder)
+        model = run_training(_training(job, start), job.folder)
         _keep(job, model)
-        if finish is not None:
-            finish(job, load_policy(job.policy).actor)
+        if job.judge_each:
+            write_final(job.folder, load_policy(job.policy).actor, job.env, each=job.judge_each)
         write_run(job.folder, replace(record, steps=model.num_timesteps))
     return True
-
-
-def _record(job: Job, start: SavedPolicy | None) -> RunRecord:
-    inputs = training_inputs(job.stage) | ({"start": start.digest} if start else {})
-    parameters = {"ppo": job.ppo, "budget": job.budget, "env": job.env, **job.parameters}
-    return RunRecord(job.arm, job.seed, RunStatus.COMPLETED, 0, inputs, parameters)
 
 
 def _training(job: Job, start: SavedPolicy | None) -> Training:

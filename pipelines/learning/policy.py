@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -45,13 +45,10 @@ class Architecture:
             gym.spaces.Box(-1.0, 1.0, (self.actions,), np.float32),
         )
 
-    def policy_kwargs(self, *, log_std: float) -> dict[str, Any]:
-        """What Stable-Baselines3 needs to build this policy."""
-        return {
-            "net_arch": {"pi": list(self.hidden), "vf": list(self.hidden)},
-            "activation_fn": torch.nn.Tanh,
-            "log_std_init": log_std,
-        }
+    def policy_kwargs(self, **more: float) -> dict[str, Any]:
+        """What Stable-Baselines3 needs to build this policy, and what else it is told."""
+        hidden = list(self.hidden)
+        return {"net_arch": {"pi": hidden, "vf": hidden}, "activation_fn": torch.nn.Tanh, **more}
 
 
 def build_policy(architecture: Architecture, *, log_std: float = 0.0) -> ActorCriticPolicy:
@@ -61,7 +58,7 @@ def build_policy(architecture: Architecture, *, log_std: float = 0.0) -> ActorCr
         observation_space,
         action_space,
         lambda _: 0.0,
-        **architecture.policy_kwargs(log_std=log_std),
+        **architecture.policy_kwargs(log_std_init=log_std),
     )
 
 
@@ -69,18 +66,10 @@ def actor_of(policy: ActorCriticPolicy) -> Actor:
     """The deterministic part of a policy, as plain arrays."""
     linear = [m for m in policy.mlp_extractor.policy_net if isinstance(m, torch.nn.Linear)]
     layers = tuple(
-        (
-            np.ascontiguousarray(module.weight.detach().numpy().T.copy()),
-            module.bias.detach().numpy().copy(),
-        )
+        (module.weight.detach().numpy().T.copy(order="C"), module.bias.detach().numpy().copy())
         for module in [*linear, cast(torch.nn.Linear, policy.action_net)]
     )
-    size = layers[-1][1].shape[0]
-    return Actor(
-        layers,
-        np.full(size, -1.0, np.float32),
-        np.full(size, 1.0, np.float32),
-    )
+    return Actor(layers)
 
 
 def save_policy(
@@ -98,12 +87,7 @@ def save_policy(
     digest = hashlib.sha256(payload).hexdigest()
     document = {
         "format_version": FORMAT_VERSION,
-        "architecture": {
-            "observations": architecture.observations,
-            "actions": architecture.actions,
-            "hidden": list(architecture.hidden),
-            "activation": "tanh",
-        },
+        "architecture": asdict(architecture) | {"activation": "tanh"},
         "contract": interface.to_json(),
         "contract_digest": interface.digest,
         "tensors_sha256": digest,
@@ -156,7 +140,14 @@ def load_policy(source: Path) -> SavedPolicy:
             f"{source / TENSORS}: expected sha256 {record['tensors_sha256']}, got {got}; "
             "restore the file or train again"
         )
-    policy = _build_as_saved(architecture, safetensors.torch.load(payload), source)
+    policy = build_policy(architecture)
+    try:
+        policy.load_state_dict(safetensors.torch.load(payload), strict=True)
+    except RuntimeError as error:
+        raise CorruptionError(
+            f"{source}: expected tensors that fit the record, got {error}"
+        ) from error
+    policy.set_training_mode(False)
     return SavedPolicy(policy, architecture, interface, record)
 
 
@@ -183,17 +174,3 @@ def _read_record(record: Any, where: Path) -> tuple[Architecture, Interface]:  #
             "got others; restore the file or train again"
         )
     return Architecture(sizes[0], sizes[1], tuple(sizes[2:])), interface
-
-
-def _build_as_saved(
-    architecture: Architecture, tensors: dict[str, torch.Tensor], where: Path
-) -> ActorCriticPolicy:
-    policy = build_policy(architecture)
-    try:
-        policy.load_state_dict(tensors, strict=True)
-    except RuntimeError as error:
-        raise CorruptionError(
-            f"{where}: expected tensors that fit the record, got {error}"
-        ) from error
-    policy.set_training_mode(False)
-    return policy

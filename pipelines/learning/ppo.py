@@ -168,7 +168,7 @@ def make_ppo(env: VecEnv, params: PpoParams, *, seed: int, total_steps: int) -> 
         ent_coef=params.entropy,
         vf_coef=params.value_weight,
         max_grad_norm=params.max_grad_norm,
-        policy_kwargs=architecture.policy_kwargs(log_std=params.log_std),
+        policy_kwargs=architecture.policy_kwargs(log_std_init=params.log_std),
         seed=seed,
         device="cpu",
         verbose=0,

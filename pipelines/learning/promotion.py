@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.learning.evaluation import rank
 from pipelines.learning.policy import SavedPolicy, load_policy
 from pipelines.running.params import Amount, Count, Share
 from trajstore.disk.files import read_json
@@ -15,13 +16,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
-    """Rates that must hold for so many evaluations in a row, for a training to end.
-
-    Attributes:
-        success: reached ...
-        collision: ... and not exceeded ...
-        hold: ... at so many evaluations in a row.
-    """
+    """Rates to reach and not to exceed at ``hold`` evaluations in a row, for a training to end."""
 
     success: Share
     collision: Share
@@ -30,11 +25,7 @@ class Criterion:
 
 @dataclass(frozen=True, slots=True)
 class Convergence(Criterion):
-    """When the expert's training may end before its budget.
-
-    Attributes:
-        plateau_window: or: no better score in so many evaluations; 0 never.
-    """
+    """Or: no better score in ``plateau_window`` evaluations; 0 never."""
 
     plateau_window: Amount
 
@@ -43,11 +34,7 @@ class Convergence(Criterion):
 class Gate:
     """What an expert must show on held-out episodes, each seed alone and all together.
 
-    Attributes:
-        success: least share of episodes that end at the goal.
-        collision: largest share of episodes with a collision.
-        seeds: least number of trained seeds.
-        episodes: least number of evaluation episodes a seed.
+    Success and collision are shares, the seeds those trained, the episodes those judged a seed.
     """
 
     success: Share
@@ -73,7 +60,7 @@ def has_converged(rows: Sequence[Row], *, convergence: Convergence) -> str | Non
         return f"converged: the criteria held for {convergence.hold} evaluations"
     window = convergence.plateau_window
     if window and len(rows) > window:
-        scores = [row["success"] - row["collision"] for row in rows]
+        scores = [rank(row) for row in rows]
         if max(scores[-window:]) <= max(scores[:-window]):
             return f"plateau: no better score in {window} evaluations"
     return None
@@ -120,12 +107,7 @@ def decide(rows: Sequence[Row], *, gate: Gate) -> Promotion:
 
 
 def superseded(former: Row, manifest: Row) -> list[dict[str, Any]]:
-    """The experts that were approved before this one, oldest first, each with its manifest.
-
-    Args:
-        former: the manifest that is replaced; empty if there is none.
-        manifest: the new one.
-    """
+    """The manifests of experts that were approved before, oldest first; ``former`` may be empty."""
     history = [dict(entry) for entry in former.get("history", [])]
     if former.get("state") == "approved" and former["id"] != manifest["id"]:
         entry = {key: value for key, value in former.items() if key != "history"}
@@ -135,9 +117,8 @@ def superseded(former: Row, manifest: Row) -> list[dict[str, Any]]:
 
 def diagnose(rows: Sequence[Row], *, worst: int = 5) -> list[str]:
     """Sentences that say where the seeds fail, how, and what to try."""
-    scenarios = sorted({name for row in rows for name in row["by_scenario"]})
     failures = []
-    for name in scenarios:
+    for name in sorted({name for row in rows for name in row["by_scenario"]}):
         parts = [row["by_scenario"][name] for row in rows]
         success = sum(part["success"] for part in parts) / len(parts)
         collision = sum(part["collision"] for part in parts) / len(parts)
@@ -152,11 +133,8 @@ def diagnose(rows: Sequence[Row], *, worst: int = 5) -> list[str]:
         )
     collisions = sum(part[1] for part in failures)
     timeouts = sum(max(0.0, 1.0 - part[0] - part[1]) for part in failures)
-    if collisions >= timeouts:
-        lines.append("try more expert.budget.steps, or a heavier env.reward.collision")
-    else:
-        lines.append("try more expert.budget.steps, or a longer env.horizon")
-    return lines
+    other = "heavier env.reward.collision" if collisions >= timeouts else "longer env.horizon"
+    return [*lines, f"try more expert.budget.steps, or a {other}"]
 
 
 def read_expert(folder: Path) -> tuple[Mapping[str, Any], SavedPolicy]:

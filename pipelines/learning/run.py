@@ -6,7 +6,7 @@ packages, the same start and the same parameters.
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -67,8 +67,9 @@ def is_finished(folder: Path, wanted: RunRecord) -> bool:
 def start_afresh(folder: Path, wanted: RunRecord) -> None:
     """Drop what a run of other inputs or parameters left in ``folder``; keep one to resume."""
     mark, plan = folder / PLAN, _plan(wanted)
-    if mark.is_file() and _read_plan(mark) == plan:
-        return
+    with suppress(NotFoundError, CorruptionError):
+        if read_json(mark) == plan:
+            return
     remove_tree(folder)
     folder.mkdir(parents=True)
     write_json(mark, plan)
@@ -77,13 +78,6 @@ def start_afresh(folder: Path, wanted: RunRecord) -> None:
 def _plan(record: RunRecord) -> Any:  # noqa: ANN401 - any JSON value
     plan = {"inputs": record.inputs, "parameters": record.parameters}
     return msgspec.json.decode(msgspec.json.encode(plan))
-
-
-def _read_plan(mark: Path) -> Any:  # noqa: ANN401 - any JSON value
-    try:
-        return read_json(mark)
-    except CorruptionError:
-        return None
 
 
 def drop_other_seeds(out: Path, seeds: Iterable[int]) -> None:
@@ -100,10 +94,6 @@ def unfinished(folder: Path, record: RunRecord) -> Iterator[None]:
 
     From the first moment the run is recorded as partial, so that a kill leaves it so. When the
     block ends with an error the run is recorded as failed, with the message as a note.
-
-    Args:
-        folder: of the run.
-        record: what the run is; its status, steps and notes are replaced.
     """
 
     def write(status: RunStatus, note: str) -> None:

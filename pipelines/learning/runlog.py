@@ -5,6 +5,8 @@ evaluation, ``episodes.jsonl`` a line an episode of the final evaluation; all ar
 are written or read, and hold no wall-clock times. `msgspec.json.schema` states their types.
 """
 
+import csv
+import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -80,9 +82,6 @@ class RunRecord:
     """What a run is: enough to tell whether two runs may be compared.
 
     Attributes:
-        arm: of the comparison, such as ``baseline``.
-        seed: of everything random in the training.
-        status: how it ended.
         steps: online environment steps taken.
         inputs: digest of each input by name (dataset, start policy, ...), and versions.
         parameters: that the run depended on.
@@ -97,76 +96,52 @@ class RunRecord:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
-        """As ``run.json`` holds it."""
-        document: dict[str, Any] = msgspec.to_builtins(self)
-        return document
-
 
 def write_run(folder: Path, record: RunRecord) -> None:
-    """Write ``run.json`` in one step.
-
-    Raises:
-        RunError: the record does not fit its type.
-    """
-    document = record.to_json()
+    """Write ``run.json`` in one step; a record that does not fit its type is a `RunError`."""
+    document = msgspec.to_builtins(record)
     fit(document, RunRecord, f"{folder / RECORD}: $", RunError)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / RECORD, document)
 
 
 def read_run(folder: Path) -> RunRecord:
-    """Read ``run.json``.
-
-    Raises:
-        RunError: it does not fit its type.
-        NotFoundError: there is none.
-    """
+    """Read ``run.json``; one that does not fit its type is a `RunError`."""
     return fit(read_json(folder / RECORD), RunRecord, f"{folder / RECORD}: $", RunError)
 
 
 def write_evaluations(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write ``evaluations.jsonl``, oldest first, in one step.
-
-    Raises:
-        RunError: a row does not fit its type, or the steps do not rise.
-    """
-    path = folder / EVALUATIONS
-    _checked_evaluations(path, rows)
-    _write_lines(path, rows)
+    """Write ``evaluations.jsonl``, oldest first, in one step; what does not fit is a `RunError`."""
+    _checked_evaluations(folder / EVALUATIONS, rows)
+    _write_lines(folder / EVALUATIONS, rows)
 
 
 def read_evaluations(folder: Path) -> list[Evaluation]:
-    """The evaluations of a run, oldest first.
-
-    Raises:
-        RunError: naming the first line at fault.
-        NotFoundError: there is no such file.
-    """
-    path = folder / EVALUATIONS
-    return _checked_evaluations(path, _read_lines(path))
+    """The evaluations of a run, oldest first; a `RunError` names the first line at fault."""
+    return _checked_evaluations(folder / EVALUATIONS, _read_lines(folder / EVALUATIONS))
 
 
 def write_episodes(folder: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write ``episodes.jsonl`` in one step; every row is checked first.
-
-    Raises:
-        RunError: a row does not fit its type, contradicts itself, or repeats an episode.
-    """
-    path, kept = folder / EPISODES, list(rows)
-    _checked_episodes(path, kept)
-    _write_lines(path, kept)
+    """Write ``episodes.jsonl`` in one step; a `RunError` tells of a row that cannot be true."""
+    kept = list(rows)
+    _checked_episodes(folder / EPISODES, kept)
+    _write_lines(folder / EPISODES, kept)
 
 
 def read_episodes(folder: Path) -> list[EpisodeRow]:
-    """The final evaluation of a run, a row an episode.
+    """The final evaluation, a row an episode; a `RunError` names the first line at fault."""
+    return _checked_episodes(folder / EPISODES, _read_lines(folder / EPISODES))
 
-    Raises:
-        RunError: naming the first line at fault.
-        NotFoundError: there is no such file.
-    """
-    path = folder / EPISODES
-    return _checked_episodes(path, _read_lines(path))
+
+def write_losses(
+    folder: Path, rows: Sequence[Mapping[str, float]], *, names: Sequence[str]
+) -> None:
+    """Write ``losses.csv`` in one step, with columns of these names."""
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, names)
+    writer.writeheader()
+    writer.writerows(rows)
+    replace_file(folder / "losses.csv", table.getvalue().encode())
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -1,7 +1,5 @@
 """The one training loop: every arm of the comparison, and the expert, go through it."""
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +14,11 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from pipelines.learning.actor import Actor
 from pipelines.learning.checkpoint import checkpoints, load_checkpoint, save_checkpoint
-from pipelines.learning.curriculum import scenario_weights
+from pipelines.learning.evaluation import rank
 from pipelines.learning.policy import SavedPolicy, actor_of
 from pipelines.learning.ppo import AveragedPPO, PpoParams, make_ppo
-from pipelines.learning.runlog import write_evaluations
+from pipelines.learning.runlog import write_evaluations, write_losses
 from pipelines.running.params import Count
-from trajstore.disk.files import replace_file
 
 Evaluate = Callable[[Actor], dict[str, Any]]
 """Plays the fixed evaluation episodes; returns an evaluation without its ``steps``."""
@@ -30,14 +27,10 @@ Stop = Callable[[Sequence[Mapping[str, Any]]], str | None]
 Progress = Callable[[int, Mapping[str, Any]], None]
 """Told the online steps done and the newest evaluation."""
 
-
 EVALUATIONS_A_CHECKPOINT = 8
 """Episodes go on over so many evaluations before the state is saved and all begin anew."""
-
-
-def rank(row: Mapping[str, Any]) -> float:
-    """How good an evaluation is; the policy of the best one is kept."""
-    return float(row["success"] - row["collision"])
+KEEP = 0.5
+"""Share of a scenario's running failure rate that a further evaluation keeps."""
 
 
 def never(rows: Sequence[Mapping[str, Any]]) -> str | None:
@@ -48,12 +41,9 @@ def never(rows: Sequence[Mapping[str, Any]]) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How long to train and how often to look.
+    """Online steps to train, rounded up to whole rollouts, and those between two evaluations.
 
-    Attributes:
-        steps: online environment steps, rounded up to whole rollouts.
-        evaluate_every: online steps between two evaluations.
-        stop_on_arrival: end once the target of the comparison has held.
+    With ``stop_on_arrival`` training ends once the target of the comparison has held.
     """
 
     steps: Count
@@ -63,17 +53,9 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """One training with one seed.
+    """One training with one seed, from ``start`` or from scratch.
 
-    Attributes:
-        make_env: builds the vectorised environment from a seed.
-        evaluate: plays the fixed evaluation episodes.
-        params: of the update.
-        budget: online steps and evaluations.
-        seed: of everything random in this run.
-        start: policy to continue from; ``None`` trains from scratch.
-        stop: decides after each evaluation whether to go on.
-        progress: is told after each evaluation.
+    After each evaluation ``progress`` is told, and ``stop`` decides whether to go on.
     """
 
     make_env: Callable[[int], VecEnv]
@@ -97,20 +79,21 @@ def run_training(training: Training, folder: Path) -> AveragedPPO:
     torch.set_num_threads(1)
     env = training.make_env(training.seed)
     model = _learner(training, env)
-    rows, losses = _restore(model, folder)
-    if rows:
+    rows: list[dict[str, Any]] = []
+    losses: list[dict[str, float]] = []
+    if found := checkpoints(folder / "checkpoint"):
+        record = load_checkpoint(model, found[-1])
+        rows, losses = record["evaluations"], record["losses"]
         _write_curves(folder, rows, losses)
     else:
-        rows = [_evaluation(training, model)]
-        _keep_best(model, rows)
+        _look(training, model, rows)
         _save(model, folder, rows, losses)
     while _goes_on(training, model, rows):
         _begin(training, model, rows)
         for _ in range(EVALUATIONS_A_CHECKPOINT):
             if _goes_on(training, model, rows):
                 _advance(training, model, rows, losses)
-                rows.append(_evaluation(training, model))
-                _keep_best(model, rows)
+                _look(training, model, rows)
         _save(model, folder, rows, losses)
     env.close()
     return model
@@ -129,16 +112,6 @@ def _learner(training: Training, env: VecEnv) -> AveragedPPO:
         model.set_noise(0.0)
         model.take_average(0.0)
     return model
-
-
-def _restore(
-    model: AveragedPPO, folder: Path
-) -> tuple[list[dict[str, Any]], list[dict[str, float]]]:
-    found = checkpoints(folder / "checkpoint")
-    if not found:
-        return [], []
-    record = load_checkpoint(model, found[-1])
-    return record["evaluations"], record["losses"]
 
 
 def _segment_seed(seed: int, steps: int) -> int:
@@ -162,6 +135,32 @@ def _weigh(training: Training, env: VecEnv, rows: list[dict[str, Any]]) -> None:
         env.env_method("weigh", scenario_weights(rows, share=params.hard_share))
     if params.replay_share > 0.0:
         env.env_method("replay", params.replay_share)
+
+
+def scenario_weights(rows: Sequence[Mapping[str, Any]], *, share: float) -> dict[str, float]:
+    """Chance of each scenario in training, given the evaluations so far, oldest first.
+
+    A share of the episodes is drawn in proportion to how often a scenario failed, with older
+    evaluations counting less; the rest is drawn evenly, so that nothing is forgotten.
+    The chances sum to 1, and are even where nothing failed.
+
+    Example:
+        >>> played = {"a": {"success": 1.0}, "b": {"success": 0.5}}
+        >>> scenario_weights([{"by_scenario": played}], share=0.5)
+        {'a': 0.25, 'b': 0.75}
+    """
+    failures: dict[str, float] = {}
+    for row in rows:
+        for name, rates in row["by_scenario"].items():
+            now = 1.0 - rates["success"]
+            failures[name] = KEEP * failures.get(name, now) + (1.0 - KEEP) * now
+    total = sum(failures.values())
+    even = 1.0 / max(1, len(failures))
+    if total <= 0.0:
+        return dict.fromkeys(failures, even)
+    return {
+        name: (1.0 - share) * even + share * failed / total for name, failed in failures.items()
+    }
 
 
 def _env_of(model: AveragedPPO) -> VecEnv:
@@ -191,13 +190,10 @@ def _advance(
         losses.append({"steps": model.num_timesteps, **model.last_losses})
 
 
-def _evaluation(training: Training, model: AveragedPPO) -> dict[str, Any]:
-    row = {"steps": model.num_timesteps, **training.evaluate(actor_of(model.average))}
-    training.progress(model.num_timesteps, row)
-    return row
-
-
-def _keep_best(model: AveragedPPO, rows: list[dict[str, Any]]) -> None:
+def _look(training: Training, model: AveragedPPO, rows: list[dict[str, Any]]) -> None:
+    """Evaluate the policy as it stands, and keep it if none was better."""
+    rows.append({"steps": model.num_timesteps, **training.evaluate(actor_of(model.average))})
+    training.progress(model.num_timesteps, rows[-1])
     if rank(rows[-1]) >= max(map(rank, rows)):
         model.best = {name: value.clone() for name, value in model.average.state_dict().items()}
 
@@ -214,9 +210,5 @@ def _save(
 
 def _write_curves(folder: Path, rows: list[dict[str, Any]], losses: list[dict[str, float]]) -> None:
     write_evaluations(folder, rows)
-    names = sorted({name for row in losses for name in row})
-    table = io.StringIO(newline="")
-    writer = csv.DictWriter(table, ["steps", *(n for n in names if n != "steps")])
-    writer.writeheader()
-    writer.writerows(losses)
-    replace_file(folder / "losses.csv", table.getvalue().encode())
+    names = {name for row in losses for name in row} - {"steps"}
+    write_losses(folder, losses, names=["steps", *sorted(names)])

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from pipelines.learning.evaluation import FirstSeed
 from pipelines.learning.interface import Interface, interface_of
 from pipelines.running.params import Count, ParamsError, distinct, named, read_section
 from pipelines.tasks.social_nav.config import ENV_VERSION, EnvConfig, RewardWeights
@@ -19,26 +20,14 @@ from pipelines.tasks.social_nav.scenarios import (
 )
 from pipelines.tasks.social_nav.schema import episode_schema
 
-LISTED_SEEDS = 100_000
-"""Seeds from one list of evaluation episodes to the next."""
-
-Played = Annotated[int, Meta(ge=1, le=LISTED_SEEDS // len(scenario_names()))]
+_LISTED = FirstSeed.TRACKING - FirstSeed.SELECTION
+Played = Annotated[int, Meta(ge=1, le=_LISTED // len(scenario_names()))]
 """Episodes a scenario, so many that no list of episodes runs into the seeds of the next."""
 
 
 @dataclass(frozen=True, slots=True)
 class EnvParams:
-    """The world of every stage.
-
-    Attributes:
-        horizon: steps after which an episode is truncated.
-        goal_radius: metres.
-        scenarios: ``family/density`` names; empty means all but those for evaluation only.
-        reward: its weights.
-
-    Raises:
-        ParamsError: a scenario is for evaluation only.
-    """
+    """The world of every stage, as `EnvConfig` has it; it names no scenario for evaluation only."""
 
     horizon: Count
     goal_radius: Annotated[float, Meta(gt=0.0, le=2.0)]

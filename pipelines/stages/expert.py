@@ -8,12 +8,7 @@ from typing import Any
 
 from loguru import logger
 
-from pipelines.learning.evaluation import (
-    evaluate,
-    judging_episodes,
-    selection_episodes,
-    tracking_episodes,
-)
+from pipelines.learning.evaluation import FirstSeed, episode_list, evaluate, rank
 from pipelines.learning.job import Job, side_by_side, train, write_final
 from pipelines.learning.policy import load_policy
 from pipelines.learning.ppo import PpoParams
@@ -26,7 +21,7 @@ from pipelines.learning.promotion import (
     superseded,
 )
 from pipelines.learning.runlog import read_evaluations, read_run
-from pipelines.learning.training import Budget, rank
+from pipelines.learning.training import Budget
 from pipelines.learning.world import Played, World, read_world
 from pipelines.running.fanout import Engine
 from pipelines.running.params import ParamsError, Seeds, read_section
@@ -40,13 +35,9 @@ class ExpertParams:
     """Training and promotion of the expert.
 
     Attributes:
-        seeds: one training each.
-        ppo: settings of the update.
-        budget: online steps and how often to evaluate.
         select_each: episodes a scenario that choose the best policy of a run.
         convergence: when to stop early.
         gate: what promotion takes.
-        engine: what runs the seeds side by side.
     """
 
     seeds: Seeds
@@ -62,7 +53,7 @@ def train_seed(job: Job, *, judge_each: int) -> dict[str, Any]:
     """Train one seed, keep its best policy, judge it on episodes that chose nothing."""
     train(job)
     saved = load_policy(job.policy)
-    judging = judging_episodes(job.env.names, each=judge_each)
+    judging = episode_list(job.env.names, each=judge_each, first_seed=FirstSeed.JUDGING)
     return {
         "seed": job.seed,
         "steps": read_run(job.folder).steps,
@@ -91,7 +82,8 @@ def run(params: ExpertParams, world: World, out: Path) -> Mapping[str, Any]:
     best = f"seed_{chosen['seed']}/policy"
     actor = load_policy(out / best).actor
     write_final(out, actor, env, each=each)
-    tracked = tracking_episodes(env.names, each=world.evaluation.track_each)
+    track_each = world.evaluation.track_each
+    tracked = episode_list(env.names, each=track_each, first_seed=FirstSeed.TRACKING)
     manifest: dict[str, Any] = {
         "id": f"expert-{chosen['policy'][:12]}",
         "policy": chosen["policy"],
@@ -114,6 +106,8 @@ def run(params: ExpertParams, world: World, out: Path) -> Mapping[str, Any]:
 
 
 def _jobs(params: ExpertParams, world: World, out: Path) -> list[Job]:
+    each, first = params.select_each, FirstSeed.SELECTION
+    selecting = episode_list(world.env.names, each=each, first_seed=first)
     return [
         Job(
             stage="expert",
@@ -123,7 +117,7 @@ def _jobs(params: ExpertParams, world: World, out: Path) -> list[Job]:
             env=world.env,
             ppo=params.ppo,
             budget=params.budget,
-            episodes=selection_episodes(world.env.names, each=params.select_each),
+            episodes=selecting,
             stop=partial(has_converged, convergence=params.convergence),
             parameters={"select_each": params.select_each, "convergence": params.convergence},
             keeps_best=True,

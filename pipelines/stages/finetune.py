@@ -6,9 +6,8 @@ from pathlib import Path
 
 from loguru import logger
 
-from pipelines.learning.actor import Actor
-from pipelines.learning.evaluation import tracking_episodes
-from pipelines.learning.job import FinetuneParams, Job, side_by_side, train, write_final
+from pipelines.learning.evaluation import FirstSeed, episode_list
+from pipelines.learning.job import FinetuneParams, Job, side_by_side, train
 from pipelines.learning.policy import load_policy
 from pipelines.learning.promotion import has_arrived
 from pipelines.learning.runlog import read_run
@@ -20,14 +19,9 @@ from pipelines.running.stage import add_paths, in_one_line, parser_of
 
 def train_seed(job: Job) -> str:
     """Train one seed of an arm unless its finished run is there; say what was done."""
-    done = train(job, finish=_judge)
+    done = train(job)
     said = f"{read_run(job.folder).steps:,} online steps" if done else "finished before"
     return f"{job.arm} seed {job.seed}: {said}"
-
-
-def _judge(job: Job, actor: Actor) -> None:
-    each = job.parameters["evaluation"].judge_each
-    write_final(job.folder, actor, job.env, each=each)
 
 
 def jobs_of(
@@ -48,6 +42,8 @@ def jobs_of(
             f"got {sorted(params.from_clone)}"
         )
     budget = params.budgets[arm]
+    each, first = world.evaluation.track_each, FirstSeed.TRACKING
+    tracked = episode_list(world.env.names, each=each, first_seed=first)
     arrived = partial(has_arrived, criterion=params.arrival)
     return [
         Job(
@@ -58,9 +54,10 @@ def jobs_of(
             env=world.env,
             ppo=params.from_clone[arm].settings(params.ppo) if start else params.ppo,
             budget=budget,
-            episodes=tracking_episodes(world.env.names, each=world.evaluation.track_each),
+            episodes=tracked,
             stop=arrived if budget.stop_on_arrival else never,
             parameters={"evaluation": world.evaluation},
+            judge_each=world.evaluation.judge_each,
             start=start / f"seed_{seed}" / "policy" if start else None,
         )
         for seed in params.seeds

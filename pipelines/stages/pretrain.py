@@ -1,6 +1,5 @@
 """Stage: clone the expert's episodes into fresh policies, one a seed."""
 
-import csv
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,16 +13,16 @@ from stable_baselines3.common.utils import set_random_seed
 from pipelines.learning.cloning import (
     Demonstrations,
     PretrainParams,
+    chosen_episodes,
     clone,
     discounted_returns,
     teach_critic,
 )
-from pipelines.learning.dealing import chosen_episodes
 from pipelines.learning.interface import check_interface, interface_of
 from pipelines.learning.job import FinetuneParams
 from pipelines.learning.policy import Architecture, build_policy, save_policy
 from pipelines.learning.run import unfinished
-from pipelines.learning.runlog import RunRecord, RunStatus, write_run
+from pipelines.learning.runlog import RunRecord, RunStatus, write_losses, write_run
 from pipelines.learning.world import EnvParams, TransferParams
 from pipelines.running.fanout import check_engine, run_jobs
 from pipelines.running.params import read_section
@@ -143,7 +142,8 @@ def _clone(job: CloneJob, record: RunRecord) -> None:
     critic = teach_critic(
         policy, demos, epochs=job.params.critic_epochs, batch=job.params.batch, rng=rng
     )
-    _write_curve(job.folder / "losses.csv", curve)
+    names = list(dict.fromkeys(name for row in curve for name in row))
+    write_losses(job.folder, curve, names=names or ["update"])
     save_policy(
         policy,
         job.folder / "policy",
@@ -184,14 +184,6 @@ def _allowed(job: CloneJob, dataset: Dataset) -> NDArray[np.bool_]:
             f"{len(dataset)}; record other scenarios, or change the sections pretrain, transfer"
         )
     return allowed
-
-
-def _write_curve(path: Path, curve: Sequence[dict[str, float]]) -> None:
-    names = list(dict.fromkeys(name for row in curve for name in row))
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, names or ["update"])
-        writer.writeheader()
-        writer.writerows(curve)
 
 
 def check_verdict(report: Path, dataset: Dataset, *, where: Path) -> None:

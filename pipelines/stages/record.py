@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from loguru import logger
 from msgspec import Meta
 
-from pipelines.learning.evaluation import COLLECTION_SEEDS, TRAINING_SEEDS, episode_list
+from pipelines.learning.evaluation import FirstSeed, episode_list
 from pipelines.learning.policy import SavedPolicy, load_policy
 from pipelines.learning.promotion import read_expert
 from pipelines.learning.world import EnvParams
@@ -20,6 +20,7 @@ from pipelines.tasks.social_nav.rollout import record_rollout
 from pipelines.tasks.social_nav.scenarios import scenario_names
 from pipelines.tasks.social_nav.schema import episode_schema
 from pipelines.tasks.social_nav.social_nav import ENV_ID
+from pipelines.tasks.social_nav.vector import TRAINING_SEEDS
 from trajstore.disk.files import canonical_json
 from trajstore.errors import NotFoundError
 from trajstore.recording.recorder import Recorder, Segment
@@ -28,6 +29,7 @@ from trajstore.recording.unfinished import open_recording
 
 BLOCK = 64
 """Episodes simulated at once, a segment of the recording each; who died loses at most these."""
+_SEEDS = TRAINING_SEEDS[0] - FirstSeed.COLLECTION
 Item = tuple[int, str, int]
 """An episode's place in the version, its scenario, its seed."""
 
@@ -43,9 +45,7 @@ class RecordParams:
         engine: what runs the shards side by side.
     """
 
-    each: Annotated[
-        int, Meta(ge=1, le=(TRAINING_SEEDS - COLLECTION_SEEDS) // len(scenario_names()))
-    ]
+    each: Annotated[int, Meta(ge=1, le=_SEEDS // len(scenario_names()))]
     shards: Count
     quota_bytes: Count
     engine: Engine
@@ -100,7 +100,7 @@ def run(params: RecordParams, env: EnvParams, expert: Path, out: Path) -> int:
     """
     check_engine(params.engine)
     manifest, policy = read_expert(expert)
-    listed = episode_list(env.names, each=params.each, first_seed=COLLECTION_SEEDS)
+    listed = episode_list(env.names, each=params.each, first_seed=FirstSeed.COLLECTION)
     episodes = [(order, name, seed) for order, (name, seed) in enumerate(listed)]
     made_by = provenance(manifest, policy, env)
     _drop_foreign(out, made_by, count=len(episodes))

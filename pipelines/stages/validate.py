@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from loguru import logger
 
-from pipelines.learning.evaluation import EVALUATION_SEEDS
+from pipelines.learning.evaluation import FirstSeed
 from pipelines.learning.promotion import read_expert
 from pipelines.learning.world import EnvParams
 from pipelines.running.params import Amount, NotNegative, read_section
@@ -52,7 +52,7 @@ def run(
         episodes_per_scenario=params.episodes_per_scenario,
         required_provenance=("environment.version", "policy.digest"),
         observation=env.interface.fields,
-        reserved_seeds=((EVALUATION_SEEDS, EVALUATION_SEEDS + 1_000_000),),
+        reserved_seeds=((int(FirstSeed.SELECTION), int(FirstSeed.COLLECTION)),),
         policy_episodes=params.policy_episodes,
         policy_tolerance=params.policy_tolerance,
         replay_episodes=params.replay_episodes,

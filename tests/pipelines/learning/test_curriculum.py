@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.learning.curriculum import scenario_weights
+from pipelines.learning.training import scenario_weights
 
 
 def row(**success: float) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipelines.learning.dealing import chosen_episodes
+from pipelines.learning.cloning import chosen_episodes
 
 
 def test_ten_episodes_show_ten_families_and_clones_share_none() -> None:

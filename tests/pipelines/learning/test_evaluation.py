@@ -1,46 +1,35 @@
 """Episodes of choosing, tracking, judging, recording and training never meet."""
 
-from collections.abc import Callable
 from itertools import combinations
 
 import numpy as np
 import pytest
 
 from pipelines.learning.evaluation import (
-    COLLECTION_SEEDS,
-    EVALUATION_SEEDS,
-    TRAINING_SEEDS,
+    FirstSeed,
     episode_list,
     evaluate,
-    held_out_episodes,
     judged,
-    judging_episodes,
-    selection_episodes,
     tally,
-    tracking_episodes,
 )
 from pipelines.tasks.social_nav.robots import straight
 from pipelines.tasks.social_nav.rollout import record_rollout
 from pipelines.tasks.social_nav.scenarios import held_out_names, scenario_names
+from pipelines.tasks.social_nav.vector import TRAINING_SEEDS
 from tests.pipelines import tiny
-
-Listing = Callable[..., list[tuple[str, int]]]
 
 
 def test_no_two_uses_share_a_seed() -> None:
     names = scenario_names()
     lists = [
-        [seed for _, seed in make(names, each=200)]
-        for make in (selection_episodes, tracking_episodes, judging_episodes)
+        [seed for _, seed in episode_list(names, each=200, first_seed=first)] for first in FirstSeed
     ]
-    lists.append([seed for _, seed in held_out_episodes(each=200)])
-    lists.append([seed for _, seed in episode_list(names, each=200, first_seed=COLLECTION_SEEDS)])
     for one, other in combinations(lists, 2):
         assert not set(one) & set(other)
     assert all(len(set(seeds)) == len(seeds) for seeds in lists)
-    assert min(map(min, lists[:4])) >= EVALUATION_SEEDS
-    assert max(map(max, lists[:4])) < COLLECTION_SEEDS <= min(lists[4])
-    assert max(lists[4]) < TRAINING_SEEDS
+    assert len(lists) == 5
+    assert max(map(max, lists[:4])) < FirstSeed.COLLECTION == min(lists[4])
+    assert max(lists[4]) < TRAINING_SEEDS[0]
 
 
 def test_scenarios_are_covered_evenly_by_any_run_of_neighbours() -> None:
@@ -51,7 +40,7 @@ def test_scenarios_are_covered_evenly_by_any_run_of_neighbours() -> None:
 
 @pytest.fixture(scope="module")
 def row() -> dict:
-    episodes = judging_episodes(tiny.SCENARIOS, each=3)
+    episodes = episode_list(tiny.SCENARIOS, each=3, first_seed=FirstSeed.JUDGING)
     return evaluate(straight, episodes, tiny.ENV.config())  # type: ignore[arg-type]
 
 
@@ -64,7 +53,7 @@ def test_an_evaluation_adds_up(row: dict) -> None:
 
 
 def test_the_same_episodes_are_judged_alike_in_any_order(row: dict) -> None:
-    episodes = list(reversed(judging_episodes(tiny.SCENARIOS, each=3)))
+    episodes = episode_list(tiny.SCENARIOS, each=3, first_seed=FirstSeed.JUDGING)[::-1]
     again = evaluate(straight, episodes, tiny.ENV.config())  # type: ignore[arg-type]
     assert again["by_scenario"] == row["by_scenario"]
 
@@ -72,17 +61,18 @@ def test_the_same_episodes_are_judged_alike_in_any_order(row: dict) -> None:
 def test_the_held_out_episodes_stand_behind_the_others_and_change_none_of_them() -> None:
     config = tiny.ENV.config()
     episodes = judged(straight, tiny.SCENARIOS, each=2, config=config)  # type: ignore[arg-type]
-    alone = record_rollout(straight, judging_episodes(tiny.SCENARIOS, each=2), config)
+    listed = episode_list(tiny.SCENARIOS, each=2, first_seed=FirstSeed.JUDGING)
+    alone = record_rollout(straight, listed, config)
     count = len(alone)
     assert [episode.digest for episode in episodes[:count]] == [one.digest for one in alone]
     played = [(str(episode["scenario"]), int(episode["seed"])) for episode in episodes[count:]]
-    assert played == held_out_episodes(each=2)
+    assert played == episode_list(held_out_names(), each=2, first_seed=FirstSeed.HELD_OUT)
     assert {name for name, _ in played} == set(held_out_names())
 
 
-@pytest.mark.parametrize("make", [selection_episodes, tracking_episodes, judging_episodes])
-def test_selection_tracking_and_gate_hold_nothing_back_from_training(make: Listing) -> None:
-    played = {name for name, _ in make(scenario_names(), each=2)}
+@pytest.mark.parametrize("first", [FirstSeed.SELECTION, FirstSeed.TRACKING, FirstSeed.JUDGING])
+def test_selection_tracking_and_gate_hold_nothing_back_from_training(first: FirstSeed) -> None:
+    played = {name for name, _ in episode_list(scenario_names(), each=2, first_seed=first)}
     assert not played & set(held_out_names())
 
 

@@ -49,6 +49,10 @@ def test_the_order_of_fields_does_not_matter_and_a_value_does() -> None:
     assert replace(INTERFACE, environment="world-2").digest != INTERFACE.digest
 
 
+def test_a_description_may_be_corrected() -> None:
+    check_interface(INTERFACE, changed("observation", description="told better"), where="here")
+
+
 @pytest.mark.parametrize(
     ("other", "complaint"),
     [

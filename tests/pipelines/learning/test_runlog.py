@@ -41,7 +41,7 @@ EVALUATION = {
 def test_a_record_is_read_as_it_was_written(tmp_path: Path, status: RunStatus) -> None:
     record = RunRecord("finetune", 1, status, 10, {}, {"ppo": {"lr": 0.1}}, ("a note",))
     write_run(tmp_path / "seed_1", record)
-    assert read_run(tmp_path / "seed_1").to_json() == record.to_json()
+    assert read_run(tmp_path / "seed_1") == record
 
 
 def test_a_status_that_does_not_exist_is_refused(tmp_path: Path) -> None:

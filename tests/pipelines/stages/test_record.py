@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.learning.evaluation import COLLECTION_SEEDS, episode_list
+from pipelines.learning.evaluation import FirstSeed, episode_list
 from pipelines.learning.promotion import read_expert
 from pipelines.running.params import ParamsError
 from pipelines.stages import record
@@ -17,7 +17,7 @@ from trajstore.errors import CorruptionError, StatusError
 from trajstore.recording.recorder import Segment
 from trajstore.recording.unfinished import open_recording, recording_folder
 
-LISTED = episode_list(tiny.SCENARIOS, each=4, first_seed=COLLECTION_SEEDS)
+LISTED = episode_list(tiny.SCENARIOS, each=4, first_seed=FirstSeed.COLLECTION)
 
 
 @pytest.fixture(scope="module")
