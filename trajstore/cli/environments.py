@@ -25,7 +25,6 @@ _REMEDY = (
     "or --environment module:function"
 )
 
-
 environment_option = click.option(
     "--environment",
     metavar="MODULE:FUNCTION",

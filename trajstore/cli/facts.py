@@ -106,10 +106,7 @@ def counted(facts: Facts) -> list[str]:
 
 
 def complain_of_damage(found: list[Facts]) -> int:
-    """A line on stderr for each fault; returns the exit status that they make.
-
-    Damaged reviews concern every version, and are complained of once.
-    """
+    """One line on stderr for each fault, however many it concerns; returns the exit status."""
     faults = dict.fromkeys(facts["error"] for facts in found if "error" in facts)
     for fault in faults:
         complain(fault)

@@ -42,20 +42,14 @@ from trajstore.store import Store
 )
 @click.option(
     "--budget-gb",
+    "budget",
     type=FiniteRange(min=0, min_open=True),
     help="Most that the whole store may take, in 10^9 bytes.",
 )
 @archive_option
 @dry_run_option()
 def publish(
-    store: Store,
-    /,
-    path: Path,
-    name: str | None,
-    budget_gb: float | None,
-    *,
-    dry_run: bool,
-    as_json: bool,
+    store: Store, path: Path, name: str | None, budget: float | None, dry_run: bool, as_json: bool
 ) -> None:
     """Copy the validated version at PATH into the store, then rotate.
 
@@ -65,8 +59,8 @@ def publish(
     if version_number(folder.name) is not None:
         folder = folder.parent
     shelf = store.shelf(name or folder.name)
-    budget = None if budget_gb is None else int(budget_gb * 1e9)
-    done = (lifecycle.preview if dry_run else lifecycle.publish)(shelf, path, budget_bytes=budget)
+    most = None if budget is None else int(budget * 1e9)
+    done = (lifecycle.preview if dry_run else lifecycle.publish)(shelf, path, budget_bytes=most)
     if as_json:
         print_json(asdict(done) | {"dry_run": dry_run})
         return

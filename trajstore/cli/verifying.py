@@ -67,7 +67,6 @@ def _count(_: click.Context, __: click.Parameter, value: str | None) -> str | No
 )
 def verify(
     store: Store,
-    /,
     reference: str,
     deep: bool,
     as_json: bool,

@@ -53,11 +53,10 @@ def play_in_terminal(viewed: Viewed, index: int | None, span: Range) -> None:
     first, last = span.of(steps)
     colour = sys.stdout.isatty()
     for step in (range(first, last + 1) if colour else [last]) if "pose" in seen.scene else []:
-        width, height = 76, 22
-        if colour:
-            found = shutil.get_terminal_size()
-            width, height = min(found.columns - 1, 120), max(8, min(found.lines - 12, 32))
-        picture = terminal.draw(seen.scene, step, width=width, height=height, colour=colour)
+        room = shutil.get_terminal_size()
+        wide, tall = min(room.columns - 1, 120), max(8, min(room.lines - 12, 32))
+        across = (wide, tall) if colour else (76, 22)
+        picture = terminal.draw(seen.scene, step, size=across, colour=colour)
         if colour:
             click.echo("\x1b[2J\x1b[H", nl=False)
             time.sleep((viewed.dt or STEP_SECONDS) / span.speed)
@@ -94,7 +93,7 @@ def write_media(
         target = targets[kind]
         if target is not None:
             wanted = media.film_steps(first, last, speed=span.speed, dt=dt, rate=RATE)
-            pictures = media.episode_pictures(shown, progress(wanted, "drawing"), size=PICTURE)
+            pictures = map(Painter(shown, PICTURE).frame, progress(wanted, "drawing"))
             _say(target, write(target, pictures, rate=RATE))
     png = targets["png"]
     if png is None:
@@ -105,7 +104,7 @@ def write_media(
         sheet = [Painter(it, THUMB).frame(it.steps) for it in drawn]
     else:
         wanted = np.unique(np.linspace(first, last, 12).round().astype(int)).tolist()
-        sheet = list(media.episode_pictures(shown, wanted, size=THUMB))
+        sheet = list(map(Painter(shown, THUMB).frame, wanted))
     _say(png, media.write_sheet(png, sheet))
 
 

@@ -68,14 +68,12 @@ def channels_of(
             for spec in moving
             if spec.name in scales
         )
-    chosen = []
-    for spec in moving:
-        most = PLAIN_COLUMNS.get(spec.name.split("/")[0])
-        if most is not None and spec.row_bytes <= 1024:
-            scale = _resolution(statistics.get(spec.name, {}))
-            chosen.append(_channel(spec, scale, most=most))
-    order = list(PLAIN_COLUMNS)
-    return tuple(sorted(chosen, key=lambda one: order.index(one.name.split("/")[0])))
+    return tuple(
+        _channel(spec, _resolution(statistics.get(spec.name, {})), most=most)
+        for kind, most in PLAIN_COLUMNS.items()
+        for spec in moving
+        if spec.name.split("/")[0] == kind and spec.row_bytes <= 1024
+    )
 
 
 def pack(arrays: Arrays, channels: Sequence[Channel], steps: int) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -80,25 +79,23 @@ class Painter:
             width = max(3, round(0.12 * self._camera.scale))
             pen.line([self._at(wall[:2]), self._at(wall[2:])], WALL, width=width)
         for goal in finite_rows(self.shown.scene.get("goal", ()), 2):
-            self._disc(pen, goal, 0.5, outline=GOAL, width=3)
-            self._disc(pen, goal, 0.15, fill=GOAL)
+            pen.ellipse(self._disc(goal, 0.5), outline=GOAL, width=3)
+            pen.ellipse(self._disc(goal, 0.15), fill=GOAL)
         return image
 
     def _actors(self, pen: ImageDraw.ImageDraw, step: int) -> None:
         pose = self.shown.scene["pose"]
         others = self.shown.scene.get("others", np.zeros((step + 1, 0, 2)))
         radius, other = self.shown.radius
-        for k in range(others.shape[1]):
-            track = others[max(0, step - TRAIL_STEPS) : step + 1, k]
-            if not np.isfinite(track[-1]).all():
-                continue
-            self._trail(pen, finite_rows(track, 2), "#efc591", 2)
-            self._disc(pen, track[-1], other, fill=OTHER)
+        for track in others[max(0, step - TRAIL_STEPS) : step + 1].swapaxes(0, 1):
+            if np.isfinite(track[-1]).all():
+                self._trail(pen, finite_rows(track, 2), "#efc591", 2)
+                pen.ellipse(self._disc(track[-1], other), fill=OTHER)
         self._trail(pen, pose[: step + 1], AGENT, 5)
         place = pose[step][:2]
         if any(first <= step <= last for first, last, _ in self.shown.anomalies):
-            self._disc(pen, place, radius + 0.18, outline=BAD, width=5)
-        self._disc(pen, place, radius, fill=AGENT)
+            pen.ellipse(self._disc(place, radius + 0.18), outline=BAD, width=5)
+        pen.ellipse(self._disc(place, radius), fill=AGENT)
         if pose.shape[1] > 2:
             ahead = 0.8 * radius * np.array([np.cos(pose[step][2]), np.sin(pose[step][2])])
             pen.line([self._at(place), self._at(place + ahead)], PAPER, width=5)
@@ -131,13 +128,12 @@ class Painter:
             top = place * tall
             pen.line([0, top, width, top], LINE, width=2)
             pen.text((20, top + 6), label, FAINT, font=font)
-            finite = values[np.isfinite(values)]
-            if not len(finite):
+            known = np.isfinite(values)
+            if not known.any():
                 continue
-            low, high = float(finite.min()), float(finite.max())
+            low, high = float(values[known].min()), float(values[known].max())
             x = 20 + np.linspace(0, 1, len(values)) * (width - 40)
             y = top + tall - 12 - (values - low) / ((high - low) or 1.0) * max(tall - 44, 10)
-            known = np.isfinite(y)
             pen.line(list(zip(x[known].tolist(), y[known].tolist(), strict=True)), AGENT, width=3)
 
     def _strips(self) -> list[tuple[str, np.ndarray]]:
@@ -153,16 +149,11 @@ class Painter:
             way = [self._at(row[:2]) for row in track]
             pen.line(way, colour, width=width, joint="curve")
 
-    def _disc(
-        self,
-        pen: ImageDraw.ImageDraw,
-        place: np.ndarray,
-        radius: float,
-        **how: Any,  # noqa: ANN401 - Pillow's
-    ) -> None:
+    def _disc(self, place: np.ndarray, radius: float) -> tuple[float, float, float, float]:
+        """The edges of a disc in the picture: left, top, right, bottom."""
         u, v = self._at(place)
         r = max(radius * self._camera.scale, 3)
-        pen.ellipse([u - r, v - r, u + r, v + r], **how)
+        return u - r, v - r, u + r, v + r
 
     def _at(self, place: np.ndarray) -> tuple[float, float]:
         return self._camera.at(*place.tolist())

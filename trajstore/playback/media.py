@@ -13,7 +13,6 @@ from PIL import Image
 
 from trajstore.disk.system import storing
 from trajstore.errors import StorageError
-from trajstore.playback.frames import Painter, Shown
 from trajstore.playback.page import write_whole
 from trajstore.playback.payload import BUDGET_BYTES, Progress, Side
 from trajstore.playback.viewed import Viewed
@@ -103,15 +102,6 @@ def write_sheet(target: Path, pictures: Sequence[Image.Image], *, across: int = 
     return write_whole(target, buffer.getvalue())
 
 
-def episode_pictures(
-    shown: Shown, steps: Iterable[int], *, size: tuple[int, int]
-) -> Iterator[Image.Image]:
-    """Draw an episode at those steps, one picture after the other."""
-    painter = Painter(shown, size)
-    for step in steps:
-        yield painter.frame(step)
-
-
 def data_urls(pictures: Iterable[np.ndarray], *, width: int = 480) -> Iterator[str]:
     """Rendered frames, ``uint8[height, width, 3]``, as small WebP pictures inside a page."""
     for frame in pictures:
@@ -124,12 +114,7 @@ def data_urls(pictures: Iterable[np.ndarray], *, width: int = 480) -> Iterator[s
 
 
 def add_frames(
-    side: Side,
-    viewed: Viewed,
-    index: int | None,
-    simulator: Simulator,
-    *,
-    progress: Progress = iter,
+    side: Side, viewed: Viewed, index: int | None, simulator: Simulator, progress: Progress = iter
 ) -> None:
     """Put rendered frames of the worst episodes (and of the one asked for) into a page."""
     for name, value in NO_WINDOW.items():

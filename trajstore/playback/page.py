@@ -7,6 +7,7 @@ dataset reaches it as JSON or base64 and is shown as text: a name cannot become 
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -39,7 +40,7 @@ class Opening:
 
 
 def render(sides: Sequence[Side], opening: Opening | None = None) -> str:
-    """Return the page of one dataset, or of two that are compared."""
+    """The page of one dataset, or of two that are compared."""
     opening = opening or Opening()
     script, style = _script(), _asset("style.css")
     names = [f"{side.record['name']} {side.record['version']}".strip() for side in sides]
@@ -59,7 +60,7 @@ def render(sides: Sequence[Side], opening: Opening | None = None) -> str:
         "blobs": "\n".join(_blobs(sides)),
         "script": script,
     }
-    return "".join(_filled(_asset("page.html"), parts))
+    return re.sub(r"{{(\w+)}}", lambda place: parts[place[1]], _asset("page.html"))
 
 
 def write_page(target: Path, sides: Sequence[Side], opening: Opening | None = None) -> int:
@@ -84,13 +85,6 @@ def json_text(record: Any) -> str:  # noqa: ANN401 - JSON is what it is
     """
     text = json.dumps(plain(record), separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _filled(page: str, parts: dict[str, str]) -> Iterator[str]:
-    """The page with its places filled; what is filled in is not looked through again."""
-    for piece in page.split("{{"):
-        name, end, rest = piece.partition("}}")
-        yield parts[name] + rest if end else piece
 
 
 def _blobs(sides: Sequence[Side]) -> Iterator[str]:

@@ -81,16 +81,13 @@ def build(
         rows.append(row)
     _fit(side, rows)
     whole = len(chosen) == len(viewed) and not viewed.faults
+    found = {name: one.to_json() for name, one in measured.items()}
     side.record = _dataset(viewed, about, channels) | {
         "replay": replay and _replay(replay),
         "episodes": rows,
         "whole": whole,
         "left_out": _left_out(len(viewed), len(chosen)),
-        "statistics": evidence.compare_statistics(
-            manifest.statistics,
-            {name: one.to_json() for name, one in measured.items()},
-            whole=whole,
-        ),
+        "statistics": evidence.compare_statistics(manifest.statistics, found, whole=whole),
     }
     return side
 
@@ -210,7 +207,7 @@ def _measure(
             figures.add(rows[None] if spec.axis is Axis.EPISODE else rows)
 
 
-def choose(scores: np.ndarray, scenarios: Sequence[str], *, limit: int = LIMIT) -> list[int]:
+def choose(scores: np.ndarray, scenarios: Sequence[str], *, limit: int) -> list[int]:
     """Indices of at most ``limit`` episodes (at least 1), in order, by their anomaly scores.
 
     Half of them are those with the highest scores, the other half is spread evenly over the

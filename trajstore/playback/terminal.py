@@ -9,20 +9,22 @@ from trajstore.playback.camera import finite_rows, view_box
 DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
 BLOCKS = "▁▂▃▄▅▆▇█"
 ARROWS = "→↗↑↖←↙↓↘"
-COLOURS = {"agent": "94", "other": "33", "goal": "32", "mark": "91", "faint": "90"}
+COLOURS = {"agent": "94", "other": "33", "goal": "32"}
+
+Size = tuple[int, int]
 
 
 class Sheet:
     """A drawing of braille dots, two across and four down in a character, with letters on it."""
 
-    def __init__(self, width: int, height: int, *, colour: bool = True) -> None:
-        """Start with an empty sheet of ``width`` x ``height`` characters."""
-        self._dots = np.zeros((height, width), np.int64)
+    def __init__(self, size: Size, *, colour: bool = True) -> None:
+        """Start with an empty sheet of that many characters across and down."""
+        self._dots = np.zeros((size[1], size[0]), np.int64)
         self._letters: dict[tuple[int, int], str] = {}
         self._colour = colour
 
     @property
-    def size(self) -> tuple[int, int]:
+    def size(self) -> Size:
         """Dots across and down."""
         return self._dots.shape[1] * 2, self._dots.shape[0] * 4
 
@@ -53,19 +55,14 @@ class Sheet:
 
 
 def draw(
-    scene: Mapping[str, np.ndarray],
-    step: int,
-    *,
-    width: int = 76,
-    height: int = 22,
-    colour: bool = True,
+    scene: Mapping[str, np.ndarray], step: int, *, size: Size = (76, 22), colour: bool = True
 ) -> str:
     """Draw the state before a step: the agent as an arrow, others as ``o``, the goal as ``X``.
 
-    The scene is the fields of an episode by role, ``pose`` among them; the picture is ``width``
-    characters wide and ``height`` lines high.
+    The scene is the fields of an episode by role, ``pose`` among them; ``size`` is characters
+    across and lines down.
     """
-    sheet = Sheet(width, height, colour=colour)
+    sheet = Sheet(size, colour=colour)
     box = view_box(scene, sheet.size)
     for wall in finite_rows(scene.get("walls", ()), 4):
         sheet.line(box.at(*wall[:2]), box.at(*wall[2:]))

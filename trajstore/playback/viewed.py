@@ -97,7 +97,7 @@ class Viewed:
         first = int(self._starts[index])
         stop = first + int(self.table["length"][index])
         found = {}
-        for spec, rows in self._readable_columns(self.dataset.schema.fields):
+        for spec, rows in self._narrow(self.dataset.schema.fields):
             if spec.axis is Axis.EPISODE:
                 found[spec.name] = np.asarray(rows[index])
             else:
@@ -111,12 +111,11 @@ class Viewed:
         except (CorruptionError, StorageError) as error:
             self.faults.setdefault("", str(error))
         lengths = self.dataset.lengths
-        found = self._readable_columns(self.dataset.schema.on(Axis.EPISODE))
+        found = self._narrow(self.dataset.schema.on(Axis.EPISODE))
         return {"length": lengths, **{spec.name: rows for spec, rows in found}}
 
-    def _readable_columns(
-        self, fields: Iterable[FieldSpec]
-    ) -> Iterator[tuple[FieldSpec, np.ndarray]]:
+    def _narrow(self, fields: Iterable[FieldSpec]) -> Iterator[tuple[FieldSpec, np.ndarray]]:
+        """The narrow fields that can be read, each with all of its rows."""
         for spec in fields:
             if spec.row_bytes > WIDE_ROW_BYTES or spec.name in self.faults:
                 continue

@@ -52,13 +52,13 @@ def test_a_film_has_the_length_asked_for(speed: float, count: int) -> None:
 
 def test_a_gif_has_every_picture(tmp_path: Path) -> None:
     steps = [0, 5, 10, 15]
-    media.write_gif(tmp_path / "e.gif", media.episode_pictures(SHOWN, steps, size=SMALL), rate=10.0)
+    media.write_gif(tmp_path / "e.gif", map(Painter(SHOWN, SMALL).frame, steps), rate=10.0)
     with Image.open(tmp_path / "e.gif") as film:
         assert (film.n_frames, film.size) == (4, SMALL)
 
 
 def test_a_film_can_be_read_back(tmp_path: Path) -> None:
-    pictures = media.episode_pictures(SHOWN, range(12), size=SMALL)
+    pictures = map(Painter(SHOWN, SMALL).frame, range(12))
     media.write_mp4(tmp_path / "e.mp4", pictures, rate=20.0)
     count, _ = imageio_ffmpeg.count_frames_and_secs(str(tmp_path / "e.mp4"))
     assert count == 12
@@ -66,7 +66,7 @@ def test_a_film_can_be_read_back(tmp_path: Path) -> None:
 
 
 def test_a_contact_sheet_holds_all_pictures(tmp_path: Path) -> None:
-    pictures = list(media.episode_pictures(SHOWN, range(6), size=SMALL))
+    pictures = list(map(Painter(SHOWN, SMALL).frame, range(6)))
     media.write_sheet(tmp_path / "sheet.png", pictures, across=3)
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.size == (3 * 168 + 8, 2 * 128 + 8)
