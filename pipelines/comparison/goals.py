@@ -1,6 +1,9 @@
 """The goals fixed before the runs, what was measured, and the sentences that say so."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
+
+from msgspec.structs import asdict
 
 from pipelines.comparison.arrival import Bound, FixedRatios, Ratio, TargetRatio
 from pipelines.comparison.record import Dip, Goal, Status, Teacher
@@ -16,19 +19,46 @@ from pipelines.comparison.words import (
 )
 
 FEWEST_SEEDS = 5
-RATIO_GOALS: tuple[tuple[str, str, float, float | None], ...] = (
-    ("gate", "required: at most 70 % of the baseline's online steps to the gate", 0.70, None),
-    ("success", "at most 5 % of the steps to the target success", 0.05, None),
-    ("gate", "at most 10 % to the gate, upper end of the interval at most 25 %", 0.10, 0.25),
-    ("parity", "at most 25 % to the expert's own success and collisions", 0.25, None),
-    ("few", "at most 50 % with 10 demonstrated episodes", 0.50, None),
-    ("transfer", "at most 30 % in the transfer setting", 0.30, None),
-)
-"""Ratio, goal in words, limit of the estimate, limit of the interval's upper end."""
-CONTROL_LEAST = 0.80
-TEACHER_COLLISIONS = 0.70
-DIP_MOST = 0.03
+"""That an interval must rest on before a goal for its end counts as met."""
+ROUNDING = 1e-9
+"""A limit passed by no more than this is kept."""
 
+
+class Aim(NamedTuple):
+    """What was promised of a number: at most ``limit``, or no lower where ``least``."""
+
+    name: str
+    words: str
+    limit: float
+    least: bool = False
+    high: float | None = None
+    """Limit of the upper end of its interval."""
+
+
+AIMS = (
+    Aim("gate", "required: at most 70 % of the baseline's online steps to the gate", 0.70),
+    Aim("success", "at most 5 % of the steps to the target success", 0.05),
+    Aim(
+        "gate", "at most 10 % to the gate, upper end of the interval at most 25 %", 0.10, high=0.25
+    ),
+    Aim("parity", "at most 25 % to the expert's own success and collisions", 0.25),
+    Aim("few", "at most 50 % with 10 demonstrated episodes", 0.50),
+    Aim("transfer", "at most 30 % in the transfer setting", 0.30),
+    Aim(
+        "control",
+        "negative control: shuffled actions save nothing, at least 80 %",
+        0.80,
+        least=True,
+    ),
+    Aim("fewer", "better than its teacher: at most 70 % of the expert's collisions", 0.70),
+    Aim("lower", "better than its teacher: success no lower than the expert's", 0.0, least=True),
+    Aim(
+        "dip",
+        "no dip: never more than 3 points of success below the clone while fine-tuning",
+        -0.03,
+        least=True,
+    ),
+)
 NAMED = 3
 """Missed goals that the headline names; the table has them all."""
 STATUS_WORDS = {
@@ -40,103 +70,70 @@ STATUS_WORDS = {
 """How a reader knows each verdict."""
 
 
+class Measured(NamedTuple):
+    """A number, the words for it or for why there is none, and the ratio that it is, if one."""
+
+    value: float | None
+    words: str
+    ratio: Ratio | None = None
+
+
 def goals(ratios: FixedRatios, teacher: Teacher, dip: Dip) -> tuple[Goal, ...]:
     """Every goal with what was measured, whether it is met, and by how much it is missed."""
-    return (
-        *(
-            _ratio_goal(getattr(ratios, name), words, limit, high)
-            for name, words, limit, high in RATIO_GOALS
-        ),
-        _control_goal(ratios.control),
-        *_teacher_goals(teacher),
-        _goal(
-            "no dip: never more than 3 points of success below the clone while fine-tuning",
-            f"{points(dip.change)} at the lowest",
-            Status.MET if dip.change >= -DIP_MOST - 1e-9 else Status.MISSED,
-            excess=-DIP_MOST - dip.change,
-        ),
-    )
+    measured = {
+        name: Measured(ratio.estimate, ratio_text(ratio), ratio)
+        for name, ratio in asdict(ratios).items()
+    }
+    measured["dip"] = Measured(dip.change, f"{points(dip.change)} at the lowest")
+    quotient, gap = teacher.collision_ratio, teacher.success_difference
+    measured["fewer"] = measured["lower"] = Measured(None, teacher.reason or "")
+    if quotient and gap:
+        measured["lower"] = Measured(gap.estimate, points_text(gap))
+        words = "the expert has no collision to improve on"
+        if quotient.estimate is not None:
+            words = f"{percent(quotient.estimate)} %{ends(quotient, percent)}"
+        measured["fewer"] = Measured(quotient.estimate, words)
+    return tuple(_judged(aim, measured[aim.name]) for aim in AIMS)
 
 
-def _ratio_goal(ratio: Ratio, words: str, limit: float, high: float | None) -> Goal:
-    if ratio.estimate is None or ratio.bound is None:
-        return _unmeasured(words, ratio.reason)
-    excess = ratio.estimate - limit
-    status = at_most(ratio.estimate, limit, ratio.bound)
-    remark = ""
-    if high is not None and status == Status.MET:
-        if ratio.high is None or ratio.high > high:
-            status = Status.MISSED if ratio.high is not None else Status.NOT_SHOWN
-            excess = (ratio.high or high) - high
-            remark = "the interval reaches too high"
-        elif ratio.seeds < FEWEST_SEEDS:
-            status, remark = Status.NOT_SHOWN, f"fewer than {FEWEST_SEEDS} seeds"
-    return _goal(words, ratio_text(ratio), status, remark or _late(ratio, status), excess)
-
-
-def _late(ratio: Ratio, status: Status) -> str:
-    if status != Status.NOT_SHOWN:
-        return ""
-    return f"in {ratio.censored} of {ratio.seeds} pairs an arm never arrived"
-
-
-def at_most(value: float, limit: float, bound: Bound) -> Status:
-    """Whether a ratio, known up to a bound, is shown to be at most ``limit``.
-
-    Example:
-        >>> at_most(0.6, 0.7, Bound.AT_MOST).value, at_most(0.6, 0.7, Bound.AT_LEAST).value
-        ('met', 'not_shown')
-    """
-    if value <= limit:
-        return Status.MET if bound in (Bound.EXACT, Bound.AT_MOST) else Status.NOT_SHOWN
-    return Status.MISSED if bound in (Bound.EXACT, Bound.AT_LEAST) else Status.NOT_SHOWN
-
-
-def _control_goal(ratio: Ratio) -> Goal:
-    words = "negative control: shuffled actions save nothing, at least 80 %"
-    if ratio.estimate is None:
-        return _unmeasured(words, ratio.reason)
-    enough = ratio.estimate >= CONTROL_LEAST
-    status = Status.NOT_SHOWN
-    if ratio.bound in (Bound.EXACT, Bound.AT_LEAST if enough else Bound.AT_MOST):
-        status = Status.MET if enough else Status.MISSED
-    excess = CONTROL_LEAST - ratio.estimate
-    return _goal(words, ratio_text(ratio), status, _late(ratio, status), excess)
-
-
-def _teacher_goals(teacher: Teacher) -> tuple[Goal, Goal]:
-    fewer = "better than its teacher: at most 70 % of the expert's collisions"
-    lower = "better than its teacher: success no lower than the expert's"
-    ratio, gap = teacher.collision_ratio, teacher.success_difference
-    if ratio is None or gap is None:
-        return _unmeasured(fewer, teacher.reason), _unmeasured(lower, teacher.reason)
-    return (
-        _unmeasured(fewer, "the expert has no collision to improve on")
-        if ratio.estimate is None
-        else _goal(
-            fewer,
-            f"{percent(ratio.estimate)} %{ends(ratio, percent)}",
-            Status.MET if ratio.estimate <= TEACHER_COLLISIONS else Status.MISSED,
-            excess=ratio.estimate - TEACHER_COLLISIONS,
-        ),
-        _goal(
-            lower,
-            points_text(gap),
-            Status.MET if gap.estimate >= 0.0 else Status.MISSED,
-            excess=-gap.estimate,
-        ),
-    )
-
-
-def _unmeasured(words: str, reason: str | None) -> Goal:
-    return Goal(words, None, Status.NOT_RUN, None, reason or "")
-
-
-def _goal(words: str, measured: str, status: Status, remark: str = "", excess: float = 0.0) -> Goal:
+def _judged(aim: Aim, found: Measured) -> Goal:
+    value, words, ratio = found
+    if value is None:
+        return Goal(aim.words, None, Status.NOT_RUN, None, words)
+    excess = aim.limit - value if aim.least else value - aim.limit
+    bound = (ratio and ratio.bound) or Bound.EXACT
+    status, remark = verdict(excess <= ROUNDING, bound, least=aim.least), ""
+    if ratio and status == Status.NOT_SHOWN:
+        remark = f"in {ratio.censored} of {ratio.seeds} pairs an arm never arrived"
+    elif ratio and status == Status.MET and aim.high is not None:
+        status, remark = _upper_end(ratio, aim.high)
+        excess = (ratio.high or 0.0) - aim.high
     shortfall = excess if status == Status.MISSED else None
     if shortfall is not None and not remark:
         remark = f"by {abs(shortfall) * 100:.1f} percentage points"
-    return Goal(words, measured, status, shortfall, remark)
+    return Goal(aim.words, words, status, shortfall, remark)
+
+
+def verdict(holds: bool, bound: Bound, *, least: bool = False) -> Status:
+    """Whether a number, known up to a bound, is shown to be at most, or at ``least``, its limit.
+
+    Example:
+        >>> verdict(True, Bound.AT_MOST).value, verdict(True, Bound.AT_LEAST).value
+        ('met', 'not_shown')
+    """
+    if bound not in (Bound.EXACT, Bound.AT_LEAST if holds == least else Bound.AT_MOST):
+        return Status.NOT_SHOWN
+    return Status.MET if holds else Status.MISSED
+
+
+def _upper_end(ratio: Ratio, limit: float) -> tuple[Status, str]:
+    """Whether the interval of a ratio ends below a limit, and what is wrong with it."""
+    if ratio.high is None or ratio.high > limit:
+        status = Status.MISSED if ratio.high is not None else Status.NOT_SHOWN
+        return status, "the interval reaches too high"
+    if ratio.seeds < FEWEST_SEEDS:
+        return Status.NOT_SHOWN, f"fewer than {FEWEST_SEEDS} seeds"
+    return Status.MET, ""
 
 
 def headline(gate: TargetRatio, alone: Sequence[int], aims: Sequence[Goal]) -> tuple[str, ...]:
@@ -164,43 +161,39 @@ def headline(gate: TargetRatio, alone: Sequence[int], aims: Sequence[Goal]) -> t
         first = (
             f"Pre-trained PPO needs {bounded_text(gate)} of the online steps of PPO from scratch."
         )
+        sure = ""
+        if gate.low is not None and gate.high is not None:
+            sure = f"{percent(gate.low)} to {percent(gate.high)} %"
+            sure = f" (95 % interval of the ratio: {sure})"
         second = (
             f"To reach {words} it takes {ours} steps instead of "
-            f"{theirs}, on average over {pairs}{_interval(gate)}."
+            f"{theirs}, on average over {pairs}{sure}."
         )
-    return (first, second, *_alone(alone), *late, _score(aims))
-
-
-def _alone(seeds: Sequence[int]) -> list[str]:
-    if not seeds:
-        return []
-    return [
-        f"Of PPO from scratch {', '.join(map(str, seeds))} {'is' if len(seeds) == 1 else 'are'} "
+    partners = [
+        f"Of PPO from scratch {', '.join(map(str, alone))} {'is' if len(alone) == 1 else 'are'} "
         "left out: no pre-trained run has that seed."
     ]
+    return (first, second, *(partners if alone else []), *late, _score(aims))
 
 
 def _censoring(ratio: Ratio) -> list[str]:
     parts = []
-    for name, times in (
-        ("pre-trained", {row.seed: row.pretrained for row in ratio.per_seed}),
-        ("baseline", {row.seed: row.baseline for row in ratio.per_seed}),
-    ):
-        late = [str(seed) for seed, time in times.items() if time.censored]
+    for arm, name in (("pretrained", "pre-trained"), ("baseline", "baseline")):
+        late = [str(row.seed) for row in ratio.per_seed if getattr(row, arm).censored]
         if late:
             parts.append(f"{name} {'seed' if len(late) == 1 else 'seeds'} {', '.join(late)}")
     if not parts or ratio.bound is None:
         return []
     ending = "counts" if ratio.censored == 1 and len(parts) == 1 else "count"
+    bound = {
+        Bound.AT_MOST: "an upper bound",
+        Bound.AT_LEAST: "a lower bound",
+        Bound.UNRESOLVED: "restricted to the budget, a bound in neither direction",
+        Bound.EXACT: "exact",
+    }[ratio.bound]
     return [
         f"Within the budget {' and '.join(parts)} did not arrive and {ending} with the whole "
-        "budget, so that the ratio is "
-        + {
-            Bound.AT_MOST: "an upper bound.",
-            Bound.AT_LEAST: "a lower bound.",
-            Bound.UNRESOLVED: "restricted to the budget, a bound in neither direction.",
-            Bound.EXACT: "exact.",
-        }[ratio.bound]
+        f"budget, so that the ratio is {bound}."
     ]
 
 
@@ -218,9 +211,3 @@ def _score(aims: Sequence[Goal]) -> str:
     text += f"; not met: {'; '.join(missed[:NAMED])}" if missed else ""
     text += f"; and {len(missed) - NAMED} more" if len(missed) > NAMED else ""
     return text + (f". {skipped} more were not measured." if skipped else ".")
-
-
-def _interval(ratio: Ratio) -> str:
-    if ratio.low is None or ratio.high is None:
-        return ""
-    return f" (95 % interval of the ratio: {percent(ratio.low)} to {percent(ratio.high)} %)"

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -249,8 +249,3 @@ def read_comparison(path: Path) -> Comparison:
         return msgspec.convert(read_json(path), Comparison)
     except msgspec.ValidationError as error:
         raise RunError(f"{path}: expected a comparison, got another document: {error}") from None
-
-
-def schema() -> dict[str, Any]:
-    """The JSON schema of ``comparison.json``."""
-    return msgspec.json.schema(Comparison)

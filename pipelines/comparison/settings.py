@@ -10,11 +10,8 @@ from pipelines.comparison.arrival import Target
 from pipelines.running.params import Amount, Count, Share, distinct, named
 from pipelines.tasks.social_nav.scenarios import families, held_out_families
 
-ARMS: dict[str, str] = {
-    "baseline": "data/runs/baseline",
-    "finetune": "data/runs/finetune",
-    "control": "data/runs/control",
-}
+TARGETS = (0.8, 0.825, 0.85, 0.875, 0.9, 0.925, 0.95)
+ARMS = ("baseline", "finetune", "control")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +36,7 @@ class CompareParams:
 
     target_success: Share = 0.9
     target_collision: Share = 0.05
-    targets: Annotated[tuple[Share, ...], Meta(min_length=1), distinct] = (
-        0.8,
-        0.825,
-        0.85,
-        0.875,
-        0.9,
-        0.925,
-        0.95,
-    )
+    targets: Annotated[tuple[Share, ...], Meta(min_length=1), distinct] = TARGETS
     hold: Count = 2
     resamples: Count = 10_000
     seed: Amount = 0
@@ -55,7 +44,9 @@ class CompareParams:
         default_factory=held_out_families
     )
     few: str = "few_10"
-    arms: Mapping[str, str] = field(default_factory=lambda: dict(ARMS))
+    arms: Mapping[str, str] = field(
+        default_factory=lambda: {name: f"data/runs/{name}" for name in ARMS}
+    )
     expert: str = "data/models/expert"
     dataset: str = "data/current/expert"
 

@@ -9,7 +9,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.comparison.record import read_comparison, schema
+import msgspec
+
+from pipelines.comparison.record import Comparison, read_comparison
 from pipelines.report.expert import write_expert
 from pipelines.report.page import write_report
 from pipelines.running.stage import in_one_line, parser_of
@@ -31,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     source = arguments.source
     if arguments.schema:
-        print(json.dumps(schema(), indent=1))
+        print(json.dumps(msgspec.json.schema(Comparison), indent=1))
     elif source is None:
         parser.error("expected a comparison.json, the folder of an expert, or --schema")
     elif source.is_dir():
