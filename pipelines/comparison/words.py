@@ -88,7 +88,7 @@ def target_words(target: Target | None) -> str:
     """A target in words."""
     if target is None:
         return "the target"
-    text = f"success of at least {target.success * 100:.0f} %"
+    text = f"success of at least {share_text(target.success)}"
     if target.collision < 1.0:
-        text += f" with collisions of at most {target.collision * 100:.0f} %"
+        text += f" with collisions of at most {share_text(target.collision)}"
     return text

@@ -13,7 +13,7 @@ from pipelines.comparison.stats import wilson
 from pipelines.comparison.words import ends
 from pipelines.learning.runlog import RATES, read_evaluations
 from pipelines.report.drawing import SHADES, WIDTH, share_axis, steps_axis, styled, write_png
-from pipelines.report.markdown import table
+from pipelines.report.tables import DENSITIES, Table
 from trajstore.disk.files import read_json, replace_file
 
 Row = Mapping[str, Any]
@@ -35,17 +35,16 @@ def write_expert(folder: Path, out: Path) -> None:
 def promotion(manifest: Row) -> str:
     """The decision, each seed and all together with intervals, every scenario; Markdown."""
     seeds = manifest["seeds"]
-    pooled = manifest["pooled"]
     lines = [
         "# The expert",
         f"{manifest['id']}: {manifest['state']}, seed {manifest['best_seed']}. Judged on "
         f"{seeds[0]['episodes']:,} held-out episodes a seed; 95 % intervals by Wilson.",
         *(f"- {reason}" for reason in manifest["reasons"]),
-        table(
+        Table(
             ["seed", "online steps", "success", "collisions"],
             [*((str(row["seed"]), f"{row['steps']:,}", *_rates(row)) for row in seeds),
-             ("all", "", *_rates(pooled))],
-        ),
+             ("all", "", *_rates(manifest["pooled"]))],
+        ).markdown(),
         "## By scenario",
         "Success / collisions, all seeds together.",
         _by_scenario(seeds),
@@ -89,14 +88,12 @@ def _share(successes: int, count: int, *, digits: int) -> str:
 
 def _by_scenario(seeds: Sequence[Row]) -> str:
     parts = [name.split("/") for name in seeds[0]["by_scenario"]]
-    order = {"low": 0, "medium": 1, "high": 2}
-    densities = sorted({part[-1] for part in parts}, key=lambda d: (order.get(d, 3), d))
-    head = ["family", *densities]
+    densities = sorted({part[-1] for part in parts}, key=lambda d: (DENSITIES.get(d, 3), d))
     rows = [
         [family, *(_cell(seeds, f"{family}/{density}") for density in densities)]
         for family in dict.fromkeys(part[0] for part in parts)
     ]
-    return table(head, rows)
+    return Table(["family", *densities], rows).markdown()
 
 
 def _cell(seeds: Sequence[Row], name: str) -> str:

@@ -1,29 +1,15 @@
-"""The comparison in Markdown, and the handful of numbers that ``dvc metrics`` shows."""
+"""The comparison in Markdown and in sentences, and the numbers that ``dvc metrics`` shows."""
 
-from collections.abc import Iterable, Sequence
-
-from pipelines.comparison.goals import STATUS_WORDS
-from pipelines.comparison.record import Comparison, Goal, HeldOut, Rates, Status
-from pipelines.comparison.stats import Estimate
-from pipelines.comparison.words import points, ratio_text
+from pipelines.comparison.record import Comparison, HeldOut, Status
+from pipelines.comparison.words import ends, points, signed
 from pipelines.learning.runlog import RATES
-from pipelines.report.tables import (
-    ACCOUNT_WORDS,
-    RATIO_WORDS,
-    count_cells,
-    difference_words,
-    final_rows,
-    held_out_rows,
-    steps_cells,
-)
+from pipelines.report import tables
 
 FLAG_RULE = (
     "`regression`: success fell against training from scratch by 5 points or more and beyond "
     "chance, with seeds and episodes drawn anew and all scenarios corrected for together (Holm, "
     "5 %). `watch`: it fell by as much, and chance could explain it."
 )
-
-
 STEPS_RULE = (
     "Steps are means over the seeds. `at once`: seeds that met the target before their first "
     "online step. `never arrived`: seeds of which one arm or the other did not meet it within its "
@@ -33,43 +19,28 @@ STEPS_RULE = (
 
 def markdown(report: Comparison) -> str:
     """The comparison as Markdown."""
-    ratios = {words: getattr(report.ratio, name) for name, words in RATIO_WORDS.items()}
-    accounts = {words: getattr(report.costs.accounts, key) for key, words in ACCOUNT_WORDS.items()}
     flagged = [
         (row.scenario, f"{row.baseline.success * 100:.0f} %", f"{row.finetune.success * 100:.0f} %",
          points(row.difference.estimate), row.flag)
         for row in report.scenarios if row.flag
     ]  # fmt: skip
+    head = ("scenario", "from scratch", "fine-tuned", "difference", "flag")
     parts = [
         "# Pre-training against training from scratch",
         *report.headline,
         "## Goals",
-        table(
-            ("goal", "measured", "verdict"),
-            ((goal.goal, goal.measured or "-", _verdict(goal)) for goal in report.goals),
-        ),
+        tables.goals(report).markdown(),
         "## Ratio of online steps to the target",
-        table(
-            ("target", "ratio", "pre-trained", "from scratch", "seeds", "at once", "never arrived"),
-            (
-                (words, ratio_text(ratio), *steps_cells(ratio), *count_cells(ratio))
-                for words, ratio in ratios.items()
-            ),
-        ),
+        tables.ratios(report).markdown(),
         STEPS_RULE,
         "## Final performance",
         difference_words(report),
-        table(("arm", "success", "collisions"), final_rows(report)),
+        tables.final(report).markdown(),
         *_held_out(report.held_out),
         "## Cost accounts",
-        table(
-            ("account", "ratio", "pre-trained", "from scratch"),
-            ((words, ratio_text(ratio), *steps_cells(ratio)) for words, ratio in accounts.items()),
-        ),
+        tables.costs(report).markdown(),
         "## Scenarios to look at",
-        table(("scenario", "from scratch", "fine-tuned", "difference", "flag"), flagged)
-        if flagged
-        else "None is flagged.",
+        tables.Table(head, flagged).markdown() if flagged else "None is flagged.",
         FLAG_RULE,
         *([] if not report.notes else ["## Notes", *(f"- {note}" for note in report.notes)]),
         "![Learning curves](curves.png)",
@@ -86,18 +57,46 @@ def _held_out(part: HeldOut) -> list[str]:
         "## Held out",
         f"{part.episodes} episodes of {', '.join(part.families)}, which no training and no "
         "demonstration showed; they count nowhere else.",
-        table(("arm", "success", "collisions"), held_out_rows(part)),
+        tables.held_out(part).markdown(),
     ]
+
+
+def difference_words(report: Comparison) -> str:
+    """A sentence on final performance."""
+    success, collision = report.contrast.success, report.contrast.collision
+    chance = report.contrast.probability_of_improvement.estimate
+    return (
+        f"At the end of their budgets pre-trained policies differ from those trained from scratch "
+        f"by {points(success.estimate)} of success{ends(success, signed)} and "
+        f"{points(collision.estimate)} of collisions{ends(collision, signed)}; a pre-trained run "
+        f"beats a run from scratch with a probability of {chance * 100:.0f} % (ties count half)."
+    )
+
+
+def flagged_words(report: Comparison) -> str:
+    """A sentence that names the scenarios with a flag."""
+    parts = []
+    for flag, words in (("regression", "regressions"), ("watch", "to watch")):
+        names = [row.scenario.replace("_", " ") for row in report.scenarios if row.flag == flag]
+        if names:
+            parts.append(f"{words}: {', '.join(names)}")
+    if not parts:
+        return "No scenario is flagged."
+    text = "; ".join(parts)
+    return text[0].upper() + text[1:] + "."
 
 
 def flat_metrics(report: Comparison) -> dict[str, float | None]:
     """Flat numbers for ``dvc metrics show`` and ``diff``; null where one was not measured."""
     numbers: dict[str, float | None] = {}
-    for name in RATIO_WORDS:
+    for name in tables.RATIO_WORDS:
         for key in ("estimate", "low", "high", "censored"):
             numbers[f"ratio.{name}.{key}"] = getattr(getattr(report.ratio, name), key)
     main = {name: report.final[name] for name in ("baseline", "finetune")}
-    numbers |= _rates("final", main) | _rates("held_out", report.held_out.final)
+    for kind, found in (("final", main), ("held_out", report.held_out.final)):
+        for arm, rates in found.items():
+            for rate in RATES:
+                numbers[f"{kind}.{arm}.{rate}"] = getattr(rates, rate).estimate
     quotient = report.better_than_teacher.collision_ratio
     numbers["teacher.collision_ratio"] = quotient.estimate if quotient else None
     numbers["dip.change"] = report.no_dip.change
@@ -105,21 +104,3 @@ def flat_metrics(report: Comparison) -> dict[str, float | None]:
     numbers["goals.met"] = sum(goal.status == Status.MET for goal in report.goals)
     numbers["goals.measured"] = sum(goal.status != Status.NOT_RUN for goal in report.goals)
     return numbers
-
-
-def _rates(kind: str, found: dict[str, Rates[Estimate]]) -> dict[str, float | None]:
-    return {
-        f"{kind}.{arm}.{rate}": getattr(rates, rate).estimate
-        for arm, rates in found.items()
-        for rate in RATES
-    }
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(" ".join(f"| {cell}".strip() for cell in line) + " |" for line in lines)
-
-
-def _verdict(goal: Goal) -> str:
-    return STATUS_WORDS[goal.status] + (f" ({goal.remark})" if goal.remark else "")

@@ -9,13 +9,13 @@ from string import Template
 
 import msgspec
 
-from pipelines.comparison.record import Comparison, Costs, Digests, HeldOut
-from pipelines.comparison.settings import CompareParams
-from pipelines.comparison.words import bounded_text, share_text
+from pipelines.comparison.record import Comparison, Costs, Digests, HeldOut, Matched
+from pipelines.comparison.words import bounded_text, share_text, target_words
+from pipelines.learning.runlog import RATES
 from pipelines.report import figures, tables
 from pipelines.report.drawing import svg, write_png
 from pipelines.report.figures import arm_words
-from pipelines.report.markdown import flat_metrics, markdown
+from pipelines.report.markdown import difference_words, flagged_words, flat_metrics, markdown
 from trajstore.disk.files import replace_file, write_json
 
 NARROW_PERCENT = "\u00a0%"
@@ -41,29 +41,31 @@ def page(report: Comparison) -> str:
         headline=escape(report.headline[0]),
         lead="".join(f"<p class='lead'>{escape(text)}</p>" for text in report.headline[1:]),
         tiles=_tiles(report),
-        goals=tables.goals(report),
+        goals=tables.goals(report).html("stack"),
         episodes=report.arms["finetune"].evaluation_episodes,
         hold=settings.hold,
         success_curve=_curves(report, "success"),
         collision_curve=_curves(report, "collision"),
-        gate=_gate(settings),
+        gate=target_words(settings.gate),
         targets_chart=svg(
             figures.ratio_over_targets(report), "ratio of steps to target against the target"
         ),
         seeds_chart=svg(figures.steps_by_seed(report.ratio.gate), "steps to target by seed"),
         study=_study(report),
-        ratios=tables.ratios(report),
-        flagged=escape(tables.flagged_words(report)),
-        ending=f"<p>{escape(tables.difference_words(report))}</p>",
-        final=tables.final(report),
+        ratios=tables.ratios(report).html(),
+        flagged=escape(flagged_words(report)),
+        ending=escape(difference_words(report)),
+        final=tables.final(report).html(),
         scenario_count=len(report.scenarios),
-        scenarios=tables.scenarios(report),
+        scenarios=tables.scenarios(report).html("heat"),
         held_out=_held_out(report.held_out),
-        costs=tables.costs(report),
+        costs=tables.costs(report).html(),
         pays_off=escape(_pays_off(report.costs)),
-        metrics=tables.metrics(report, ("baseline", "finetune", "control")),
-        reading="".join(f"<li>{escape(text)}</li>" for text in _reading(report)),
-        limits="".join(f"<li>{escape(text)}</li>" for text in [*report.notes, *LIMITS]),
+        metrics=tables.metrics(report, ("baseline", "finetune", "control")).html(),
+        pairs=len(report.matched.seeds),
+        evaluations=_evaluations(report.matched),
+        resamples=f"{settings.resamples:,}",
+        notes="".join(f"<li>{escape(text)}</li>" for text in report.notes),
         settings=_list(msgspec.to_builtins(settings)),
         digests=_list(_digests(report.inputs)),
     )
@@ -95,54 +97,25 @@ def _study(report: Comparison) -> str:
     return f"<div class='pair'>{''.join(parts)}</div>" if parts else ""
 
 
-LIMITS = (
-    "Intervals are over the seeds that were run; few seeds give wide intervals, and they say "
-    "nothing about other environments, algorithms or budgets.",
-    "An arrival is known only to within one evaluation; a target met at the first evaluation "
-    "counts as zero online steps.",
-    "Environment steps are counted, not seconds: cloning itself takes processor time and no "
-    "environment step, and evaluations are free for every arm.",
-    "The pedestrians are a social-force model; nothing here was tried with people.",
-)
-"""What holds for every comparison of this kind."""
-
-
-def _reading(report: Comparison) -> list[str]:
-    settings, matched = report.settings, report.matched
-    return [
-        f"A seed trains one policy in each arm; arms are compared seed by seed "
-        f"({len(matched.seeds)} pairs), on the same fixed episodes.",
-        f"A target is met at the first evaluation from which it holds {settings.hold} times in "
-        f"a row. Evaluations lie {matched.resolution_steps:,} steps apart; "
-        f"{matched.evaluations_before_median} of them stand before the baseline's median "
-        "arrival."
-        if matched.resolution_steps
-        else "Each run was evaluated once.",
-        "Expert parity asks for the expert's own success and collisions on the episodes of these "
-        "evaluations, which may be harder or easier than those it was judged on.",
-        "The ratio is the sum of the pre-trained arm's steps over the sum of the baseline's. A "
-        "seed that never arrives is never dropped: it counts with its whole budget, which makes "
-        "the ratio an upper bound where the baseline is late and a lower bound where the "
-        "pre-trained arm is. Bounds are marked and worded as such.",
-        "Square brackets are 95 % bootstrap intervals over matched seeds "
-        f"({settings.resamples:,} draws), widened for few seeds.",
-        "The control is pre-trained on the same episodes with their actions shuffled. If it saved "
-        "steps too, the gain would not come from what the expert shows.",
-        "Met, missed, and not shown: the last means that censoring or too few seeds leave the "
-        "question open.",
-    ]
+def _evaluations(matched: Matched) -> str:
+    if not matched.resolution_steps:
+        return "Each run was evaluated once."
+    return (
+        f"Evaluations lie {matched.resolution_steps:,} steps apart; "
+        f"{matched.evaluations_before_median} of them stand before the baseline's median arrival."
+    )
 
 
 def _tiles(report: Comparison) -> str:
     gate, quotient = report.ratio.gate, report.better_than_teacher.collision_ratio
     tiles = []
     if gate.estimate is not None:
-        tiles.append((bounded_text(gate), f"of the online steps, to {_gate(report.settings)}"))
-    for name in ("finetune", "baseline"):
-        success, collision = (
-            share_text(round(part.estimate, 3))
-            for part in (report.final[name].success, report.final[name].collision)
+        tiles.append(
+            (bounded_text(gate), f"of the online steps, to {target_words(report.settings.gate)}")
         )
+    for name in ("finetune", "baseline"):
+        rates = report.final[name]
+        success, collision = (share_text(round(getattr(rates, rate).estimate, 3)) for rate in RATES)
         tiles.append((success, f"final success, {arm_words(name)}; collisions {collision}"))
     if quotient and quotient.estimate is not None:
         words = "collisions after fine-tuning against the expert's"
@@ -150,13 +123,6 @@ def _tiles(report: Comparison) -> str:
     return "".join(
         f"<div class='tile'><b>{escape(value)}</b><span>{escape(words)}</span></div>"
         for value, words in tiles
-    )
-
-
-def _gate(settings: CompareParams) -> str:
-    return (
-        f"success {share_text(settings.target_success)} with collisions at most "
-        f"{share_text(settings.target_collision)}"
     )
 
 
@@ -168,7 +134,7 @@ def _held_out(part: HeldOut) -> str:
         f"<h3>What nobody was trained on</h3><p>No training and no demonstration showed the family "
         f"{escape(names)}; it was played in {part.episodes} episodes when the finished policies "
         f"were judged, and counts nowhere else on this page.</p>"
-        f"<div class='wide card'>{tables.held_out(part)}</div>"
+        f"<div class='wide card'>{tables.held_out(part).html()}</div>"
     )
 
 
@@ -186,15 +152,14 @@ def _pays_off(costs: Costs) -> str:
     )
 
 
-def _plain(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-
-
 def _list(pairs: Mapping[str, object]) -> str:
+    plain = {
+        key: value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+        for key, value in sorted(pairs.items())
+    }
     return "".join(
-        f"<dt>{escape(key.replace('_', ' '))}</dt>"
-        f"<dd><code>{escape(_plain(pairs[key]))}</code></dd>"
-        for key in sorted(pairs)
+        f"<dt>{escape(key.replace('_', ' '))}</dt><dd><code>{escape(value)}</code></dd>"
+        for key, value in plain.items()
     )
 
 
