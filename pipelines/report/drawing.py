@@ -6,15 +6,14 @@ one figure serves light and dark.
 
 import re
 from collections.abc import Callable
-from functools import wraps
 from html import escape
 from io import BytesIO, StringIO
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 from matplotlib import rc_context
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -68,38 +67,30 @@ STYLE: dict[Any, Any] = {
     "ytick.major.size": 0,
 }
 
-Given = ParamSpec("Given")
-Made = TypeVar("Made")
+LEVEL: dict[str, Any] = {"color": INK, "lw": 1.1, "dashes": (4, 3), "alpha": 0.75}
+"""How a line across a plot looks that curves are held against."""
+ROUND = [1, 2, 2.5, 5, 10]
+
+styled = rc_context(STYLE)
+"""Lets a function draw in the style of the report."""
 
 
-def styled(draw: Callable[Given, Made]) -> Callable[Given, Made]:
-    """Let a function draw in the style of the report."""
-
-    @wraps(draw)
-    def drawn(*args: Given.args, **options: Given.kwargs) -> Made:
-        with rc_context(STYLE):
-            return draw(*args, **options)
-
-    return drawn
+def ticks(axis: Axis, most: int, words: Callable[[float], str]) -> None:
+    """Round ticks, and what a reader sees at them."""
+    axis.set_major_locator(MaxNLocator(most, steps=ROUND))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: words(value)))
 
 
 def share_axis(axes: Axes, high: float) -> None:
     """A vertical axis in per cent from zero."""
     axes.set_ylim(0.0, high)
-    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: share_text(value)))
+    ticks(axes.yaxis, 6, share_text)
 
 
 def steps_axis(axes: Axes, title: str = "online environment steps") -> None:
     """A horizontal axis of environment steps."""
     axes.set_xlabel(title)
-    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: steps_text(value)))
-
-
-def named(artist: Artist, words: str) -> None:
-    """Give a mark the words that a page shows under the pointer and a screen reader says."""
-    artist.set_gid(f"title|{words}")
+    ticks(axes.xaxis, 5, steps_text)
 
 
 def write_png(figure: Figure, path: Path) -> None:
@@ -127,12 +118,8 @@ def svg(figure: Figure, label: str) -> str:
         (r'<g id="band">', '<g class="band">'),
         (r"<g id=[^>]*/>", ""),
         (r"<g id=[^>]*>", "<g>"),
-        (r"#[0-9a-f]{6}\b", lambda found: _variable(found[0])),
+        *((colour, f"var(--{name})") for colour, name in VARIABLES.items()),
     ):
         body = re.sub(pattern, new, body)
     head = f'<svg class="chart" viewBox="{box[1] if box else ""}" role="img"'
     return f'{head} aria-label="{escape(label)}">{body.strip()}'
-
-
-def _variable(colour: str) -> str:
-    return f"var(--{VARIABLES[colour]})" if colour in VARIABLES else colour

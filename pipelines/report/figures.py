@@ -7,7 +7,6 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 from matplotlib.transforms import ScaledTranslation, Transform
 
 from pipelines.comparison.arrival import Bound, Ratio, Target
@@ -19,15 +18,16 @@ from pipelines.report.drawing import (
     CARD,
     CONTROL,
     INK,
+    LEVEL,
     LINE,
     SOFT,
     TUNED,
     TUNED_LIGHT,
     WIDTH,
-    named,
     share_axis,
     steps_axis,
     styled,
+    ticks,
 )
 
 ARM_WORDS = {
@@ -113,7 +113,7 @@ def _curve(axes: Axes, curve: Curve, rate: str, name: str) -> None:
 
 def _aim(axes: Axes, rate: str, target: float) -> None:
     """The target and its name, inside the plot and clear of the curves' side of it."""
-    axes.axhline(target, color=INK, lw=1.1, dashes=(4, 3), alpha=0.75)
+    axes.axhline(target, **LEVEL)
     success = rate == "success"
     axes.annotate(
         f"target: {'at least' if success else 'at most'} {share_text(target)}",
@@ -131,20 +131,19 @@ def _aim(axes: Axes, rate: str, target: float) -> None:
 @styled
 def ratio_over_targets(report: Comparison) -> Figure:
     """The ratio at every target, with and without the limit on collisions."""
-    rows = [(row.target.success, row) for row in report.over_targets if row.target]
-    known = [row for _, row in rows if row.estimate is not None]
-    figure = Figure(figsize=(WIDTH, 4.6))
-    axes = figure.subplots()
-    if not known:
+    rows = [
+        (row.target.success, row)
+        for row in report.over_targets
+        if row.target and row.estimate is not None
+    ]
+    figure, axes = _plot(4.6)
+    if not rows:
         return _nothing(figure)
+    known, successes = [row for _, row in rows], [at for at, _ in rows]
     _ratio_axis(axes, known, {1.0: "as long as\nfrom scratch", 0.7: "required:\nat most 70 %"})
-    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: share_text(value)))
-    axes.set_xlabel("target success")
-    successes = [at for at, row in rows if row.estimate is not None]
+    ticks(axes.xaxis, 6, share_text)
     pad = max(0.004, 0.06 * (max(successes) - min(successes)))
-    axes.set_xlim(min(successes) - pad, max(successes) + pad)
-    limit = f"collisions at most {share_text(report.settings.target_collision)}"
+    axes.set(xlabel="target success", xlim=(min(successes) - pad, max(successes) + pad))
     keys = []
     for arm, limited, colour, shift in SERIES:
         points = [
@@ -152,9 +151,11 @@ def ratio_over_targets(report: Comparison) -> Figure:
             for at, row in rows
             if row.arms.pretrained == arm and (row.target != Target(at)) == limited
         ]
-        if any(row.estimate is not None for _, _, row in points):
+        if points:
             _ratios(axes, points, colour, shift=shift)
-            words = limit if limited else "success alone"
+            words = "success alone"
+            if limited:
+                words = f"collisions at most {share_text(report.settings.target_collision)}"
             words, dashes = (f"control, {words}", "--") if arm == "control" else (words, "-")
             keys.append(Line2D([], [], color=colour, label=words, ls=dashes))
     _legend(figure, [*keys[::-1], *_bound_keys(known)])
@@ -165,8 +166,7 @@ def ratio_over_targets(report: Comparison) -> Figure:
 def ratio_over_demonstrations(report: Comparison) -> Figure:
     """The ratio at the gate by number of demonstrated episodes."""
     rows = [row for row in report.demonstrations if row.estimate is not None]
-    figure = Figure(figsize=(WIDTH, 4.3))
-    axes = figure.subplots()
+    figure, axes = _plot(4.3)
     if not rows:
         return _nothing(figure)
     _ratio_axis(axes, rows, {1.0: "as long as\nfrom scratch"})
@@ -185,8 +185,7 @@ def ratio_over_demonstrations(report: Comparison) -> Figure:
 def steps_by_seed(ratio: Ratio) -> Figure:
     """Steps to the target of both arms, a row a seed; an open mark never arrived."""
     rows = ratio.per_seed
-    figure = Figure(figsize=(WIDTH, 1.5 + 0.46 * len(rows)))
-    axes = figure.subplots()
+    figure, axes = _plot(1.5 + 0.46 * len(rows))
     if not rows:
         return _nothing(figure)
     for i, row in enumerate(rows):
@@ -206,16 +205,17 @@ def steps_by_seed(ratio: Ratio) -> Figure:
     axes.set_yticks(range(len(rows)), [f"seed {row.seed}" for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     steps_axis(axes, "online steps until the target holds")
-    keys = [
-        Line2D([], [], color=COLOURS[arm], label=arm_words(arm)) for arm in ("finetune", "baseline")
-    ]
-    late = (
-        [Line2D([], [], label="never arrived", **_shape(SOFT, Bound.UNRESOLVED))]
-        if ratio.censored
-        else []
-    )
-    _legend(figure, [*keys, *late], columns=3)
+    arms = ("finetune", "baseline")
+    keys = [Line2D([], [], color=COLOURS[arm], label=arm_words(arm)) for arm in arms]
+    if ratio.censored:
+        keys.append(Line2D([], [], label="never arrived", **_shape(SOFT, Bound.UNRESOLVED)))
+    _legend(figure, keys, columns=3)
     return figure
+
+
+def _plot(height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(WIDTH, height))
+    return figure, figure.subplots()
 
 
 def _nothing(figure: Figure) -> Figure:
@@ -231,7 +231,7 @@ def _ratio_axis(axes: Axes, rows: Sequence[Ratio], levels: Mapping[float, str]) 
     share_axis(axes, min(2.0, max(1.1, 1.04 * highest)))
     axes.set_ylabel("ratio of online steps")
     for level, words in levels.items():
-        axes.axhline(level, color=INK, lw=1.1, dashes=(4, 3), alpha=0.75)
+        axes.axhline(level, **LEVEL)
         axes.text(1.02, level, words, va="center", size=10.5, transform=axes.get_yaxis_transform())
 
 
@@ -242,27 +242,20 @@ def _ratios(
 
     Args:
         axes: to draw on.
-        points: words, place across, ratio.
+        points: words, place across, ratio with an estimate.
         colour: of the series.
         shift: across in points, so that marks of two series stay apart.
     """
     moved = axes.transData + ScaledTranslation(shift / 72, 0, axes.figure.dpi_scale_trans)
     top = axes.get_ylim()[1]
-    known = [(words, at, row, min(row.estimate, top)) for words, at, row in points
-             if row.estimate is not None]  # fmt: skip
-    axes.plot(
-        [at for _, at, _, _ in known],
-        [height for *_, height in known],
-        color=colour,
-        lw=1.4,
-        alpha=0.6,
-        transform=moved,
-        dashes=(4, 2.5) if colour == CONTROL else (None, None),
-    )
-    for words, at, row, height in known:
+    heights = [min(row.estimate or 0.0, top) for *_, row in points]
+    dashes = (4, 2.5) if colour == CONTROL else (None, None)
+    line: dict[str, Any] = {"color": colour, "transform": moved}
+    axes.plot([at for _, at, _ in points], heights, lw=1.4, alpha=0.6, dashes=dashes, **line)
+    for (words, at, row), height in zip(points, heights, strict=True):
         if row.low is not None:
             ends = min(row.low, top), top if row.high is None else min(row.high, top)
-            axes.plot((at, at), ends, color=colour, lw=1.8, alpha=0.55, transform=moved)
+            axes.plot((at, at), ends, lw=1.8, alpha=0.55, **line)
         _mark(axes, (at, height), colour, row.bound, f"{words}: {ratio_text(row)}", moved)
 
 
@@ -274,10 +267,12 @@ def _mark(
     words: str,
     moved: Transform | None = None,
 ) -> None:
-    """A disc where a value is exact, an arrowhead towards where the truth lies otherwise."""
+    """A disc where a value is exact, an arrowhead towards where the truth lies otherwise.
+
+    A page shows the words under the pointer, and a screen reader says them.
+    """
     (mark,) = axes.plot(*([value] for value in place), **_shape(colour, bound))
-    mark.set(transform=moved or axes.transData, clip_on=False, zorder=3)
-    named(mark, words)
+    mark.set(transform=moved or axes.transData, clip_on=False, zorder=3, gid=f"title|{words}")
 
 
 def _shape(colour: str, bound: Bound | None) -> dict[str, Any]:
