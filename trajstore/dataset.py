@@ -12,11 +12,10 @@ import numpy as np
 from trajstore.episode.episode import Episode
 from trajstore.episode.schema import Axis, EpisodeSchema
 from trajstore.errors import NotFoundError
-from trajstore.version.assembly import Assembly
 from trajstore.version.files import LocalFiles, open_files
 from trajstore.version.findings import Finding
 from trajstore.version.integrity import Progress, check
-from trajstore.version.reading import Columns, RowSet, Table, Where
+from trajstore.version.reading import Assembly, Columns, RowSet, Table, Where
 from trajstore.version.sampling import (
     Batch,
     Batches,

@@ -7,19 +7,19 @@ from typing import Any, Literal, get_args
 from trajstore import lifecycle
 from trajstore.dataset import Dataset
 from trajstore.episode.names import Reference, check_name, is_name, parse_reference
-from trajstore.episode.provenance import check_provenance
-from trajstore.episode.schema import EpisodeSchema, check_is_schema
-from trajstore.errors import NotFoundError, StatusError
+from trajstore.episode.schema import EpisodeSchema
+from trajstore.episode.texts import shown
+from trajstore.errors import ArgumentError, NotFoundError, StatusError
 from trajstore.lifecycle import Published, Shelf
 from trajstore.lifecycle.archived import open_archived
 from trajstore.lifecycle.rotation import Decision, Retention
 from trajstore.quality.reviews import status_of
 from trajstore.recording.recorder import Recorder
 from trajstore.recording.recover import next_target
-from trajstore.recording.unfinished import Recording, recordings, unfinished
-from trajstore.version.location import check_place, is_url
+from trajstore.recording.unfinished import unfinished
+from trajstore.version.location import is_url
 from trajstore.version.manifest import MANIFEST, Manifest, Status, is_bereft
-from trajstore.version.quota import DEFAULT_QUOTA_BYTES, check_limit
+from trajstore.version.quota import DEFAULT_QUOTA_BYTES, check_recipe
 
 Purpose = Literal["training", "inspection"]
 
@@ -49,9 +49,12 @@ class Store:
         archive: Path | str | None = None,
         reviews: Path | str | None = None,
     ) -> None:
-        check_place("root", root)
-        check_place("archive", root if archive is None else archive)
-        check_place("reviews", root if reviews is None else reviews)
+        for name, place in {"root": root, "archive": archive, "reviews": reviews}.items():
+            fits = isinstance(place, str | Path) and str(place) and "\0" not in str(place)
+            if not fits and (place is not None or name == "root"):
+                raise ArgumentError(
+                    f"store: {name}: expected a path as text or a pathlib.Path, got {shown(place)}"
+                )
         self.root = Path(root)
         self.archive = self.root.parent / "archive" if archive is None else archive
         self.reviews = self.root.parent / "reviews.json" if reviews is None else Path(reviews)
@@ -84,9 +87,7 @@ class Store:
             CorruptionError: if the dataset has an unfinished recording that is damaged.
             StorageError: if the archive, whose versions count, cannot be reached.
         """
-        check_provenance(provenance)
-        check_limit(quota_bytes)
-        check_is_schema(schema)
+        check_recipe(schema, provenance, quota_bytes)
         base = None if extends is None else self.path(extends)
         shelf = self.shelf(name)
         return Recorder(
@@ -160,14 +161,6 @@ class Store:
             NameRefusedError: if the name is none.
         """
         return Shelf(self.folder(name), self.archive, self.reviews)
-
-    def recordings(self, name: str) -> list[Recording]:
-        """Unfinished recordings of a dataset.
-
-        Raises:
-            CorruptionError: if one is damaged; `unfinished` names them all.
-        """
-        return recordings(self.folder(name))
 
     def unfinished(self, name: str) -> list[Path]:
         """Folders of the versions to be whose recordings were begun, damaged ones too."""

@@ -16,7 +16,6 @@ from trajstore.errors import (
     StorageError,
 )
 from trajstore.quality.records import Verdict, write_verdict
-from trajstore.recording.unfinished import recordings
 from trajstore.store import Store
 from trajstore.version.manifest import Manifest, Status
 
@@ -90,7 +89,7 @@ def test_an_unfinished_recording_is_resumed(store: Store) -> None:
     with pytest.raises(RuntimeError), store.record("expert", schema=SCHEMA, provenance={}) as begun:
         begun.add(factories.episode(0))
         raise RuntimeError
-    assert [found.target.name for found in store.recordings("expert")] == ["v1"]
+    assert [found.name for found in store.unfinished("expert")] == ["v1"]
     with store.record("expert", schema=SCHEMA, provenance={}) as begun:
         assert begun.episodes == 1
         begun.add(factories.episode(1))
@@ -105,7 +104,7 @@ def test_a_recording_whose_number_was_taken_goes_on_under_the_next(store: Store)
     with store.record("expert", schema=SCHEMA, provenance={}) as begun:
         assert begun.episodes == 1
     assert store.versions("expert") == [1, 2]
-    assert recordings(store.folder("expert")) == []
+    assert store.unfinished("expert") == []
 
 
 def test_a_version_extends_another_by_reference(store: Store) -> None:

@@ -3,15 +3,17 @@
 A pack holds the sealed files of a version, byte for byte, and a record of them.
 """
 
+import hashlib
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
 from trajstore.dataset import Dataset
-from trajstore.disk.files import MAX_JSON_BYTES, make_directories, whole_directory
+from trajstore.disk.files import COPY_BYTES, MAX_JSON_BYTES, make_directories, whole_directory
 from trajstore.disk.system import DurableFile, FileRecord, storing
-from trajstore.errors import ArchiveError
+from trajstore.errors import ArchiveError, NotFoundError
+from trajstore.lifecycle.ledger import Entry
 from trajstore.lifecycle.pack_v1 import OldPack, manifest_of
 from trajstore.lifecycle.zipped import ZipReader, ZipWriter
 from trajstore.version.files import FetchedFiles
@@ -19,7 +21,7 @@ from trajstore.version.findings import Finding
 from trajstore.version.integrity import check, verify
 from trajstore.version.layout import arrays_of, projected_bytes
 from trajstore.version.manifest import MANIFEST, Manifest
-from trajstore.version.transfer import Origin, Write
+from trajstore.version.transfer import Location, Origin, Write
 
 KEPT_BYTES = 512 * 2**20
 """Most that files of a pack take in the temporary folder while its episodes are read."""
@@ -40,7 +42,6 @@ class Pack(Origin):
     """A pack of today: an origin of the sealed files in it, which are those of its manifest."""
 
     def __init__(self, entries: ZipReader) -> None:
-        """Read the manifest."""
         self.where = entries.where
         self.manifest = manifest_of(entries)
         self._zip = entries
@@ -106,3 +107,27 @@ def unpack(packed: Pack | OldPack, target: Path) -> Manifest:
     """Write the version of a pack into a new folder; it is there whole and right, or not at all."""
     with whole_directory(target) as folder:
         return packed.fill(folder)
+
+
+def file_record(archive: Location, name: str) -> FileRecord:
+    """Size and SHA-256 of a file in an archive."""
+    sha, size = hashlib.sha256(), 0
+    with storing(name), archive.reading(name) as file:
+        while block := file.read(COPY_BYTES):
+            sha.update(block)
+            size += len(block)
+    return FileRecord(size, sha.hexdigest())
+
+
+def compare_file(archive: Location, entry: Entry) -> None:
+    """Compare a pack in the archive with the ledger, byte for byte."""
+    try:
+        found = file_record(archive, entry.archive)
+    except NotFoundError as error:
+        raise ArchiveError(f"{error}; restore the archive from its own backup") from error
+    if found != FileRecord(entry.size, entry.sha256):
+        raise ArchiveError(
+            f"{entry.archive}: expected the pack of {entry.size:,} bytes that the ledger names "
+            f"({entry.sha256[:12]}), got {found.size:,} bytes ({found.sha256[:12]}); "
+            "restore it from its own backup"
+        )

@@ -4,22 +4,20 @@ What is asked for is fetched out of the pack, compared with its digest, and kept
 of this machine. A pack of format 1 is unpacked there whole.
 """
 
-import hashlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from weakref import finalize
 
 from trajstore.dataset import Dataset
-from trajstore.disk.files import COPY_BYTES
 from trajstore.disk.system import storing
 from trajstore.errors import ArchiveError, TrajStoreError
-from trajstore.lifecycle.archive import Pack, open_pack, unpack
+from trajstore.lifecycle.archive import Pack, compare_file, open_pack, unpack
 from trajstore.lifecycle.ledger import Entry
 from trajstore.version.files import FetchedFiles, LocalFiles, cache_folder
-from trajstore.version.findings import Finding, Severity
+from trajstore.version.findings import Finding, finding
 from trajstore.version.transfer import Location
 
 
@@ -57,7 +55,6 @@ class ArchivedPack:
     """A pack in the archive that the ledger names."""
 
     def __init__(self, location: Location, entry: Entry, where: str) -> None:
-        """Open it; raises as `open_archived` does."""
         self.where = where
         self._location, self._entry = location, entry
         with ExitStack() as stack:
@@ -78,22 +75,11 @@ class ArchivedPack:
 
     def findings(self) -> Iterator[Finding]:
         """Compare the pack with the ledger byte for byte; in format 1, its episodes too."""
-        checks = [self._compare]
+        checks: list[Callable[[], None]] = [partial(compare_file, self._location, self._entry)]
         if not isinstance(self.pack, Pack):
             checks.append(self.pack.check)
         for check in checks:
             try:
                 check()
             except TrajStoreError as error:
-                yield Finding(Severity.BLOCKING, "archive", str(error), file=self._entry.archive)
-
-    def _compare(self) -> None:
-        sha = hashlib.sha256()
-        with storing(self.where), self._location.reading(self._entry.archive) as file:
-            while block := file.read(COPY_BYTES):
-                sha.update(block)
-        if sha.hexdigest() != self._entry.sha256:
-            raise ArchiveError(
-                f"{self.where}: expected the pack with SHA-256 {self._entry.sha256[:12]} that the "
-                f"ledger names, got {sha.hexdigest()[:12]}; restore it from its own backup"
-            )
+                yield finding("archive", str(error), self._entry.archive)

@@ -1,22 +1,20 @@
 """Move a version to the archive and back, so that a verified copy exists at every instant.
 
-Archiving: pack under a name nobody looks at, make it durable, read it back and compare the content,
-rename, note it in the ledger, read the renamed file once more, and only then remove the live
-folder: by a rename first, so that no reader meets half a version. Each step looks at what is there,
-so that the next run goes on wherever the last one ended.
+Archiving: pack, make it durable, read it back and compare the content, rename, note it in the
+ledger, read it once more, and only then remove the live folder, by a rename first. Each step looks
+at what is there, so that the next run goes on wherever the last one ended.
 """
 
-import hashlib
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from trajstore.dataset import Dataset
 from trajstore.disk import system
-from trajstore.disk.files import COPY_BYTES, remove_tree
+from trajstore.disk.files import remove_tree
 from trajstore.disk.system import FileRecord, storing, sync_directory
 from trajstore.errors import ArchiveError, CorruptionError, NotFoundError, SealedError
-from trajstore.lifecycle.archive import open_pack, pack, unpack
+from trajstore.lifecycle.archive import compare_file, file_record, open_pack, pack, unpack
 from trajstore.lifecycle.ledger import Deed, Entry, entry_on
 from trajstore.lifecycle.shelf import Shelf
 from trajstore.version.integrity import verify
@@ -36,7 +34,7 @@ def archive_version(shelf: Shelf, version: int, *, why: str) -> Entry:
     entry = shelf.packed().get(version)
     if entry is None or entry.digest != dataset.manifest.content_digest or _lost(shelf, entry):
         entry = _archive(shelf, version, dataset, why)
-        compare_file(shelf, entry)
+        compare_file(shelf.archive, entry)
     left = shelf.removing(version)
     with storing(shelf.path(version)):
         system.OPS.rename(shelf.path(version), left)
@@ -52,13 +50,8 @@ def restore(shelf: Shelf, version: int, *, dry_run: bool = False) -> Path:
 
     The next rotation may archive it again, unless it is named there as in use.
 
-    Args:
-        shelf: the dataset.
-        version: its number.
-        dry_run: whether only the pack is compared with the ledger, and nothing is done.
-
-    Returns:
-        The folder of the version; if it is live already, nothing is done.
+    Returns the folder of the version; if it is live already, nothing is done. A dry run only
+    compares the pack with the ledger.
 
     Raises:
         NotFoundError: if the version was never archived.
@@ -74,7 +67,7 @@ def restore(shelf: Shelf, version: int, *, dry_run: bool = False) -> Path:
             f"trajstore list shows what there is"
         )
     if dry_run:
-        compare_file(shelf, entry)
+        compare_file(shelf.archive, entry)
         return target
     with shelf.locked("restoring"):
         finish(shelf)
@@ -102,19 +95,6 @@ def finish(shelf: Shelf) -> None:
             shelf.note(replace(last[version], deed=Deed.REMOVE, why=why))
 
 
-def compare_file(shelf: Shelf, entry: Entry) -> None:
-    """Compare a pack in the archive with the ledger, byte for byte."""
-    try:
-        found = _file_record(shelf, entry.archive)
-    except NotFoundError as error:
-        raise ArchiveError(f"{error}; restore the archive from its own backup") from error
-    if found != FileRecord(entry.size, entry.sha256):
-        raise ArchiveError(
-            f"{entry.archive}: expected the pack of {entry.size:,} bytes that the ledger names "
-            f"({entry.sha256[:12]}), got {found.size:,} bytes ({found.sha256[:12]})"
-        )
-
-
 def check_sound(path: Path, name: object, purpose: str) -> None:
     """Refuse to archive or publish a version that is damaged."""
     findings = verify(path)
@@ -127,7 +107,7 @@ def check_sound(path: Path, name: object, purpose: str) -> None:
 
 def _lost(shelf: Shelf, entry: Entry) -> bool:
     try:
-        compare_file(shelf, entry)
+        compare_file(shelf.archive, entry)
     except ArchiveError:
         return True
     return False
@@ -162,7 +142,7 @@ def _read_back(
     shelf: Shelf, name: str, digest: str, *, written: FileRecord | None = None
 ) -> FileRecord:
     """Read a whole pack: its bytes are those that were written, its content that of the version."""
-    record = _file_record(shelf, name)
+    record = file_record(shelf.archive, name)
     if written not in (None, record):
         raise ArchiveError(f"{name}: expected the bytes that were written, got others back")
     with shelf.archive.reading(name) as file:
@@ -173,15 +153,6 @@ def _read_back(
     return record
 
 
-def _file_record(shelf: Shelf, name: str) -> FileRecord:
-    sha, size = hashlib.sha256(), 0
-    with storing(name), shelf.archive.reading(name) as file:
-        while block := file.read(COPY_BYTES):
-            sha.update(block)
-            size += len(block)
-    return FileRecord(size, sha.hexdigest())
-
-
 def _finish_removal(shelf: Shelf, version: int) -> None:
     """Remove the rest of a version that has a good pack; put one back that has none."""
     left = shelf.removing(version)
@@ -189,7 +160,7 @@ def _finish_removal(shelf: Shelf, version: int) -> None:
     try:
         if entry is None:
             raise ArchiveError(f"{shelf.name}@v{version}: expected a pack in the ledger, got none")
-        compare_file(shelf, entry)
+        compare_file(shelf.archive, entry)
     except ArchiveError as error:
         if not (left / MANIFEST).exists() or verify(left):
             raise CorruptionError(
@@ -205,7 +176,7 @@ def _finish_removal(shelf: Shelf, version: int) -> None:
 
 
 def _unpack(shelf: Shelf, entry: Entry, target: Path) -> None:
-    compare_file(shelf, entry)
+    compare_file(shelf.archive, entry)
     with shelf.archive.reading(entry.archive) as file:
         source = open_pack(file, entry.archive)
         if source.manifest.content_digest != entry.digest:

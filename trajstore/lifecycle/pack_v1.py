@@ -18,10 +18,9 @@ from trajstore.episode.fields import FieldSpec
 from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import ArchiveError, CorruptionError, TrajStoreError
 from trajstore.lifecycle.zipped import ZipReader
-from trajstore.version.assembly import Assembly
-from trajstore.version.layout import ArraySpec, arrays_of, groups_of
+from trajstore.version.layout import ArraySpec, Part, arrays_of, groups_of
 from trajstore.version.manifest import MANIFEST, Manifest, content_digest
-from trajstore.version.part import Part
+from trajstore.version.reading import Assembly
 from trajstore.version.writer import Plan, fill
 
 CHUNK_BYTES = 4 * 2**20
@@ -43,7 +42,6 @@ class OldPack:
     """A pack of format 1: its episodes, in order, each chunk decoded once."""
 
     def __init__(self, entries: ZipReader) -> None:
-        """Read the manifest and compare the metadata with it."""
         self.where = entries.where
         self.manifest = manifest_of(entries)
         if self.manifest.episodes > MAX_EPISODES:

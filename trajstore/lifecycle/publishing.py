@@ -3,15 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from trajstore.disk.files import (
-    copy_file,
-    make_directories,
-    size_bytes,
-    whole_directory,
-    write_file,
-)
+from trajstore.disk.files import size_bytes, whole_directory, write_file
 from trajstore.disk.system import storing
-from trajstore.errors import CorruptionError, QuotaExceededError, StatusError
+from trajstore.errors import QuotaExceededError, StatusError
 from trajstore.lifecycle.ledger import Deed, entry_on
 from trajstore.lifecycle.moving import check_sound, finish
 from trajstore.lifecycle.rotation import (
@@ -24,6 +18,7 @@ from trajstore.lifecycle.rotation import (
 from trajstore.lifecycle.shelf import Shelf
 from trajstore.quality.records import Verdict, read_verdict, write_verdict
 from trajstore.quality.reviews import status_of
+from trajstore.version.files import LocalFiles
 from trajstore.version.manifest import MANIFEST, Manifest, Status
 
 
@@ -153,8 +148,5 @@ def _unnoted(shelf: Shelf) -> dict[int, Manifest]:
 def _copy(source: Path, target: Path, manifest: Manifest) -> None:
     check_sound(source, source, "publish")
     with storing(target), whole_directory(target) as folder:
-        for path, record in manifest.files.items():
-            make_directories((folder / path).parent)
-            if copy_file(source / path, folder / path) != record:
-                raise CorruptionError(f"{source / path}: expected what was verified, got a change")
+        LocalFiles(source, manifest).copy_all(folder)
         write_file(folder / MANIFEST, manifest.to_bytes())

@@ -57,7 +57,6 @@ class ZipWriter:
     """Entries one after the other; the same entries give the same bytes."""
 
     def __init__(self, write: Write) -> None:
-        """Write through a function that takes bytes."""
         self._zip = zipfile.ZipFile(_Sink(write), "w")  # type: ignore[call-overload]
         self._entries: dict[str, object] = {}
 
@@ -96,7 +95,6 @@ class ZipReader:
     """
 
     def __init__(self, file: BinaryIO, where: object) -> None:
-        """Read the directory and the record of a seekable file."""
         self.where = str(where)
         size = file.seek(0, io.SEEK_END)
         count = _check_directory(file, size, self.where)

@@ -8,13 +8,11 @@ from typing import Any
 from trajstore.disk.files import check_new, make_directories, remove_tree
 from trajstore.disk.system import storing
 from trajstore.episode.episode import Episode, check_episode
-from trajstore.episode.provenance import check_provenance
-from trajstore.episode.schema import EpisodeSchema, check_is_schema
+from trajstore.episode.schema import EpisodeSchema
 from trajstore.recording.journal import Journal, frame_bytes
-from trajstore.version.layout import projected_bytes
+from trajstore.version.layout import Part, projected_bytes
 from trajstore.version.manifest import Manifest
-from trajstore.version.part import Part
-from trajstore.version.quota import DEFAULT_QUOTA_BYTES, check_limit, check_quota
+from trajstore.version.quota import DEFAULT_QUOTA_BYTES, check_quota, check_recipe
 from trajstore.version.writer import Plan, seal_version
 
 
@@ -46,9 +44,7 @@ def write_dataset(
     """
     target = Path(target)
     check_new(target)
-    check_provenance(provenance)
-    check_limit(quota_bytes)
-    check_is_schema(schema)
+    check_recipe(schema, provenance, quota_bytes)
     if isinstance(episodes, Sequence):
         for episode in episodes:
             check_episode(episode, schema)

@@ -15,8 +15,7 @@ from loguru import logger
 
 from trajstore.disk.locks import lock
 from trajstore.episode.episode import Episode, check_episode
-from trajstore.episode.provenance import check_provenance
-from trajstore.episode.schema import EpisodeSchema, check_is_schema
+from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import JournalError, SealedError
 from trajstore.recording.journal import Journal, frame_bytes
 from trajstore.recording.recover import check_target, finish
@@ -27,10 +26,9 @@ from trajstore.recording.unfinished import (
     recorder_lock,
     segments_lock,
 )
-from trajstore.version.layout import metadata_files
+from trajstore.version.layout import Part, metadata_files
 from trajstore.version.manifest import MANIFEST, Manifest
-from trajstore.version.part import Part
-from trajstore.version.quota import DEFAULT_QUOTA_BYTES, check_limit, check_quota
+from trajstore.version.quota import DEFAULT_QUOTA_BYTES, check_quota, check_recipe
 
 SEALED_SHARE = 1.02
 """Most that a version takes on disk, in terms of the journals that it is made from."""
@@ -189,9 +187,7 @@ class Recorder(Segment):
         quota_bytes: int = DEFAULT_QUOTA_BYTES,
         extends: Path | None = None,
     ) -> None:
-        check_provenance(provenance)
-        check_limit(quota_bytes)
-        check_is_schema(schema)
+        check_recipe(schema, provenance, quota_bytes)
         super().__init__(target, "main", schema=schema)
         base = None if extends is None else Path(extends).absolute()
         self._recording = Recording(self.target, schema, provenance, quota_bytes, base)

@@ -22,8 +22,10 @@ from trajstore.recording.unfinished import (
     recording_targets,
     segments_lock,
 )
+from trajstore.version.files import LocalFiles
 from trajstore.version.manifest import MANIFEST, Manifest, content_digest
-from trajstore.version.writer import Plan, read_digests, seal_version
+from trajstore.version.reading import Assembly
+from trajstore.version.writer import Plan, seal_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +59,15 @@ def seal_recording(target: Path) -> Manifest:
         LockedError: if it is still being recorded.
         JournalError: if it has no episode, or a journal is damaged; it then stays as it is.
     """
-    return _seal(target, damaged=False)[0]
+    return seal_salvaged(target, damaged=False)[0]
 
 
-def seal_salvaged(target: Path) -> tuple[Manifest, Salvage]:
+def seal_salvaged(target: Path, *, damaged: bool = True) -> tuple[Manifest, Salvage]:
     """Seal the whole episodes of a recording whose journals are damaged; what was lost, too.
 
     Raises:
         JournalError: if no episode is whole, or a journal's head is damaged; it stays as it is.
     """
-    return _seal(target, damaged=True)
-
-
-def _seal(target: Path, *, damaged: bool) -> tuple[Manifest, Salvage]:
     recording = open_recording(target)
     with recorder_lock(recording.target):
         check_target(recording)
@@ -133,8 +131,7 @@ def _drop_if_sealed(recording: Recording) -> bool:
         return False
     digests = [frame.digest for _, frame in recording.frames()]
     if recording.extends is not None:
-        base = Manifest.read(recording.extends)
-        digests = read_digests(recording.extends, base) + digests
+        digests = Assembly.of(LocalFiles(recording.extends)).digests() + digests
     sealed = Manifest.read(recording.target).content_digest
     if sealed != content_digest(recording.schema, digests):
         return False

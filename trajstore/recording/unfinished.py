@@ -64,10 +64,6 @@ class Recording:
         """Where the journal of a segment lies; a name that is none is refused."""
         return recording_folder(self.target) / f"journal-{check_name(segment)}.log"
 
-    def journals(self) -> dict[str, Path]:
-        """The journal of each segment, by name."""
-        return {path.stem.removeprefix("journal-"): path for path in _journals(self.target)}
-
     def scans(self, *, damaged: bool = False) -> dict[Path, Scan]:
         """What each journal holds; whole frames behind damage count only when told."""
         return {path: scan(path, self.schema, damaged=damaged) for path in _journals(self.target)}
@@ -233,8 +229,3 @@ def recording_targets(folder: Path) -> list[Path]:
 def unfinished(folder: Path) -> list[Path]:
     """The versions to be in a folder whose recordings were begun, damaged ones too, by name."""
     return [target for target in recording_targets(folder) if is_begun(target)]
-
-
-def recordings(folder: Path) -> list[Recording]:
-    """The unfinished recordings of versions in a folder, by name."""
-    return [open_recording(target) for target in unfinished(folder)]

@@ -8,11 +8,14 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from trajstore.disk.files import copy_file, make_directories
 from trajstore.disk.mapping import open_sealed
 from trajstore.disk.system import FileRecord, storing
 from trajstore.errors import CorruptionError, NotFoundError
@@ -43,7 +46,6 @@ class LocalFiles:
         self, path: Path, manifest: Manifest | None = None, *,
         folder: Path | None = None, origin: Origin | None = None,
     ) -> None:  # fmt: skip
-        """Use a folder; the manifest in it is read unless another is given."""
         self.path, self.origin = path, origin
         self.folder = folder or path
         self.where = origin.where if origin else str(path)
@@ -80,6 +82,15 @@ class LocalFiles:
             wrong = copied(source, record, write)
         if wrong:
             raise CorruptionError(f"{file}: {wrong}; get the version anew from its remote")
+
+    def copy_all(self, folder: Path) -> None:
+        """Copy all files but the manifest into an empty folder; they must be what was sealed."""
+        for path, record in sorted(self.manifest.files.items()):
+            make_directories((folder / path).parent)
+            if copy_file(self.file(path), folder / path) != record:
+                raise CorruptionError(
+                    f"{self.where}/{path}: expected what was sealed, got other bytes"
+                )
 
     def strays(self) -> Iterator[Finding]:
         """Whatever lies there and was not sealed."""
@@ -144,15 +155,8 @@ class FetchedFiles(LocalFiles):
         except FileNotFoundError:
             pass
         with storing(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".")
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    self.copy(path, file.write)
-                Path(name).replace(target)
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
+            with disposable(target) as file:
+                self.copy(path, file.write)
             self._make_room(target)
         return target
 
@@ -186,6 +190,20 @@ def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
 
 def _stray(key: str) -> Finding:
     return finding("strays", f"{key}: expected no such file, got one; remove it", key)
+
+
+@contextmanager
+def disposable(target: Path) -> Iterator[BinaryIO]:
+    """Write a file of a cache: it is there whole or not at all, and may be deleted at any time."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+        Path(name).replace(target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
 
 
 def cache_folder() -> Path:

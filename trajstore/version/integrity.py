@@ -8,17 +8,16 @@ from pathlib import Path
 
 from trajstore.episode.episode import Episode
 from trajstore.errors import (
-    ArchiveError,
     CorruptionError,
     FormatError,
     StorageError,
     TrajStoreError,
 )
-from trajstore.version.assembly import Assembly
 from trajstore.version.files import LocalFiles
 from trajstore.version.findings import Finding, finding
 from trajstore.version.layout import arrays_of, metadata_files
 from trajstore.version.manifest import MANIFEST, Manifest, content_digest
+from trajstore.version.reading import Assembly
 from trajstore.version.shards import check_file
 
 Progress = Callable[[int], None]
@@ -115,13 +114,16 @@ def _damage(files: LocalFiles, key: str) -> str | None:
     """What is wrong with one file, in words; ``None`` if nothing is."""
     try:
         files.copy(key, lambda _: None)
-    except (ArchiveError, CorruptionError) as error:
-        return str(error)
-    except StorageError as error:
-        if files.origin is not None:
-            raise
-        return str(error)
+    except TrajStoreError as error:
+        return _told(files, error)
     return None
+
+
+def _told(files: LocalFiles, error: TrajStoreError) -> str:
+    """What an error says of the version; that its place cannot be reached says nothing of it."""
+    if files.origin is not None and isinstance(error, StorageError):
+        raise error
+    return str(error)
 
 
 def _checksums(files: LocalFiles, damaged: set[str | None]) -> Iterator[Finding]:
@@ -143,11 +145,11 @@ def _episodes(files: LocalFiles, *, deep: bool) -> Iterator[Finding]:
     manifest = files.manifest
     assembly = Assembly.of(files)
     try:
-        digests = [row.tobytes() for row in assembly.index("digest")]
+        digests = assembly.digests()
         lengths = assembly.lengths.tolist()
         assembly.index("anomaly")
     except TrajStoreError as error:
-        yield finding("index", str(error))
+        yield finding("index", _told(files, error))
         return
     if content_digest(manifest.schema, digests) != manifest.content_digest:
         where = files.where
@@ -158,16 +160,16 @@ def _episodes(files: LocalFiles, *, deep: bool) -> Iterator[Finding]:
         held += step_bytes * lengths[index]
         if held > STRETCH_BYTES:
             assembly, held = Assembly.of(files), 0
-        message = _content(assembly, index, digests[index].hex())
+        message = _content(files, assembly, index, digests[index].hex())
         if message:
             yield finding("episodes", f"episode {index}: {message}", episode=index)
 
 
-def _content(assembly: Assembly, index: int, digest: str) -> str | None:
+def _content(files: LocalFiles, assembly: Assembly, index: int, digest: str) -> str | None:
     try:
-        episode = Episode(assembly.manifest.schema, assembly.arrays(index))
+        episode = Episode(files.manifest.schema, assembly.arrays(index))
     except TrajStoreError as error:
-        return str(error)
+        return _told(files, error)
     if episode.digest != digest:
         return f"expected content with digest {digest[:16]}..., got {episode.digest[:16]}..."
     return None

@@ -15,7 +15,6 @@ from trajstore.disk.mapping import CRC_BYTES
 from trajstore.disk.system import FileRecord
 from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
 from trajstore.version.codecs import PACKED, RAW
-from trajstore.version.part import Part
 
 NARROW_ROW_BYTES = 1024
 CHUNK_ROWS = 65_536
@@ -29,6 +28,20 @@ INDEX = {
     "anomaly": FieldSpec("index/anomaly", Axis.EPISODE, (), "float32"),
 }
 """Arrays that every part has beside its fields, one row an episode."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One set of arrays of a version: what was recorded at once.
+
+    Attributes:
+        path: relative to the version's folder; empty for the first part, then ``parts/1``, ...
+        steps: sum of the lengths of its episodes.
+    """
+
+    path: str
+    episodes: int
+    steps: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +182,9 @@ def arrays_of(schema: EpisodeSchema, part: Part) -> dict[str, ArraySpec]:
     paths = {field: f"{field.axis.value}/{field.name}" for field in schema.fields}
     paths |= {field: field.name for field in INDEX.values()}
     return {
-        field.name: array_spec(field, _below(part, path), counts[field.axis])
+        field.name: array_spec(field, f"{part.path}/{path}".lstrip("/"), counts[field.axis])
         for field, path in paths.items()
     }
-
-
-def _below(part: Part, path: str) -> str:
-    return f"{part.path}/{path}" if part.path else path
 
 
 def groups_of(schema: EpisodeSchema, part: Part) -> list[str]:

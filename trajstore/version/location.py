@@ -1,7 +1,7 @@
-"""Where packs are kept: a folder, or anything else that can do the same five things.
+"""Where packs are kept: a folder, or anything else that can do the same.
 
-A pack is written under a name that no reader looks at, made durable, read back, and only then
-given its own name.
+A pack is written under a name that no reader looks at, made durable, read back, and only then given
+its own name.
 """
 
 import os
@@ -14,8 +14,7 @@ from typing import BinaryIO
 from trajstore.disk import system
 from trajstore.disk.files import make_directories, remove_tree
 from trajstore.disk.system import DurableFile, storing, sync_directory
-from trajstore.episode.texts import shown
-from trajstore.errors import ArgumentError, NotFoundError, StorageError
+from trajstore.errors import NotFoundError, StorageError
 from trajstore.version.transfer import PART, Location, Remote, plain_name
 
 
@@ -23,7 +22,6 @@ class Folder:
     """A folder of the local file system, made when the first pack is written."""
 
     def __init__(self, path: Path) -> None:
-        """Use a folder; it need not exist."""
         self.path = Path(path)
 
     def __repr__(self) -> str:
@@ -90,11 +88,3 @@ def remote_at(url: str) -> Remote:
             "install trajstore with the extra 'remote'"
         ) from error
     return found
-
-
-def check_place(name: str, place: object) -> None:
-    """Refuse what cannot be the path of a store's folder or file; ``name`` is the argument's."""
-    if not isinstance(place, str | Path) or not str(place) or "\0" in str(place):
-        raise ArgumentError(
-            f"store: {name}: expected a path as text or a pathlib.Path, got {shown(place)}"
-        )

@@ -3,10 +3,12 @@
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+
+from msgspec import ValidationError, convert
 
 from trajstore.disk.files import canonical_json, parse_json, read_file
 from trajstore.disk.system import FileRecord
@@ -18,11 +20,14 @@ from trajstore.errors import (
     SchemaError,
     TrajStoreError,
 )
-from trajstore.version.part import Part
+from trajstore.version.layout import Part
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
-_MALFORMED = (TrajStoreError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+_MALFORMED = (
+    *(TrajStoreError, ValidationError, RecursionError),
+    *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError),
+)
 _CRC32C = re.compile(r"[0-9a-f]{8}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -83,16 +88,17 @@ class Manifest:
     @property
     def digest(self) -> str:
         """SHA-256 of the canonical JSON of all the above, hexadecimal."""
-        return hashlib.sha256(canonical_json(self._body())).hexdigest()
+        return str(self.to_json()["manifest_digest"])
 
-    def _body(self) -> dict[str, Any]:
-        return {
+    def to_json(self) -> dict[str, Any]:
+        """A mapping of plain JSON values, the digest of the manifest included."""
+        body = {
             "anomalies": {str(index): list(found) for index, found in self.anomalies.items()},
             "content_digest": self.content_digest,
             "episodes": self.episodes,
             "files": {path: record.to_json() for path, record in self.files.items()},
             "format_version": self.format_version,
-            "parts": [part.to_json() for part in self.parts],
+            "parts": [asdict(part) for part in self.parts],
             "provenance": dict(self.provenance),
             "scenario_counts": dict(self.scenario_counts),
             "schema": self.schema.to_json(),
@@ -101,10 +107,6 @@ class Manifest:
             "steps": self.steps,
             "vocabularies": {name: list(words) for name, words in self.vocabularies.items()},
         }
-
-    def to_json(self) -> dict[str, Any]:
-        """A mapping of plain JSON values, the digest of the manifest included."""
-        body = self._body()
         digest = hashlib.sha256(canonical_json(body)).hexdigest()
         return body | {"manifest_digest": digest}
 
@@ -129,7 +131,9 @@ class Manifest:
                 "read it with the release that wrote it"
             )
         try:
-            manifest = _parsed(record)
+            values = {name: convert(record[name], kind, str_keys=True) for name, kind in _PLAIN}
+            manifest = cls(EpisodeSchema.from_json(record["schema"]), **values)
+            _check(manifest)
             unchanged = manifest.to_bytes() == data
         except _MALFORMED as error:
             raise CorruptionError(f"{where}: expected a manifest, {error!r}") from error
@@ -164,6 +168,10 @@ class Manifest:
         return cls.from_bytes(data, path)
 
 
+_PLAIN = [(it.name, it.type) for it in fields(Manifest) if it.name != "schema"]
+"""What `msgspec` reads of a manifest."""
+
+
 def is_bereft(folder: Path) -> bool:
     """Whether a folder holds the arrays of a version, but its manifest is gone."""
     return not (folder / MANIFEST).exists() and any(folder.rglob("zarr.json"))
@@ -177,48 +185,21 @@ def content_digest(schema: EpisodeSchema, digests: Iterable[bytes]) -> str:
     return sha.hexdigest()
 
 
-def _parsed(record: dict[str, Any]) -> Manifest:
-    parts = tuple(Part(**part) for part in record["parts"])
-    files = {path: FileRecord(**entry) for path, entry in record["files"].items()}
-    _check_parts(parts)
-    for path, entry in files.items():
-        _check_file(path, entry)
-    if not _SHA256.fullmatch(record["content_digest"]):
+def _check(manifest: Manifest) -> None:
+    """Refuse what no version can have: other parts, paths that lead out of it, no digests."""
+    paths = [part.path for part in manifest.parts]
+    expected = ["", *(f"parts/{number}" for number in range(1, len(paths)))]
+    if paths != expected:
+        raise SchemaError(f"parts: expected {expected}, got {paths}")
+    for part in manifest.parts:
+        if not 0 < part.episodes <= part.steps < 2**56:
+            raise SchemaError(f"expected a part of episodes and their steps, got {part}")
+    if not _SHA256.fullmatch(manifest.content_digest):
         raise SchemaError("content_digest: expected 64 hexadecimal digits")
-    return Manifest(
-        schema=EpisodeSchema.from_json(record["schema"]),
-        content_digest=record["content_digest"],
-        parts=parts,
-        files=files,
-        vocabularies={name: tuple(words) for name, words in record["vocabularies"].items()},
-        statistics=record["statistics"],
-        scenario_counts=record["scenario_counts"],
-        provenance=record["provenance"],
-        anomalies={int(index): tuple(found) for index, found in record["anomalies"].items()},
-        format_version=record["format_version"],
-    )
-
-
-def _check_parts(parts: tuple[Part, ...]) -> None:
-    expected = ["", *(f"parts/{number}" for number in range(1, len(parts)))]
-    if not parts or [part.path for part in parts] != expected:
-        raise SchemaError(f"parts: expected {expected}, got {[part.path for part in parts]}")
-    for part in parts:
-        counts = (part.episodes, part.steps)
-        if (
-            any(type(count) is not int for count in counts)
-            or not 0 < counts[0] <= counts[1] < 2**56
-        ):
-            raise SchemaError(
-                f"part {part.path!r}: expected episodes and their steps, got {counts}"
-            )
-
-
-def _check_file(path: str, entry: FileRecord) -> None:
-    inside = all(segment not in ("", ".", "..") for segment in path.split("/"))
-    if not inside or "\\" in path or not path.isprintable():
-        raise SchemaError(f"file {path!r}: expected a path inside the version")
-    if type(entry.size) is not int or entry.size < 0 or not _SHA256.fullmatch(entry.sha256):
-        raise SchemaError(f"file {path!r}: expected a size and a SHA-256, got {entry}")
-    if entry.crc32c is not None and not _CRC32C.fullmatch(entry.crc32c):
-        raise SchemaError(f"file {path!r}: expected a CRC-32C of 8 digits, got {entry.crc32c!r}")
+    for path, entry in manifest.files.items():
+        inside = all(segment not in ("", ".", "..") for segment in path.split("/"))
+        if not inside or "\\" in path or not path.isprintable():
+            raise SchemaError(f"file {path!r}: expected a path inside the version")
+        crc = entry.crc32c or "0" * 8
+        if entry.size < 0 or not (_SHA256.fullmatch(entry.sha256) and _CRC32C.fullmatch(crc)):
+            raise SchemaError(f"file {path!r}: expected a size and checksums, got {entry}")

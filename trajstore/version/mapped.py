@@ -1,9 +1,8 @@
 """Rows of a narrow field, read where they lie: chunk files mapped end to end.
 
-A chunk file is its rows plus a checksum of four bytes. All files of a field are placed at
-one distance from each other, a whole number of rows that is the same for every field of an
-axis. So the place of a row, its *slot*, is computed once a batch for all fields, and a batch
-is one gather a field, however many files there are.
+All files of a field are placed at one distance from each other, a whole number of rows that is the
+same for every field of an axis. So the place of a row, its *slot*, is computed once a batch for all
+fields, and a batch is one gather a field, however many files there are.
 """
 
 from bisect import bisect_left, bisect_right

@@ -1,7 +1,11 @@
-"""How large a version may grow."""
+"""What a version may be begun with, and how large it may grow."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from trajstore.episode.provenance import check_provenance
+from trajstore.episode.schema import EpisodeSchema, check_is_schema
 from trajstore.errors import ArgumentError, QuotaExceededError
 
 DEFAULT_QUOTA_BYTES = 25 * 10**9
@@ -14,6 +18,13 @@ def check_limit(quota_bytes: object) -> None:
             "quota_bytes: expected a whole number of bytes of 1 or more, got "
             f"{ascii(quota_bytes)[:80]}; leave it out for {DEFAULT_QUOTA_BYTES:,}"
         )
+
+
+def check_recipe(schema: EpisodeSchema, provenance: Mapping[str, Any], quota_bytes: int) -> None:
+    """Refuse what no version can be made of, before anything is written."""
+    check_provenance(provenance)
+    check_limit(quota_bytes)
+    check_is_schema(schema)
 
 
 def check_quota(target: Path, *, needed: int, quota_bytes: int) -> None:

@@ -1,14 +1,24 @@
-"""The values of one version's fields: rows of an episode, of a whole column, of a batch."""
+"""The values of a sealed version: rows of its fields, put together to episodes and batches."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
 
-from trajstore.episode.schema import Axis, EpisodeSchema
+from trajstore.episode.episode import Episode
+from trajstore.episode.fields import Axis, FieldSpec
+from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import CorruptionError, SchemaError
+from trajstore.version.files import LocalFiles
+from trajstore.version.layout import INDEX, ArraySpec, arrays_of
+from trajstore.version.manifest import Manifest
 from trajstore.version.mapped import ChunkGrid, MappedRows
+from trajstore.version.shards import CachedRows, ShardedRows
 
+_BLOCK_BYTES = 4 * 2**20
 NEXT = "next_"
 """Before the name of a state field: the state after the step."""
 
@@ -44,7 +54,6 @@ class RowSet:
     """Rows of one axis, wanted from several fields: where they lie is worked out once."""
 
     def __init__(self, rows: np.ndarray) -> None:
-        """Want these rows, in any shape."""
         self._rows = rows
         self._places: dict[ChunkGrid, tuple[np.ndarray, np.ndarray]] = {}
 
@@ -63,16 +72,10 @@ class Columns:
     """Which columns a batch has, and how they are filled."""
 
     def __init__(self, schema: EpisodeSchema, names: Sequence[str] | None) -> None:
-        """Choose columns.
+        """Choose columns by the names of fields, or all of the state and step axes.
 
-        Args:
-            schema: of the dataset.
-            names: of fields; a state field's own name stands for the state before the step,
-                with ``next_`` in front for the one after it. ``None`` for every field of the
-                step axis, and every state field under both names.
-
-        Raises:
-            SchemaError: if a name is unknown.
+        A state field's own name stands for the state before the step, with ``next_`` in front for
+        the one after it.
         """
         states = [spec.name for spec in schema.on(Axis.STATE)]
         steps = [spec.name for spec in schema.on(Axis.STEP)]
@@ -80,7 +83,6 @@ class Columns:
         after = {NEXT + name: name for name in states}
         self.before: list[str] = []
         self.after: list[str] = []
-        self.both: list[str] = []
         self.steps: list[str] = []
         self.episodes: list[str] = []
         for name in dict.fromkeys(chosen):
@@ -120,9 +122,126 @@ class Columns:
         return batch
 
 
-def as_text(codes: np.ndarray, words: Sequence[str], where: str) -> np.ndarray:
-    """The words that codes stand for."""
-    if np.any((codes < 0) | (codes >= len(words))):
-        raise CorruptionError(f"{where}: expected codes of {len(words)} words, got others")
-    texts: np.ndarray = np.array(words, dtype=np.str_)[codes]
-    return texts
+class Fields(dict[str, Rows]):
+    """Readers of a version's arrays by name, each opened when it is first asked for."""
+
+    def __init__(self, files: LocalFiles, *, cache: Path | None = None) -> None:
+        """Open nothing yet; ``cache`` is a folder for decoded rows of wide fields."""
+        super().__init__()
+        self._files, self._cache = files, cache
+
+    def __missing__(self, name: str) -> Rows:
+        """Open a field, or ``index/length`` and its like."""
+        specs = [arrays[name] for arrays in self._parts]
+        if not specs[0].shard_rows:
+            self[name] = MappedRows(specs, self._files)
+        elif self._cache is None:
+            self[name] = ShardedRows(specs, self._files)
+        else:
+            folder = self._cache / self._files.manifest.content_digest
+            self[name] = CachedRows(specs, self._files, folder=folder)
+        return self[name]
+
+    @cached_property
+    def _parts(self) -> list[Mapping[str, ArraySpec]]:
+        manifest = self._files.manifest
+        return [arrays_of(manifest.schema, part) for part in manifest.parts]
+
+
+class Assembly:
+    """Where each episode of a version lies, and its values."""
+
+    def __init__(self, where: object, manifest: Manifest, fields: Mapping[str, Rows]) -> None:
+        """Read nothing yet; errors call the version ``where``."""
+        self.where = where
+        self.manifest = manifest
+        self.fields = fields
+
+    @classmethod
+    def of(cls, files: LocalFiles, *, cache: Path | None = None) -> "Assembly":
+        """That of a version whose files are at hand."""
+        return cls(files.where, files.manifest, Fields(files, cache=cache))
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """``int64[N]``, the steps of each episode, which add up to the manifest's."""
+        lengths = self.index("length")
+        if np.any(lengths < 1) or int(lengths.sum()) != self.manifest.steps:
+            raise CorruptionError(
+                f"{self.where}: expected episodes of {self.manifest.steps:,} steps together, "
+                f"got lengths that add up to {int(lengths.sum()):,}"
+            )
+        return lengths
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """``int64[N]``, row of each episode's first step on the step axis."""
+        starts: np.ndarray = np.cumsum(self.lengths) - self.lengths
+        return starts
+
+    @cached_property
+    def bounds(self) -> list[int]:
+        """The same as plain numbers, and the end after the last."""
+        return [*self.starts.tolist(), self.manifest.steps]
+
+    def index(self, name: str) -> np.ndarray:
+        """One of the arrays that every version has, a row an episode."""
+        return self.fields[INDEX[name].name].span(0, self.manifest.episodes)
+
+    def count(self, spec: FieldSpec) -> int:
+        """Rows of a field."""
+        states = self.manifest.episodes if spec.axis is not Axis.STEP else 0
+        return states + (self.manifest.steps if spec.axis is not Axis.EPISODE else 0)
+
+    def column(self, name: str) -> np.ndarray:
+        """All rows of a field, episodes end to end."""
+        spec = self.manifest.schema.field(name)
+        return self.words(spec, self.fields[name].span(0, self.count(spec)))
+
+    def blocks(self, spec: FieldSpec) -> Iterator[np.ndarray]:
+        """The same a few megabytes at a time, texts as codes."""
+        step, count = max(1, _BLOCK_BYTES // spec.row_bytes), self.count(spec)
+        for first in range(0, count, step):
+            yield self.fields[spec.name].span(first, min(first + step, count))
+
+    def words(self, spec: FieldSpec, rows: np.ndarray) -> np.ndarray:
+        """The rows as they are, or the words that they stand for in a text field."""
+        if not spec.is_text:
+            return rows
+        words = self.manifest.vocabularies.get(spec.name, ())
+        if np.any((rows < 0) | (rows >= len(words))):
+            raise CorruptionError(
+                f"{self.where}: field {spec.name!r}: expected codes of {len(words)} words, "
+                "got others"
+            )
+        texts: np.ndarray = np.array(words, dtype=np.str_)[rows]
+        return texts
+
+    def rows(self, name: str) -> Iterator[np.ndarray]:
+        """The rows of one field, an episode at a time."""
+        spec = self.manifest.schema.field(name)
+        return (self._rows(spec, index) for index in range(self.manifest.episodes))
+
+    def arrays(self, index: int) -> dict[str, np.ndarray]:
+        """The values of one episode by field."""
+        return {spec.name: self._rows(spec, index) for spec in self.manifest.schema.fields}
+
+    def _rows(self, spec: FieldSpec, index: int) -> np.ndarray:
+        rows = self.fields[spec.name]
+        if spec.axis is Axis.EPISODE:
+            return self.words(spec, rows.span(index, index + 1)).reshape(spec.shape)
+        first, stop = self.bounds[index], self.bounds[index + 1]
+        if spec.axis is Axis.STATE:
+            return rows.span(first + index, stop + index + 1)
+        return rows.span(first, stop)
+
+    def digests(self) -> list[bytes]:
+        """The digests of the episodes, 32 bytes each."""
+        return [row.tobytes() for row in self.index("digest")]
+
+    def episode(self, index: int) -> Episode:
+        """One episode; its arrays were checked when they were recorded, and are unchanged."""
+        episode = object.__new__(Episode)
+        object.__setattr__(episode, "schema", self.manifest.schema)
+        object.__setattr__(episode, "arrays", MappingProxyType(self.arrays(index)))
+        return episode

@@ -87,7 +87,6 @@ class RemoteFolder(Remote):
     """
 
     def __init__(self, url: str) -> None:
-        """Use a URL; nothing is looked up yet."""
         self.where = url.rstrip("/")
         self._files, self._path = driver(self.where)
 
@@ -177,7 +176,6 @@ class Upload:
     """A pack on its way to a `RemoteFolder`."""
 
     def __init__(self, file: Any) -> None:  # noqa: ANN401 - fsspec's
-        """Write to an open file."""
         self._file = file
         self._sha = hashlib.sha256()
         self._size = 0

@@ -1,19 +1,25 @@
 """Rows of a wide field, decoded from shards: a few rows compressed together, a file of many.
 
 The index at the end of a shard says where each block of rows lies. It is read once; a block
-is checked and decoded when a row of it is read, and the blocks decoded last are kept.
+is checked and decoded when a row of it is read, and the blocks decoded last are kept: in memory, or
+whole shards of them in a folder of this machine, which may be deleted at any time.
 """
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import google_crc32c
 import numpy as np
 
 from trajstore.disk.mapping import CRC_BYTES, check_crc, map_sealed
-from trajstore.errors import CorruptionError
+from trajstore.disk.system import FileRecord
+from trajstore.errors import CorruptionError, StorageError
 from trajstore.version.codecs import check_frame, decompress
+from trajstore.version.files import disposable
 from trajstore.version.layout import ArraySpec, Files
+from trajstore.version.mapped import MappedRows
 
 KEPT_BYTES = 8 * 2**20
 """Decoded blocks that a field keeps."""
@@ -185,3 +191,56 @@ def check_file(spec: ArraySpec, number: int, files: Files) -> None:
     path = spec.file_path(number)
     record, file = files.record(path), files.file(path)
     check_crc(map_sealed(file, record.size), file, record.crc32c)
+
+
+class CachedRows(MappedRows):
+    """The rows of one wide field, each shard of them decoded into a file when it is first read.
+
+    Such a file is mapped like the chunk files of a narrow field; one that is not what it should be
+    is made anew.
+    """
+
+    def __init__(self, specs: Sequence[ArraySpec], files: Files, *, folder: Path) -> None:
+        """Read nothing yet; ``folder`` is that of these very data, made when needed."""
+        self._source = ShardedRows(specs, files)
+        decoded = [replace(spec, chunk_rows=spec.file_rows, shard_rows=0) for spec in specs]
+        super().__init__(decoded, _Decoded(folder, decoded))
+
+    def _place_file(self, chunk: int) -> None:
+        try:
+            super()._place_file(chunk)
+        except CorruptionError:
+            self._make(chunk)
+            super()._place_file(chunk)
+
+    def _make(self, chunk: int) -> None:
+        spec, key = self._chunks[chunk]
+        path = self._files.file(key)
+        first, stop = self.grid.starts[chunk : chunk + 2].tolist()
+        data = self._source.span(first, stop).reshape(-1).view(np.uint8)
+        padding = spec.chunk_bytes - len(data)
+        try:
+            with disposable(path) as file:
+                content = np.concatenate([data, np.zeros(padding, np.uint8)]) if padding else data
+                file.write(content.data)
+                file.write(google_crc32c.value(content).to_bytes(CRC_BYTES, "little"))
+        except OSError as error:
+            raise StorageError(
+                f"{path}: expected room for {spec.chunk_rows:,} decoded rows, got "
+                f"{error.strerror}; free some space, or read without a cache"
+            ) from error
+
+
+class _Decoded:
+    """The files of the cache; nothing is recorded of them but their size."""
+
+    def __init__(self, folder: Path, specs: Sequence[ArraySpec]) -> None:
+        self.where, self._folder = str(folder), folder
+        sizes = [(it.chunk_bytes + CRC_BYTES, it.file_paths()) for it in specs]
+        self._records = {path: FileRecord(size, "") for size, paths in sizes for path in paths}
+
+    def record(self, path: str) -> FileRecord:
+        return self._records[path]
+
+    def file(self, path: str) -> Path:
+        return self._folder / f"{path}.rows"

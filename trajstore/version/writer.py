@@ -9,20 +9,19 @@ from typing import Any
 import numpy as np
 
 from trajstore.disk import system
-from trajstore.disk.files import copy_file, whole_directory, write_file
+from trajstore.disk.files import whole_directory, write_file
 from trajstore.disk.system import FileRecord, Syncs, storing
 from trajstore.episode import anomalies
 from trajstore.episode.episode import Episode, check_episode
 from trajstore.episode.fields import Axis, FieldSpec
 from trajstore.episode.schema import EpisodeSchema
-from trajstore.errors import CorruptionError, JournalError, SchemaError
-from trajstore.version.assembly import Assembly
+from trajstore.errors import JournalError, SchemaError
 from trajstore.version.chunks import NarrowWriter, RowWriter, WideWriter
 from trajstore.version.files import LocalFiles
-from trajstore.version.layout import arrays_of, groups_of, metadata_files, projected_bytes
+from trajstore.version.layout import Part, arrays_of, groups_of, metadata_files, projected_bytes
 from trajstore.version.manifest import MANIFEST, Manifest, content_digest
-from trajstore.version.part import Part
 from trajstore.version.quota import DEFAULT_QUOTA_BYTES, check_quota
+from trajstore.version.reading import Assembly
 from trajstore.version.statistics import Statistics
 
 BATCH_BYTES = 4 * 2**20
@@ -51,16 +50,7 @@ class Plan:
 
 
 def seal_version(target: Path, episodes: Iterable[Episode], plan: Plan) -> Manifest:
-    """Write episodes into a new version; it is there whole, or not at all.
-
-    Raises:
-        SealedError: if the target exists.
-        SchemaError: if an episode has another schema, or they are not as many as planned.
-        JournalError: if there is no episode.
-        CorruptionError: if the version that is extended is damaged.
-        QuotaExceededError: if the version would be larger than its quota.
-        StorageError: if the operating system refuses.
-    """
+    """Write at least one episode into a new version; it is there whole, or not at all."""
     if not plan.episodes:
         raise JournalError(f"version {target.name}: expected at least one episode, got none")
     base = _base(plan)
@@ -108,11 +98,6 @@ def _part(plan: Plan, base: LocalFiles | None) -> Part:
     return Part(path, plan.episodes, plan.steps)
 
 
-def read_digests(folder: Path, manifest: Manifest) -> list[bytes]:
-    """The digests of a version's episodes in order, 32 bytes each."""
-    return [row.tobytes() for row in Assembly.of(LocalFiles(folder, manifest)).index("digest")]
-
-
 class VersionWriter:
     """Writes one part of a version, and gathers what the manifest says of all of them.
 
@@ -138,13 +123,8 @@ class VersionWriter:
     def take_over(self, source: LocalFiles) -> None:
         """Begin with the episodes of another version: its files as they are, and its figures."""
         base = source.manifest
-        for path, record in sorted(base.files.items()):
-            self._make_folder((self._folder / path).parent)
-            if copy_file(source.file(path), self._folder / path) != record:
-                raise CorruptionError(
-                    f"{source.where}/{path}: expected what was sealed, got other bytes"
-                )
-            self._files[path] = record
+        source.copy_all(self._folder)
+        self._files = dict(base.files)
         self._parts = (*base.parts, self._part)
         self._words = {
             name: {word: code for code, word in enumerate(words)}
@@ -153,7 +133,7 @@ class VersionWriter:
         self._scenarios = dict(base.scenario_counts)
         self._anomalies = dict(base.anomalies)
         assembly = Assembly.of(source)
-        self._digests = [row.tobytes() for row in assembly.index("digest")]
+        self._digests = assembly.digests()
         for field in base.schema.fields:
             for rows in assembly.blocks(field):
                 self._statistics.add(field.name, rows)

@@ -9,6 +9,7 @@ import pytest
 
 from tests import factories
 from trajstore.cli import run
+from trajstore.recording.unfinished import open_recording
 from trajstore.store import Store
 
 
@@ -28,7 +29,7 @@ def test_contradictory_flags_touch_nothing(
     unfinished(tmp_path)
     assert run(["--store", str(tmp_path), "recover", "half", *flags.split()]) == 2
     assert "got --seal and --discard; choose one" in capsys.readouterr().err
-    assert [len(it.frames()) for it in Store(tmp_path).recordings("half")] == [1]
+    assert [len(open_recording(it).frames()) for it in Store(tmp_path).unfinished("half")] == [1]
 
 
 @pytest.mark.parametrize("flag", ["--seal", "--discard"])
@@ -132,7 +133,7 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(beside: Path, call: 
     assert "would discard the recording of half@v1: 1 episodes" in out
     found = json.loads(call("recover", "half", "--seal", "--dry-run", "--json")[1])
     assert found[0]["outcome"] == "would seal half@v1 with 1 episodes"
-    assert len(Store(beside).recordings("half")[0].frames()) == 1
+    assert len(open_recording(Store(beside).unfinished("half")[0]).frames()) == 1
 
 
 @pytest.mark.parametrize("flags", [["--seal"], ["--seal", "--dry-run"]])

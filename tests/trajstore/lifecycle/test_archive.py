@@ -36,8 +36,8 @@ from trajstore.version import integrity
 from trajstore.version.codecs import checksum
 from trajstore.version.files import FetchedFiles
 from trajstore.version.integrity import verify
+from trajstore.version.layout import Part
 from trajstore.version.manifest import Manifest
-from trajstore.version.part import Part
 
 MEMORY_BYTES = 64 * 2**20
 OLD = Path(__file__).parents[2] / "fixtures" / "pack_v1.zip"

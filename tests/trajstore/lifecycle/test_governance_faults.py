@@ -26,8 +26,8 @@ from tests.trajstore.lifecycle_faults import (
     sweep,
 )
 from trajstore.lifecycle import Shelf, finish
+from trajstore.lifecycle.archive import compare_file
 from trajstore.lifecycle.ledger import Deed
-from trajstore.lifecycle.moving import compare_file
 from trajstore.version.integrity import verify
 
 MEMORY = Path("/dev/shm")

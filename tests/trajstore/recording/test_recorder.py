@@ -19,7 +19,7 @@ from trajstore.errors import (
 from trajstore.recording.bulk import write_dataset
 from trajstore.recording.recorder import Segment
 from trajstore.recording.recover import discard_recording, seal_recording
-from trajstore.recording.unfinished import open_recording, recordings
+from trajstore.recording.unfinished import open_recording, unfinished
 from trajstore.version.manifest import Manifest
 
 SCHEMA = factories.SCHEMA
@@ -98,7 +98,7 @@ def test_two_episodes_in_one_place_are_refused(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="expected one episode of order 0, got two"):
         begun.__exit__(None, None, None)
     assert not target.exists()
-    assert len(open_recording(target).journals()) == 2
+    assert len(open_recording(target).scans()) == 2
 
 
 def test_a_version_is_not_sealed_under_a_worker(tmp_path: Path) -> None:
@@ -239,8 +239,11 @@ def test_a_recording_without_episodes_leaves_nothing(tmp_path: Path) -> None:
 def test_unfinished_recordings_are_listed_sealed_and_discarded(tmp_path: Path) -> None:
     abandon(tmp_path / "v1")
     abandon(tmp_path / "v2", 3)
-    assert [found.target.name for found in recordings(tmp_path)] == ["v1", "v2"]
-    assert [len(found.frames()) for found in recordings(tmp_path)] == [2, 3]
+    assert [found.target.name for found in map(open_recording, unfinished(tmp_path))] == [
+        "v1",
+        "v2",
+    ]
+    assert [len(found.frames()) for found in map(open_recording, unfinished(tmp_path))] == [2, 3]
     discard_recording(tmp_path / "v1")
     assert seal_recording(tmp_path / "v2").episodes == 3
     assert [path.name for path in tmp_path.iterdir()] == ["v2"]

@@ -74,7 +74,7 @@ def test_damage_in_two_journals_is_counted_in_both(target: Path) -> None:
 
 
 def test_a_journal_without_its_head_or_any_episode_is_refused_and_stays(target: Path) -> None:
-    journals = open_recording(target).journals()
+    journals = {name: open_recording(target).journal(name) for name in ("main", "w")}
     journals["w"].unlink()
     for content in (b"", b"x" * 400, journals["main"].read_bytes()[:60]):
         journals["main"].write_bytes(content)

@@ -11,11 +11,11 @@ import pytest
 from tests import factories
 from trajstore.dataset import Dataset
 from trajstore.errors import CorruptionError, NotFoundError, TrajStoreError
-from trajstore.version.assembly import Fields
 from trajstore.version.files import LocalFiles
 from trajstore.version.integrity import verify
 from trajstore.version.layout import arrays_of
 from trajstore.version.manifest import Manifest
+from trajstore.version.reading import Fields
 
 FAULTS = 10_000
 

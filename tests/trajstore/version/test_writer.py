@@ -26,10 +26,10 @@ from trajstore.errors import (
 )
 from trajstore.recording.bulk import write_dataset
 from trajstore.version import layout
-from trajstore.version.assembly import Assembly
 from trajstore.version.files import LocalFiles
 from trajstore.version.layout import array_spec, arrays_of
 from trajstore.version.manifest import Manifest
+from trajstore.version.reading import Assembly
 
 WIDE = factories.WIDE_SCHEMA
 

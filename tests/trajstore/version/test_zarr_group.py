@@ -21,8 +21,7 @@ from trajstore.lifecycle.archive import Pack, open_pack, pack
 from trajstore.recording.bulk import write_dataset
 from trajstore.recording.recorder import Recorder
 from trajstore.version.files import FetchedFiles
-from trajstore.version.layout import metadata_files
-from trajstore.version.part import Part
+from trajstore.version.layout import Part, metadata_files
 from trajstore.version.zarr_group import check_metadata
 
 FORMAT_1 = Path(__file__).parents[2] / "fixtures" / "format_v1"
