@@ -19,7 +19,7 @@ from trajstore.recording.recover import next_target
 from trajstore.recording.unfinished import unfinished
 from trajstore.version.location import is_url
 from trajstore.version.manifest import MANIFEST, Manifest, Status, is_bereft
-from trajstore.version.quota import DEFAULT_QUOTA_BYTES, check_recipe
+from trajstore.version.writer import DEFAULT_QUOTA_BYTES, check_recipe
 
 Purpose = Literal["training", "inspection"]
 

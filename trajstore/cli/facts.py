@@ -22,7 +22,7 @@ from trajstore.recording.unfinished import (
 )
 from trajstore.store import Store
 from trajstore.version.manifest import MANIFEST, Manifest
-from trajstore.version.quota import DEFAULT_QUOTA_BYTES
+from trajstore.version.writer import DEFAULT_QUOTA_BYTES
 
 Facts = dict[str, Any]
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from trajstore.dataset import Dataset
-from trajstore.disk.files import COPY_BYTES, MAX_JSON_BYTES, make_directories, whole_directory
+from trajstore.disk.files import COPY_BYTES, MAX_JSON_BYTES, whole_directory
 from trajstore.disk.system import DurableFile, FileRecord, storing
 from trajstore.errors import ArchiveError, NotFoundError
 from trajstore.lifecycle.ledger import Entry
 from trajstore.lifecycle.pack_v1 import OldPack, manifest_of
 from trajstore.lifecycle.zipped import ZipReader, ZipWriter
-from trajstore.version.files import FetchedFiles
+from trajstore.version.files import FetchedFiles, make_folder
 from trajstore.version.findings import Finding
 from trajstore.version.integrity import check, verify
 from trajstore.version.layout import arrays_of, projected_bytes
@@ -81,7 +81,7 @@ class Pack(Origin):
     def fill(self, folder: Path) -> Manifest:
         """Write the version into an empty folder; raises as `check` does."""
         for path, record in self._zip.records.items():
-            make_directories((folder / path).parent)
+            make_folder((folder / path).parent)
             file = DurableFile(folder / path)
             try:
                 self._zip.copy(path, record, file.write)

@@ -122,20 +122,17 @@ def _archive(shelf: Shelf, version: int, dataset: Dataset, why: str) -> Entry:
         with suppress(ArchiveError):
             record = _read_back(shelf, name, digest)
     if record is None:
-        record = _read_back(shelf, name + PART, digest, written=_packed(shelf, dataset, name))
+        with storing(f"archive of {dataset.path.name}"):
+            sink = shelf.archive.create(name)
+            try:
+                pack(dataset, sink.write)
+                written = sink.close()
+            finally:
+                sink.abandon()
+        record = _read_back(shelf, name + PART, digest, written=written)
         shelf.archive.commit(name)
     entry = entry_on(dataset.manifest, Deed.ARCHIVE, version, why)
     return shelf.note(replace(entry, archive=name, sha256=record.sha256, size=record.size))
-
-
-def _packed(shelf: Shelf, dataset: Dataset, name: str) -> FileRecord:
-    with storing(f"archive of {dataset.path.name}"):
-        sink = shelf.archive.create(name)
-        try:
-            pack(dataset, sink.write)
-            return sink.close()
-        finally:
-            sink.abandon()
 
 
 def _read_back(

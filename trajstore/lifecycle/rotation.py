@@ -50,12 +50,8 @@ def decide(
 ) -> list[Decision]:
     """Decide on every live version, oldest first; touches no disk.
 
-    Each status has its own count, so that drafts never push a validated version out.
-
-    Args:
-        statuses: version number and status of every live version, in any order.
-        retention: how many of each status stay.
-        in_use: versions that stay whatever their age.
+    Each status has its own count, so that drafts never push a validated version out; versions in
+    use stay whatever their age. ``statuses`` are those of all live versions, in any order.
 
     Example:
         >>> live = [(1, "validated"), (2, "validated"), (3, "quarantined"), (4, "validated")]

@@ -109,12 +109,9 @@ class Shelf:
                 return noted[-1]
         return Manifest.read(self.path(version)).content_digest
 
-    def status(self, version: int) -> Status:
-        """The status of a live or archived version that counts."""
-        return self._status(version, self.digest(version))
-
-    def _status(self, version: int, digest: str) -> Status:
-        return status_of(self.path(version), self.reviews, digest)
+    def status(self, version: int, digest: str | None = None) -> Status:
+        """The status that counts of a live or archived version, perhaps of known content."""
+        return status_of(self.path(version), self.reviews, digest or self.digest(version))
 
     def archived(self, wanted: Reference) -> Entry:
         """The ledger's entry of the archived version that is meant.
@@ -124,7 +121,7 @@ class Shelf:
         any_status = wanted.newest or wanted.version is not None
         for number, entry in sorted(self.packed().items(), reverse=True):
             if wanted.version in (None, number) and (
-                any_status or self._status(number, entry.digest) is Status.VALIDATED
+                any_status or self.status(number, entry.digest) is Status.VALIDATED
             ):
                 return entry
         raise NotFoundError(

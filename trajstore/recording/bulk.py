@@ -12,8 +12,13 @@ from trajstore.episode.schema import EpisodeSchema
 from trajstore.recording.journal import Journal, frame_bytes
 from trajstore.version.layout import Part, projected_bytes
 from trajstore.version.manifest import Manifest
-from trajstore.version.quota import DEFAULT_QUOTA_BYTES, check_quota, check_recipe
-from trajstore.version.writer import Plan, seal_version
+from trajstore.version.writer import (
+    DEFAULT_QUOTA_BYTES,
+    Plan,
+    check_quota,
+    check_recipe,
+    seal_version,
+)
 
 
 def write_dataset(

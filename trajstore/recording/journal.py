@@ -1,8 +1,7 @@
 """An append-only file of episodes, each durable once `Journal.append` has returned.
 
-The file starts with a head that names the schema; then frames follow, one an episode: a header
-with its own checksum, and a payload with another. What is cut short by a crash can only be the
-last frame, and is dropped; damage before the last frame is an error, passed over when told only.
+A head names the schema; then frames follow, one an episode: a header with its own checksum, and a
+payload with another. A crash can only cut short the last frame; damage before it is an error.
 """
 
 import mmap
@@ -21,7 +20,7 @@ from trajstore.disk.system import storing, sync_directory, write_at
 from trajstore.episode.episode import Episode, row_bytes
 from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import JournalError, StorageError
-from trajstore.version.codecs import crc32c
+from trajstore.version.chunks import crc32c
 
 _MAGIC = b"TRAJSTORE JOURNAL 1\n"
 _HEAD = struct.Struct("<20s32sI")

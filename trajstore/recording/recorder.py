@@ -28,7 +28,7 @@ from trajstore.recording.unfinished import (
 )
 from trajstore.version.layout import Part, metadata_files
 from trajstore.version.manifest import MANIFEST, Manifest
-from trajstore.version.quota import DEFAULT_QUOTA_BYTES, check_quota, check_recipe
+from trajstore.version.writer import DEFAULT_QUOTA_BYTES, check_quota, check_recipe
 
 SEALED_SHARE = 1.02
 """Most that a version takes on disk, in terms of the journals that it is made from."""

@@ -25,7 +25,7 @@ from trajstore.errors import (
     TrajStoreError,
 )
 from trajstore.recording.journal import Frame, Scan, read_episodes, scan
-from trajstore.version.quota import DEFAULT_QUOTA_BYTES, check_limit
+from trajstore.version.writer import DEFAULT_QUOTA_BYTES, check_recipe
 
 RECORD = "recording.json"
 _ABSENT = object()
@@ -168,14 +168,10 @@ def open_recording(target: Path) -> Recording:
     path = recording_folder(target) / RECORD
     try:
         record = read_json(path)
-        check_limit(record["quota_bytes"])
-        return Recording(
-            target,
-            EpisodeSchema.from_json(record["schema"]),
-            dict(record["provenance"]),
-            record["quota_bytes"],
-            None if record["extends"] is None else Path(record["extends"]),
-        )
+        quota, base = record["quota_bytes"], record["extends"]
+        recipe = EpisodeSchema.from_json(record["schema"]), dict(record["provenance"]), quota
+        check_recipe(*recipe)
+        return Recording(target, *recipe, None if base is None else Path(base))
     except (NotFoundError, CorruptionError, SchemaError, KeyError, TypeError, ValueError) as error:
         check_begun(target)
         raise CorruptionError(

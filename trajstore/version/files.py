@@ -15,7 +15,8 @@ from typing import BinaryIO
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from trajstore.disk.files import copy_file, make_directories
+from trajstore.disk import system
+from trajstore.disk.files import copy_file
 from trajstore.disk.mapping import open_sealed
 from trajstore.disk.system import FileRecord, storing
 from trajstore.errors import CorruptionError, NotFoundError
@@ -77,7 +78,7 @@ class LocalFiles:
 
         Raises `CorruptionError`, of a pack `ArchiveError`, if it is not what was sealed.
         """
-        record, file = self.record(path), self.file(path)
+        record, file = self.record(path), self.folder / path
         with storing(file), os.fdopen(open_sealed(file, record.size), "rb", buffering=0) as source:
             wrong = copied(source, record, write)
         if wrong:
@@ -86,7 +87,7 @@ class LocalFiles:
     def copy_all(self, folder: Path) -> None:
         """Copy all files but the manifest into an empty folder; they must be what was sealed."""
         for path, record in sorted(self.manifest.files.items()):
-            make_directories((folder / path).parent)
+            make_folder((folder / path).parent)
             if copy_file(self.file(path), folder / path) != record:
                 raise CorruptionError(
                     f"{self.where}/{path}: expected what was sealed, got other bytes"
@@ -190,6 +191,13 @@ def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
 
 def _stray(key: str) -> Finding:
     return finding("strays", f"{key}: expected no such file, got one; remove it", key)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder of a version and its parents; `whole_directory` makes them durable."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        system.OPS.mkdir(folder)
 
 
 @contextmanager

@@ -14,7 +14,6 @@ from trajstore.disk.files import canonical_json
 from trajstore.disk.mapping import CRC_BYTES
 from trajstore.disk.system import FileRecord
 from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
-from trajstore.version.codecs import PACKED, RAW
 
 NARROW_ROW_BYTES = 1024
 CHUNK_ROWS = 65_536
@@ -22,6 +21,13 @@ CHUNK_BYTES = 16 * 2**20
 INNER_BYTES = 32 * 2**10
 SHARD_ROWS = 4096
 SHARD_BYTES = 64 * 2**20
+ZSTD_LEVEL = 3
+RAW: list[dict[str, Any]] = [{"name": "crc32c"}]
+PACKED: list[dict[str, Any]] = [
+    {"name": "zstd", "configuration": {"level": ZSTD_LEVEL, "checksum": False}},
+    *RAW,
+]
+"""Codecs of a narrow and of a wide field, as Zarr 3 names them, after the ``bytes`` codec."""
 INDEX = {
     "length": FieldSpec("index/length", Axis.EPISODE, (), "int64"),
     "digest": FieldSpec("index/digest", Axis.EPISODE, (32,), "uint8"),
@@ -134,11 +140,9 @@ class Files(Protocol):
 
     def record(self, path: str) -> FileRecord:
         """What is recorded of a file; raises `CorruptionError` if nothing is."""
-        ...
 
     def file(self, path: str) -> Path:
         """The file on this machine; it is brought here if it has to be."""
-        ...
 
 
 _LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}

@@ -200,6 +200,6 @@ def _check(manifest: Manifest) -> None:
         inside = all(segment not in ("", ".", "..") for segment in path.split("/"))
         if not inside or "\\" in path or not path.isprintable():
             raise SchemaError(f"file {path!r}: expected a path inside the version")
-        crc = entry.crc32c or "0" * 8
+        crc = "0" * 8 if entry.crc32c is None else entry.crc32c
         if entry.size < 0 or not (_SHA256.fullmatch(entry.sha256) and _CRC32C.fullmatch(crc)):
             raise SchemaError(f"file {path!r}: expected a size and checksums, got {entry}")

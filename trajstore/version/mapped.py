@@ -24,11 +24,6 @@ class ChunkGrid:
     parts: tuple[tuple[int, int], ...]
 
     @cached_property
-    def rows(self) -> int:
-        """Of all parts together."""
-        return sum(rows for rows, _ in self.parts)
-
-    @cached_property
     def starts(self) -> np.ndarray:
         """First row of each file, counted over all parts; ``int64[files + 1]`` with the end."""
         starts: list[int] = []

@@ -43,11 +43,9 @@ class Rows(Protocol):
 
     def at(self, rows: np.ndarray) -> np.ndarray:
         """Copies of rows in any order; ``rows.shape + row shape``."""
-        ...
 
     def span(self, first: int, stop: int) -> np.ndarray:
         """Rows ``first`` to ``stop``, read-only."""
-        ...
 
 
 class RowSet:

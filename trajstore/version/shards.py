@@ -1,14 +1,14 @@
 """Rows of a wide field, decoded from shards: a few rows compressed together, a file of many.
 
-The index at the end of a shard says where each block of rows lies. It is read once; a block
-is checked and decoded when a row of it is read, and the blocks decoded last are kept: in memory, or
-whole shards of them in a folder of this machine, which may be deleted at any time.
+A block is checked and decoded when a row of it is read. The blocks decoded last are kept: in
+memory, or whole shards of them in a folder of this machine, which may be deleted at any time.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import google_crc32c
 import numpy as np
@@ -16,16 +16,14 @@ import numpy as np
 from trajstore.disk.mapping import CRC_BYTES, check_crc, map_sealed
 from trajstore.disk.system import FileRecord
 from trajstore.errors import CorruptionError, StorageError
-from trajstore.version.codecs import check_frame, decompress
+from trajstore.version.chunks import ABSENT, Buffer, check_frame, decompress
 from trajstore.version.files import disposable
 from trajstore.version.layout import ArraySpec, Files
 from trajstore.version.mapped import MappedRows
 
+T = TypeVar("T")
 KEPT_BYTES = 8 * 2**20
 """Decoded blocks that a field keeps."""
-
-ABSENT = 2**64 - 1
-"""Offset and size, in the index of a shard, of a block without rows."""
 
 
 class ShardedRows:
@@ -155,20 +153,19 @@ class _Shard:
 
     def decode(self, block: int) -> np.ndarray:
         """Check and decode a block; its bytes, read-only."""
-        data = self._checked(block)
-        try:
-            return np.frombuffer(decompress(data, self._block_bytes), np.uint8)
-        except CorruptionError as error:
-            raise CorruptionError(f"{self._path}: block {block}: {error}") from None
+        return np.frombuffer(self._read(block, decompress), np.uint8)
 
     def check(self) -> None:
         """Compare the checksums of all blocks, and the sizes that they announce."""
         for block in range(len(self._blocks)):
-            data = self._checked(block)
-            try:
-                check_frame(data, self._block_bytes)
-            except CorruptionError as error:
-                raise CorruptionError(f"{self._path}: block {block}: {error}") from None
+            self._read(block, check_frame)
+
+    def _read(self, block: int, read: Callable[[Buffer, int], T]) -> T:
+        data = self._checked(block)
+        try:
+            return read(data, self._block_bytes)
+        except CorruptionError as error:
+            raise CorruptionError(f"{self._path}: block {block}: {error}") from None
 
     def _checked(self, block: int) -> memoryview:
         start, size = self._blocks[block]

@@ -21,15 +21,12 @@ class Sink(Protocol):
 
     def write(self, data: bytes | bytearray | memoryview) -> object:
         """Take the next bytes."""
-        ...
 
     def close(self) -> FileRecord:
         """Make all durable and say what it holds."""
-        ...
 
     def abandon(self) -> None:
         """Give up; what was written is worth nothing."""
-        ...
 
 
 class Location(Protocol):
@@ -37,19 +34,15 @@ class Location(Protocol):
 
     def names(self) -> list[str]:
         """Return the names of whole files, sorted; none if the place does not exist yet."""
-        ...
 
     def create(self, name: str) -> Sink:
         """Begin a file; it gets its name by `commit` only."""
-        ...
 
     def commit(self, name: str) -> None:
         """Give a closed file its name, durably; a file of that name is replaced."""
-        ...
 
     def reading(self, name: str) -> AbstractContextManager[BinaryIO]:
         """Open a whole file, or with ``.part`` behind its name one that is not committed yet."""
-        ...
 
 
 class Origin(Protocol):
@@ -59,15 +52,12 @@ class Origin(Protocol):
 
     def read(self, key: str) -> bytes:
         """A small file; raises `NotFoundError` if there is none."""
-        ...
 
     def copy(self, key: str, record: FileRecord, write: Write) -> None:
         """Copy a sealed file, not a byte more than it has; refuse other bytes than were sealed."""
-        ...
 
     def keys(self) -> Iterable[str]:
         """Paths of all files, relative to the version."""
-        ...
 
     def findings(self) -> Iterable[Finding]:
         """What is wrong with the place itself; nothing, unless it says so."""

@@ -8,24 +8,29 @@ from typing import Any
 
 import numpy as np
 
-from trajstore.disk import system
 from trajstore.disk.files import whole_directory, write_file
 from trajstore.disk.system import FileRecord, Syncs, storing
 from trajstore.episode import anomalies
 from trajstore.episode.episode import Episode, check_episode
 from trajstore.episode.fields import Axis, FieldSpec
-from trajstore.episode.schema import EpisodeSchema
-from trajstore.errors import JournalError, SchemaError
+from trajstore.episode.provenance import check_provenance
+from trajstore.episode.schema import EpisodeSchema, check_is_schema
+from trajstore.errors import (
+    ArgumentError,
+    JournalError,
+    QuotaExceededError,
+    SchemaError,
+)
 from trajstore.version.chunks import NarrowWriter, RowWriter, WideWriter
-from trajstore.version.files import LocalFiles
+from trajstore.version.files import LocalFiles, make_folder
 from trajstore.version.layout import Part, arrays_of, groups_of, metadata_files, projected_bytes
 from trajstore.version.manifest import MANIFEST, Manifest, content_digest
-from trajstore.version.quota import DEFAULT_QUOTA_BYTES, check_quota
 from trajstore.version.reading import Assembly
 from trajstore.version.statistics import Statistics
 
 BATCH_BYTES = 4 * 2**20
 SCENARIO = "scenario"
+DEFAULT_QUOTA_BYTES = 25 * 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,26 @@ class Plan:
     quota_bytes: int = DEFAULT_QUOTA_BYTES
     held_bytes: int = 0
     extends: Path | None = None
+
+
+def check_recipe(schema: EpisodeSchema, provenance: Mapping[str, Any], quota_bytes: int) -> None:
+    """Refuse what no version can be made of, before anything is written."""
+    check_provenance(provenance)
+    if not isinstance(quota_bytes, int) or isinstance(quota_bytes, bool) or quota_bytes < 1:
+        raise ArgumentError(
+            "quota_bytes: expected a whole number of bytes of 1 or more, got "
+            f"{ascii(quota_bytes)[:80]}; leave it out for {DEFAULT_QUOTA_BYTES:,}"
+        )
+    check_is_schema(schema)
+
+
+def check_quota(target: Path, *, needed: int, quota_bytes: int) -> None:
+    """Refuse what would make a version take more bytes on disk than its quota."""
+    if needed > quota_bytes:
+        raise QuotaExceededError(
+            f"version {target.name}: expected at most {quota_bytes:,} bytes on disk, "
+            f"got {needed:,}; record fewer episodes, or start another dataset"
+        )
 
 
 def seal_version(target: Path, episodes: Iterable[Episode], plan: Plan) -> Manifest:
@@ -143,7 +168,7 @@ class VersionWriter:
         arrays = arrays_of(self._schema, self._part)
         paths = {spec.path for spec in arrays.values()}
         for path in sorted(paths.union(groups_of(self._schema, self._part))):
-            self._make_folder(self._folder / path)
+            make_folder(self._folder / path)
         # Zarr is imported when something is written, for a look at a store needs none of it.
         check_metadata = import_module("trajstore.version.zarr_group").check_metadata
         for path, content in metadata_files(self._schema, self._part):
@@ -206,12 +231,6 @@ class VersionWriter:
         for writer in self._writers.values():
             writer.abandon()
         self._syncs.abandon()
-
-    def _make_folder(self, folder: Path) -> None:
-        """Make a folder and its parents; `whole_directory` makes them durable."""
-        if not folder.is_dir():
-            self._make_folder(folder.parent)
-            system.OPS.mkdir(folder)
 
     def _rows(self, field: FieldSpec, batch: Sequence[Episode]) -> np.ndarray:
         arrays = [episode.arrays[field.name] for episode in batch]

@@ -33,7 +33,7 @@ from trajstore.lifecycle.archive import Pack, open_pack, pack, unpack
 from trajstore.lifecycle.pack_v1 import OldPack, packed_arrays
 from trajstore.recording.recorder import Recorder
 from trajstore.version import integrity
-from trajstore.version.codecs import checksum
+from trajstore.version.chunks import checksum
 from trajstore.version.files import FetchedFiles
 from trajstore.version.integrity import verify
 from trajstore.version.layout import Part

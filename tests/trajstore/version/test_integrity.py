@@ -164,7 +164,7 @@ def test_a_manifest_that_lacks_a_file_is_found(version):
 def test_only_a_deep_look_sees_values_that_were_sealed_wrong(version):
     from trajstore.disk.files import digest
     from trajstore.disk.system import FileRecord
-    from trajstore.version.codecs import checksum
+    from trajstore.version.chunks import checksum
 
     chunk = version / "step/action/c.0.0"
     rows = bytearray(chunk.read_bytes()[:-4])

@@ -13,7 +13,7 @@ from trajstore.disk.mapping import map_sealed, open_sealed
 from trajstore.disk.system import FileRecord
 from trajstore.episode.schema import Axis, FieldSpec
 from trajstore.errors import CorruptionError
-from trajstore.version.codecs import check_frame
+from trajstore.version.chunks import check_frame
 from trajstore.version.layout import ArraySpec
 from trajstore.version.mapped import ChunkGrid, MappedRows
 from trajstore.version.shards import ShardedRows, check_file
