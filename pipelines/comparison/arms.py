@@ -90,19 +90,12 @@ class Arm:
 
     def grid(self) -> list[int]:
         """Steps at which every seed was evaluated."""
-        runs = self.runs.values()
-        return sorted(
-            set.intersection(*({row["steps"] for row in run.evaluations} for run in runs))
-        )
+        steps = [{row["steps"] for row in run.evaluations} for run in self.runs.values()]
+        return sorted(set.intersection(*steps))
 
 
 def load_arm(name: str, folder: Path) -> Arm:
-    """Read the runs ``seed_*`` of a folder.
-
-    Raises:
-        RunError: no run, a run that is not completed, or one without evaluations or episodes.
-        NotFoundError: a file of a run is missing.
-    """
+    """Read the completed runs ``seed_*`` of a folder; any that is not complete is refused."""
     folders = sorted(path for path in folder.glob("seed_*") if path.is_dir())
     if not folders:
         raise RunError(f"{folder}: expected folders seed_*/{RECORD}, got none; train this arm")
@@ -138,11 +131,7 @@ def _load_run(folder: Path) -> Run:
 
 
 def check_pair(pretrained: Arm, baseline: Arm, *, where: str) -> None:
-    """Refuse arms that cannot be paired.
-
-    Raises:
-        RunError: a seed of the pre-trained arm has no partner, or the final episodes differ.
-    """
+    """Refuse arms of which a seed has no partner, or whose final episodes differ."""
     alone = sorted(set(pretrained.seeds) - set(baseline.seeds))
     if alone:
         raise RunError(
@@ -190,12 +179,7 @@ class Expert:
 def load_expert(folder: Path, *, leave_out: Sequence[str] = ()) -> Expert:
     """Read the expert from a folder with ``episodes.jsonl``, a promotion manifest, or both.
 
-    Args:
-        folder: of the expert.
-        leave_out: families that do not count towards its rates.
-
-    Raises:
-        RunError: the folder holds neither.
+    The families to leave out do not count towards its rates.
     """
     manifest, record = folder / "manifest.json", folder / RECORD
     document = read_json(manifest) if manifest.is_file() else None

@@ -133,9 +133,6 @@ def time_to_target(
 ) -> Arrival:
     """The first evaluation from which a target holds for ``hold`` evaluations in a row.
 
-    Raises:
-        ValueError: no evaluation, columns of different length, or ``hold`` below one.
-
     Example:
         >>> target = Target(success=0.9)
         >>> time_to_target([0, 8, 16, 24], [0.5, 0.9, 0.8, 0.95], [0.0] * 4, target=target)
@@ -148,10 +145,9 @@ def time_to_target(
             f"time to target: expected columns of one length and hold >= 1, got {len(steps)}, "
             f"{len(success)}, {len(collision)} rows and hold {hold}"
         )
-    run = 0
-    for i in range(len(steps)):
-        met = success[i] >= target.success and collision[i] <= target.collision
-        run = run + 1 if met else 0
-        if run == hold:
-            return Arrival(int(steps[i - hold + 1]), censored=False)
+    rates = zip(success, collision, strict=True)
+    met = [high >= target.success and low <= target.collision for high, low in rates]
+    for first in range(len(steps) - hold + 1):
+        if all(met[first : first + hold]):
+            return Arrival(int(steps[first]), censored=False)
     return Arrival(int(steps[-1]), censored=True)

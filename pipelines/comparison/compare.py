@@ -26,11 +26,7 @@ Found = TypeVar("Found")
 
 
 def compare(params: CompareParams, inputs: Inputs) -> Comparison:
-    """Compare the arms.
-
-    Raises:
-        RunError: arms cannot be paired.
-    """
+    """Compare the arms; those that cannot be paired are refused."""
     arms, expert, dataset = inputs.arms, inputs.expert, inputs.dataset
     finetune, baseline = arms["finetune"], arms["baseline"]
     check_pair(finetune, baseline, where="comparison")
@@ -124,18 +120,13 @@ def matched(finetune: Arm, baseline: Arm, gate: Target, hold: int) -> Matched:
 
 def notes_on(facts: Matched, finetune: ArmFacts, teacher: Teacher) -> tuple[str, ...]:
     """What a reader must know before trusting the numbers."""
-    notes = []
-    if facts.unpaired_baseline_seeds:
-        notes.append(f"Baseline seeds without a partner: {list(facts.unpaired_baseline_seeds)}.")
-    if not facts.same_grid:
-        notes.append("The two main arms were not evaluated at the same steps.")
-    if facts.evaluations_before_median < 20:
-        notes.append(
-            f"Only {facts.evaluations_before_median} evaluations stand before the baseline's "
-            "median time to the gate; 20 are wanted to resolve the ratio."
-        )
-    if finetune.evaluation_episodes < 200:
-        notes.append("An evaluation has fewer than 200 episodes.")
-    if teacher.same_episodes is False:
-        notes.append("The expert was judged on other episodes than the arms.")
-    return tuple(notes)
+    alone, before = facts.unpaired_baseline_seeds, facts.evaluations_before_median
+    notes = {
+        f"Baseline seeds without a partner: {list(alone)}.": bool(alone),
+        "The two main arms were not evaluated at the same steps.": not facts.same_grid,
+        f"Only {before} evaluations stand before the baseline's median time to the gate; "
+        "20 are wanted to resolve the ratio.": before < 20,
+        "An evaluation has fewer than 200 episodes.": finetune.evaluation_episodes < 200,
+        "The expert was judged on other episodes than the arms.": teacher.same_episodes is False,
+    }
+    return tuple(note for note, holds in notes.items() if holds)

@@ -139,10 +139,7 @@ def _upper_end(ratio: Ratio, limit: float) -> tuple[Status, str]:
 def headline(gate: TargetRatio, alone: Sequence[int], aims: Sequence[Goal]) -> tuple[str, ...]:
     """Sentences that a reader may quote: what was found, how sure, and what of it was promised.
 
-    Args:
-        gate: the ratio at the gate.
-        alone: seeds of the baseline without a partner.
-        aims: the goals.
+    Seeds that stand ``alone`` are those of the baseline without a partner.
     """
     words = target_words(gate.target)
     if gate.estimate is None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from pipelines.comparison import stats
 from pipelines.comparison.arms import Arm, Expert, Rate, family
 from pipelines.comparison.arrival import Quotient
 from pipelines.comparison.record import (
@@ -19,19 +20,7 @@ from pipelines.comparison.record import (
     SeedDip,
     Teacher,
 )
-from pipelines.comparison.stats import (
-    STATISTICS,
-    Draws,
-    Estimate,
-    area_under_curve,
-    crossed_means,
-    estimate,
-    interval,
-    mean,
-    paired_difference,
-    probability_of_improvement,
-    resampled,
-)
+from pipelines.comparison.stats import Draws, Estimate
 from pipelines.learning.runlog import RATES
 
 
@@ -40,7 +29,9 @@ def final(arm: Arm, scenarios: Sequence[str], draws: Draws) -> Rates[Estimate]:
     shares = arm.rates(scenarios)
     return Rates(
         *(
-            estimate(getattr(shares, rate), mean, **draws.of(f"final/{arm.name}/{rate}"))
+            stats.estimate(
+                getattr(shares, rate), stats.mean, **draws.of(f"final/{arm.name}/{rate}")
+            )
             for rate in RATES
         )
     )
@@ -52,9 +43,9 @@ def contrast(first: Arm, second: Arm, scenarios: Sequence[str], draws: Draws) ->
     own, other = first.rates(scenarios), second.only(first.seeds).rates(scenarios)
     success = own.success, other.success
     return Contrast(
-        paired_difference(*success, **draws.of(f"{where}/success")),
-        paired_difference(own.collision, other.collision, **draws.of(f"{where}/collision")),
-        probability_of_improvement(*success, **draws.of(f"{where}/improvement")),
+        stats.paired_difference(*success, **draws.of(f"{where}/success")),
+        stats.paired_difference(own.collision, other.collision, **draws.of(f"{where}/collision")),
+        stats.probability_of_improvement(*success, **draws.of(f"{where}/improvement")),
     )
 
 
@@ -85,7 +76,7 @@ def area(arm: Arm, baseline: Arm, draws: Draws) -> Area:
     own, other = (
         np.array(
             [
-                area_under_curve(
+                stats.area_under_curve(
                     np.array([row["steps"] for row in one.runs[seed].evaluations]),
                     np.array([row["success"] for row in one.runs[seed].evaluations]),
                     limit=limit,
@@ -95,7 +86,7 @@ def area(arm: Arm, baseline: Arm, draws: Draws) -> Area:
         )
         for one in (arm, baseline)
     )
-    difference = paired_difference(own, other, **draws.of(f"area/{arm.name}"))
+    difference = stats.paired_difference(own, other, **draws.of(f"area/{arm.name}"))
     return Area(limit, float(own.mean()), float(other.mean()), difference)
 
 
@@ -126,8 +117,8 @@ def better_than_teacher(
     (high, up), (level, reference) = _crossed(arm, expert, "success", scenarios, draws)
     units = len(arm.seeds)
     return Teacher(
-        collision_ratio=Quotient(ours / theirs if theirs else None, *interval(ratio, units)),
-        success_difference=Estimate(high - level, *interval(up - reference, units)),
+        collision_ratio=Quotient(ours / theirs if theirs else None, *stats.interval(ratio, units)),
+        success_difference=Estimate(high - level, *stats.interval(up - reference, units)),
         same_episodes=set(arm.listed(scenarios)) <= set(expert.episodes),
         expert=Rates(level, theirs),
     )
@@ -143,7 +134,7 @@ def _crossed(
     """A rate of the arm and of the expert, each with draws; together on shared episodes."""
     source = draws.of(f"teacher/{rate}")
     keys, rows = arm.listed(scenarios), arm.outcomes(rate, scenarios)
-    means, counts = crossed_means(rows, **source)
+    means, counts = stats.crossed_means(rows, **source)
     if set(keys) <= set(expert.episodes):
         taught = np.array([float(expert.episodes[key][rate]) for key in keys])
         level = float(taught.mean())
@@ -151,7 +142,7 @@ def _crossed(
         level = float(getattr(expert.judged, rate))
         known = [float(r[rate]) for key, r in expert.episodes.items() if key[0] in expert.counted]
         taught = np.array(known or [level])
-        counts = resampled(len(taught), **source)
+        counts = stats.resampled(len(taught), **source)
     return (float(rows.mean()), means), (level, counts @ taught / len(taught))
 
 
@@ -163,8 +154,10 @@ def curves(arm: Arm, draws: Draws) -> Curve:
     bands = []
     for rate in RATES:
         rows = np.array([getattr(seed, rate) for seed in seeds])
-        counts = resampled(len(rows), rng=draws.rng(f"curve/{arm.name}/{rate}"), resamples=2000)
-        ends = [interval(counts @ column / len(rows), len(rows)) for column in rows.T]
+        counts = stats.resampled(
+            len(rows), rng=draws.rng(f"curve/{arm.name}/{rate}"), resamples=2000
+        )
+        ends = [stats.interval(counts @ column / len(rows), len(rows)) for column in rows.T]
         bands.append(Band(tuple(rows.mean(axis=0).tolist()), *zip(*ends, strict=True)))
     named = dict(zip(map(str, arm.runs), seeds, strict=True))
     return Curve(bands[0], bands[1], tuple(grid), named)
@@ -183,6 +176,9 @@ def metrics(arm: Arm, scenarios: Sequence[str], draws: Draws) -> dict[str, Metri
         values = np.array([row[metric] for row in rows if row.get(metric) is not None])
         if len(values):
             source = fewer.of(f"metric/{arm.name}/{metric}")
-            parts = (estimate(values, statistic, **source) for statistic in STATISTICS.values())
+            parts = (
+                stats.estimate(values, statistic, **source)
+                for statistic in stats.STATISTICS.values()
+            )
             found[metric] = MetricStatistics(len(values), *parts)
     return found

@@ -31,11 +31,7 @@ def times_ratio(
     rng: np.random.Generator,
     resamples: int = 10_000,
 ) -> Ratio:
-    """Ratio of mean times over matched seeds; a seed that never arrives counts with its budget.
-
-    Raises:
-        ValueError: the seeds differ.
-    """
+    """Ratio of mean times over matched seeds; a seed that never arrives counts with its budget."""
     if set(pretrained) != set(baseline) or not pretrained:
         raise ValueError(
             f"ratio: expected the same seeds in both arms, got {sorted(pretrained)} "
@@ -146,13 +142,7 @@ class Ratios:
         )
 
     def costs(self, gate: Target, *, collection: int | None, expert: int | None) -> Costs:
-        """Three accounts of the environment steps that the gate costs.
-
-        Args:
-            gate: to be met.
-            collection: steps of the demonstrations; ``None`` if unknown.
-            expert: steps of the expert's training; ``None`` if unknown.
-        """
+        """What the gate costs, without and with the steps of demonstrations and expert, if known."""
         early, late = self.times("finetune", "baseline", gate)
         both = None if collection is None or expert is None else collection + expert
         prices = {"online": 0, "with_collection": collection, "with_expert": both}

@@ -239,12 +239,7 @@ class Comparison(Part, frozen=True, kw_only=True):
 
 
 def read_comparison(path: Path) -> Comparison:
-    """Read a ``comparison.json``.
-
-    Raises:
-        RunError: it is no comparison; names the place.
-        NotFoundError: there is none.
-    """
+    """Read a ``comparison.json``; where it is none, the error names the place."""
     try:
         return msgspec.convert(read_json(path), Comparison)
     except msgspec.ValidationError as error:

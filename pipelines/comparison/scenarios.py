@@ -95,11 +95,8 @@ def judged(changes: Mapping[str, np.ndarray]) -> dict[str, Change]:
     both random). Few seeds tell little of their own spread, so that the part due to seeds is what
     all scenarios show together; where a scenario's own is larger beyond chance (F test at
     ``UNEVEN``), as when one seed collapses, it is the scenario's own, with the few degrees of
-    freedom that seeds have.
-
-    Args:
-        changes: by scenario ``[seeds, episodes]``, success of one arm minus that of the other in
-            the same episode with the same seed.
+    freedom that seeds have. Changes are ``[seeds, episodes]``, success of one arm minus that of
+    the other in the same episode with the same seed.
     """
     known = {name: rows for name, rows in changes.items() if min(rows.shape) > 1}
     spreads = [_spread(rows) for rows in known.values()]

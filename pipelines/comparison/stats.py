@@ -81,10 +81,9 @@ def interval_levels(units: int) -> tuple[float, float]:
         >>> [round(level, 3) for level in interval_levels(1000)]
         [0.025, 0.975]
     """
-    freedom = units - 1
-    if freedom < 1:
+    if units < 2:
         raise ValueError(f"interval: expected at least 2 units, got {units}")
-    reach = distributions.t.ppf(0.5 + LEVEL / 2, freedom) * math.sqrt(units / freedom)
+    reach = distributions.t.ppf(0.5 + LEVEL / 2, units - 1) * math.sqrt(units / (units - 1))
     tail = float(distributions.norm.cdf(-reach))
     return tail, 1.0 - tail
 
@@ -132,10 +131,6 @@ def paired_ratio(
 
     Pairs are drawn with replacement, so that what a pair shares (a seed, its evaluation episodes)
     stays together. A draw whose denominator is zero counts as infinite.
-
-    Raises:
-        ValueError: no pairs, a value is not finite or is negative, or the denominator's mean is
-            zero.
 
     Example:
         >>> rng = np.random.default_rng(0)

@@ -11,7 +11,7 @@ from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
-from matplotlib import rc_context
+from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
@@ -37,41 +37,12 @@ SHADES = (TUNED, CONTROL, BASE, "#5b5bd6", "#a3395b", "#3a7d34")
 """Colours of seeds side by side."""
 WIDTH = 6.4
 """Of one plot, in inches; a page shows an inch as 72 pixels or more."""
-STYLE: dict[Any, Any] = {
-    "axes.axisbelow": True,
-    "axes.edgecolor": SOFT,
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "axes.labelcolor": SOFT,
-    "axes.labelpad": 8,
-    "axes.spines.left": False,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "axes.titleweight": "bold",
-    "figure.constrained_layout.h_pad": 0.08,
-    "figure.constrained_layout.use": True,
-    "figure.constrained_layout.w_pad": 0.1,
-    "font.family": "DejaVu Sans",
-    "font.size": 11.5,
-    "grid.color": LINE,
-    "legend.frameon": False,
-    "legend.handlelength": 1.6,
-    "lines.linewidth": 2.4,
-    "svg.fonttype": "none",
-    "text.color": SOFT,
-    "xtick.color": SOFT,
-    "xtick.major.size": 0,
-    "xtick.major.pad": 6,
-    "ytick.color": SOFT,
-    "ytick.major.size": 0,
-}
-
+STYLE = Path(__file__).with_name("report.mplstyle")
 LEVEL: dict[str, Any] = {"color": INK, "lw": 1.1, "dashes": (4, 3), "alpha": 0.75}
 """How a line across a plot looks that curves are held against."""
 ROUND = [1, 2, 2.5, 5, 10]
 
-styled = rc_context(STYLE)
+styled = style.context(STYLE)
 """Lets a function draw in the style of the report."""
 
 
@@ -96,7 +67,7 @@ def steps_axis(axes: Axes, title: str = "online environment steps") -> None:
 def write_png(figure: Figure, path: Path) -> None:
     """Write a PNG without anything that differs between two runs."""
     data = BytesIO()
-    with rc_context(STYLE):
+    with style.context(STYLE):
         figure.savefig(data, format="png", dpi=110, metadata={"Software": None})
     replace_file(path, data.getvalue())
 
@@ -104,7 +75,7 @@ def write_png(figure: Figure, path: Path) -> None:
 def svg(figure: Figure, label: str) -> str:
     """A figure as part of a page; ``label`` is what a screen reader says."""
     text = StringIO()
-    with rc_context(STYLE | {"svg.hashsalt": label}):
+    with style.context([STYLE, {"svg.hashsalt": label}]):
         figure.savefig(text, format="svg", metadata={"Date": None})
     body = text.getvalue()
     box = re.search(r'viewBox="([^"]*)"', body)

@@ -20,12 +20,7 @@ Row = Mapping[str, Any]
 
 
 def write_expert(folder: Path, out: Path) -> None:
-    """Write ``expert.md`` and ``expert.png``.
-
-    Args:
-        folder: of the expert, with its manifest and a folder of curves for each seed.
-        out: is made if it is not there.
-    """
+    """Write ``expert.md`` and ``expert.png`` from its manifest and the curves of every seed."""
     manifest = read_json(folder / "manifest.json")
     out.mkdir(parents=True, exist_ok=True)
     replace_file(out / "expert.md", promotion(manifest).encode())

@@ -30,20 +30,14 @@ from pipelines.report.drawing import (
     ticks,
 )
 
-ARM_WORDS = {
-    "baseline": "PPO from scratch",
-    "finetune": "pre-trained",
-    "control": "control (shuffled actions)",
-    "transfer": "pre-trained, transfer",
-    "transfer_baseline": "from scratch, transfer",
+ARMS = {
+    "baseline": ("PPO from scratch", BASE),
+    "finetune": ("pre-trained", TUNED),
+    "control": ("control (shuffled actions)", CONTROL),
+    "transfer_baseline": ("from scratch, transfer", BASE),
+    "transfer": ("pre-trained, transfer", TUNED),
 }
-COLOURS = {
-    "baseline": BASE,
-    "finetune": TUNED,
-    "control": CONTROL,
-    "transfer": TUNED,
-    "transfer_baseline": BASE,
-}
+"""How a reader knows an arm, and its colour."""
 MAIN = ("control", "baseline", "finetune")
 """Arms of the learning curves, in the order they are drawn."""
 SERIES = (
@@ -65,15 +59,14 @@ def arm_words(name: str) -> str:
     """An arm as a reader knows it."""
     if name.startswith("few_"):
         return f"pre-trained, {name.removeprefix('few_')} episodes"
-    return ARM_WORDS.get(name, name)
+    return ARMS[name][0] if name in ARMS else name
 
 
 def in_order(names: Collection[str]) -> list[str]:
     """Arms as a reader wants them: the main ones, few demonstrations by number, transfer."""
-    first = ["baseline", "finetune", "control"]
     few = sorted((n for n in names if n.startswith("few_")), key=lambda n: int(n[4:]))
-    known = [*first, *few, "transfer_baseline", "transfer"]
-    return [n for n in known if n in names] + sorted(n for n in names if n not in known)
+    known = ["baseline", "finetune", "control", *few, "transfer_baseline", "transfer"]
+    return [n for n in known if n in names] + sorted(set(names) - set(known))
 
 
 @styled
@@ -99,7 +92,7 @@ def learning_curves(
 
 
 def _curve(axes: Axes, curve: Curve, rate: str, name: str) -> None:
-    colour, shown = COLOURS[name], getattr(curve, rate)
+    colour, shown = ARMS[name][1], getattr(curve, rate)
     if None not in (*shown.low, *shown.high):
         band = axes.fill_between(curve.steps, shown.low, shown.high, color=colour, alpha=0.16, lw=0)
         band.set_gid("band")
@@ -199,14 +192,14 @@ def steps_by_seed(ratio: Ratio) -> Figure:
             words = f"{arm_words(arm)}, seed {row.seed}: {arrival.steps:,} steps"
             words += ", target never met" if arrival.censored else ""
             bound = Bound.UNRESOLVED if arrival.censored else Bound.EXACT
-            _mark(axes, (arrival.steps, at), COLOURS[arm], bound, words)
+            _mark(axes, (arrival.steps, at), ARMS[arm][1], bound, words)
     axes.xaxis.grid(visible=True)
     axes.yaxis.grid(visible=False)
     axes.set_yticks(range(len(rows)), [f"seed {row.seed}" for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     steps_axis(axes, "online steps until the target holds")
     arms = ("finetune", "baseline")
-    keys = [Line2D([], [], color=COLOURS[arm], label=arm_words(arm)) for arm in arms]
+    keys = [Line2D([], [], color=ARMS[arm][1], label=ARMS[arm][0]) for arm in arms]
     if ratio.censored:
         keys.append(Line2D([], [], label="never arrived", **_shape(SOFT, Bound.UNRESOLVED)))
     _legend(figure, keys, columns=3)
@@ -240,11 +233,7 @@ def _ratios(
 ) -> None:
     """Ratios with whiskers and marks of their bounds; what lies above the frame stops there.
 
-    Args:
-        axes: to draw on.
-        points: words, place across, ratio with an estimate.
-        colour: of the series.
-        shift: across in points, so that marks of two series stay apart.
+    A point is words, place across, ratio; a shift, in points, keeps marks of two series apart.
     """
     moved = axes.transData + ScaledTranslation(shift / 72, 0, axes.figure.dpi_scale_trans)
     top = axes.get_ylim()[1]

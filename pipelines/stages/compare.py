@@ -18,6 +18,13 @@ from pipelines.running.params import read_section
 from pipelines.running.stage import add_paths, in_one_line, parser_of
 from trajstore.disk.files import read_json
 
+FOLDERS = {
+    "baseline": "folder of runs; compares two groups, no params.yaml",
+    "pretrained": "folder of runs that go with --baseline",
+    "control": "folder of a third group",
+    "expert": "folder of the expert, with two groups",
+    "dataset": "version folder, with two groups",
+}
 GROUPS = {"baseline": "--baseline", "finetune": "--pretrained", "control": "--control"}
 """The options that name two groups, and a third, by arm."""
 
@@ -25,13 +32,7 @@ GROUPS = {"baseline": "--baseline", "finetune": "--pretrained", "control": "--co
 def load(params: CompareParams, options: Mapping[str, str] = MappingProxyType({})) -> Inputs:
     """Read every arm, the expert and the dataset's manifest.
 
-    Args:
-        params: what is compared.
-        options: of the command line that name an arm's folder, by arm; errors tell them.
-
-    Raises:
-        RunError: a folder is missing or named twice, an arm is unfinished, or ``baseline`` or
-            ``finetune`` is not named.
+    Errors tell the options of the command line that name an arm's folder, given by arm.
     """
     _check_folders(params, options)
     arms = {name: load_arm(name, Path(folder)) for name, folder in params.arms.items()}
@@ -94,11 +95,8 @@ def arguments_of(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--out", type=Path, default=Path("data/reports"), help="folder of the reports"
     )
-    parser.add_argument("--baseline", help="folder of runs; compares two groups, no params.yaml")
-    parser.add_argument("--pretrained", help="folder of runs that go with --baseline")
-    parser.add_argument("--control", help="folder of a third group")
-    parser.add_argument("--expert", default="", help="folder of the expert, with two groups")
-    parser.add_argument("--dataset", default="", help="version folder, with two groups")
+    for name, words in FOLDERS.items():
+        parser.add_argument(f"--{name}", default="", help=words)
     parser.add_argument(
         "--arm", action="append", default=[], metavar="NAME=DIR", help="one arm more; repeatable"
     )
