@@ -1,7 +1,6 @@
 """How good the arms end, how they get there, and whether they lose what they were given."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -29,9 +28,7 @@ def final(arm: Arm, scenarios: Sequence[str], draws: Draws) -> Rates[Estimate]:
     shares = arm.rates(scenarios)
     return Rates(
         *(
-            stats.estimate(
-                getattr(shares, rate), stats.mean, **draws.of(f"final/{arm.name}/{rate}")
-            )
+            stats.estimate(getattr(shares, rate), stats.mean, draws.of(f"final/{arm.name}/{rate}"))
             for rate in RATES
         )
     )
@@ -43,9 +40,9 @@ def contrast(first: Arm, second: Arm, scenarios: Sequence[str], draws: Draws) ->
     own, other = first.rates(scenarios), second.only(first.seeds).rates(scenarios)
     success = own.success, other.success
     return Contrast(
-        stats.paired_difference(*success, **draws.of(f"{where}/success")),
-        stats.paired_difference(own.collision, other.collision, **draws.of(f"{where}/collision")),
-        stats.probability_of_improvement(*success, **draws.of(f"{where}/improvement")),
+        stats.paired_difference(*success, draws.of(f"{where}/success")),
+        stats.paired_difference(own.collision, other.collision, draws.of(f"{where}/collision")),
+        stats.probability_of_improvement(*success, draws.of(f"{where}/improvement")),
     )
 
 
@@ -86,7 +83,7 @@ def area(arm: Arm, baseline: Arm, draws: Draws) -> Area:
         )
         for one in (arm, baseline)
     )
-    difference = stats.paired_difference(own, other, **draws.of(f"area/{arm.name}"))
+    difference = stats.paired_difference(own, other, draws.of(f"area/{arm.name}"))
     return Area(limit, float(own.mean()), float(other.mean()), difference)
 
 
@@ -134,7 +131,7 @@ def _crossed(
     """A rate of the arm and of the expert, each with draws; together on shared episodes."""
     source = draws.of(f"teacher/{rate}")
     keys, rows = arm.listed(scenarios), arm.outcomes(rate, scenarios)
-    means, counts = stats.crossed_means(rows, **source)
+    means, counts = stats.crossed_means(rows, source)
     if set(keys) <= set(expert.episodes):
         taught = np.array([float(expert.episodes[key][rate]) for key in keys])
         level = float(taught.mean())
@@ -142,7 +139,7 @@ def _crossed(
         level = float(getattr(expert.judged, rate))
         known = [float(r[rate]) for key, r in expert.episodes.items() if key[0] in expert.counted]
         taught = np.array(known or [level])
-        counts = stats.resampled(len(taught), **source)
+        counts = stats.resampled(len(taught), source)
     return (float(rows.mean()), means), (level, counts @ taught / len(taught))
 
 
@@ -154,9 +151,7 @@ def curves(arm: Arm, draws: Draws) -> Curve:
     bands = []
     for rate in RATES:
         rows = np.array([getattr(seed, rate) for seed in seeds])
-        counts = stats.resampled(
-            len(rows), rng=draws.rng(f"curve/{arm.name}/{rate}"), resamples=2000
-        )
+        counts = stats.resampled(len(rows), draws.of(f"curve/{arm.name}/{rate}", 2000))
         ends = [stats.interval(counts @ column / len(rows), len(rows)) for column in rows.T]
         bands.append(Band(tuple(rows.mean(axis=0).tolist()), *zip(*ends, strict=True)))
     named = dict(zip(map(str, arm.runs), seeds, strict=True))
@@ -171,14 +166,13 @@ def metrics(arm: Arm, scenarios: Sequence[str], draws: Draws) -> dict[str, Metri
         for key, row in run.episodes.items()
         if key[0] in scenarios
     ]
-    fewer, found = replace(draws, resamples=min(draws.resamples, 1000)), {}
+    found = {}
     for metric in sorted(rows[0]):
         values = np.array([row[metric] for row in rows if row.get(metric) is not None])
         if len(values):
-            source = fewer.of(f"metric/{arm.name}/{metric}")
+            source = draws.of(f"metric/{arm.name}/{metric}", min(draws.resamples, 1000))
             parts = (
-                stats.estimate(values, statistic, **source)
-                for statistic in stats.STATISTICS.values()
+                stats.estimate(values, statistic, source) for statistic in stats.STATISTICS.values()
             )
             found[metric] = MetricStatistics(len(values), *parts)
     return found

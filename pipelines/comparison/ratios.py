@@ -21,16 +21,13 @@ from pipelines.comparison.arrival import (
     TargetRatio,
 )
 from pipelines.comparison.record import Costs
-from pipelines.comparison.stats import Draws, paired_ratio
+from pipelines.comparison.stats import Draws, Source, paired_ratio
+
+Times = Mapping[int, Arrival]
+"""When each seed of an arm meets a target."""
 
 
-def times_ratio(
-    pretrained: Mapping[int, Arrival],
-    baseline: Mapping[int, Arrival],
-    *,
-    rng: np.random.Generator,
-    resamples: int = 10_000,
-) -> Ratio:
+def times_ratio(pretrained: Times, baseline: Times, source: Source) -> Ratio:
     """Ratio of mean times over matched seeds; a seed that never arrives counts with its budget."""
     if set(pretrained) != set(baseline) or not pretrained:
         raise ValueError(
@@ -43,8 +40,7 @@ def times_ratio(
     found = paired_ratio(
         np.array([float(early.steps) for _, early, _ in pairs]),
         np.array([float(late.steps) for _, _, late in pairs]),
-        rng=rng,
-        resamples=resamples,
+        source,
     )
     return Ratio(
         **asdict(found),
@@ -60,7 +56,7 @@ def times_ratio(
     )
 
 
-def bound_of(pretrained: Mapping[int, Arrival], baseline: Mapping[int, Arrival]) -> Bound:
+def bound_of(pretrained: Times, baseline: Times) -> Bound:
     """What censoring leaves known.
 
     A baseline seed that never arrived needs more than its budget, so that the ratio is at most
@@ -86,11 +82,12 @@ class Ratios:
     hold: int
     draws: Draws
 
-    def times(self, pretrained: str, baseline: str, target: Target) -> list[dict[int, Arrival]]:
+    def times(self, pretrained: str, baseline: str, target: Target) -> tuple[Times, Times]:
         """When both arms meet a target, on the seeds of the pre-trained one."""
         first, second = self.arms[pretrained], self.arms[baseline]
         check_pair(first, second, where=f"{pretrained} / {baseline}")
-        return [arm.arrivals(target, hold=self.hold) for arm in (first, second.only(first.seeds))]
+        second = second.only(first.seeds)
+        return first.arrivals(target, hold=self.hold), second.arrivals(target, hold=self.hold)
 
     def at(self, pretrained: str, baseline: str, target: Target | None) -> TargetRatio:
         """The ratio of two arms at one target; null, with a reason, where there is none."""
@@ -101,7 +98,7 @@ class Ratios:
             found = unknown(f"the arm {missing[0]} was not run")
         else:
             times = self.times(pretrained, baseline, target)
-            found = times_ratio(*times, **self.draws.of(f"{pretrained}/{baseline}/{target}"))
+            found = times_ratio(*times, self.draws.of(f"{pretrained}/{baseline}/{target}"))
         return TargetRatio(target=target, arms=ArmPair(pretrained, baseline), **asdict(found))
 
     def fixed(self, gate: Target, expert: Expert | None, *, few: str) -> FixedRatios:
@@ -142,7 +139,7 @@ class Ratios:
         )
 
     def costs(self, gate: Target, *, collection: int | None, expert: int | None) -> Costs:
-        """What the gate costs, without and with the steps of demonstrations and expert, if known."""
+        """What the gate costs, without and with the steps of collection and expert, if known."""
         early, late = self.times("finetune", "baseline", gate)
         both = None if collection is None or expert is None else collection + expert
         prices = {"online": 0, "with_collection": collection, "with_expert": both}
@@ -151,7 +148,7 @@ class Ratios:
             accounts[name] = unknown("the steps of collection or expert are unknown")
             if price is not None:
                 dearer = {seed: replace(it, steps=it.steps + price) for seed, it in early.items()}
-                accounts[name] = times_ratio(dearer, late, **self.draws.of(f"cost/{name}"))
+                accounts[name] = times_ratio(dearer, late, self.draws.of(f"cost/{name}"))
         saved = float(np.mean([late[seed].steps - early[seed].steps for seed in early]))
         pays_off = both / saved if both is not None and saved > 0 else None
         return Costs(Accounts(**accounts), collection, expert, saved, pays_off)

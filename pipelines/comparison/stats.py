@@ -4,7 +4,7 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import NamedTuple
 
 import numpy as np
 from msgspec import Struct
@@ -31,11 +31,11 @@ STATISTICS: dict[str, Statistic] = {
 """Every statistic that is reported of a metric."""
 
 
-class Source(TypedDict):
+class Source(NamedTuple):
     """Where the draws of one estimate come from, and how many they are."""
 
     rng: np.random.Generator
-    resamples: int
+    resamples: int = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +49,10 @@ class Draws:
     seed: int
     resamples: int
 
-    def rng(self, name: str) -> np.random.Generator:
-        """The generator of one estimate."""
+    def of(self, name: str, resamples: int | None = None) -> Source:
+        """What the estimate of that name draws from, as often as all do or as is said."""
         key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
-        return np.random.default_rng([self.seed, key])
-
-    def of(self, name: str) -> Source:
-        """What an estimate of that name draws from."""
-        return Source(rng=self.rng(name), resamples=self.resamples)
+        return Source(np.random.default_rng([self.seed, key]), resamples or self.resamples)
 
 
 class Estimate(Struct, frozen=True, forbid_unknown_fields=True):
@@ -101,32 +97,24 @@ def interval(draws: np.ndarray, units: int) -> tuple[float | None, float | None]
     return first, last
 
 
-def estimate(
-    values: np.ndarray, statistic: Statistic, *, rng: np.random.Generator, resamples: int = 10_000
-) -> Estimate:
+def estimate(values: np.ndarray, statistic: Statistic, source: Source) -> Estimate:
     """A statistic of independent values ``[n]`` with its 95 % bootstrap interval."""
     values = _checked(values, "estimate")
     block = max(1, BLOCK // len(values))
-    draws = np.empty(resamples)
-    for first in range(0, resamples, block):
-        size = min(block, resamples - first)
-        rows = rng.integers(len(values), size=(size, len(values)))
+    draws = np.empty(source.resamples)
+    for first in range(0, len(draws), block):
+        size = min(block, len(draws) - first)
+        rows = source.rng.integers(len(values), size=(size, len(values)))
         draws[first : first + size] = statistic(values[rows])
     return Estimate(float(statistic(values)), *interval(draws, len(values)))
 
 
-def resampled(units: int, *, rng: np.random.Generator, resamples: int) -> np.ndarray:
+def resampled(units: int, source: Source) -> np.ndarray:
     """How often each unit is drawn, ``int64[resamples, units]``."""
-    return rng.multinomial(units, np.full(units, 1.0 / units), size=resamples)
+    return source.rng.multinomial(units, np.full(units, 1.0 / units), size=source.resamples)
 
 
-def paired_ratio(
-    numerator: np.ndarray,
-    denominator: np.ndarray,
-    *,
-    rng: np.random.Generator,
-    resamples: int = 10_000,
-) -> Estimate:
+def paired_ratio(numerator: np.ndarray, denominator: np.ndarray, source: Source) -> Estimate:
     """Ratio of the means of two paired samples ``[n]``: the one ratio of this project.
 
     Pairs are drawn with replacement, so that what a pair shares (a seed, its evaluation episodes)
@@ -134,43 +122,39 @@ def paired_ratio(
 
     Example:
         >>> rng = np.random.default_rng(0)
-        >>> paired_ratio(np.array([10.0, 30.0]), np.array([100.0, 300.0]), rng=rng).estimate
+        >>> paired_ratio(np.array([10.0, 30.0]), np.array([100.0, 300.0]), Source(rng)).estimate
         0.1
     """
     top, bottom = _pairs(numerator, denominator, "ratio")
     if min(top.min(), bottom.min()) < 0.0 or not bottom.sum() > 0.0:
         raise ValueError("ratio: expected non-negative values and a denominator above zero")
-    counts = resampled(len(top), rng=rng, resamples=resamples)
+    counts = resampled(len(top), source)
     above, below = counts @ top, counts @ bottom
-    draws = np.full(resamples, np.inf)
+    draws = np.full(source.resamples, np.inf)
     np.divide(above, below, out=draws, where=below > 0.0)
     return Estimate(float(top.sum() / bottom.sum()), *interval(draws, len(top)))
 
 
-def paired_difference(
-    first: np.ndarray, second: np.ndarray, *, rng: np.random.Generator, resamples: int = 10_000
-) -> Estimate:
+def paired_difference(first: np.ndarray, second: np.ndarray, source: Source) -> Estimate:
     """Mean of ``first - second`` over pairs ``[n]``, with its interval over pairs."""
     own, other = _pairs(first, second, "difference")
-    return estimate(own - other, mean, rng=rng, resamples=resamples)
+    return estimate(own - other, mean, source)
 
 
-def probability_of_improvement(
-    better: np.ndarray, worse: np.ndarray, *, rng: np.random.Generator, resamples: int = 10_000
-) -> Estimate:
+def probability_of_improvement(better: np.ndarray, worse: np.ndarray, source: Source) -> Estimate:
     """Chance that a run of ``better`` scores above a run of ``worse``; a tie counts half.
 
     Agarwal et al. (2021, "Deep RL at the edge of the statistical precipice"): the mean over all
     pairs of runs (Mann-Whitney). Matched seeds are resampled together.
 
     Example:
-        >>> rng = np.random.default_rng(0)
-        >>> probability_of_improvement(np.array([1.0, 2.0]), np.array([0.0, 2.0]), rng=rng).estimate
+        >>> source = Source(np.random.default_rng(0))
+        >>> probability_of_improvement(np.array([1.0, 2.0]), np.array([0.0, 2.0]), source).estimate
         0.625
     """
     first, second = _pairs(better, worse, "improvement")
     wins = (first[:, None] > second) + 0.5 * (first[:, None] == second)
-    counts = resampled(len(first), rng=rng, resamples=resamples)
+    counts = resampled(len(first), source)
     draws = np.einsum("ri,ij,rj->r", counts, wins, counts, optimize=True) / len(first) ** 2
     return Estimate(float(wins.mean()), *interval(draws, len(first)))
 
@@ -193,9 +177,7 @@ def area_under_curve(steps: np.ndarray, values: np.ndarray, *, limit: float) -> 
     return float(np.trapezoid(heights, grid) / (limit - steps[0]))
 
 
-def crossed_means(
-    rows: np.ndarray, *, rng: np.random.Generator, resamples: int
-) -> tuple[np.ndarray, np.ndarray]:
+def crossed_means(rows: np.ndarray, source: Source) -> tuple[np.ndarray, np.ndarray]:
     """Means of ``rows`` ``[seeds, episodes]`` when both seeds and episodes are drawn anew.
 
     Returns:
@@ -203,7 +185,7 @@ def crossed_means(
         that whoever was measured on the same episodes is resampled with them (Owen 2007,
         "The pigeonhole bootstrap").
     """
-    seeds, episodes = (resampled(size, rng=rng, resamples=resamples) for size in rows.shape)
+    seeds, episodes = (resampled(size, source) for size in rows.shape)
     return np.einsum("rs,re,se->r", seeds, episodes, rows, optimize=True) / rows.size, episodes
 
 

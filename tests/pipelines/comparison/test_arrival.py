@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from pipelines.comparison.arrival import Arrival, Bound, SeedTimes, Target, time_to_target
 from pipelines.comparison.ratios import bound_of, times_ratio
+from pipelines.comparison.stats import Source
 
 GATE = Target(0.9, 0.05)
 STEPS = [0, 10, 20, 30, 40]
@@ -65,7 +66,7 @@ def test_censoring_names_its_bound(fast_late: bool, slow_late: bool, bound: Boun
 def test_a_late_seed_counts_with_its_budget_and_is_shown() -> None:
     fast = {0: Arrival(0, False), 1: Arrival(20, False)}
     slow = {0: Arrival(60, False), 1: Arrival(140, True)}
-    found = times_ratio(fast, slow, rng=np.random.default_rng(0), resamples=200)
+    found = times_ratio(fast, slow, Source(np.random.default_rng(0), 200))
     assert found.estimate == pytest.approx(0.1)
     assert (found.seeds, found.censored, found.bound) == (2, 1, "at_most")
     assert found.at_start == 1
@@ -86,11 +87,13 @@ def test_the_true_ratio_lies_on_the_stated_side(
     shown = {s: Arrival(slow[s], s == 0) for s in seeds}
     truth = {s: Arrival(slow[s] + (longer if s == 0 else 0), False) for s in seeds}
     rng = np.random.default_rng(0)
-    stated = times_ratio(early, shown, rng=rng, resamples=2)
+    stated = times_ratio(early, shown, Source(rng, 2))
     assert stated.bound is Bound.AT_MOST
-    assert times_ratio(early, truth, rng=rng, resamples=2).estimate <= stated.estimate
+    assert times_ratio(early, truth, Source(rng, 2)).estimate <= stated.estimate
 
 
 def test_arms_with_other_seeds_are_not_paired() -> None:
     with pytest.raises(ValueError, match="the same seeds in both arms"):
-        times_ratio({0: Arrival(1, False)}, {1: Arrival(1, False)}, rng=np.random.default_rng(0))
+        times_ratio(
+            {0: Arrival(1, False)}, {1: Arrival(1, False)}, Source(np.random.default_rng(0))
+        )

@@ -11,6 +11,7 @@ from pipelines.comparison.stats import (
     STATISTICS,
     Draws,
     Estimate,
+    Source,
     area_under_curve,
     crossed_means,
     estimate,
@@ -40,7 +41,7 @@ def test_a_95_percent_interval_covers_in_90_to_98_percent_of_draws(
     source, hits = rng(1), 0
     for _ in range(DRAWS):
         values = source.normal(2.0, 1.0, size)
-        found = estimate(values, STATISTICS[statistic], rng=source, resamples=400)
+        found = estimate(values, STATISTICS[statistic], Source(source, 400))
         hits += found.low <= truth <= found.high
     assert 0.90 <= hits / DRAWS <= 0.98
 
@@ -54,7 +55,7 @@ def test_the_ratio_of_few_matched_seeds_is_covered_in_90_to_98_percent_of_draws(
         hardness = source.gamma(8.0, 1.0, seeds)
         slow = hardness * source.gamma(20.0, 1.0, seeds)
         fast = 0.1 * hardness * source.gamma(20.0, 1.0, seeds)
-        found = paired_ratio(fast, slow, rng=source, resamples=1000)
+        found = paired_ratio(fast, slow, Source(source, 1000))
         hits += found.low <= 0.1 <= found.high
     assert 0.90 <= hits / DRAWS <= 0.98
 
@@ -64,38 +65,38 @@ def test_the_probability_of_improvement_is_covered_in_90_to_98_percent_of_draws(
     source, hits = rng(3), 0
     for _ in range(DRAWS):
         better, worse = source.normal(0.5, 1.0, 12), source.normal(0.0, 1.0, 12)
-        found = probability_of_improvement(better, worse, rng=source, resamples=400)
+        found = probability_of_improvement(better, worse, Source(source, 400))
         hits += found.low <= truth <= found.high
     assert 0.90 <= hits / DRAWS <= 0.98
 
 
 def test_the_same_generator_state_gives_the_same_interval() -> None:
     values = rng(4).normal(size=30)
-    first, second = (estimate(values, mean, rng=rng(7), resamples=500) for _ in range(2))
+    first, second = (estimate(values, mean, Source(rng(7), 500)) for _ in range(2))
     assert first == second
-    assert first != estimate(values, mean, rng=rng(8), resamples=500)
+    assert first != estimate(values, mean, Source(rng(8), 500))
 
 
 def test_pairing_removes_what_a_pair_shares() -> None:
     hardness = np.array([1.0, 10.0, 100.0, 3.0, 30.0])
-    paired = paired_ratio(0.2 * hardness, hardness, rng=rng())
+    paired = paired_ratio(0.2 * hardness, hardness, Source(rng()))
     assert paired.low == pytest.approx(0.2)
     assert paired.high == pytest.approx(0.2)
 
 
 def test_every_draw_has_as_many_units_as_there_are() -> None:
-    counts = resampled(5, rng=rng(), resamples=50)
+    counts = resampled(5, Source(rng(), 50))
     assert counts.shape == (50, 5)
     assert (counts.sum(axis=1) == 5).all()
 
 
 def test_one_unit_has_no_interval() -> None:
-    found = paired_ratio(np.array([1.0]), np.array([4.0]), rng=rng())
+    found = paired_ratio(np.array([1.0]), np.array([4.0]), Source(rng()))
     assert found == Estimate(0.25, None, None)
 
 
 def test_a_ratio_whose_denominator_may_vanish_has_no_upper_end() -> None:
-    found = paired_ratio(np.array([1.0, 1.0]), np.array([4.0, 0.0]), rng=rng())
+    found = paired_ratio(np.array([1.0, 1.0]), np.array([4.0, 0.0]), Source(rng()))
     assert found.high is None
     assert found.estimate == 0.5
 
@@ -114,12 +115,12 @@ def test_what_makes_no_ratio_is_refused(
     top: list[float], bottom: list[float], complaint: str
 ) -> None:
     with pytest.raises(ValueError, match=complaint):
-        paired_ratio(np.array(top), np.array(bottom), rng=rng())
+        paired_ratio(np.array(top), np.array(bottom), Source(rng()))
 
 
 def test_probability_of_improvement_counts_pairs_and_halves_ties() -> None:
     found = probability_of_improvement(
-        np.array([1.0, 2.0, 2.0]), np.array([0.0, 2.0, 3.0]), rng=rng()
+        np.array([1.0, 2.0, 2.0]), np.array([0.0, 2.0, 3.0]), Source(rng())
     )
     assert found.estimate == pytest.approx((1 + 0 + 0 + 2 * (1 + 0.5 + 0)) / 9)
 
@@ -141,7 +142,7 @@ def test_few_units_widen_the_levels_to_students() -> None:
 
 def test_drawing_seeds_and_episodes_anew_keeps_the_mean() -> None:
     rows = rng(5).random((5, 40))
-    means, episodes = crossed_means(rows, rng=rng(6), resamples=4000)
+    means, episodes = crossed_means(rows, Source(rng(6), 4000))
     assert means.mean() == pytest.approx(rows.mean(), abs=0.005)
     assert (episodes.sum(axis=1) == 40).all()
 
@@ -158,18 +159,18 @@ def test_a_rate_without_an_event_still_has_an_upper_end() -> None:
 @given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=30), st.integers(0, 99))
 def test_ends_enclose_draws_of_the_values_themselves(values: list[float], seed: int) -> None:
     for name, statistic in STATISTICS.items():
-        found = estimate(np.array(values), statistic, rng=rng(seed), resamples=50)
+        found = estimate(np.array(values), statistic, Source(rng(seed), 50))
         assert min(values) - 1e-9 <= found.low <= found.high <= max(values) + 1e-9, name
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.floats(0.0, 1.0), min_size=2, max_size=12), st.integers(0, 99))
 def test_a_difference_with_itself_is_nothing(values: list[float], seed: int) -> None:
-    found = paired_difference(np.array(values), np.array(values), rng=rng(seed), resamples=50)
+    found = paired_difference(np.array(values), np.array(values), Source(rng(seed), 50))
     assert (found.estimate, found.low, found.high) == (0.0, 0.0, 0.0)
 
 
 def test_each_estimate_has_a_generator_of_its_own() -> None:
     draws = Draws(1, 10)
-    assert draws.rng("a").random() == draws.rng("a").random()
-    assert draws.rng("a").random() != draws.rng("b").random()
+    assert draws.of("a").rng.random() == draws.of("a").rng.random()
+    assert draws.of("a").rng.random() != draws.of("b").rng.random()
