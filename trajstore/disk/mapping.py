@@ -61,10 +61,9 @@ def map_sealed(path: Path, size: int) -> np.ndarray:
 
 
 def check_crc(data: np.ndarray, path: Path, recorded: str | None = None) -> None:
-    """Compare the last four bytes of a file with the crc32c of those of it before them.
+    """Compare the last four bytes with the crc32c of those before; a difference is corruption.
 
-    ``recorded`` is what the manifest says of these four bytes, eight hexadecimal digits; whatever
-    differs is a `CorruptionError`.
+    ``recorded`` is what the manifest says of them, eight hexadecimal digits.
     """
     if len(data) < CRC_BYTES:
         raise CorruptionError(f"{path}: expected a checksum of 4 bytes, got {len(data)} bytes")

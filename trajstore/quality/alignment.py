@@ -157,8 +157,6 @@ def _sampled(dataset: Dataset, names: list[str]) -> list[np.ndarray]:
 def _standardised(rows: np.ndarray) -> np.ndarray:
     rows = np.where(np.isfinite(rows).all(axis=0), rows, 0.0)
     deviation = rows.std(axis=0)
-    centred = rows - rows.mean(axis=0)
-    scaled: np.ndarray = np.divide(
-        centred, deviation, out=np.zeros_like(rows), where=deviation > 1e-9
-    )
+    scaled = np.zeros_like(rows)
+    np.divide(rows - rows.mean(axis=0), deviation, out=scaled, where=deviation > 1e-9)
     return scaled

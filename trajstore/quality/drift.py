@@ -52,7 +52,6 @@ class VersionDiff:
         removed: indices in the first of episodes whose scenario and seed the second has not.
         changed: pairs of indices of episodes with one scenario and seed, but other content.
         kept: number of episodes with the same content.
-        schema: changes of the fields, as sentences.
         coverage: episodes of each scenario in both, where the numbers differ.
         drift: of every field of numbers that both have, those that moved most first.
         provenance: keys whose value differs, with both values.

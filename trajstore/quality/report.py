@@ -111,7 +111,7 @@ def judge(
     Args:
         version: folder of a sealed version; it is only read.
         contract: what it must fulfil.
-        checks: by name.
+        checks: by name; all by default.
         clock: tells the time that the history notes.
 
     Raises:
@@ -128,8 +128,6 @@ def judge(
         why = f"{len(report.findings)} findings, first: {first.check}: {first.message}"
     if not history or history[-1]["status"] != report.status or history[-1]["why"] != why:
         history = (*history, {"time": clock(), "status": report.status.value, "why": why})
-    verdict = Verdict(
-        report.status, report.digest, report.findings, history, report.contract.to_json()
-    )
-    write_verdict(version, verdict)
+    held_to = contract.to_json()
+    write_verdict(version, Verdict(report.status, report.digest, report.findings, history, held_to))
     return report

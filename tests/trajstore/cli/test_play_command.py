@@ -11,7 +11,8 @@ import pytest
 
 from tests.trajstore import scenes
 from trajstore.cli import run
-from trajstore.interop.gymnasium import environment_of, record, schema_of
+from trajstore.interop.environment import environment_of
+from trajstore.interop.gymnasium import record, schema_of
 from trajstore.lifecycle import review
 from trajstore.recording.bulk import write_dataset
 from trajstore.version.manifest import Manifest, Status

@@ -9,7 +9,8 @@ import gymnasium as gym
 import pytest
 
 from trajstore.cli import run
-from trajstore.interop.gymnasium import environment_of, record, schema_of
+from trajstore.interop.environment import environment_of
+from trajstore.interop.gymnasium import record, schema_of
 from trajstore.lifecycle import judge
 from trajstore.quality.contract import Contract
 from trajstore.quality.records import report_path

@@ -22,7 +22,8 @@ from trajstore.dataset import Dataset
 from trajstore.episode.episode import Episode
 from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
 from trajstore.errors import ReplayError, SchemaError
-from trajstore.interop.gymnasium import environment_of, record, schema_of
+from trajstore.interop.environment import environment_of
+from trajstore.interop.gymnasium import record, schema_of
 from trajstore.quality.records import read_report
 from trajstore.recording.bulk import write_dataset
 
