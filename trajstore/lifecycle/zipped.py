@@ -64,7 +64,11 @@ class ZipWriter:
     def entry(self, name: str, record: FileRecord) -> Iterator[Write]:
         """Write one entry; the block passes on what the record says."""
         self._entries[name] = {"sha256": record.sha256, "size": record.size}
-        with self._zip.open(_entry(name, record.size), "w") as out:
+        info = zipfile.ZipInfo(name, _EPOCH)
+        info.create_system, info.external_attr = 3, 0o100644 << 16
+        info.compress_type = zipfile.ZIP_STORED if name in WHOLE else zipfile.ZIP_DEFLATED
+        info.file_size = record.size
+        with self._zip.open(info, "w") as out:
             yield out.write
 
     def add_bytes(self, name: str, data: bytes) -> None:
@@ -77,14 +81,6 @@ class ZipWriter:
         record = {"entries": self._entries, "format_version": FORMAT_VERSION}
         self.add_bytes(RECORD, canonical_json(record))
         self._zip.close()
-
-
-def _entry(name: str, size: int) -> zipfile.ZipInfo:
-    info = zipfile.ZipInfo(name, _EPOCH)
-    info.create_system, info.external_attr = 3, 0o100644 << 16
-    info.compress_type = zipfile.ZIP_STORED if name in WHOLE else zipfile.ZIP_DEFLATED
-    info.file_size = size
-    return info
 
 
 class ZipReader:

@@ -54,9 +54,6 @@ def check(
 
     A file that lies elsewhere is read once from there and not kept; chunks have no second look
     then. Episodes, if they are wanted, come through the cache, a stretch of them at a time.
-
-    Raises:
-        StorageError: if the place cannot be reached.
     """
     found = [] if files.origin is None else [*files.origin.findings()]
     try:

@@ -177,8 +177,7 @@ class Upload:
 
     def __init__(self, file: Any) -> None:  # noqa: ANN401 - fsspec's
         self._file = file
-        self._sha = hashlib.sha256()
-        self._size = 0
+        self._sha, self._size = hashlib.sha256(), 0
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Take the next bytes."""

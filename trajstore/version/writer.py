@@ -38,8 +38,6 @@ class Plan:
     """What is to be sealed.
 
     Attributes:
-        episodes: how many will come.
-        steps: sum of their lengths.
         quota_bytes: most that the version and what is held beside it may take on disk.
         held_bytes: of the journals that the episodes come from; they stay until it is sealed.
         extends: folder of the version whose episodes come first; its files are copied as they are.
@@ -124,11 +122,7 @@ def _part(plan: Plan, base: LocalFiles | None) -> Part:
 
 
 class VersionWriter:
-    """Writes one part of a version, and gathers what the manifest says of all of them.
-
-    Use in this order: `take_over` at most once, `begin`, `append` as often as needed, `close`;
-    `abandon` in any case.
-    """
+    """Writes one part of a version: `take_over` perhaps, `begin`, `append`, `close`, `abandon`."""
 
     def __init__(self, folder: Path, schema: EpisodeSchema, part: Part) -> None:
         self._folder, self._schema, self._part = folder, schema, part
