@@ -9,13 +9,13 @@ from pipelines.comparison.arrival import Bound, FixedRatios, Ratio, TargetRatio
 from pipelines.comparison.record import Dip, Goal, Status, Teacher
 from pipelines.comparison.words import (
     bounded_text,
-    ends,
     mean_steps,
     percent,
     points,
-    points_text,
     ratio_text,
+    signed,
     target_words,
+    with_ends,
 )
 
 FEWEST_SEEDS = 5
@@ -88,10 +88,8 @@ def goals(ratios: FixedRatios, teacher: Teacher, dip: Dip) -> tuple[Goal, ...]:
     quotient, gap = teacher.collision_ratio, teacher.success_difference
     measured["fewer"] = measured["lower"] = Measured(None, teacher.reason or "")
     if quotient and gap:
-        measured["lower"] = Measured(gap.estimate, points_text(gap))
-        words = "the expert has no collision to improve on"
-        if quotient.estimate is not None:
-            words = f"{percent(quotient.estimate)} %{ends(quotient, percent)}"
+        measured["lower"] = Measured(gap.estimate, with_ends(gap, signed, " points"))
+        words = with_ends(quotient, percent, " %") or "the expert has no collision to improve on"
         measured["fewer"] = Measured(quotient.estimate, words)
     return tuple(_judged(aim, measured[aim.name]) for aim in AIMS)
 

@@ -10,15 +10,20 @@ BOUND_WORDS = {Bound.AT_MOST: "at most ", Bound.AT_LEAST: "at least ", Bound.UNR
 
 
 def ends(part: Estimate | Quotient, write: Callable[[float], str]) -> str:
-    """An interval in square brackets after a blank; nothing where an end is not known.
-
-    Example:
-        >>> ends(Estimate(0.5, 0.25, 0.75), percent)
-        ' [25, 75]'
-    """
+    """An interval in square brackets after a blank; nothing where an end is not known."""
     if part.low is None or part.high is None:
         return ""
     return f" [{write(part.low)}, {write(part.high)}]"
+
+
+def with_ends(part: Estimate | Quotient, write: Callable[[float], str], unit: str = "") -> str:
+    """A number with its unit and its interval; nothing where it is not known.
+
+    Example:
+        >>> with_ends(Estimate(0.5, 0.25, 0.75), percent, " %")
+        '50 % [25, 75]'
+    """
+    return "" if part.estimate is None else f"{write(part.estimate)}{unit}{ends(part, write)}"
 
 
 def percent(share: float) -> str:
@@ -41,19 +46,9 @@ def share_text(share: float) -> str:
     return f"{share * 100:.4g} %"
 
 
-def rate_text(part: Estimate) -> str:
-    """A rate with its interval: 97.0 % [96.1, 98.0]."""
-    return f"{tenths(part.estimate)} %{ends(part, tenths)}"
-
-
 def points(difference: float) -> str:
     """A difference of shares in points, with its sign."""
     return f"{signed(difference)} points"
-
-
-def points_text(part: Estimate) -> str:
-    """A difference of shares in points, with its interval."""
-    return points(part.estimate) + ends(part, signed)
 
 
 def steps_text(steps: float) -> str:

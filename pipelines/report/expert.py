@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from pipelines.comparison.stats import wilson
-from pipelines.comparison.words import ends
+from pipelines.comparison.words import with_ends
 from pipelines.learning.runlog import RATES, read_evaluations
 from pipelines.report.drawing import SHADES, WIDTH, share_axis, steps_axis, styled, write_png
 from pipelines.report.tables import DENSITIES, Table
@@ -77,8 +77,7 @@ def _rates(row: Row) -> list[str]:
 
 
 def _share(successes: int, count: int, *, digits: int) -> str:
-    found = wilson(successes, count)
-    return f"{found.estimate:.{digits}f}" + ends(found, lambda share: f"{share:.{digits}f}")
+    return with_ends(wilson(successes, count), lambda share: f"{share:.{digits}f}")
 
 
 def _by_scenario(seeds: Sequence[Row]) -> str:

@@ -9,14 +9,14 @@ from pipelines.comparison.goals import STATUS_WORDS
 from pipelines.comparison.record import Clone, Comparison, Goal, HeldOut, Rates, Scenario
 from pipelines.comparison.stats import Estimate
 from pipelines.comparison.words import (
-    ends,
     mean_steps,
-    points_text,
-    rate_text,
     ratio_text,
     share_text,
+    signed,
     tenths,
+    with_ends,
 )
+from pipelines.learning.runlog import RATES
 from pipelines.report.figures import arm_words, in_order
 from pipelines.tasks.social_nav.metrics import METRICS
 
@@ -155,13 +155,13 @@ def held_out(part: HeldOut) -> Table:
     found = _rates(part.final, part.expert or None)
     if not part.difference:
         return found
-    changes = map(points_text, (part.difference.success, part.difference.collision))
+    changes = [with_ends(getattr(part.difference, rate), signed, " points") for rate in RATES]
     return Table(found.head, [*found.rows, ("pre-trained minus from scratch", *changes)])
 
 
 def _rates(arms: Mapping[str, Rates[Estimate]], expert: Rates[float] | None) -> Table:
     rows = [
-        (arm_words(name), rate_text(arms[name].success), rate_text(arms[name].collision))
+        (arm_words(name), *(with_ends(getattr(arms[name], rate), tenths, " %") for rate in RATES))
         for name in in_order(arms)
     ]
     if expert:
@@ -208,7 +208,7 @@ def _heat(part: Rates[float] | Clone | None) -> Cell:
 
 def _gain(part: Estimate) -> Cell:
     """A cell of a difference in points: green above zero, red below."""
-    words = f"{part.estimate * 100:+.0f}" + ends(part, lambda share: f"{share * 100:+.0f}")
+    words = with_ends(part, lambda share: f"{share * 100:+.0f}")
     depth = min(abs(part.estimate) / 0.2, 1.0) * 0.45
     return _coloured(words, "heat" if part.estimate >= 0 else "cold", depth)
 
@@ -230,11 +230,7 @@ def metrics(report: Comparison, arms: Sequence[str]) -> Table:
         rows.append(
             (
                 Cell(f"{name.replace('_', ' ')} <small>{unit}</small>"),
-                *(_number(part.mean) if part else "-" for part in found),
+                *(with_ends(part.mean, "{:.3g}".format) if part else "-" for part in found),
             )
         )
     return Table(["Metric", *(f"#{arm_words(arm)}" for arm in shown)], rows)
-
-
-def _number(mean: Estimate) -> str:
-    return f"{mean.estimate:.3g}" + ends(mean, lambda end: f"{end:.3g}")
