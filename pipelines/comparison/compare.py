@@ -17,9 +17,8 @@ from pipelines.comparison.performance import (
     no_dip,
 )
 from pipelines.comparison.ratios import Ratios
-from pipelines.comparison.record import ArmFacts, Comparison, Matched, Teacher
+from pipelines.comparison.record import ArmFacts, CompareParams, Comparison, Matched, Teacher
 from pipelines.comparison.scenarios import scenario_table
-from pipelines.comparison.settings import CompareParams
 from pipelines.comparison.stats import Draws
 
 Found = TypeVar("Found")

@@ -1,11 +1,13 @@
-"""What a comparison found, as ``comparison.json`` holds it: one type to write, read and show."""
+"""What a comparison is asked and what it found, as ``comparison.json`` holds it."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Generic, Literal, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from pipelines.comparison.arrival import (
     Accounts,
@@ -13,14 +15,60 @@ from pipelines.comparison.arrival import (
     FixedRatios,
     Part,
     Quotient,
+    Target,
     TargetRatio,
 )
-from pipelines.comparison.settings import CompareParams
 from pipelines.comparison.stats import Estimate
 from pipelines.learning.runlog import RunError
+from pipelines.running.params import Amount, Count, Share, distinct, named
+from pipelines.tasks.social_nav.scenarios import families, held_out_families
 from trajstore.disk.files import read_json
 
+TARGETS = (0.8, 0.825, 0.85, 0.875, 0.9, 0.925, 0.95)
+ARMS = ("baseline", "finetune", "control")
 Kind = TypeVar("Kind")
+
+
+@dataclass(frozen=True, slots=True)
+class CompareParams:
+    """What is compared, and by which yardsticks; all fixed before the runs.
+
+    Attributes:
+        target_success: success of the gate.
+        target_collision: collisions of the gate.
+        targets: successes at which the curve of the ratio is drawn, beside that of parity.
+        hold: evaluations in a row for which a target must hold.
+        resamples: bootstrap draws of every interval.
+        seed: of the draws.
+        held_out: families that were in no training; their episodes are reported apart.
+        few: arm that ``ratio.few`` is about.
+        arms: folder of each arm by name; one that was not run is not named.
+        expert: folder with the expert's ``episodes.jsonl``, its ``manifest.json``, or both;
+            empty means none.
+        dataset: version folder that the clone was trained on; its manifest has the steps; empty
+            means none.
+    """
+
+    target_success: Share = 0.9
+    target_collision: Share = 0.05
+    targets: Annotated[tuple[Share, ...], Meta(min_length=1), distinct] = TARGETS
+    hold: Count = 2
+    resamples: Count = 10_000
+    seed: Amount = 0
+    held_out: Annotated[tuple[Annotated[str, named(families())], ...], distinct] = field(
+        default_factory=held_out_families
+    )
+    few: str = "few_10"
+    arms: Mapping[str, str] = field(
+        default_factory=lambda: {name: f"data/runs/{name}" for name in ARMS}
+    )
+    expert: str = "data/models/expert"
+    dataset: str = "data/current/expert"
+
+    @property
+    def gate(self) -> Target:
+        """The target that the expert had to meet too."""
+        return Target(self.target_success, self.target_collision)
 
 
 class Rates(Part, Generic[Kind], frozen=True):

@@ -9,8 +9,7 @@ from types import MappingProxyType
 
 from pipelines.comparison.arms import Inputs, load_arm, load_expert
 from pipelines.comparison.compare import compare
-from pipelines.comparison.record import Comparison
-from pipelines.comparison.settings import CompareParams
+from pipelines.comparison.record import CompareParams, Comparison
 from pipelines.learning.runlog import RunError
 from pipelines.report.expert import write_expert
 from pipelines.report.page import write_report
@@ -18,13 +17,6 @@ from pipelines.running.params import read_section
 from pipelines.running.stage import add_paths, in_one_line, parser_of
 from trajstore.disk.files import read_json
 
-FOLDERS = {
-    "baseline": "folder of runs; compares two groups, no params.yaml",
-    "pretrained": "folder of runs that go with --baseline",
-    "control": "folder of a third group",
-    "expert": "folder of the expert, with two groups",
-    "dataset": "version folder, with two groups",
-}
 GROUPS = {"baseline": "--baseline", "finetune": "--pretrained", "control": "--control"}
 """The options that name two groups, and a third, by arm."""
 
@@ -36,13 +28,10 @@ def load(params: CompareParams, options: Mapping[str, str] = MappingProxyType({}
     """
     _check_folders(params, options)
     arms = {name: load_arm(name, Path(folder)) for name, folder in params.arms.items()}
-    expert = Path(params.expert) if params.expert else None
-    manifest = Path(params.dataset, "manifest.json") if params.dataset else None
-    return Inputs(
-        arms,
-        load_expert(expert, leave_out=params.held_out) if expert and expert.is_dir() else None,
-        read_json(manifest) if manifest and manifest.is_file() else None,
-    )
+    expert = load_expert(Path(params.expert), leave_out=params.held_out) if params.expert else None
+    manifest = Path(params.dataset, "manifest.json")
+    known = params.dataset and manifest.is_file()
+    return Inputs(arms, expert, read_json(manifest) if known else None)
 
 
 def _check_folders(params: CompareParams, options: Mapping[str, str]) -> None:
@@ -95,8 +84,11 @@ def arguments_of(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--out", type=Path, default=Path("data/reports"), help="folder of the reports"
     )
-    for name, words in FOLDERS.items():
-        parser.add_argument(f"--{name}", default="", help=words)
+    parser.add_argument("--baseline", help="folder of runs; compares two groups, no params.yaml")
+    parser.add_argument("--pretrained", help="folder of runs that go with --baseline")
+    parser.add_argument("--control", help="folder of a third group")
+    parser.add_argument("--expert", default="", help="folder of the expert, with two groups")
+    parser.add_argument("--dataset", default="", help="version folder, with two groups")
     parser.add_argument(
         "--arm", action="append", default=[], metavar="NAME=DIR", help="one arm more; repeatable"
     )
@@ -116,9 +108,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = arguments_of(argv)
     options = {}
     if arguments.baseline:
-        arms = {"baseline": arguments.baseline, "finetune": arguments.pretrained}
-        arms |= {"control": arguments.control} if arguments.control else {}
         options = GROUPS
+        named = {arm: getattr(arguments, option[2:]) for arm, option in options.items()}
+        arms = {arm: folder for arm, folder in named.items() if folder}
         params = CompareParams(arms=arms, expert=arguments.expert, dataset=arguments.dataset)
     else:
         params = read_section(arguments.params, "compare", CompareParams)

@@ -13,8 +13,7 @@ from playwright.sync_api import sync_playwright
 
 from pipelines.comparison.arrival import ArmPair, Arrival, SeedTimes
 from pipelines.comparison.compare import compare
-from pipelines.comparison.record import Comparison, read_comparison
-from pipelines.comparison.settings import CompareParams
+from pipelines.comparison.record import CompareParams, Comparison, read_comparison
 from pipelines.comparison.words import ratio_text
 from pipelines.report.drawing import share_axis, steps_axis
 from pipelines.report.markdown import flat_metrics, markdown

@@ -15,8 +15,7 @@ from pipelines.comparison.arms import load_arm
 from pipelines.comparison.arrival import Arrival, Bound, Target
 from pipelines.comparison.compare import compare
 from pipelines.comparison.goals import verdict
-from pipelines.comparison.record import Comparison, Rates, Status, read_comparison
-from pipelines.comparison.settings import CompareParams
+from pipelines.comparison.record import CompareParams, Comparison, Rates, Status, read_comparison
 from pipelines.comparison.stats import Estimate
 from pipelines.learning.runlog import (
     RunError,
