@@ -39,6 +39,12 @@ class Run:
     episodes: Mapping[Key, EpisodeRow]
     files: Mapping[str, str]
 
+    @property
+    def columns(self) -> tuple[list[int], list[float], list[float]]:
+        """Steps, success and collisions of the evaluations."""
+        success, collision = ([row[rate] for row in self.evaluations] for rate in RATES)
+        return [row["steps"] for row in self.evaluations], success, collision
+
 
 @dataclass(frozen=True, slots=True)
 class Arm:
@@ -59,12 +65,7 @@ class Arm:
     def arrivals(self, target: Target, *, hold: int) -> dict[int, Arrival]:
         """When each seed meets a target."""
         return {
-            seed: time_to_target(
-                [row["steps"] for row in run.evaluations],
-                *([row[rate] for row in run.evaluations] for rate in RATES),
-                target=target,
-                hold=hold,
-            )
+            seed: time_to_target(*run.columns, target=target, hold=hold)
             for seed, run in self.runs.items()
         }
 
@@ -90,8 +91,7 @@ class Arm:
 
     def grid(self) -> list[int]:
         """Steps at which every seed was evaluated."""
-        steps = [{row["steps"] for row in run.evaluations} for run in self.runs.values()]
-        return sorted(set.intersection(*steps))
+        return sorted(set.intersection(*(set(run.columns[0]) for run in self.runs.values())))
 
 
 def load_arm(name: str, folder: Path) -> Arm:

@@ -3,19 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from pipelines.comparison import performance
 from pipelines.comparison.arms import Arm, Inputs, check_pair, family
 from pipelines.comparison.arrival import Target
 from pipelines.comparison.goals import goals, headline
-from pipelines.comparison.performance import (
-    area,
-    better_than_teacher,
-    contrast,
-    curves,
-    final,
-    held_out,
-    metrics,
-    no_dip,
-)
 from pipelines.comparison.ratios import Ratios
 from pipelines.comparison.record import ArmFacts, CompareParams, Comparison, Matched, Teacher
 from pipelines.comparison.scenarios import scenario_table
@@ -39,8 +30,8 @@ def compare(params: CompareParams, inputs: Inputs) -> Comparison:
     facts = {name: arm_facts(arm, counted[name]) for name, arm in arms.items()}
     pairing = matched(finetune, baseline, params.gate, params.hold)
     fixed = ratios.fixed(params.gate, expert, few=params.few)
-    teacher = better_than_teacher(finetune, expert, counted["finetune"], draws)
-    dip = no_dip(finetune)
+    teacher = performance.better_than_teacher(finetune, expert, counted["finetune"], draws)
+    dip = performance.no_dip(finetune)
     aims = goals(fixed, teacher, dip)
     return Comparison(
         settings=params,
@@ -59,24 +50,24 @@ def compare(params: CompareParams, inputs: Inputs) -> Comparison:
         demonstrations=ratios.over_demonstrations(
             params.gate, full=int(dataset["episodes"]) if dataset else None
         ),
-        final=each(final),
-        contrast=contrast(finetune, baseline, counted["finetune"], draws),
+        final=each(performance.final),
+        contrast=performance.contrast(finetune, baseline, counted["finetune"], draws),
         area={
-            name: area(arm, baseline, draws)
+            name: performance.area(arm, baseline, draws)
             for name, arm in arms.items()
             if arm is not baseline and set(arm.seeds) <= set(baseline.seeds)
         },
         no_dip=dip,
         better_than_teacher=teacher,
         scenarios=scenario_table(arms, expert, params.held_out),
-        held_out=held_out(arms, expert, params.held_out, draws),
+        held_out=performance.held_out(arms, expert, params.held_out, draws),
         costs=ratios.costs(
             params.gate,
             collection=int(dataset["steps"]) if dataset else None,
             expert=expert.steps if expert else None,
         ),
-        curves={name: curves(arm, draws) for name, arm in arms.items()},
-        metrics=each(metrics),
+        curves={name: performance.curves(arm, draws) for name, arm in arms.items()},
+        metrics=each(performance.metrics),
         inputs=inputs.digests,
         notes=notes_on(pairing, facts["finetune"], teacher),
         goals=aims,

@@ -67,21 +67,12 @@ def held_out(
 
 def area(arm: Arm, baseline: Arm, draws: Draws) -> Area:
     """Area under the success curve of an arm beside the baseline, to the shorter budget."""
-    limit = min(
-        run.evaluations[-1]["steps"] for one in (arm, baseline) for run in one.runs.values()
-    )
+    limit = min(run.columns[0][-1] for one in (arm, baseline) for run in one.runs.values())
     own, other = (
         np.array(
-            [
-                stats.area_under_curve(
-                    np.array([row["steps"] for row in one.runs[seed].evaluations]),
-                    np.array([row["success"] for row in one.runs[seed].evaluations]),
-                    limit=limit,
-                )
-                for seed in arm.seeds
-            ]
+            [stats.area_under_curve(*run.columns[:2], limit=limit) for run in one.runs.values()]
         )
-        for one in (arm, baseline)
+        for one in (arm, baseline.only(arm.seeds))
     )
     difference = stats.paired_difference(own, other, draws.of(f"area/{arm.name}"))
     return Area(limit, float(own.mean()), float(other.mean()), difference)

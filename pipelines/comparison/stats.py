@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 from msgspec import Struct
+from numpy.typing import ArrayLike
 from scipy import stats as distributions
 
 LEVEL = 0.95
@@ -159,7 +160,7 @@ def probability_of_improvement(better: np.ndarray, worse: np.ndarray, source: So
     return Estimate(float(wins.mean()), *interval(draws, len(first)))
 
 
-def area_under_curve(steps: np.ndarray, values: np.ndarray, *, limit: float) -> float:
+def area_under_curve(steps: ArrayLike, values: ArrayLike, *, limit: float) -> float:
     """Mean height of a learning curve from its first evaluation to ``limit`` steps.
 
     Linear between evaluations; a curve that ends before ``limit`` is refused.
