@@ -17,11 +17,10 @@ RECORD = "learner.json"
 
 
 def _tensors(model: AveragedPPO) -> dict[str, torch.Tensor]:
-    tensors = {f"policy/{name}": value for name, value in model.policy.state_dict().items()}
-    tensors.update({f"average/{name}": v for name, v in model.average.state_dict().items()})
-    tensors.update({f"best/{name}": value for name, value in model.best.items()})
-    for index, state in model.policy.optimizer.state_dict()["state"].items():
-        tensors.update({f"adam/{index}/{name}": value for name, value in state.items()})
+    adam = model.policy.optimizer.state_dict()["state"]
+    parts = {"policy": model.policy.state_dict(), "average": model.average.state_dict()}
+    parts |= {"best": model.best} | {f"adam/{index}": state for index, state in adam.items()}
+    tensors = {f"{part}/{name}": it for part, held in parts.items() for name, it in held.items()}
     return {name: tensor.contiguous().clone() for name, tensor in sorted(tensors.items())}
 
 
@@ -51,9 +50,7 @@ def _record_digest(document: dict[str, Any]) -> str:
 
 def checkpoints(folder: Path) -> list[Path]:
     """The checkpoints in a folder, oldest first."""
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if path.name.isdigit())
+    return sorted(path for path in folder.glob("*") if path.name.isdigit())
 
 
 def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -52,11 +52,7 @@ def interface_of(schema: EpisodeSchema, *, environment: str) -> Interface:
 
 
 def check_interface(expected: Interface, got: Interface, *, where: str) -> None:
-    """Refuse an interface that differs in more than descriptions, naming the first difference.
-
-    Raises:
-        InterfaceError: the two differ.
-    """
+    """Refuse an interface that differs in more than descriptions, naming the first difference."""
     if expected.environment != got.environment:
         raise InterfaceError(
             f"{where}: expected environment {expected.environment}, got {got.environment}; "

@@ -7,6 +7,7 @@ from typing import Any
 
 from pipelines.learning.evaluation import rank
 from pipelines.learning.policy import SavedPolicy, load_policy
+from pipelines.learning.runlog import RATES
 from pipelines.running.params import Amount, Count, Share
 from trajstore.disk.files import read_json
 from trajstore.errors import CorruptionError, StatusError
@@ -86,12 +87,9 @@ def decide(rows: Sequence[Row], *, gate: Gate) -> Promotion:
     if len(rows) < gate.seeds:
         reasons.append(f"seeds: expected at least {gate.seeds}, got {len(rows)}")
     total = sum(row["episodes"] for row in rows)
-    pooled = {
-        key: sum(row[key] * row["episodes"] for row in rows) / total
-        for key in ("success", "collision")
-    }
-    named = [(f"seed {row['seed']}", row) for row in rows]
-    for name, row in [*named, ("pooled", {**pooled, "episodes": total})]:
+    weighed = {key: sum(row[key] * row["episodes"] for row in rows) for key in RATES}
+    pooled = {key: share / total for key, share in weighed.items()} | {"episodes": total}
+    for name, row in [*((f"seed {row['seed']}", row) for row in rows), ("pooled", pooled)]:
         if row["episodes"] < gate.episodes:
             reasons.append(
                 f"{name}: expected at least {gate.episodes} episodes, got {row['episodes']}"
@@ -103,7 +101,7 @@ def decide(rows: Sequence[Row], *, gate: Gate) -> Promotion:
                 f"{name}: expected collisions <= {gate.collision}, got {row['collision']:.3f}"
             )
     best = max(range(len(rows)), key=lambda i: rows[i]["selection"])
-    return Promotion(not reasons, tuple(reasons), best, {**pooled, "episodes": total})
+    return Promotion(not reasons, tuple(reasons), best, pooled)
 
 
 def superseded(former: Row, manifest: Row) -> list[dict[str, Any]]:

@@ -122,7 +122,7 @@ def _begin(training: Training, model: AveragedPPO, rows: list[dict[str, Any]]) -
     """Start all episodes anew, with everything random drawn from the seed and the step count."""
     seed = _segment_seed(training.seed, model.num_timesteps)
     set_random_seed(seed)
-    env = _env_of(model)
+    env = cast(VecEnv, model.env)
     env.seed(seed)
     _weigh(training, env, rows)
     model._last_obs = cast(np.ndarray, env.reset())
@@ -163,12 +163,6 @@ def scenario_weights(rows: Sequence[Mapping[str, Any]], *, share: float) -> dict
     }
 
 
-def _env_of(model: AveragedPPO) -> VecEnv:
-    if model.env is None:
-        raise RuntimeError("the learner lost its environment")
-    return model.env
-
-
 def _advance(
     training: Training,
     model: AveragedPPO,
@@ -176,7 +170,7 @@ def _advance(
     losses: list[dict[str, float]],
 ) -> None:
     """Train until the next evaluation."""
-    env = _env_of(model)
+    env = cast(VecEnv, model.env)
     _weigh(training, env, rows)
     callback = CallbackList([])
     callback.init_callback(model)

@@ -64,12 +64,9 @@ class EnvParams:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationParams:
-    """How many episodes policies are looked at with.
+    """Episodes a scenario, to track online training and to judge at the gate and every run's end.
 
-    Attributes:
-        track_each: episodes a scenario at every evaluation during online training.
-        judge_each: episodes a scenario at the gate and at the end of every run, where the
-            scenarios for evaluation only are played beside the others.
+    The scenarios for evaluation only are played beside the others at the end of a run.
     """
 
     track_each: Played

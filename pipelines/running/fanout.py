@@ -23,10 +23,7 @@ Result = TypeVar("Result")
 
 
 def check_engine(engine: str) -> int:
-    """Whether jobs can be run at all, for a stage to ask before it touches a disk.
-
-    Returns:
-        How many workers there may be.
+    """How many workers there may be; for a stage to ask before it touches a disk.
 
     Raises:
         ParamsError: no such engine, no package for it, or no number in ``TRAJSTORE_WORKERS``.
@@ -59,9 +56,6 @@ def run_jobs(
     ``processes`` are workers of this machine (joblib's loky), one thread each; a single one is
     this process. The environment variable ``TRAJSTORE_WORKERS`` bounds the workers, by default so
     many that no core idles while the last jobs end.
-
-    Raises:
-        ParamsError: as `check_engine` says.
     """
     workers = max(1, min(len(jobs), check_engine(engine)))
     if engine in CLUSTERS:

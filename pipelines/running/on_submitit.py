@@ -31,7 +31,13 @@ def apply(function: Callable[[Job], Result], jobs: Sequence[Job], workers: int) 
         parameters["slurm_array_parallelism"] = workers
     executor.update_parameters(**(parameters | _chosen()))
     submitted = executor.map_array(partial(_outcome, function), jobs)
-    return [_result(job.result()) for job in submitted]
+    results = []
+    for job in submitted:
+        outcome = job.result()
+        if isinstance(outcome, TrajStoreError):
+            raise outcome
+        results.append(outcome)
+    return results
 
 
 def _outcome(function: Callable[[Job], Result], job: Job) -> Result | TrajStoreError:
@@ -40,12 +46,6 @@ def _outcome(function: Callable[[Job], Result], job: Job) -> Result | TrajStoreE
         return function(job)
     except TrajStoreError as error:
         return error
-
-
-def _result(outcome: Result | TrajStoreError) -> Result:
-    if isinstance(outcome, TrajStoreError):
-        raise outcome
-    return outcome
 
 
 def _chosen() -> dict[str, Any]:

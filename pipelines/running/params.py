@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import is_dataclass
 from difflib import get_close_matches
 from enum import Enum
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints, is_typeddict
 
@@ -128,6 +128,9 @@ def fit(
     return converted
 
 
+_hints = cache(partial(get_type_hints, include_extras=True))
+
+
 def _parts(
     value: object,
     base: Any,  # noqa: ANN401
@@ -148,8 +151,3 @@ def _parts(
         yield from ((f"{where}.{key}", part, arguments[1]) for key, part in value.items())
     elif isinstance(value, list) and origin is tuple:
         yield from ((f"{where}[{i}]", part, arguments[0]) for i, part in enumerate(value))
-
-
-@cache
-def _hints(record: type) -> dict[str, Any]:
-    return get_type_hints(record, include_extras=True)

@@ -1,13 +1,18 @@
-"""Progress of runs in other processes: each writes a small file, the parent draws the bars."""
+"""How far runs and the whole experiment are, and how long it may still take.
+
+Runs in other processes each write a small file, of which the parent draws the bars.
+"""
 
 import json
+import re
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -20,6 +25,7 @@ from rich.progress import (
 
 LOGS = Path("data/logs")
 """Where progress and wall-clock times go; never an input or output of a stage."""
+RUNNING = re.compile(r"^Running stage '(?P<stage>[^']+)':")
 
 
 def _path(run: str, logs: Path) -> Path:
@@ -75,3 +81,58 @@ def _draw(bars: Progress, drawn: Mapping[str, Any], logs: Path, done: threading.
                 row = json.loads(path.read_text(encoding="utf-8"))
                 words = f"success {row['success']:.3f}  collisions {row['collision']:.3f}"
                 bars.update(bar, completed=row["steps"], note=words)
+
+
+def stages_of(pipeline: Path) -> list[str]:
+    """The stages of a ``dvc.yaml`` in their order, none if there is no such file."""
+    if not pipeline.is_file():
+        return []
+    return list(yaml.safe_load(pipeline.read_text(encoding="utf-8"))["stages"])
+
+
+def online_steps(params: Path) -> dict[str, int]:
+    """Online steps that each training stage takes at most, all seeds together.
+
+    None if the file does not say; the stages refuse such a file themselves, with a reason.
+    """
+    if not params.is_file():
+        return {}
+    try:
+        document = yaml.safe_load(params.read_text(encoding="utf-8"))
+        expert, arms = document.get("expert", {}), document.get("finetune", {})
+        steps = {arm: _steps(arms, budget) for arm, budget in arms.get("budgets", {}).items()}
+        return steps | ({"expert": _steps(expert, expert["budget"])} if expert else {})
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError):
+        return {}
+
+
+def _steps(section: Mapping[str, Any], budget: Mapping[str, Any]) -> int:
+    return len(section["seeds"]) * int(budget["steps"])
+
+
+class Forecast:
+    """Counts stages, and from the speed of those that trained how long the rest may take.
+
+    ``steps`` are online ones at most, by stage; one that trains nothing is taken to cost nothing.
+    """
+
+    def __init__(self, stages: Sequence[str], steps: Mapping[str, int]) -> None:
+        self._stages, self._steps = list(stages), dict(steps)
+        self._running, self._since = "", 0.0
+        self._trained, self._seconds = 0, 0.0
+
+    def begin(self, stage: str, now: float) -> str:
+        """Say that a stage begins at ``now``, s; return a line for the reader."""
+        if trained := self._steps.get(self._running):
+            self._trained += trained
+            self._seconds += now - self._since
+        self._running, self._since = stage, now
+        if stage not in self._stages:
+            return f"[{stage}]"
+        place = self._stages.index(stage)
+        line = f"[{place + 1} of {len(self._stages)}] {stage}"
+        left = sum(self._steps.get(name, 0) for name in self._stages[place:])
+        if not self._trained or not left:
+            return line
+        minutes = left * self._seconds / self._trained / 60.0
+        return f"{line}, at most about {max(1, round(minutes))} min left"

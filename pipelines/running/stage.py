@@ -13,8 +13,6 @@ from trajstore.errors import TrajStoreError
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
-
-
 PLACES = {
     "params": ("params.yaml", "file of parameters"),
     "expert": ("data/models/expert", "folder of the promoted expert"),
@@ -52,10 +50,9 @@ def parser_of(name: str, description: str | None, *, example: str) -> argparse.A
     )
 
 
-def add_paths(parser: argparse.ArgumentParser, *names: str) -> None:
-    """Options for places that several stages read, each with its usual place."""
-    for name in names:
-        usual, words = PLACES[name]
+def add_paths(parser: argparse.ArgumentParser, *names: str, **others: tuple[str, str]) -> None:
+    """Options for places that several stages read, and others; each has its usual place."""
+    for name, (usual, words) in ({name: PLACES[name] for name in names} | others).items():
         parser.add_argument(f"--{name}", type=Path, default=Path(usual), help=words)
 
 

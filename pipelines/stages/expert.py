@@ -144,10 +144,7 @@ def _check_gate(params: ExpertParams, world: World) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage; exit status 1 when no expert is promoted."""
     parser = parser_of("expert", __doc__, example="--out data/models/expert")
-    add_paths(parser, "params")
-    parser.add_argument(
-        "--out", type=Path, default=Path("data/models/expert"), help="folder of the expert"
-    )
+    add_paths(parser, "params", out=("data/models/expert", "folder of the expert"))
     arguments = parser.parse_args(argv)
     params = read_section(arguments.params, "expert", ExpertParams)
     world = read_world(arguments.params)

@@ -27,11 +27,7 @@ def train_seed(job: Job) -> str:
 def jobs_of(
     arm: str, params: FinetuneParams, world: World, out: Path, *, start: Path | None = None
 ) -> list[Job]:
-    """The training of each seed of an arm; ``start`` holds a clone for each of them.
-
-    Raises:
-        ParamsError: the section lists no budget for the arm, or no settings for this start.
-    """
+    """The training of each seed of an arm; ``start`` holds a clone for each of them."""
     if arm not in params.budgets:
         raise ParamsError(
             f"finetune.budgets: expected a budget for arm {arm!r}, got {sorted(params.budgets)}"
@@ -67,26 +63,17 @@ def jobs_of(
 def run(
     arm: str, params: FinetuneParams, world: World, out: Path, *, start: Path | None = None
 ) -> list[str]:
-    """Train every seed of an arm.
-
-    Raises:
-        ParamsError: as `jobs_of` says, or a clone has other layers.
-        NotFoundError: there is no clone for a seed.
-    """
+    """Train every seed of an arm; a clone of other layers is refused."""
     jobs = jobs_of(arm, params, world, out, start=start)
-    for job in jobs:
-        if job.start is not None:
-            _check_size(job.start, params)
+    hidden = params.ppo.hidden
+    for clone in [job.start for job in jobs if job.start is not None]:
+        got = load_policy(clone).architecture.hidden
+        if got != hidden:
+            raise ParamsError(
+                f"finetune.ppo.hidden: expected {list(got)}, the hidden layers of the clone "
+                f"{clone}, got {list(hidden)}; clone again, or change the section"
+            )
     return side_by_side(train_seed, jobs, out, engine=params.engine)
-
-
-def _check_size(start: Path, params: FinetuneParams) -> None:
-    got, expected = list(load_policy(start).architecture.hidden), list(params.ppo.hidden)
-    if got != expected:
-        raise ParamsError(
-            f"finetune.ppo.hidden: expected {got}, the hidden layers of the clone {start}, "
-            f"got {expected}; clone again, or change the section"
-        )
 
 
 @in_one_line

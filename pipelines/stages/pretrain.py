@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -45,9 +46,9 @@ class CloneJob:
     online: FinetuneParams
     env: EnvParams
     dataset: Path
-    seed: int
     shuffled: bool
     shown: TransferParams | None
+    seed: int
     folder: Path
 
 
@@ -95,12 +96,7 @@ def passes(
 
 
 def train_clone(job: CloneJob) -> None:
-    """Clone one policy, teach its critic, and leave a run folder; an earlier one goes.
-
-    Raises:
-        InterfaceError: the dataset's observations or actions are not those of the environment.
-        StatusError: no episode of the dataset may be shown.
-    """
+    """Clone one policy, teach its critic, and leave a run folder; an earlier one goes."""
     remove_tree(job.folder)
     record = RunRecord(
         arm="control_clone" if job.shuffled else "clone",
@@ -118,12 +114,11 @@ def _clone(job: CloneJob, record: RunRecord) -> None:
     set_random_seed(job.seed)
     rng = np.random.default_rng(job.seed)
     dataset = _open(job)
-    turn = job.params.seeds.index(job.seed)
     chosen = chosen_episodes(
         dataset.episodes["scenario"],
         allowed=_allowed(job, dataset),
         count=job.params.episodes,
-        turn=turn,
+        turn=job.params.seeds.index(job.seed),
     )
     demos = demonstrations(dataset, chosen, gamma=job.online.ppo.gamma)
     if job.shuffled:
@@ -187,12 +182,7 @@ def _allowed(job: CloneJob, dataset: Dataset) -> NDArray[np.bool_]:
 
 
 def check_verdict(report: Path, dataset: Dataset, *, where: Path) -> None:
-    """Refuse a dataset unless the report says that this very one is validated.
-
-    Raises:
-        NotFoundError: there is no report.
-        StatusError: it says otherwise, or speaks of another dataset.
-    """
+    """Refuse a dataset unless the report says that this very one is validated."""
     found = read_json(report)
     told = (found.get("digest"), found.get("status")) if isinstance(found, dict) else (None, None)
     expected = (dataset.manifest.content_digest, Status.VALIDATED.value)
@@ -213,10 +203,8 @@ def _say_what_is_shown(job: CloneJob) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage."""
     parser = parser_of("pretrain", __doc__, example="--episodes 10 --out data/runs/clone_10")
-    add_paths(parser, "params", "dataset", "report")
-    parser.add_argument(
-        "--out", type=Path, default=Path("data/runs/clone"), help="folder of the clones"
-    )
+    out = "data/runs/clone", "folder of the clones"
+    add_paths(parser, "params", "dataset", "report", out=out)
     parser.add_argument("--shuffle-actions", action="store_true", help="the negative control")
     parser.add_argument("--transfer", action="store_true", help="only what may be demonstrated")
     parser.add_argument("--episodes", type=int, help="instead of the section's number; 0 means all")
@@ -231,19 +219,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         shown = read_section(arguments.params, "transfer", TransferParams)
     online = read_section(arguments.params, "finetune", FinetuneParams)
     env = read_section(arguments.params, "env", EnvParams)
-    jobs = [
-        CloneJob(
-            params,
-            online,
-            env,
-            arguments.dataset,
-            seed,
-            arguments.shuffle_actions,
-            shown,
-            arguments.out / f"seed_{seed}",
-        )
-        for seed in params.seeds
-    ]
+    clone_of = partial(
+        CloneJob, params, online, env, arguments.dataset, arguments.shuffle_actions, shown
+    )
+    jobs = [clone_of(seed, arguments.out / f"seed_{seed}") for seed in params.seeds]
     check_engine(online.engine)
     check_verdict(arguments.report, Dataset.open(arguments.dataset), where=arguments.dataset)
     _say_what_is_shown(jobs[0])

@@ -20,13 +20,10 @@ from trajstore.store import Store
 
 @dataclass(frozen=True, slots=True)
 class PublishParams:
-    """The ring of live versions.
+    """How many live versions of each status are kept.
 
     Attributes:
         archive: folder or URL that older versions go to; outside the workspace.
-        keep_validated: live validated versions.
-        keep_draft: live drafts.
-        keep_quarantined: live quarantined versions.
         budget_bytes: most that all live versions of all datasets may take.
     """
 
@@ -48,26 +45,15 @@ def run(
     verdict = _read_verdict(report)
     shelf = Store(store, archive=params.archive, reviews=reviews).shelf(dataset.name)
     retention = Retention(params.keep_validated, params.keep_draft, params.keep_quarantined)
-    return publish(
-        shelf,
-        dataset,
-        verdict=verdict,
-        retention=retention,
-        budget_bytes=params.budget_bytes,
-    )
+    budget = params.budget_bytes
+    return publish(shelf, dataset, verdict=verdict, retention=retention, budget_bytes=budget)
 
 
 def _read_verdict(report: Path) -> Verdict:
     record = read_json(report)
     try:
-        document = {
-            "format_version": 1,
-            "status": record["verdict"],
-            "digest": record["digest"],
-            "findings": record["findings"],
-            "history": [],
-            "contract": record["contract"],
-        }
+        document = {"format_version": 1, "status": record["verdict"], "history": []}
+        document |= {name: record[name] for name in ("digest", "findings", "contract")}
     except (KeyError, TypeError) as error:
         raise CorruptionError(
             f"{report}: expected a report of validation, got {error!r}; validate again"

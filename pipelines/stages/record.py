@@ -14,7 +14,7 @@ from pipelines.learning.promotion import read_expert
 from pipelines.learning.world import EnvParams
 from pipelines.running.fanout import Engine, check_engine, run_jobs
 from pipelines.running.params import Count, read_section
-from pipelines.running.stage import add_paths, in_one_line, parser_of
+from pipelines.running.stage import PLACES, add_paths, in_one_line, parser_of
 from pipelines.tasks.social_nav.config import ENV_VERSION
 from pipelines.tasks.social_nav.rollout import record_rollout
 from pipelines.tasks.social_nav.scenarios import scenario_names
@@ -42,7 +42,6 @@ class RecordParams:
         each: episodes a scenario, so many that their seeds end before those of training.
         shards: parts that the episodes are split into for the workers.
         quota_bytes: largest size of a dataset version.
-        engine: what runs the shards side by side.
     """
 
     each: Annotated[int, Meta(ge=1, le=_SEEDS // len(scenario_names()))]
@@ -139,15 +138,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = parser_of(
         "record", __doc__, example="--policy data/models/expert --out data/current/expert"
     )
-    add_paths(parser, "params")
-    parser.add_argument(
-        "--policy",
-        type=Path,
-        default=Path("data/models/expert"),
-        help="folder of the promoted expert",
-    )
-    parser.add_argument(
-        "--out", type=Path, default=Path("data/current/expert"), help="version folder to write"
+    add_paths(
+        parser,
+        "params",
+        policy=PLACES["expert"],
+        out=(PLACES["dataset"][0], "version folder to write"),
     )
     arguments = parser.parse_args(argv)
     params = read_section(arguments.params, "record", RecordParams)

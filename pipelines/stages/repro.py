@@ -8,12 +8,11 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import FrameType
 
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.running.forecast import RUNNING, Forecast, online_steps, stages_of
+from pipelines.running.progress import RUNNING, Forecast, online_steps, stages_of
 from pipelines.running.stage import INTERRUPTED, parser_of
 from trajstore.disk.files import read_json
 from trajstore.errors import NotFoundError
@@ -21,8 +20,6 @@ from trajstore.errors import NotFoundError
 REPORTS = Path("data/reports")
 SWEEP = (5, 50, 200)
 """Numbers of demonstrations of the study, beside the ten of the pipeline."""
-
-
 PATIENCE = 30.0
 """Seconds that DVC and its stage, told to stop, have to end in order."""
 
@@ -109,12 +106,6 @@ def _of_ours(
             raise
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Treat a request to end as Ctrl-C."""
-    del number, frame
-    raise KeyboardInterrupt
-
-
 def conclude(console: Console, seconds: float) -> None:
     """Print the headline, the ratios, and the paths worth opening."""
     try:
@@ -152,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("extra", nargs="*", help="passed on to dvc repro")
     arguments = parser.parse_args(argv)
     started = time.monotonic()
-    former = signal.signal(signal.SIGTERM, _interrupt)
+    former = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     try:
         status = drive(arguments.pipeline, arguments.extra)
     except KeyboardInterrupt:

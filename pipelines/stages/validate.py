@@ -12,7 +12,7 @@ from pipelines.learning.evaluation import FirstSeed
 from pipelines.learning.promotion import read_expert
 from pipelines.learning.world import EnvParams
 from pipelines.running.params import Amount, NotNegative, read_section
-from pipelines.running.stage import add_paths, in_one_line, parser_of
+from pipelines.running.stage import PLACES, add_paths, in_one_line, parser_of
 from pipelines.tasks.make import make_env
 from trajstore.dataset import Dataset
 from trajstore.disk.files import make_directories, write_json
@@ -83,10 +83,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         __doc__,
         example="--dataset data/current/expert --out data/reports/validation.json",
     )
-    add_paths(parser, "params", "dataset", "expert", "reviews")
-    parser.add_argument(
-        "--out", type=Path, default=Path("data/reports/validation.json"), help="report to write"
-    )
+    out = PLACES["report"][0], "report to write"
+    add_paths(parser, "params", "dataset", "expert", "reviews", out=out)
     arguments = parser.parse_args(argv)
     report = run(
         read_section(arguments.params, "validate", ValidateParams),

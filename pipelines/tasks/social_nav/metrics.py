@@ -33,8 +33,8 @@ NO_CONFLICT = 10.0
 AT_FAULT_SPEED = 0.1
 """m/s towards the pedestrian above which the robot is the one that ran into the other."""
 
-
 Function = Callable[[Episode], float]
+Better = Literal["higher", "lower"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Metric:
 
     function: Function
     unit: str
-    better: Literal["higher", "lower"]
+    better: Better
     source: str
 
 
@@ -51,9 +51,7 @@ METRICS: dict[str, Metric] = {}
 """Every metric that a logged episode carries; add yours below."""
 
 
-def _metric(
-    unit: str, better: Literal["higher", "lower"], source: str
-) -> Callable[[Function], Function]:
+def _metric(unit: str, better: Better, source: str) -> Callable[[Function], Function]:
     """Enter a function into ``METRICS`` by its name."""
 
     def enter(function: Function) -> Function:

@@ -66,9 +66,7 @@ def rollout(act: Act, episodes: Sequence[Names], config: EnvConfig) -> list[Row]
 def record_rollout(act: Act, episodes: Sequence[Names], config: EnvConfig) -> list[Episode]:
     """Play as ``rollout`` does, and keep everything ``episode_schema`` names.
 
-    Returns:
-        One episode each, in the order given; identical to the bit whatever plays beside it, as
-        long as ``act`` answers alike.
+    An episode is identical to the bit whatever plays beside it, as long as ``act`` answers alike.
 
     Raises:
         ValueError: a scenario that does not exist.

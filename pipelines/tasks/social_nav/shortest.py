@@ -18,11 +18,8 @@ def shortest_path(start: np.ndarray, goal: np.ndarray, walls: np.ndarray, radius
     Such a way is made of straight lines that touch circles of that radius about wall ends, and of
     arcs of these circles (a tangent visibility graph).
 
-    Args:
-        start: ``[2]``, at least ``radius`` away from every wall.
-        goal: ``[2]``, likewise.
-        walls: ``[W, 4]``, x0, y0, x1, y1; rows of nan are none.
-        radius: of the disc, above 0.
+    Start and goal, ``[2]``, lie at least ``radius`` away from every wall ``[W, 4]``, x0, y0, x1,
+    y1; rows of nan are none.
 
     Raises:
         ValueError: there is no way.

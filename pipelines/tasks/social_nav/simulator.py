@@ -13,9 +13,7 @@ from trajstore.errors import ReplayError
 def simulate(provenance: Mapping[str, Any], *, render_mode: str | None = None) -> gym.Env[Any, Any]:
     """Build our environment by its recorded configuration, any other by its registered id.
 
-    Args:
-        provenance: of a dataset, with ``environment``: ``id`` and ``config``.
-        render_mode: handed to environments of other packages.
+    Environments of other packages are handed the render mode.
 
     Raises:
         ReplayError: if the provenance names no environment, one whose id would import a module

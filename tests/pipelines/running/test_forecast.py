@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.running.forecast import RUNNING, Forecast, online_steps, stages_of
+from pipelines.running.progress import RUNNING, Forecast, online_steps, stages_of
 
 ROOT = Path(__file__).parents[3]
 

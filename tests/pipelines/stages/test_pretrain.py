@@ -20,7 +20,7 @@ from trajstore.dataset import Dataset
 from trajstore.disk.files import write_json
 from trajstore.errors import StatusError
 
-JOB = CloneJob(tiny.PRETRAIN, tiny.FINETUNE, tiny.ENV, Path(), 1, False, None, Path())
+JOB = CloneJob(tiny.PRETRAIN, tiny.FINETUNE, tiny.ENV, Path(), False, None, 1, Path())
 
 
 @pytest.fixture(scope="module")
