@@ -1,7 +1,4 @@
-"""The expert's promotion for people: a table with intervals, and the learning curves.
-
-It shows a promoted expert as well as one that was held back.
-"""
+"""An expert that was promoted or held back, for people: a table with intervals, and its curves."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -37,8 +34,8 @@ def promotion(manifest: Row) -> str:
         *(f"- {reason}" for reason in manifest["reasons"]),
         Table(
             ["seed", "online steps", "success", "collisions"],
-            [*((str(row["seed"]), f"{row['steps']:,}", *_rates(row)) for row in seeds),
-             ("all", "", *_rates(manifest["pooled"]))],
+            [*((str(row["seed"]), f"{row['steps']:,}", *_rates([row])) for row in seeds),
+             ("all", "", *_rates([manifest["pooled"]]))],
         ).markdown(),
         "## By scenario",
         "Success / collisions, all seeds together.",
@@ -71,29 +68,23 @@ def learning_curves(folder: Path, manifest: Row) -> Figure:
     return figure
 
 
-def _rates(row: Row) -> list[str]:
-    count = int(row["episodes"])
-    return [_share(round(row[rate] * count), count, digits=3) for rate in RATES]
-
-
-def _share(successes: int, count: int, *, digits: int) -> str:
-    return with_ends(wilson(successes, count), lambda share: f"{share:.{digits}f}")
-
-
 def _by_scenario(seeds: Sequence[Row]) -> str:
     parts = [name.split("/") for name in seeds[0]["by_scenario"]]
     densities = sorted({part[-1] for part in parts}, key=lambda d: (DENSITIES.get(d, 3), d))
-    rows = [
-        [family, *(_cell(seeds, f"{family}/{density}") for density in densities)]
-        for family in dict.fromkeys(part[0] for part in parts)
-    ]
+    rows = []
+    for family in dict.fromkeys(part[0] for part in parts):
+        played = [
+            [row["by_scenario"].get(f"{family}/{density}") for row in seeds]
+            for density in densities
+        ]
+        cells = (_rates([part for part in column if part], digits=2) for column in played)
+        rows.append([family, *(" / ".join(cell) or "-" for cell in cells)])
     return Table(["family", *densities], rows).markdown()
 
 
-def _cell(seeds: Sequence[Row], name: str) -> str:
-    parts = [row["by_scenario"][name] for row in seeds if name in row["by_scenario"]]
-    if not parts:
-        return "-"
+def _rates(parts: Sequence[Row], digits: int = 3) -> list[str]:
+    """Success and collisions over the episodes of all parts, with intervals; of none, nothing."""
     count = sum(int(part["episodes"]) for part in parts)
     totals = (sum(round(part[rate] * part["episodes"]) for part in parts) for rate in RATES)
-    return " / ".join(_share(total, count, digits=2) for total in totals)
+    write = f"{{:.{digits}f}}".format
+    return [with_ends(wilson(total, count), write) for total in totals] if parts else []
