@@ -33,19 +33,14 @@ def compare(params: CompareParams, inputs: Inputs) -> Comparison:
     teacher = performance.better_than_teacher(finetune, expert, counted["finetune"], draws)
     dip = performance.no_dip(finetune)
     aims = goals(fixed, teacher, dip)
+    levels = sorted({*params.targets, *([expert.parity.success] if expert else [])})
     return Comparison(
         settings=params,
         arms=facts,
         matched=pairing,
         ratio=fixed,
         over_targets=ratios.over_targets(
-            [
-                Target(success, limit)
-                for limit in (1.0, params.target_collision)
-                for success in sorted(
-                    {*params.targets, *((expert.parity.success,) if expert else ())}
-                )
-            ]
+            [Target(level, limit) for limit in (1.0, params.target_collision) for level in levels]
         ),
         demonstrations=ratios.over_demonstrations(
             params.gate, full=int(dataset["episodes"]) if dataset else None

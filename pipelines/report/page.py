@@ -82,10 +82,8 @@ def _study(report: Comparison) -> str:
     """Few demonstrations and transfer, where these arms were run."""
     parts = []
     if any(row.estimate is not None for row in report.demonstrations):
-        chart = svg(
-            figures.ratio_over_demonstrations(report),
-            "ratio of steps to target against demonstrated episodes",
-        )
+        label = "ratio of steps to target against demonstrated episodes"
+        chart = svg(figures.ratio_over_demonstrations(report), label)
         parts.append(f"<figure><h3>Fewer demonstrations, at the gate</h3>{chart}</figure>")
     if {"transfer", "transfer_baseline"} <= set(report.curves):
         chart = _curves(report, "success", ("transfer_baseline", "transfer"))
