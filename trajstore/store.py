@@ -85,7 +85,6 @@ class Store:
             SchemaError: if the schema is none, or the provenance holds what is no plain JSON value.
             ArgumentError: if the quota is no whole number of 1 or more.
             CorruptionError: if the dataset has an unfinished recording that is damaged.
-            StorageError: if the archive, whose versions count, cannot be reached.
         """
         check_recipe(schema, provenance, quota_bytes)
         base = None if extends is None else self.path(extends)

@@ -2,7 +2,6 @@
 
 import time
 from collections import Counter
-from typing import Any
 
 import click
 import numpy as np
@@ -27,6 +26,7 @@ from trajstore.cli.output import (
     print_table,
     size,
 )
+from trajstore.episode.provenance import leaves
 from trajstore.errors import NotFoundError
 from trajstore.store import Store
 
@@ -92,7 +92,8 @@ def inspect(store: Store, reference: str, as_json: bool) -> None:
         rows = [(plain(kind), str(count)) for kind, count in kinds.most_common()]
         print_table(["anomaly", ">times"], rows)
     _print_decisions(facts)
-    print_pairs(_leaves(facts["provenance"]), title="provenance")
+    origin = {name: _cut(value) for name, value in leaves(facts["provenance"])}
+    print_pairs(origin, title="provenance")
 
 
 def _replay(facts: Facts) -> str:
@@ -140,17 +141,9 @@ def _print_decisions(facts: Facts) -> None:
         print_table(["severity", "check", "finding"], found)
 
 
-def _leaves(record: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested mappings as one for people: names joined by dots, long values cut off."""
-    leaves: dict[str, str] = {}
-    for name, value in record.items():
-        if isinstance(value, dict) and value:
-            leaves |= _leaves(value, f"{prefix}{name}.")
-        else:
-            text = str(value)
-            cut = text if len(text) <= 160 else f"{text[:150]}... ({len(text):,} letters)"
-            leaves[f"{prefix}{name}"] = plain(cut)
-    return leaves
+def _cut(value: object) -> str:
+    text = str(value)
+    return plain(text if len(text) <= 160 else f"{text[:150]}... ({len(text):,} letters)")
 
 
 @command("trajstore du", "trajstore du expert@v3")

@@ -22,6 +22,7 @@ NUMBERS = (
 )
 TEXT = "str"
 MAX_ROW_BYTES = 2**30
+NARROW_ROW_BYTES = 1024
 MAX_NAME = 512
 """Letters: the name is a path below a version, whose own path has to find room beside it."""
 MAX_DIMENSIONS = 32
@@ -111,6 +112,11 @@ class FieldSpec:
     def row_bytes(self) -> int:
         """Size of one row on disk, bytes."""
         return self.numpy_dtype.itemsize * prod(self.shape)
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether a row is at most 1 KiB: stored as it is, measured and drawn by component."""
+        return self.row_bytes <= NARROW_ROW_BYTES
 
     def rows(self, steps: int) -> tuple[int, ...]:
         """Shape of the array that an episode of ``steps`` steps has for this field."""

@@ -6,7 +6,7 @@ Two runs of one recipe on one commit give the same provenance, hence the same by
 import math
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
@@ -89,6 +89,20 @@ def _is_plain(value: object) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
     return value is None or isinstance(value, bool | int)
+
+
+def leaves(record: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of nested mappings, each under its names joined by dots.
+
+    Example:
+        >>> dict(leaves({"policy": {"id": "p7"}, "seeds": [1, 2]}))
+        {'policy.id': 'p7', 'seeds': [1, 2]}
+    """
+    for key, value in record.items():
+        if isinstance(value, Mapping) and value:
+            yield from leaves(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:

@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from loguru import logger
+
 from trajstore.disk.files import make_directories
 from trajstore.disk.locks import lock
 from trajstore.disk.system import storing
 from trajstore.episode.names import Reference, check_name
-from trajstore.errors import NotFoundError
+from trajstore.errors import NotFoundError, StorageError
 from trajstore.lifecycle.ledger import Deed, Entry, add_entry, read_ledger
 from trajstore.quality.records import Clock, utc_now
 from trajstore.quality.reviews import status_of
@@ -78,9 +80,18 @@ class Shelf:
         return {*found, *(entry.version for entry in self.ledger())}
 
     def next_version(self) -> int:
-        """The number after all that were ever used here, or are known to the archive."""
+        """The number after all that were ever used here, or are known to the archive.
+
+        Without the archive, which may be out of reach for a while, what is known here counts: the
+        ledger knows every version that left this store.
+        """
         pattern = re.compile(rf"{self.name}-{_NUMBER}-[0-9a-f]{{12}}\.zip")
-        packs = [int(it[1]) for it in map(pattern.fullmatch, self.archive.names()) if it]
+        names: list[str] = []
+        try:
+            names = self.archive.names()
+        except StorageError as error:
+            logger.warning("{}: counted versions without the archive: {}", self.name, error)
+        packs = [int(it[1]) for it in map(pattern.fullmatch, names) if it]
         return 1 + max(self.used().union(packs), default=0)
 
     def pack_name(self, version: int, digest: str) -> str:

@@ -72,7 +72,7 @@ def channels_of(
         _channel(spec, _resolution(statistics.get(spec.name, {})), most=most)
         for kind, most in PLAIN_COLUMNS.items()
         for spec in moving
-        if spec.name.split("/")[0] == kind and spec.row_bytes <= 1024
+        if spec.name.split("/")[0] == kind and spec.is_narrow
     )
 
 

@@ -12,7 +12,6 @@ from trajstore.episode.roles import RADII
 from trajstore.episode.schema import Axis, FieldSpec
 from trajstore.errors import CorruptionError, StorageError
 
-WIDE_ROW_BYTES = 1024
 RADIUS = 0.3
 STEP_SECONDS = 0.1
 """Of a scene whose provenance does not tell."""
@@ -117,7 +116,7 @@ class Viewed:
     def _narrow(self, fields: Iterable[FieldSpec]) -> Iterator[tuple[FieldSpec, np.ndarray]]:
         """The narrow fields that can be read, each with all of its rows."""
         for spec in fields:
-            if spec.row_bytes > WIDE_ROW_BYTES or spec.name in self.faults:
+            if not spec.is_narrow or spec.name in self.faults:
                 continue
             if spec.name not in self._columns:
                 try:

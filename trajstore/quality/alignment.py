@@ -15,7 +15,6 @@ from trajstore.episode.schema import Axis
 from trajstore.quality.contract import Contract
 from trajstore.quality.replay import spread
 from trajstore.version.findings import Finding, Severity
-from trajstore.version.statistics import NARROW_ROW_BYTES
 
 SAMPLE_EPISODES = 64
 EXACT = 0.999
@@ -27,7 +26,7 @@ def alignment(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
     narrow = [
         field.name
         for field in dataset.schema.on(Axis.STATE)
-        if field.dtype.startswith("float") and field.row_bytes <= NARROW_ROW_BYTES
+        if field.dtype.startswith("float") and field.is_narrow
     ]
     names = [it for it in narrow if below(it, OBSERVATION)]
     others = [it for it in narrow if it not in names]

@@ -15,7 +15,7 @@ from trajstore.errors import SchemaError
 from trajstore.quality.contract import Contract
 from trajstore.version.findings import Finding, Severity
 from trajstore.version.manifest import content_digest
-from trajstore.version.statistics import NARROW_ROW_BYTES, measure
+from trajstore.version.statistics import measure
 
 
 def integrity(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
@@ -51,7 +51,7 @@ def contents(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
 def distinct(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
     """No two episodes have the same steps, whatever seed or scenario they claim."""
     moving = [it for it in dataset.schema.fields if it.axis is not Axis.EPISODE]
-    narrow = [it for it in moving if it.row_bytes <= NARROW_ROW_BYTES]  # wide ones follow from them
+    narrow = [it for it in moving if it.is_narrow]  # wide ones follow from them
     first: dict[bytes, int] = {}
     copies: list[tuple[int, int]] = []
     for index, episode in enumerate(dataset):

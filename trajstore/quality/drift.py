@@ -13,7 +13,7 @@ import numpy as np
 
 from trajstore.dataset import Dataset
 from trajstore.episode.fields import FieldSpec
-from trajstore.version.statistics import NARROW_ROW_BYTES
+from trajstore.episode.provenance import leaves
 
 SAMPLE_ROWS = 20_000
 COMPONENTS = 256
@@ -89,7 +89,7 @@ def diff(before: Dataset, after: Dataset) -> VersionDiff:
     gone, come = {it for it, _ in changed}, {it for _, it in changed}
     one, other = before.manifest, after.manifest
     coverage = _differing(one.scenario_counts, other.scenario_counts, missing=0)
-    provenance = _differing(dict(_leaves(one.provenance)), dict(_leaves(other.provenance)))
+    provenance = _differing(dict(leaves(one.provenance)), dict(leaves(other.provenance)))
     return VersionDiff(
         same_content=one.content_digest == other.content_digest,
         added=tuple(index for index in new_left if index not in come),
@@ -202,7 +202,7 @@ def _comparable(field: FieldSpec, after: Dataset) -> bool:
         return False
     other = after.schema.field(field.name)
     same = (other.shape, other.axis, other.is_text) == (field.shape, field.axis, False)
-    return same and field.row_bytes <= NARROW_ROW_BYTES
+    return same and field.is_narrow
 
 
 def _components(
@@ -227,11 +227,3 @@ def _sample(dataset: Dataset, field: FieldSpec) -> np.ndarray:
     rows = rows[:: -(-len(rows) // SAMPLE_ROWS)]
     flat = rows.reshape(len(rows), -1)
     return np.asarray(flat[:, :: -(-flat.shape[1] // COMPONENTS)], dtype=np.float64)
-
-
-def _leaves(record: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in record.items():
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{above}{key}.")
-        else:
-            yield f"{above}{key}", value

@@ -15,7 +15,6 @@ from trajstore.disk.mapping import CRC_BYTES
 from trajstore.disk.system import FileRecord
 from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
 
-NARROW_ROW_BYTES = 1024
 CHUNK_ROWS = 65_536
 CHUNK_BYTES = 16 * 2**20
 INNER_BYTES = 32 * 2**10
@@ -151,7 +150,7 @@ _DIMENSION = {Axis.STATE: "state", Axis.STEP: "step", Axis.EPISODE: "episode"}
 
 def array_spec(field: FieldSpec, path: str, rows: int) -> ArraySpec:
     """Place ``rows`` rows of a field: the same rows always lie the same way."""
-    if field.row_bytes <= NARROW_ROW_BYTES:
+    if field.is_narrow:
         most = min(CHUNK_ROWS, CHUNK_BYTES // field.row_bytes)
         chunks = -(-rows // most)
         return ArraySpec(path, field, rows, -(-rows // chunks), 0)

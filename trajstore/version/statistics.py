@@ -15,7 +15,6 @@ from trajstore.episode.fields import Axis, FieldSpec
 from trajstore.episode.schema import EpisodeSchema
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
-NARROW_ROW_BYTES = 1024
 _BLOCK_BYTES = 2**20
 _SAMPLE_VALUES = 2**20
 _SAMPLE_ROWS = 4096
@@ -31,7 +30,7 @@ class FieldStatistics:
 
     def __init__(self, field: FieldSpec) -> None:
         self._field = field
-        self._wide = field.row_bytes > NARROW_ROW_BYTES
+        self._wide = not field.is_narrow
         self._block_rows = max(1, min(8192, _BLOCK_BYTES // field.row_bytes))
         self._held: list[np.ndarray] = []
         self._held_rows = 0

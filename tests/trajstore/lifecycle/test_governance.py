@@ -17,6 +17,7 @@ from trajstore.errors import (
     NotFoundError,
     QuotaExceededError,
     StatusError,
+    StorageError,
 )
 from trajstore.lifecycle import Shelf, judge, plan, preview, publish, restore, rotate
 from trajstore.lifecycle.ledger import Deed
@@ -213,6 +214,21 @@ def test_a_number_that_left_any_trace_is_taken_by_nothing_new(shelf: Shelf, trac
     file.parent.mkdir(parents=True)
     file.touch()
     assert shelf.next_version() == 8
+
+
+def test_an_archive_out_of_reach_stops_no_recording(tmp_path: Path) -> None:
+    """The ledger knows what left this store, whatever the archive may say."""
+    store = Store(tmp_path / "store", archive="memory://")
+    shelf = store.shelf("expert")
+
+    class Gone(Folder):
+        def names(self) -> list[str]:
+            raise StorageError("archive: expected a service that answers, got none")
+
+    shelf.__dict__["archive"] = Gone(tmp_path)
+    (shelf.folder / "v3").mkdir(parents=True)
+    (shelf.folder / "v3" / "manifest.json").touch()
+    assert shelf.next_version() == 4
 
 
 def test_recording_and_publishing_count_alike(shelf: Shelf, tmp_path: Path) -> None:
