@@ -99,7 +99,7 @@ def record(store: Store) -> None:
         "environment": {
             "id": ENV_ID,
             "version": ENV_VERSION,
-            "entry_point": "pipelines.tasks.make:make_env",
+            "entry_point": "pipelines.tasks.social_nav.simulator:simulate",
             "config": asdict(config),
         },
         "policy": {"id": "scripted: social force"},

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
 
 STAGES = {
@@ -28,9 +29,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             del sys.argv[1]
         status: int = stage.main(None if argv is None else arguments[1:])
         return status
+    asked = not arguments or arguments[0] in ("-h", "--help")
     lines = [f"  {name:10} {words}" for name, words in STAGES.items()]
-    print("usage: python -m pipelines STAGE [OPTIONS]", "", *lines, sep="\n")
-    return 0 if set(arguments) <= {"-h", "--help"} else 2
+    stream = sys.stdout if asked else sys.stderr
+    print("usage: python -m pipelines STAGE [OPTIONS]", "", *lines, sep="\n", file=stream)
+    if not asked:
+        near = get_close_matches(arguments[0], STAGES, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "choose one of the above"
+        print(f"\nexpected a stage, got {arguments[0]!r}; {hint}", file=stream)
+    return 0 if asked else 2
 
 
 if __name__ == "__main__":

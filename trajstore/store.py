@@ -1,4 +1,4 @@
-"""Named datasets and their versions; the only module that moves or deletes one."""
+"""Named datasets and their versions: what a program records into, opens, publishes and rotates."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -83,7 +83,7 @@ def provenance(expert: Mapping[str, Any], policy: SavedPolicy, env: EnvParams) -
         "environment": {
             "id": ENV_ID,
             "version": ENV_VERSION,
-            "entry_point": "pipelines.tasks.make:make_env",
+            "entry_point": "pipelines.tasks.social_nav.simulator:simulate",
             "config": asdict(env.config()),
         },
         "policy": {"id": expert["id"], "digest": policy.digest, "deterministic": True},

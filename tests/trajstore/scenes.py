@@ -50,7 +50,7 @@ PROVENANCE = {
     "environment": {
         "id": "SocialNav-v0",
         "version": "1.0.0",
-        "entry_point": "pipelines.tasks.make:make_env",
+        "entry_point": "pipelines.tasks.social_nav.simulator:simulate",
         "config": {"dt": DT, "horizon": 300},
     },
     "policy": {"id": "expert", "digest": "3f9c2a71"},

@@ -40,9 +40,8 @@ class Range:
         """First and last step, both included, of an episode that long; refused if none is left."""
         last = steps if self.last is None else min(self.last, steps)
         if self.first > last:
-            raise click.UsageError(
-                f"--from: expected a step up to {last}, got {self.first}; the episode is shorter"
-            )
+            why = "the episode is shorter" if last == steps else "--to comes first"
+            raise click.UsageError(f"--from: expected a step up to {last}, got {self.first}; {why}")
         return self.first, last
 
 
@@ -66,8 +65,9 @@ def play_in_terminal(viewed: Viewed, index: int | None, span: Range) -> None:
         label = LINES.get(channel.role or channel.name)
         if label and channel.name in seen.arrays:
             values = seen.arrays[channel.name].reshape(len(seen.arrays[channel.name]), -1)[:, 0]
-            low, high = float(np.nanmin(values)), float(np.nanmax(values))
-            click.echo(f"{label:>11} {terminal.sparkline(values)} {low:.3g} to {high:.3g}")
+            known = values[np.isfinite(values)]
+            ends = f"{known.min():.3g} to {known.max():.3g}" if len(known) else "no value"
+            click.echo(f"{label:>11} {terminal.sparkline(values)} {ends}")
     marks = sorted(seen.marks, key=lambda mark: mark["first"])
     spans = [(mark["first"], mark["last"]) for mark in marks]
     click.echo("  anomalies " + terminal.marks(spans, steps))

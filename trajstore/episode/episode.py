@@ -83,11 +83,9 @@ def check_episode(episode: object, schema: EpisodeSchema) -> None:
             "Episode(schema, arrays)"
         )
     if episode.schema is not schema and episode.schema != schema:
-        names = set(episode.schema.names) ^ set(schema.names)
-        fields = f"fields {', '.join(sorted(names)[:5])}" if names else "a field's definition"
         raise SchemaError(
             "episode: expected the schema of its dataset, got another one, which differs in "
-            f"{fields}"
+            f"{episode.schema.difference(schema)}"
         )
 
 

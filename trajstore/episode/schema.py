@@ -98,6 +98,14 @@ class EpisodeSchema:
             known = ", ".join(self.names)
             raise SchemaError(f"field {name!r}: expected one of {known}") from None
 
+    def difference(self, other: "EpisodeSchema") -> str:
+        """In what two schemas differ, in words: names of fields, a definition, or their order."""
+        names = sorted(set(self.names) ^ set(other.names))
+        if names:
+            return f"fields {', '.join(names[:5])}"
+        changed = [spec.name for spec in self.fields if spec != other.field(spec.name)]
+        return f"the definition of {', '.join(changed[:5])}" if changed else "the order of fields"
+
     def on(self, axis: Axis) -> tuple[FieldSpec, ...]:
         """The fields of one axis, in order."""
         return tuple(spec for spec in self.fields if spec.axis is axis)

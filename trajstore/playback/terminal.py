@@ -67,15 +67,17 @@ def draw(
     for wall in finite_rows(scene.get("walls", ()), 4):
         sheet.line(box.at(*wall[:2]), box.at(*wall[2:]))
     pose = scene["pose"]
-    for row in pose[: step + 1]:
-        sheet.dot(*box.at(*row[:2]))
+    for place in finite_rows(pose[: step + 1, :2], 2):
+        sheet.dot(*box.at(*place))
     for goal in finite_rows(scene.get("goal", ()), 2):
         sheet.letter(box.at(*goal), "X", "goal")
     for place in finite_rows(scene["others"][step], 2) if "others" in scene else ():
         sheet.letter(box.at(*place), "o", "other")
     heading = pose[step][2:3] / (np.pi / 4)
-    arrow = ARROWS[round(float(heading[0])) % len(ARROWS)] if len(heading) else "●"
-    sheet.letter(box.at(*pose[step][:2]), arrow, "agent")
+    turned = len(heading) and np.isfinite(heading[0])
+    arrow = ARROWS[round(float(heading[0])) % len(ARROWS)] if turned else "●"
+    for place in finite_rows(pose[step][:2], 2):
+        sheet.letter(box.at(*place), arrow, "agent")
     return sheet.text()
 
 

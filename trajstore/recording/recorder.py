@@ -28,7 +28,7 @@ from trajstore.recording.unfinished import (
 )
 from trajstore.version.layout import Part, metadata_files
 from trajstore.version.manifest import MANIFEST, Manifest
-from trajstore.version.writer import DEFAULT_QUOTA_BYTES, check_quota, check_recipe
+from trajstore.version.writer import DEFAULT_QUOTA_BYTES, check_quota, check_recipe, open_base
 
 SEALED_SHARE = 1.02
 """Most that a version takes on disk, in terms of the journals that it is made from."""
@@ -170,7 +170,8 @@ class Recorder(Segment):
         ArgumentError: at once, if the quota is no whole number of 1 or more.
         SealedError: on entering, if the target exists.
         LockedError: on entering, if another process records it; the message names that one.
-        SchemaError: on entering, if an unfinished recording there has another schema.
+        SchemaError: on entering, if the version to extend, or an unfinished recording there, has
+            another schema; it says which field.
         JournalError: on entering, if an unfinished recording there has another provenance, extends
             another version, or is damaged; on leaving, if there is no episode, or in a fork of the
             process that entered it.
@@ -198,6 +199,7 @@ class Recorder(Segment):
         with ExitStack() as stack:
             stack.enter_context(recorder_lock(self.target))
             check_target(self._recording)
+            open_base(self._recording.extends, self._schema)
             self._recording.begin()
             super().__enter__()
             stack.callback(super().__exit__)

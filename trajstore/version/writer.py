@@ -76,7 +76,7 @@ def seal_version(target: Path, episodes: Iterable[Episode], plan: Plan) -> Manif
     """Write at least one episode into a new version; it is there whole, or not at all."""
     if not plan.episodes:
         raise JournalError(f"version {target.name}: expected at least one episode, got none")
-    base = _base(plan)
+    base = open_base(plan.extends, plan.schema)
     held = plan.held_bytes + (base.manifest.size_bytes if base else 0)
     needed = held + projected_bytes(plan.schema, _part(plan, base))
     check_quota(target, needed=needed, quota_bytes=plan.quota_bytes)
@@ -86,7 +86,7 @@ def seal_version(target: Path, episodes: Iterable[Episode], plan: Plan) -> Manif
 
 def fill(folder: Path, episodes: Iterable[Episode], plan: Plan) -> Manifest:
     """Write all files of a version into an empty folder, the manifest last."""
-    base = _base(plan)
+    base = open_base(plan.extends, plan.schema)
     with storing(folder):
         writer = VersionWriter(folder, plan.schema, _part(plan, base))
         try:
@@ -105,13 +105,16 @@ def fill(folder: Path, episodes: Iterable[Episode], plan: Plan) -> Manifest:
     return manifest
 
 
-def _base(plan: Plan) -> LocalFiles | None:
-    if plan.extends is None:
+def open_base(folder: Path | None, schema: EpisodeSchema) -> LocalFiles | None:
+    """The version that is extended, if one is; refused if its episodes have another schema."""
+    if folder is None:
         return None
-    base = LocalFiles(plan.extends)
-    if base.manifest.schema != plan.schema:
+    base = LocalFiles(folder)
+    if base.manifest.schema != schema:
         raise SchemaError(
-            f"{plan.extends}: expected the schema of the episodes to come, got another one"
+            f"{folder}: expected the schema of the episodes to come, got another one, which "
+            f"differs in {base.manifest.schema.difference(schema)}; extend a version of that "
+            "schema, or record another dataset"
         )
     return base
 

@@ -130,3 +130,22 @@ def test_leaps_of_the_agent_are_found_by_role(store: Path, tmp_path: Path) -> No
     write_dataset(tmp_path / "v1", [Episode(SCHEMA, arrays)], schema=SCHEMA, provenance={})
     (found,) = step_order(Dataset.open(tmp_path / "v1"), Contract())
     assert (found.step, found.message.partition(":")[0]) == (29, "agent")
+
+
+@pytest.mark.parametrize("lost", [np.nan, np.inf])
+def test_a_pose_that_was_lost_for_a_while_is_left_out_in_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], lost: float
+) -> None:
+    """Warnings are errors here; so are they for a clearance of which nothing is known."""
+    loose = {"hull": {"finite": False}, "gap": {"finite": False, "low": None, "high": None}}
+    schema = EpisodeSchema(
+        tuple(FieldSpec.from_json(it.to_json() | loose.get(it.name, {})) for it in SCHEMA.fields)
+    )
+    whole = boat(0)
+    hull = whole["hull"].copy()
+    hull[[3, -1]] = lost
+    gap = np.full_like(whole["gap"], np.nan)
+    episode = Episode(schema, {**whole.arrays, "hull": hull, "gap": gap})
+    write_dataset(tmp_path / "v1", [episode], schema=schema, provenance={})
+    assert run(["play", str(tmp_path / "v1"), "--episode", "0", "--terminal"]) == 0
+    assert "no value" in capsys.readouterr().out

@@ -3,12 +3,14 @@
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests import factories
 from tests.factories import recorder
+from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import (
     JournalError,
     LockedError,
@@ -218,6 +220,22 @@ def test_a_resumed_recording_extends_the_same_version(tmp_path: Path) -> None:
     factories.dataset(tmp_path / "v1")
     with pytest.raises(JournalError, match="expected to extend None, as it was begun"):
         recorder(tmp_path / "v2", extends=tmp_path / "v1").__enter__()
+
+
+def test_a_version_of_another_schema_is_extended_by_nothing_that_would_be_lost(
+    tmp_path: Path,
+) -> None:
+    """It is refused before an episode is taken, and the message says which field differs."""
+    factories.dataset(tmp_path / "v1")
+    first, *rest = SCHEMA.fields
+    for schema, told in (
+        (factories.WIDE_SCHEMA, "differs in fields camera/grid"),
+        (EpisodeSchema((replace(first, unit="ft"), *rest)), f"the definition of {first.name}"),
+        (EpisodeSchema((*rest, first)), "the order of fields"),
+    ):
+        with pytest.raises(SchemaError, match=told):
+            recorder(tmp_path / "v2", schema=schema, extends=tmp_path / "v1").__enter__()
+    assert unfinished(tmp_path) == []
 
 
 def test_a_sealed_version_is_not_recorded(tmp_path: Path) -> None:
