@@ -3,9 +3,12 @@
 The order is always the same: files, then their folders, then the rename, then the parent.
 """
 
+import errno
 import hashlib
+import io
 import json
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -34,7 +37,7 @@ def write_file(path: Path, data: bytes, syncs: Syncs | None = None) -> FileRecor
 
 def copy_file(source: Path, target: Path) -> FileRecord:
     """Copy a file to a new, durable one, and say what was copied."""
-    with source.open("rb") as origin:
+    with open_file(source) as origin:
         return _written(target, iter(partial(origin.read, COPY_BYTES), b""))
 
 
@@ -135,10 +138,29 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - JSON is what it is
     return parse_json(read_file(path), path)
 
 
+def open_file(path: Path | str) -> io.BufferedReader:
+    """Open a file for reading; a pipe, a device or a socket is refused, never waited for.
+
+    Raises:
+        CorruptionError: if there is something else than a file.
+        OSError: as `open` does.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        raise CorruptionError(
+            f"{path}: expected a file, got a pipe, a device or a socket; remove it, or name a file"
+        )
+    return os.fdopen(descriptor, "rb")
+
+
 def read_file(path: Path) -> bytes:
     """Read a metadata file whole; none is a `NotFoundError`, one too large a `CorruptionError`."""
     try:
-        with storing(path), path.open("rb") as file:
+        with storing(path), open_file(path) as file:
             size = os.fstat(file.fileno()).st_size
             data = file.read(min(size, MAX_JSON_BYTES) + 1)
     except StorageError as error:
@@ -151,20 +173,29 @@ def read_file(path: Path) -> bytes:
 
 
 def parse_json(data: bytes, where: object) -> Any:  # noqa: ANN401 - JSON is what it is
-    """Parse JSON of finite numbers; anything else is a `CorruptionError`."""
+    """Parse JSON of finite numbers, each key once; anything else is a `CorruptionError`."""
 
     def refuse(text: str) -> float:
         raise ValueError(f"{text} is not a finite number")
 
     try:
-        return json.loads(data.decode(), parse_constant=refuse)
+        return json.loads(data.decode(), parse_constant=refuse, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise CorruptionError(f"{where}: expected JSON, got something else ({error})") from error
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice!r} stands twice")
+    return record
+
+
 def digest(path: Path) -> str:
     """SHA-256 of a file's content, hexadecimal."""
-    with storing(path), path.open("rb") as file:
+    with storing(path), open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
