@@ -214,7 +214,8 @@ DETECTORS: dict[str, Detector] = {
 
 def find(episode: Episode) -> list[Anomaly]:
     """Return what every detector finds in the episode, in the order of ``DETECTORS``."""
-    return [anomaly for detector in DETECTORS.values() for anomaly in detector(episode)]
+    with np.errstate(over="ignore", invalid="ignore"):  # values near the largest float
+        return [anomaly for detector in DETECTORS.values() for anomaly in detector(episode)]
 
 
 def score(anomalies: Sequence[Anomaly]) -> float:

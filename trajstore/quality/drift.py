@@ -14,6 +14,7 @@ import numpy as np
 from trajstore.dataset import Dataset
 from trajstore.episode.fields import FieldSpec
 from trajstore.episode.provenance import leaves
+from trajstore.version.statistics import GREAT, SHRUNK
 
 SAMPLE_ROWS = 20_000
 COMPONENTS = 256
@@ -212,12 +213,15 @@ def _components(
     for component, pair in enumerate(columns):
         one, other = (values[np.isfinite(values)] for values in pair)
         if len(one) and len(other):
+            great = max(np.abs(one).max(), np.abs(other).max()) > GREAT
+            scale = SHRUNK if great else 1.0  # so that no sum overflows
+            one, other = one * scale, other * scale
             distance, psi = ks_distance(one, other), stability_index(one, other)
             verdict = "major" if psi >= MAJOR_PSI else "moderate"
             if distance <= threshold or psi < MODERATE_PSI:
                 verdict = "same"
-            means = float(one.mean()), float(other.mean())
-            deviations = float(one.std()), float(other.std())
+            means = float(one.mean() / scale), float(other.mean() / scale)
+            deviations = float(one.std() / scale), float(other.std() / scale)
             yield FieldDrift(field.name, component, distance, psi, means, deviations, verdict)
 
 

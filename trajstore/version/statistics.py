@@ -18,6 +18,8 @@ QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 _BLOCK_BYTES = 2**20
 _SAMPLE_VALUES = 2**20
 _SAMPLE_ROWS = 4096
+GREAT, SHRUNK = 2.0**450, 2.0**-530
+"""Beyond the first, squares overflow sooner or later; the second is exact, a power of two."""
 
 
 class FieldStatistics:
@@ -61,7 +63,7 @@ class FieldStatistics:
         moments = self._moments
         if self._wide:
             moments = _Moments()
-            moments.add(rows, finite=_range(rows)[2])
+            moments.add(rows, *_range(rows))
         quantiles = _quantiles(rows)
         shape = () if self._wide else self._field.shape
         plain = {
@@ -86,7 +88,7 @@ class FieldStatistics:
         self._low = low if self._low is None else np.fmin(self._low, low)
         self._high = high if self._high is None else np.fmax(self._high, high)
         if not self._wide:
-            self._moments.add(rows, finite=finite)
+            self._moments.add(rows, low, high, finite)
 
 
 class _Sample:
@@ -109,17 +111,27 @@ class _Sample:
 
 
 class _Moments:
-    """Count, mean and deviation of each column, from sums about the first row."""
+    """Count, mean and deviation of each column, from sums about the first row.
+
+    Columns of values so great that their squares overflow are summed on a smaller scale.
+    """
 
     def __init__(self) -> None:
         self.count: Any = 0
         self._shift: Any = None
         self._sum: Any = 0.0
         self._squares: Any = 0.0
+        self._scale: Any = 1.0
 
-    def add(self, rows: np.ndarray, *, finite: bool) -> None:
-        """Take rows, ``[rows, columns]``; ``finite`` says that all values are."""
+    def add(self, rows: np.ndarray, low: np.ndarray, high: np.ndarray, finite: bool) -> None:
+        """Take rows, ``[rows, columns]``, and what `_range` says of them."""
         values = rows.astype(np.float64)
+        if rows.dtype == np.float64:
+            great = np.maximum(np.abs(low), np.abs(high)) > GREAT
+            if great.any():
+                self._shrink(np.where(great & (self._scale == 1.0), SHRUNK, 1.0))
+        if np.ndim(self._scale):
+            values *= self._scale
         if self._shift is None:
             self._shift = np.where(np.isfinite(values[0]), values[0], 0.0)
         values -= self._shift
@@ -132,14 +144,22 @@ class _Moments:
         self._sum = self._sum + values.sum(axis=0)
         self._squares = self._squares + np.einsum("ij,ij->j", values, values)
 
+    def _shrink(self, factor: np.ndarray) -> None:
+        if self._shift is not None:
+            self._shift, self._sum = self._shift * factor, self._sum * factor
+            self._squares = self._squares * factor**2
+        self._scale = self._scale * factor
+
     def mean(self) -> np.ndarray:
         divisor = np.maximum(self.count, 1)
-        return _where(self.count, self._shift + self._sum / divisor)
+        return _where(self.count, (self._shift + self._sum / divisor) / self._scale)
 
     def deviation(self) -> np.ndarray:
         divisor = np.maximum(self.count, 1)
         variance = self._squares / divisor - (self._sum / divisor) ** 2
-        return _where(self.count, np.sqrt(np.maximum(variance, 0.0)))
+        deviation = np.sqrt(np.maximum(variance, 0.0))
+        most = np.finfo(np.float64).max * self._scale
+        return _where(self.count, np.minimum(deviation, most) / self._scale)
 
 
 def _where(count: Any, values: np.ndarray) -> np.ndarray:  # noqa: ANN401 - array or 0
@@ -165,6 +185,8 @@ def _range(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
 def _quantiles(rows: np.ndarray) -> np.ndarray:
     columns = rows.T.astype(np.float64, order="C")
     known = np.isfinite(columns)
+    if np.any(np.abs(columns[known]) > 2.0**1022):  # neighbours could be further apart than floats
+        return 2.0 * _quantiles(rows.astype(np.float64) * 0.5)
     if known.all():
         return np.quantile(columns, QUANTILES, axis=1)
     nothing = np.full(len(QUANTILES), np.nan)

@@ -99,3 +99,24 @@ def test_equal_distributions_rarely_pass_the_threshold() -> None:
     limit = ks_threshold(100, 100, significance=0.05)
     draws = [ks_distance(rng.normal(size=100), rng.normal(size=100)) > limit for _ in range(400)]
     assert 0.01 <= np.mean(draws) <= 0.08
+
+
+def test_values_near_the_largest_float_are_compared(tmp_path: Path) -> None:
+    schema = EpisodeSchema(
+        tuple(
+            FieldSpec(it.name, it.axis, it.shape, "float64") if it.name == "observation" else it
+            for it in factories.SCHEMA.fields
+        )
+    )
+    sides = []
+    for name, shift in (("a", 0.0), ("b", 0.5)):
+        episodes = []
+        for seed in range(20):
+            arrays = factories.arrays(seed, steps=40)
+            unit = np.random.default_rng(seed).uniform(-0.5, 0.5, (41, 4)) + shift
+            episodes.append(Episode(schema, arrays | {"observation": 1.7e308 * unit}))
+        sides.append(dataset(tmp_path / name, episodes))
+    (moved,) = [it for it in diff(*sides).drift if it.verdict != "same"]
+    assert moved.field == "observation"
+    assert np.isfinite([*moved.means, *moved.deviations, moved.psi]).all()
+    assert moved.means[1] - moved.means[0] == pytest.approx(0.5 * 1.7e308, rel=0.05)

@@ -79,3 +79,33 @@ def test_episodes_are_measured_field_by_field() -> None:
     assert set(found) == set(factories.SCHEMA.names) - {"scenario"}
     seeds = [int(episode["seed"]) for episode in episodes]
     assert found["seed"]["mean"] == np.mean(seeds)
+
+
+@pytest.mark.parametrize("scale", [1e150, 1e307, 1.7e308])
+@pytest.mark.parametrize("shape", [(), (2,), (300,)])
+def test_values_near_the_largest_float_have_finite_figures(
+    scale: float, shape: tuple[int, ...]
+) -> None:
+    """Without a warning, which would be an error here; small ones may come before."""
+    field = FieldSpec("x", Axis.STEP, shape, "float64", finite=False)
+    rows = np.random.default_rng(0).uniform(-1, 1, (40_000 // max(1, *shape, 1), *shape))
+    small, great = of(rows, field), of(rows * scale, field)
+    for name in ("mean", "std", "min", "max"):
+        np.testing.assert_allclose(np.array(great[name]) / scale, small[name], rtol=1e-9)
+    for level, values in small["quantiles"].items():  # type: ignore[attr-defined]
+        found = np.array(great["quantiles"][level])  # type: ignore[index]
+        np.testing.assert_allclose(found / scale, values, rtol=1e-9)
+
+
+def test_columns_do_not_disturb_each_other_when_one_grows_great() -> None:
+    most = np.finfo(np.float64).max
+    field = FieldSpec("x", Axis.STEP, (2,), "float64", finite=False)
+    plain = np.random.default_rng(0).normal(size=(20_000, 1))
+    other = np.repeat([[1.0], [most], [-most], [np.inf], [np.nan]], [19_996, 1, 1, 1, 1], axis=0)
+    found = of(np.hstack([plain, other]), field)
+    alone = of(np.hstack([plain, np.ones_like(plain)]), field)
+    for name in ("mean", "std", "min", "max"):
+        assert found[name][0] == alone[name][0], name  # type: ignore[index]
+    assert found["max"][1] == -found["min"][1] == most  # type: ignore[index]
+    assert 0 < found["std"][1] < most  # type: ignore[index]
+    assert found["mean"][1] == pytest.approx(1.0)  # type: ignore[index]
