@@ -139,7 +139,7 @@ class Store:
         if not self.root.is_dir():
             return []
         names = (path.name for path in self.root.iterdir() if path.is_dir())
-        return sorted(name for name in names if is_name(name) and self.shelf(name).used())
+        return sorted(name for name in names if is_name(name) and self.shelf(name).is_used())
 
     def versions(self, name: str) -> list[int]:
         """Numbers of the sealed versions that lie in the store, oldest first."""

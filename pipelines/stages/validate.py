@@ -71,7 +71,7 @@ def run(
         **report.to_json(),
         "verdict": report.status.value,
         "reviews": [review.to_json() for review in history(decided, digest)],
-        "status": effective_status(report.status, decided, digest).value,
+        "status": effective_status(report.status, decided, digest, findings=report.findings).value,
     }
 
 

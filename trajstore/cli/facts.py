@@ -41,6 +41,11 @@ def version_lines(store: Store, names: list[str]) -> Iterator[Facts]:
     """Every version, and every unfinished recording, of some datasets; damaged ones say so."""
     for name in names:
         shelf = store.shelf(name)
+        try:
+            shelf.ledger()
+        except TrajStoreError as error:
+            head = {"dataset": name, "version": "ledger"}
+            yield head | {"status": "damaged", "error": str(error)}
         for number in sorted({*shelf.live(), *shelf.bereft()}):
             head = {"dataset": name, "version": f"v{number}"}
             path = shelf.path(number)

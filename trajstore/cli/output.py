@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from trajstore.episode.texts import legible
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -74,8 +76,7 @@ def plain(text: object) -> str:
     """Text from data, so that no part of it is taken for markup or control codes."""
     from rich.markup import escape
 
-    shown = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(text))
-    return escape(shown)
+    return escape(legible(str(text)))
 
 
 def chip(status: str) -> str:

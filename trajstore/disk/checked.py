@@ -36,7 +36,10 @@ def without_check(record: object, where: object) -> dict[str, Any]:
     """
     if not isinstance(record, dict):
         raise CorruptionError(f"{where}: expected a JSON object, got {type(record).__name__}")
-    told, right = record.get(CHECK), check_value(record)
+    try:
+        told, right = record.get(CHECK), check_value(record)
+    except (ValueError, RecursionError) as error:
+        raise CorruptionError(f"{where}: expected text of UTF-8, got {error!r}") from error
     if told != right:
         raise CorruptionError(
             f"{where}: expected what has the check value {told!r} it carries, got what has "

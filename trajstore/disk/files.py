@@ -179,7 +179,10 @@ def parse_json(data: bytes, where: object) -> Any:  # noqa: ANN401 - JSON is wha
         raise ValueError(f"{text} is not a finite number")
 
     try:
-        return json.loads(data.decode(), parse_constant=refuse, object_pairs_hook=_once)
+        value = json.loads(data.decode(), parse_constant=refuse, object_pairs_hook=_once)
+        if b"\\u" in data:  # half of a surrogate pair could never be written again
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
     except (ValueError, RecursionError) as error:
         raise CorruptionError(f"{where}: expected JSON, got something else ({error})") from error
 

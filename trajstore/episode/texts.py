@@ -22,6 +22,18 @@ def brief(value: object, most: int = 60) -> str:
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
+def legible(text: str) -> str:
+    r"""Text from outside, such as the name of a file: what does not print is escaped.
+
+    Example:
+        >>> legible("tab\tx")
+        'tab\\tx'
+    """
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
 def check_text(where: str, text: str, *, most_bytes: int = MAX_TEXT_BYTES) -> None:
     """Refuse text of too many bytes, or that could not be stored and read back the same."""
     try:

@@ -1,20 +1,27 @@
 """What happened to the versions of a dataset: one line an action, added and never changed.
 
-Each line holds the digest of the line before it; the file is replaced as a whole for a new one.
+Each line holds the digest of the line before it, and a check value of its own; lines of 0.1.0,
+which have none, stay as they are. The file is replaced as a whole for a new one.
 """
 
 import hashlib
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
+from trajstore.disk.checked import CHECK, checked_line, read_line
 from trajstore.disk.files import canonical_json, parse_json, read_file, replace_file
 from trajstore.errors import CorruptionError, NotFoundError
+from trajstore.quality.records import Digest
 from trajstore.version.manifest import Manifest
 
+Count = Annotated[int, msgspec.Meta(ge=0)]
+
 LEDGER = "ledger.jsonl"
+_REMEDY = "take the ledger from a good copy"
 
 
 class Deed(StrEnum):
@@ -38,38 +45,34 @@ class Entry:
     """
 
     deed: Deed
-    version: int
-    digest: str
+    version: Annotated[int, msgspec.Meta(ge=1)]
+    digest: Digest
     time: str = ""
     why: str = ""
     archive: str = ""
     sha256: str = ""
-    size: int = 0
-    episodes: int = 0
-    steps: int = 0
+    size: Count = 0
+    episodes: Count = 0
+    steps: Count = 0
     previous: str = ""
 
     def to_bytes(self) -> bytes:
         """The line, with its end."""
-        return canonical_json(msgspec.to_builtins(self)) + b"\n"
+        return checked_line(msgspec.to_builtins(self))
 
 
 def read_ledger(folder: Path) -> list[Entry]:
     """The entries of a dataset, oldest first; raises `CorruptionError` naming a changed line."""
-    path = folder / LEDGER
-    try:
-        data = read_file(path)
-    except NotFoundError:
-        return []
     entries: list[Entry] = []
     previous = ""
-    for number, line in enumerate(data.splitlines(keepends=True), start=1):
+    path = folder / LEDGER
+    for number, line in enumerate(_lines(path), start=1):
         where = f"{path}, line {number}"
         entry = _parsed(line, where)
         if entry.previous != previous:
             raise CorruptionError(
                 f"{where}: expected the line after {previous[:12] or 'none'}, got one after "
-                f"{entry.previous[:12] or 'none'}; take the ledger from a good copy"
+                f"{entry.previous[:12] or 'none'}; {_REMEDY}"
             )
         previous = hashlib.sha256(line).hexdigest()
         entries.append(entry)
@@ -78,9 +81,17 @@ def read_ledger(folder: Path) -> list[Entry]:
 
 def add_entry(folder: Path, entry: Entry) -> None:
     """Add a line at the end, in one durable step; a damaged ledger is left as it is."""
-    lines = [old.to_bytes() for old in read_ledger(folder)]
+    read_ledger(folder)
+    lines = _lines(folder / LEDGER)
     previous = hashlib.sha256(lines[-1]).hexdigest() if lines else ""
     replace_file(folder / LEDGER, b"".join([*lines, replace(entry, previous=previous).to_bytes()]))
+
+
+def _lines(path: Path) -> list[bytes]:
+    try:
+        return read_file(path).splitlines(keepends=True)
+    except NotFoundError:
+        return []
 
 
 def entry_on(manifest: Manifest, deed: Deed, version: int, why: str) -> Entry:
@@ -91,9 +102,18 @@ def entry_on(manifest: Manifest, deed: Deed, version: int, why: str) -> Entry:
 
 def _parsed(line: bytes, where: str) -> Entry:
     try:
-        entry = msgspec.convert(parse_json(line, where), Entry)
+        record = parse_json(line, where)
+        checked = isinstance(record, dict) and CHECK in record
+        entry = msgspec.convert(read_line(line, where) if checked else record, Entry)
+    except CorruptionError as error:
+        raise CorruptionError(f"{error}; {_REMEDY}") from error
     except msgspec.ValidationError as error:
-        raise CorruptionError(f"{where}: expected an entry of the ledger, got {error!r}") from error
-    if entry.to_bytes() != line:
-        raise CorruptionError(f"{where}: expected an entry as it was written, got a changed one")
+        raise CorruptionError(
+            f"{where}: expected an entry of the ledger, got {error!r}; {_REMEDY}"
+        ) from error
+    former = canonical_json(msgspec.to_builtins(entry)) + b"\n"
+    if line != (entry.to_bytes() if checked else former):
+        raise CorruptionError(
+            f"{where}: expected an entry as it was written, got a changed one; {_REMEDY}"
+        )
     return entry

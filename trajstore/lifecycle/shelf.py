@@ -15,7 +15,7 @@ from trajstore.disk.locks import lock
 from trajstore.disk.system import storing
 from trajstore.episode.names import Reference, check_name
 from trajstore.errors import NotFoundError, StorageError
-from trajstore.lifecycle.ledger import Deed, Entry, add_entry, read_ledger
+from trajstore.lifecycle.ledger import LEDGER, Deed, Entry, add_entry, read_ledger
 from trajstore.quality.records import Clock, utc_now
 from trajstore.quality.reviews import status_of
 from trajstore.version.location import locate
@@ -23,6 +23,7 @@ from trajstore.version.manifest import MANIFEST, Manifest, Status, is_bereft
 from trajstore.version.transfer import Location
 
 _NUMBER = "v([1-9][0-9]{0,8})"
+_TRACE = rf"\.?{_NUMBER}(?:\..*)?"
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,13 @@ class Shelf:
         """Numbers of the versions in work: ``recording``, ``removing`` or ``sealing``."""
         return self._numbers(rf"\.{_NUMBER}\.{kind}")
 
+    def is_used(self) -> bool:
+        """Whether anything was ever recorded here, or is; a damaged ledger is a trace too."""
+        return bool(self._numbers(_TRACE)) or (self.folder / LEDGER).exists()
+
     def used(self) -> set[int]:
         """Numbers that left a trace here: live, in work, judged, or in the ledger."""
-        found = self._numbers(rf"\.?{_NUMBER}(?:\..*)?")
+        found = self._numbers(_TRACE)
         return {*found, *(entry.version for entry in self.ledger())}
 
     def next_version(self) -> int:
@@ -141,8 +146,10 @@ class Shelf:
         )
 
     def litter(self) -> list[Path]:
-        """Files of processes that died while they replaced a ledger or a verdict."""
-        pattern = rf"\.(?:ledger\.jsonl|{_NUMBER}\.status\.json)\.([0-9]{{1,9}})\.partial"
+        """Files of processes that died while they replaced a ledger, a verdict or a report."""
+        pattern = (
+            rf"\.(?:ledger\.jsonl|{_NUMBER}\.(?:status|replay)\.json)\.([0-9]{{1,9}})\.partial"
+        )
         return [self.folder / it[0] for it in self._named(pattern) if not _alive(int(it[2]))]
 
     @contextmanager

@@ -154,7 +154,8 @@ def _notices(viewed: Viewed, about: About) -> list[str]:
         if name or list(viewed.faults.values()).count(message) == 1
     ]
     if about.status == "quarantined":
-        why = "; ".join(about.reviews[:1] or about.reasons) or "no reason given"
+        forbidden = [it for it in about.reviews[:1] if it.startswith(about.status)]
+        why = "; ".join(forbidden or about.reasons) or "no reason given"
         found.append(f"Quarantined, not for training: {why}")
     digest = viewed.manifest.content_digest
     if about.replay is not None and about.replay.content_digest != digest:

@@ -2,23 +2,28 @@
 
 The file of ``v4`` is ``v4.status.json`` or ``v4.replay.json``; the sealed folder itself is never
 edited. Each names the content digest that it is about, so that it cannot be taken for one on other
-data.
+data. From format 2 on it carries a check value, without which a file of that format is refused;
+files of format 1 have none and still open.
 """
 
 import datetime
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypedDict, TypeVar
 
 import msgspec
 
-from trajstore.disk.files import read_json, write_json
+from trajstore.disk.checked import without_check, write_checked
+from trajstore.disk.files import read_json
 from trajstore.errors import CorruptionError, NotFoundError
 from trajstore.version.findings import Finding
 from trajstore.version.manifest import Status
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+
+Digest = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+"""SHA-256, hexadecimal."""
 
 Clock = Callable[[], str]
 """The present time, ISO 8601 with zone."""
@@ -47,7 +52,7 @@ class Kind(Generic[Held]):
     Attributes:
         name: as messages call it.
         remedy: what to do about a damaged one.
-        suffix: of a file that lies beside a version; empty if the file has a path of its own.
+        suffix: of the file.
 
     Example:
         >>> VERDICT.path(Path("store/expert/v4")).as_posix()
@@ -57,31 +62,35 @@ class Kind(Generic[Held]):
     type: type[Held]
     name: str
     remedy: str
-    suffix: str = ""
+    suffix: str
 
     def path(self, owner: Path) -> Path:
-        """Where the record lies: beside a version's folder, or at the path itself."""
-        return owner.with_name(f"{owner.name}.{self.suffix}.json") if self.suffix else owner
+        """Where the record lies: beside the version's folder."""
+        return owner.with_name(f"{owner.name}.{self.suffix}.json")
 
     def write(self, owner: Path, record: Held) -> None:
-        """Put a record in place of the one before, in one durable step."""
-        write_json(self.path(owner), record.to_json())
+        """Put a record, with its check value, in place of the one before, in one durable step."""
+        write_checked(self.path(owner), record.to_json())
 
     def read(self, owner: Path) -> Held | None:
         """Read the record; ``None`` if there is none, `CorruptionError` if it is something else."""
         path = self.path(owner)
         try:
             record = read_json(path)
+            if not (isinstance(record, dict) and record.get("format_version") == 1):
+                record = without_check(record, path)
         except NotFoundError:
             return None
         except CorruptionError as error:
-            raise self._other(path, "something else") from error
+            why = error.__cause__
+            found = f"no JSON ({why})" if why else "one that was changed after it was written"
+            raise self._other(path, found) from error
         return self.parse(record, path)
 
     def parse(self, record: Any, where: object) -> Held:  # noqa: ANN401 - any JSON
         """Build a record from plain JSON values; other ones are a `CorruptionError`."""
         try:
-            if record["format_version"] != FORMAT_VERSION:
+            if record["format_version"] not in (1, FORMAT_VERSION):
                 raise ValueError(f"format version {record['format_version']!r}")
             return msgspec.convert(record, self.type)
         except (KeyError, TypeError, ValueError) as error:
@@ -93,19 +102,27 @@ class Kind(Generic[Held]):
         )
 
 
+class Judgement(TypedDict):
+    """One line of a verdict's history: when, which status, and why."""
+
+    time: str
+    status: str
+    why: str
+
+
 class Verdict(Record, frozen=True):
     """What the checks made of one version.
 
     Attributes:
         digest: content digest of the version that was judged, hexadecimal.
-        history: earlier and present judgements, oldest first: ``time``, ``status``, ``why``.
+        history: earlier and present judgements, oldest first.
         contract: the contract that the version was held to, as JSON.
     """
 
     status: Status
-    digest: str
+    digest: Digest
     findings: tuple[Finding, ...] = ()
-    history: tuple[Mapping[str, str], ...] = ()
+    history: tuple[Judgement, ...] = ()
     contract: Mapping[str, object] | None = None
 
     def on(self, digest: str) -> Status | None:
@@ -155,7 +172,7 @@ class ReplayReport(Record, frozen=True):
         environment: id and version as recorded.
     """
 
-    content_digest: str
+    content_digest: Digest
     episodes: tuple[int, ...]
     equal: int
     differences: tuple[Difference, ...] = ()

@@ -8,11 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from trajstore.dataset import Dataset
 from trajstore.errors import TrajStoreError
 from trajstore.quality import alignment, contents, coverage
 from trajstore.quality.contract import Contract
-from trajstore.quality.records import Clock, Verdict, read_verdict, utc_now, write_verdict
+from trajstore.quality.records import (
+    Clock,
+    Judgement,
+    Verdict,
+    read_verdict,
+    utc_now,
+    write_verdict,
+)
 from trajstore.version.findings import Finding, Severity
 from trajstore.version.manifest import Status
 
@@ -106,7 +115,8 @@ def judge(
 ) -> Report:
     """Run every check on a version and put the verdict beside it.
 
-    A judgement that changes nothing adds nothing to the verdict's history.
+    A version that was validated is a draft, durably, until the checks have ended, however they
+    end. A judgement that changes nothing adds nothing to the verdict's history.
 
     Args:
         version: folder of a sealed version; it is only read.
@@ -120,6 +130,16 @@ def judge(
         StorageError: if the verdict cannot be written.
     """
     before = read_verdict(version)
+    if before and before.status is Status.VALIDATED and version.is_dir():
+        begun: Judgement = {
+            "time": clock(),
+            "status": Status.DRAFT.value,
+            "why": "validating began, and has not ended",
+        }
+        withdrawn = msgspec.structs.replace(
+            before, status=Status.DRAFT, findings=(), history=(*before.history, begun)
+        )
+        write_verdict(version, withdrawn)
     report = validate(Dataset.open(version), contract, checks=checks)
     history = before.history if before and before.digest == report.digest else ()
     why = "every check passed"
@@ -127,7 +147,8 @@ def judge(
         first = report.findings[0]
         why = f"{len(report.findings)} findings, first: {first.check}: {first.message}"
     if not history or history[-1]["status"] != report.status or history[-1]["why"] != why:
-        history = (*history, {"time": clock(), "status": report.status.value, "why": why})
+        now: Judgement = {"time": clock(), "status": report.status.value, "why": why}
+        history = (*history, now)
     held_to = contract.to_json()
     write_verdict(version, Verdict(report.status, report.digest, report.findings, history, held_to))
     return report

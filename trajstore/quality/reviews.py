@@ -3,21 +3,60 @@
 A review names the content digest that it is about; so it holds for the same data wherever they lie,
 before they are published, in the store and in the archive. Reviews are added, never changed: the
 last one on a digest counts, the earlier ones are its history.
+
+One review is one line with a check value, so that git can merge two branches by keeping the lines
+of both (``merge=union``). The last one is that of the latest time, whatever the order of the lines;
+lines that stand twice count once. Files of format 1, one JSON object, are read, and become lines
+when a review is added.
 """
 
 import getpass
+import os
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
+from trajstore.disk.checked import checked_line, read_line
+from trajstore.disk.files import make_directories, parse_json, read_file, replace_file
 from trajstore.disk.locks import lock
-from trajstore.errors import CorruptionError, StorageError
-from trajstore.quality.records import Clock, Kind, Record, Verdict, read_verdict, utc_now
+from trajstore.disk.system import storing
+from trajstore.episode.texts import check_text, legible, shown
+from trajstore.errors import CorruptionError, FormatError, NotFoundError, SchemaError, StorageError
+from trajstore.quality.records import Clock, Digest, Verdict, read_verdict, utc_now
+from trajstore.version.findings import Finding, Severity
 from trajstore.version.manifest import Status
+
+FORMAT_VERSION = 2
+
+DAMAGE = frozenset(
+    {
+        "integrity",
+        "manifest",
+        "metadata",
+        "files",
+        "checksums",
+        "links",
+        "strays",
+        "index",
+        "contents",
+    }
+)
+"""Checks whose findings say that the data are not what was sealed; no approval outweighs these."""
 
 UNREADABLE = "unreadable"
 """Shown in place of a status that cannot be told."""
+
+_MARKS = (b"<<<<<<<", b"|||||||", b"=======", b">>>>>>>")
+_KEEP_BOTH = (
+    "keep the lines of both sides: delete only those that begin with <<<<<<<, |||||||, ======= or "
+    ">>>>>>>"
+)
+_KEEP_BOTH_FORMER = "keep the reviews of both sides, each with its braces, a comma between them"
+_REMEDY = "keep what both sides of a merge decided, or take the last good one from git"
 
 
 class Review(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -30,10 +69,10 @@ class Review(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         version: how the person named it, such as ``expert@v3``.
 
     Raises:
-        ValueError: if there is no reason, or the status is draft.
+        ValueError: if there is no reason, the status is draft, or UTF-8 cannot hold a text.
     """
 
-    digest: str
+    digest: Digest
     status: Status
     reason: str
     by: str
@@ -45,25 +84,33 @@ class Review(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("review: expected validated or quarantined, got draft")
         if not self.reason.strip():
             raise ValueError("review: expected a reason, got none; say why in one sentence")
+        "".join((self.reason, self.by, self.time, self.version)).encode()
 
     def to_json(self) -> dict[str, str]:
-        """The review as it stands in the file."""
+        """The review as plain JSON values."""
         return dict(msgspec.to_builtins(self))
 
+    def to_line(self) -> bytes:
+        """The review as it stands in the file."""
+        return checked_line({"format_version": FORMAT_VERSION, "kind": "review", **self.to_json()})
 
-class Reviews(Record, frozen=True):
-    """What the file holds, oldest first."""
 
+class _Former(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a file of format 1 holds, oldest first."""
+
+    format_version: Literal[1]
     reviews: tuple[Review, ...]
 
 
-REVIEWS = Kind(Reviews, "reviews", "take the last good one from git")
-
-
 def read_reviews(path: Path | None) -> list[Review]:
-    """All reviews, oldest first; none without a file; marks of a merge are a `CorruptionError`."""
-    found = None if path is None else REVIEWS.read(path)
-    return [] if found is None else list(found.reviews)
+    """All reviews, oldest first; none without a file.
+
+    Raises:
+        CorruptionError: naming the line that is no review, such as what git leaves of a merge.
+        FormatError: if a newer release wrote a line.
+    """
+    found = [] if path is None else sorted(_held(path), key=lambda it: _instant(it.time))
+    return list(dict.fromkeys(found[::-1]))[::-1]
 
 
 def review(
@@ -83,19 +130,105 @@ def review(
         status: validated or quarantined.
         reason: one sentence.
         name: how the person called the version, such as ``expert@v3``.
-        clock: tells the time.
+        clock: tells the time; no review is dated before those that it is added to.
 
     Raises:
         ValueError: if there is no reason.
+        SchemaError: if the reason is too long or no text, or the digest is none.
         CorruptionError: if the file is damaged; it is then left as it is.
+        FormatError: if a newer release wrote it.
         LockedError: if another process adds a review at this moment.
         StorageError: if the operating system refuses.
     """
-    decided = Review(digest, status, reason, getpass.getuser(), clock(), name)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    check_text("review: reason", reason)
+    decided = Review(digest, status, reason, _user(), clock(), legible(name))
+    try:
+        msgspec.convert(decided.to_json(), Review)
+    except msgspec.ValidationError as error:
+        raise SchemaError(f"review: expected a content digest, got {shown(digest)}") from error
+    with storing(path):
+        path = Path(os.path.realpath(path))  # a link stays one
+        make_directories(path.parent)
     with lock(path.with_name(f".{path.name}.lock"), purpose="a review"):
-        REVIEWS.write(path, Reviews((*read_reviews(path), decided)))
+        held = _held(path)
+        decided = _not_before(held, decided)
+        replace_file(path, b"".join(it.to_line() for it in [*held, decided]))
     return decided
+
+
+def _user() -> str:
+    try:
+        return legible(getpass.getuser())
+    except (KeyError, OSError):  # a container's user without a name
+        return f"user {os.getuid()}"
+
+
+def _held(path: Path) -> list[Review]:
+    """What the file holds, in its order."""
+    try:
+        data = read_file(path)
+    except NotFoundError:
+        return []
+    lines = {f"{path}, line {it}": line for it, line in enumerate(data.splitlines(), 1)}
+    lines = {where: line for where, line in lines.items() if line.strip()}
+    today = {it: line for it, line in lines.items() if line[:2] == b'{"' and b'"kind":' in line}
+    for where, line in lines.items():
+        if line[:7] in _MARKS:
+            raise CorruptionError(
+                f"{where}: expected a review, got a mark that git left of a merge; "
+                f"{_KEEP_BOTH if today else _KEEP_BOTH_FORMER}"
+            )
+    former = {where: line for where, line in lines.items() if where not in today}
+    held = []
+    if former or not today:  # git may put a file of format 1 among lines
+        held = _former(b"\n".join(former.values()), next(iter(former), str(path)))
+    return held + [_read(line, where) for where, line in today.items()]
+
+
+def _read(line: bytes, where: str) -> Review:
+    try:
+        record = read_line(line, where)
+    except CorruptionError as error:
+        raise CorruptionError(f"{error}; {_REMEDY}") from error
+    told = record.pop("kind", None), record.pop("format_version", None)
+    if told != ("review", FORMAT_VERSION):
+        raise FormatError(
+            f"{where}: expected a review of format {FORMAT_VERSION}, got {shown(told[0])} of "
+            f"format {shown(told[1])}; read it with the release that wrote it"
+        )
+    try:
+        return msgspec.convert(record, Review)
+    except msgspec.ValidationError as error:
+        raise CorruptionError(f"{where}: expected a review, got {error}; {_REMEDY}") from error
+
+
+def _former(data: bytes, where: str) -> list[Review]:
+    """The reviews of a file of format 1; where its times went back, its order counts."""
+    try:
+        found = msgspec.convert(parse_json(data, where), _Former).reviews
+    except (CorruptionError, msgspec.ValidationError) as error:
+        why = error.__cause__ or error
+        raise CorruptionError(f"{where}: expected reviews, got {why}; {_REMEDY}") from error
+    held: list[Review] = []
+    for it in found:
+        held.append(_not_before(held[-1:], it))
+    return held
+
+
+def _not_before(held: Iterable[Review], added: Review) -> Review:
+    """A review that is added to others, not dated before any of them."""
+    latest = max([*(it.time for it in held), added.time], key=_instant)
+    return added if _instant(latest) == _instant(added.time) else replace(added, time=latest)
+
+
+def _instant(time: str) -> str:
+    """A time as text that sorts, whatever its zone; text that is no time stays as it is."""
+    try:
+        moment = datetime.fromisoformat(time)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return moment.astimezone(UTC).isoformat(timespec="microseconds")
+    except (ValueError, OverflowError):
+        return time
 
 
 def history(reviews: Iterable[Review], digest: str) -> list[Review]:
@@ -103,15 +236,30 @@ def history(reviews: Iterable[Review], digest: str) -> list[Review]:
     return [review for review in reviews if review.digest == digest]
 
 
-def effective_status(verdict: Status | None, reviews: Iterable[Review], digest: str) -> Status:
+def effective_status(
+    verdict: Status | None,
+    reviews: Iterable[Review],
+    digest: str,
+    *,
+    findings: Iterable[Finding] = (),
+) -> Status:
     """The status that counts: the last review of a content digest, else the verdict, else draft.
+
+    ``findings`` are the verdict's. Data that are not what was sealed stay quarantined whoever
+    approves them: a review judges the content, and that is no longer there.
 
     Example:
         >>> effective_status(None, [], "ab12")
         <Status.DRAFT: 'draft'>
     """
     decided = history(reviews, digest)
-    return decided[-1].status if decided else verdict or Status.DRAFT
+    status = decided[-1].status if decided else verdict or Status.DRAFT
+    return Status.QUARANTINED if tells_of_damage(findings) else status
+
+
+def tells_of_damage(findings: Iterable[Finding]) -> bool:
+    """Whether findings say that the data are not what was sealed."""
+    return any(it.severity is Severity.BLOCKING and it.check in DAMAGE for it in findings)
 
 
 def status_of(
@@ -127,10 +275,13 @@ def status_of(
 
     Raises:
         CorruptionError: if the verdict or the reviews are damaged.
+        FormatError: if a newer release wrote the reviews.
     """
     verdict = verdict or read_verdict(version)
-    judged = verdict.on(digest) if verdict else None
-    return effective_status(judged, read_reviews(reviews), digest)
+    decided = read_reviews(reviews)
+    if verdict is None or verdict.digest != digest:
+        return effective_status(None, decided, digest)
+    return effective_status(verdict.status, decided, digest, findings=verdict.findings)
 
 
 def standing(version: Path, reviews: Path | None, digest: str) -> tuple[str, str]:
@@ -141,5 +292,5 @@ def standing(version: Path, reviews: Path | None, digest: str) -> tuple[str, str
     """
     try:
         return status_of(version, reviews, digest).value, ""
-    except (CorruptionError, StorageError) as error:
+    except (CorruptionError, FormatError, StorageError) as error:
         return UNREADABLE, str(error)

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
+from trajstore.episode.texts import legible
+
 
 class Severity(StrEnum):
     """How much a finding weighs."""
@@ -23,6 +25,8 @@ class Finding:
         episode: index of the first episode concerned, if there is one.
         step: first step of that episode concerned, if there is one.
         file: path relative to the version's folder, if a file is concerned.
+
+    Names of files come from outside: what does not print is escaped in message and file.
     """
 
     severity: Severity
@@ -31,6 +35,11 @@ class Finding:
     episode: int | None = None
     step: int | None = None
     file: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", legible(self.message))
+        if self.file is not None:
+            object.__setattr__(self, "file", legible(self.file))
 
     def to_json(self) -> dict[str, object]:
         """A mapping of plain values, without the places that do not apply."""

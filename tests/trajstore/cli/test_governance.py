@@ -164,7 +164,7 @@ def test_damaged_reviews_are_told_once_and_no_version_is_called_damaged(
         told = capsys.readouterr()
         assert told.out.count("unreadable") == 2
         assert "damaged" not in told.out
-        assert told.err.endswith("; take the last good one from git\n")
+        assert told.err.endswith(", or take the last good one from git\n")
         assert len(told.err.splitlines()) == 1
     checked = json.loads(output(capsys, "doctor", "--json", status=1))
     assert [it["what"] for it in checked if it["verdict"] == "bad"] == ["status"]

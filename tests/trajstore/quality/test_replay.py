@@ -176,7 +176,7 @@ def test_a_report_is_read_as_it_was_written(dataset: Dataset) -> None:
 
 @pytest.mark.parametrize("record", [{}, {"format_version": 2}, [], {"format_version": 1}])
 def test_what_is_no_report_is_refused(record: Any) -> None:
-    with pytest.raises(CorruptionError, match="expected a replay report of format 1"):
+    with pytest.raises(CorruptionError, match="expected a replay report of format 2"):
         REPORT.parse(record, "v1.replay.json")
 
 

@@ -35,7 +35,7 @@ def test_a_review_wins_over_the_verdict_and_its_history_is_kept(
     assert shelf.status(1) is Status.QUARANTINED
     review(shelf.reviews, digest, Status.VALIDATED, reason="scale was right", name="expert@v1")
     assert shelf.status(1) is Status.VALIDATED
-    kept = json.loads(shelf.reviews.read_text())["reviews"]
+    kept = map(json.loads, shelf.reviews.read_text().splitlines())
     assert [it["reason"] for it in kept] == ["wrong scale", "scale was right"]
 
 
@@ -105,8 +105,8 @@ def test_damaged_reviews_say_nothing_about_the_version_and_what_to_do(
     shelf.reviews.write_text(text)
     status, wrong = standing(shelf.path(1), shelf.reviews, shelf.digest(1))
     assert status == UNREADABLE
-    assert wrong.startswith(f"{shelf.reviews}: expected reviews of format 1, got ")
-    assert wrong.endswith("; take the last good one from git")
+    assert wrong.startswith(f"{shelf.reviews}, line 1: expected reviews, got ")
+    assert wrong.endswith(", or take the last good one from git")
 
 
 @pytest.mark.parametrize("text", ["garbage", "{}", "[]", '{"format_version": 2}', "null"])
@@ -118,7 +118,7 @@ def test_a_damaged_verdict_is_removed_and_made_anew(
     file.write_text(text)
     status, wrong = standing(shelf.path(1), shelf.reviews, shelf.digest(1))
     assert status == UNREADABLE
-    assert wrong.startswith(f"{file}: expected a verdict of format 1, got ")
+    assert wrong.startswith(f"{file}: expected a verdict of format 2, got ")
     assert wrong.endswith("; remove it and validate the version again")
     with pytest.raises(CorruptionError, match="remove it and validate the version again"):
         judge(shelf.path(1), CONTRACT)
