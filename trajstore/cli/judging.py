@@ -1,5 +1,6 @@
 """Commands that judge versions: validate, approve, quarantine, diff."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,15 +14,25 @@ from trajstore.cli.options import (
     reference_argument,
     reviews_option,
 )
-from trajstore.cli.output import chip, plain, print_json, print_line, print_pairs, print_table
-from trajstore.disk.files import read_json
-from trajstore.episode.names import parse_reference
+from trajstore.cli.output import (
+    chip,
+    complain,
+    plain,
+    print_json,
+    print_line,
+    print_pairs,
+    print_table,
+)
+from trajstore.episode.names import parse_reference, version_number
+from trajstore.episode.texts import check_text, legible
+from trajstore.errors import SchemaError, StatusError
 from trajstore.lifecycle import judge, review
+from trajstore.lifecycle.moving import check_sound
 from trajstore.quality import drift
 from trajstore.quality import validate as check
-from trajstore.quality.contract import Contract
-from trajstore.quality.records import read_verdict
-from trajstore.quality.reviews import effective_status, read_reviews
+from trajstore.quality.contract import Contract, read_contract
+from trajstore.quality.records import read_verdict, status_path
+from trajstore.quality.reviews import effective_status, read_reviews, tells_of_damage
 from trajstore.store import Store
 from trajstore.version.findings import Finding
 from trajstore.version.manifest import Manifest, Status
@@ -34,8 +45,8 @@ COLOURS = {"blocking": "red", "warning": "yellow", "note": "cyan"}
 @click.option(
     "--contract",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="JSON file of the contract [default: 'contract.json' beside the store, else the one "
-    "that the version was held to before, else 200 episodes].",
+    help="JSON file of the contract [default: 'expert.contract.json' beside the store for the "
+    "dataset expert, else the one that the version was held to before, else 200 episodes].",
 )
 @reviews_option
 @dry_run_option()
@@ -48,11 +59,11 @@ def validate(
     is written.
     """
     dataset = look(store, reference)
-    held_to = _contract(contract or store.root.parent / "contract.json", dataset.path)
+    held_to = _contract(store, dataset.path, contract)
     decided = read_reviews(store.reviews)
     looking = dry_run or is_elsewhere(reference)
     report = check(dataset, held_to) if looking else judge(dataset.path, held_to)
-    status = effective_status(report.status, decided, report.digest)
+    status = effective_status(report.status, decided, report.digest, findings=report.findings)
     if as_json:
         print_json(report.to_json() | {"effective_status": status.value})
     else:
@@ -65,11 +76,36 @@ def validate(
     return 0 if status is Status.VALIDATED else 1
 
 
-def _contract(path: Path, version: Path) -> Contract:
-    if path.exists():
-        return Contract.from_json(read_json(path))
+def _contract(store: Store, version: Path, named: Path | None) -> Contract:
+    """The contract that is named, that lies beside the store for the dataset, or held before."""
+    found = read_contract(named)[0] if named is not None else _beside(store, version)
+    if found is not None:
+        return found
     verdict = read_verdict(version)
-    return Contract.from_json((verdict.contract if verdict else None) or {})
+    try:
+        return Contract.from_json((verdict.contract if verdict else None) or {})
+    except SchemaError as error:
+        raise SchemaError(f"{status_path(version)}: {error}; name one with --contract") from error
+
+
+def _beside(store: Store, version: Path) -> Contract | None:
+    """The contract of the version's dataset, if there is one; one that is nobody's is told."""
+    folder = version.absolute()
+    dataset = (folder if version_number(folder.name) is None else folder.parent).name
+    own, common = (store.root.parent / f"{it}contract.json" for it in (f"{dataset}.", ""))
+    path = own if os.path.lexists(own) else common
+    if not os.path.lexists(path):
+        return None
+    contract, whose = read_contract(path)
+    if whose is None and (path == own or not {*store.datasets()} - {dataset}):
+        whose = dataset
+    if whose is None or (path == own and whose != dataset):
+        complain(
+            f"{path}: not applied to {legible(dataset)}, for it names {whose or 'no dataset'}; "
+            f'put "dataset": "{legible(dataset)}" into it, call it {legible(own.name)}, or name '
+            "it with --contract"
+        )
+    return contract if whose == dataset else None
 
 
 def _print_findings(findings: Sequence[Finding]) -> None:
@@ -92,14 +128,20 @@ def _deciding(status: Status, name: str, told: str, example: str) -> click.Comma
     @reviews_option
     @dry_run_option()
     def decide(store: Store, reference: str, reason: str, dry_run: bool, as_json: bool) -> None:
-        version, digest = _named(store, reference)
         if not reason.strip():
             raise click.UsageError("--reason: expected one sentence, got none")
+        try:
+            check_text("--reason", reason)
+        except SchemaError as error:
+            raise click.UsageError(str(error)) from error
+        version, digest, path = _named(store, reference)
+        if status is Status.VALIDATED:
+            _check_approvable(path, digest, legible(version))
         if not dry_run:
             review(store.reviews, digest, status, reason=reason, name=version)
         if as_json:
             record = {"version": version, "digest": digest, "status": status, "reason": reason}
-            print_json(record | {"dry_run": dry_run, "reviews": str(store.reviews)})
+            print_json(record | {"dry_run": dry_run, "reviews": legible(str(store.reviews))})
             return
         what = "would be" if dry_run else "is now"
         print_line(f"{plain(version)} {what} {chip(status)}: {plain(reason)}")
@@ -110,10 +152,22 @@ def _deciding(status: Status, name: str, told: str, example: str) -> click.Comma
     return command(example, name=name)(decide)
 
 
+def _check_approvable(path: Path, digest: str, version: str) -> None:
+    """Refuse what is damaged, or was when it was validated."""
+    if path.is_dir():
+        check_sound(path, version, "approve")
+    verdict = read_verdict(path)
+    if verdict is not None and verdict.digest == digest and tells_of_damage(verdict.findings):
+        raise StatusError(
+            f"{version}: expected a verdict on the data that are there, got one on damaged data; "
+            "validate it again, then approve it"
+        )
+
+
 approve = _deciding(
     Status.VALIDATED,
     "approve",
-    "Call REF validated, whatever the checks said",
+    "Call REF validated, whatever the checks said, if its data are what was sealed",
     'trajstore approve expert@v3 --reason "seen all 12 near misses"',
 )
 quarantine = _deciding(
@@ -124,14 +178,15 @@ quarantine = _deciding(
 )
 
 
-def _named(store: Store, reference: str) -> tuple[str, str]:
-    """The full name and content digest of a version, archived ones included."""
+def _named(store: Store, reference: str) -> tuple[str, str, Path]:
+    """The full name, content digest and folder of a version, archived ones included."""
     wanted = parse_reference(reference)
     if wanted.version is not None:
-        return f"{wanted.name}@v{wanted.version}", store.shelf(wanted.name).digest(wanted.version)
+        shelf, number = store.shelf(wanted.name), wanted.version
+        return f"{wanted.name}@v{number}", shelf.digest(number), shelf.path(number)
     path = store.path(reference)
     name = str(path) if wanted.location is not None else f"{wanted.name}@{path.name}"
-    return name, Manifest.read(path).content_digest
+    return name, Manifest.read(path).content_digest, path
 
 
 @command(

@@ -1,15 +1,20 @@
 """What a dataset must fulfil before anyone trains from it.
 
 The contract comes from the project (``params.yaml``), never from whoever recorded the dataset: a
-recorder that could lower the minimum would always pass.
+recorder that could lower the minimum would always pass. As a file it belongs to one dataset:
+``expert.contract.json``, or ``contract.json`` with a key ``dataset``.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from trajstore.disk.files import read_json
+from trajstore.episode.texts import shown
 from trajstore.errors import SchemaError
 
 SeedRange = tuple[int, int]
@@ -63,13 +68,23 @@ class Contract:
     def __post_init__(self) -> None:
         for name in ("required_scenarios", "required_provenance", "observation"):
             object.__setattr__(self, name, _tuple(name, getattr(self, name)))
+        for name in (*self.required_scenarios, *self.required_provenance):
+            if not isinstance(name, str):
+                raise SchemaError(f"contract: expected names as text, got {shown(name)}")
+        for field in self.observation:
+            if not isinstance(field, Mapping) or not isinstance(field.get("name"), str):
+                raise SchemaError(f"contract: expected fields with a name, got {shown(field)}")
         seeds = tuple(map(_seed_range, _tuple("reserved_seeds", self.reserved_seeds)))
         object.__setattr__(self, "reserved_seeds", seeds)
-        numbers = [it.name for it in fields(self) if isinstance(it.default, int | float)]
-        for name in numbers:
+        numbers = {it.name: it.default for it in fields(self) if not isinstance(it.default, tuple)}
+        for name, default in numbers.items():
             least, value = int(name in _AT_LEAST_ONE), getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value >= least:
-                raise SchemaError(f"contract: expected {name} of at least {least}, got {value!r}")
+            types = {int, type(default)}
+            if type(value) not in types or not (math.isfinite(value) and value >= least):
+                whole = "; give a whole number" if types == {int} else ""
+                raise SchemaError(
+                    f"contract: expected {name} of at least {least}, got {shown(value)}{whole}"
+                )
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values, from which `from_json` builds an equal contract."""
@@ -83,6 +98,8 @@ class Contract:
         Raises:
             SchemaError: for an unknown key, or a value that makes no sense.
         """
+        if not isinstance(record, Mapping):
+            raise SchemaError(f"contract: expected a JSON object, got {shown(record)}")
         known = {field.name for field in fields(cls)}
         unknown = sorted(str(key) for key in record if key not in known)
         if unknown:
@@ -90,6 +107,24 @@ class Contract:
                 f"contract: expected keys out of {', '.join(sorted(known))}, got {unknown[0]!r}"
             )
         return cls(**record)
+
+
+def read_contract(path: Path) -> tuple[Contract, str | None]:
+    """The contract of a JSON file, and the dataset that it names, if it names one.
+
+    Raises:
+        NotFoundError: if there is no file.
+        CorruptionError: if it holds no JSON.
+        SchemaError: if that is no contract.
+    """
+    record = read_json(path)
+    dataset = record.pop("dataset", None) if isinstance(record, dict) else None
+    try:
+        if not isinstance(dataset, str | None):
+            raise SchemaError(f"contract: expected the name of a dataset, got {shown(dataset)}")
+        return Contract.from_json(record), dataset
+    except SchemaError as error:
+        raise SchemaError(f"{path}: {error}") from error
 
 
 def _tuple(name: str, values: Any) -> tuple[Any, ...]:  # noqa: ANN401 - what a parameter file holds
