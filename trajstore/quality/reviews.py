@@ -4,44 +4,36 @@ A review names the content digest that it is about; so it holds for the same dat
 before they are published, in the store and in the archive. Reviews are added, never changed: the
 last one on a digest counts, the earlier ones are its history.
 
-One review is one line with a check value, so that git can merge two branches by keeping the lines
-of both (``merge=union``). The last one is that of the latest time, whatever the order of the lines;
-lines that stand twice count once. Files of format 1, one JSON object, are read, and become lines
-when a review is added.
+The last one is that of the latest time, whatever the order of the lines; lines that stand twice
+count once. A file of format 1 becomes lines when a review is added.
 """
 
 import getpass
 import os
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 from msgspec.structs import replace
 
-from trajstore.disk.checked import checked_line, read_line
-from trajstore.disk.files import make_directories, parse_json, read_file, replace_file
-from trajstore.disk.locks import lock
-from trajstore.disk.system import storing
+from trajstore.disk.files import parse_json
 from trajstore.episode.texts import check_text, legible, shown
-from trajstore.errors import CorruptionError, FormatError, NotFoundError, SchemaError, StorageError
+from trajstore.errors import CorruptionError, FormatError, SchemaError, StorageError
+from trajstore.quality.decisions import (
+    REMEDY,
+    changing,
+    instant,
+    read_decisions,
+    write_decisions,
+)
 from trajstore.quality.records import Clock, Digest, Verdict, read_verdict, utc_now
 from trajstore.version.findings import Finding, Severity
 from trajstore.version.manifest import Status
 
-FORMAT_VERSION = 2
-
 DAMAGE = frozenset(
     {
-        "integrity",
-        "manifest",
-        "metadata",
-        "files",
-        "checksums",
-        "links",
-        "strays",
-        "index",
+        *("integrity", "manifest", "metadata", "files", "checksums", "links", "strays", "index"),
         "contents",
     }
 )
@@ -49,14 +41,6 @@ DAMAGE = frozenset(
 
 UNREADABLE = "unreadable"
 """Shown in place of a status that cannot be told."""
-
-_MARKS = (b"<<<<<<<", b"|||||||", b"=======", b">>>>>>>")
-_KEEP_BOTH = (
-    "keep the lines of both sides: delete only those that begin with <<<<<<<, |||||||, ======= or "
-    ">>>>>>>"
-)
-_KEEP_BOTH_FORMER = "keep the reviews of both sides, each with its braces, a comma between them"
-_REMEDY = "keep what both sides of a merge decided, or take the last good one from git"
 
 
 class Review(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,10 +74,6 @@ class Review(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The review as plain JSON values."""
         return dict(msgspec.to_builtins(self))
 
-    def to_line(self) -> bytes:
-        """The review as it stands in the file."""
-        return checked_line({"format_version": FORMAT_VERSION, "kind": "review", **self.to_json()})
-
 
 class _Former(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a file of format 1 holds, oldest first."""
@@ -109,7 +89,7 @@ def read_reviews(path: Path | None) -> list[Review]:
         CorruptionError: naming the line that is no review, such as what git leaves of a merge.
         FormatError: if a newer release wrote a line.
     """
-    found = [] if path is None else sorted(_held(path), key=lambda it: _instant(it.time))
+    found = [] if path is None else sorted(_held(path), key=lambda it: instant(it.time))
     return list(dict.fromkeys(found[::-1]))[::-1]
 
 
@@ -146,13 +126,11 @@ def review(
         msgspec.convert(decided.to_json(), Review)
     except msgspec.ValidationError as error:
         raise SchemaError(f"review: expected a content digest, got {shown(digest)}") from error
-    with storing(path):
-        path = Path(os.path.realpath(path))  # a link stays one
-        make_directories(path.parent)
-    with lock(path.with_name(f".{path.name}.lock"), purpose="a review"):
-        held = _held(path)
+    with changing(path, "a review") as file:
+        held = _held(file)
         decided = _not_before(held, decided)
-        replace_file(path, b"".join(it.to_line() for it in [*held, decided]))
+        reviews = [*held, decided]
+        write_decisions(file, ({"kind": "review", **it.to_json()} for it in reviews))
     return decided
 
 
@@ -165,50 +143,30 @@ def _user() -> str:
 
 def _held(path: Path) -> list[Review]:
     """What the file holds, in its order."""
-    try:
-        data = read_file(path)
-    except NotFoundError:
-        return []
-    lines = {f"{path}, line {it}": line for it, line in enumerate(data.splitlines(), 1)}
-    lines = {where: line for where, line in lines.items() if line.strip()}
-    today = {it: line for it, line in lines.items() if line[:2] == b'{"' and b'"kind":' in line}
-    for where, line in lines.items():
-        if line[:7] in _MARKS:
-            raise CorruptionError(
-                f"{where}: expected a review, got a mark that git left of a merge; "
-                f"{_KEEP_BOTH if today else _KEEP_BOTH_FORMER}"
-            )
-    former = {where: line for where, line in lines.items() if where not in today}
-    held = []
-    if former or not today:  # git may put a file of format 1 among lines
-        held = _former(b"\n".join(former.values()), next(iter(former), str(path)))
-    return held + [_read(line, where) for where, line in today.items()]
+    found = read_decisions(path)
+    held = _former(*found.former) if found.former else []
+    return held + [_review(record, where) for where, record in found.records.items()]
 
 
-def _read(line: bytes, where: str) -> Review:
-    try:
-        record = read_line(line, where)
-    except CorruptionError as error:
-        raise CorruptionError(f"{error}; {_REMEDY}") from error
-    told = record.pop("kind", None), record.pop("format_version", None)
-    if told != ("review", FORMAT_VERSION):
+def _review(record: dict[str, object], where: str) -> Review:
+    kind = record.pop("kind", None)
+    if kind != "review":
         raise FormatError(
-            f"{where}: expected a review of format {FORMAT_VERSION}, got {shown(told[0])} of "
-            f"format {shown(told[1])}; read it with the release that wrote it"
+            f"{where}: expected a review, got {shown(kind)}; read it with the release that wrote it"
         )
     try:
         return msgspec.convert(record, Review)
     except msgspec.ValidationError as error:
-        raise CorruptionError(f"{where}: expected a review, got {error}; {_REMEDY}") from error
+        raise CorruptionError(f"{where}: expected a review, got {error}; {REMEDY}") from error
 
 
-def _former(data: bytes, where: str) -> list[Review]:
+def _former(where: str, data: bytes) -> list[Review]:
     """The reviews of a file of format 1; where its times went back, its order counts."""
     try:
         found = msgspec.convert(parse_json(data, where), _Former).reviews
     except (CorruptionError, msgspec.ValidationError) as error:
         why = error.__cause__ or error
-        raise CorruptionError(f"{where}: expected reviews, got {why}; {_REMEDY}") from error
+        raise CorruptionError(f"{where}: expected reviews, got {why}; {REMEDY}") from error
     held: list[Review] = []
     for it in found:
         held.append(_not_before(held[-1:], it))
@@ -217,18 +175,8 @@ def _former(data: bytes, where: str) -> list[Review]:
 
 def _not_before(held: Iterable[Review], added: Review) -> Review:
     """A review that is added to others, not dated before any of them."""
-    latest = max([*(it.time for it in held), added.time], key=_instant)
-    return added if _instant(latest) == _instant(added.time) else replace(added, time=latest)
-
-
-def _instant(time: str) -> str:
-    """A time as text that sorts, whatever its zone; text that is no time stays as it is."""
-    try:
-        moment = datetime.fromisoformat(time)
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return moment.astimezone(UTC).isoformat(timespec="microseconds")
-    except (ValueError, OverflowError):
-        return time
+    latest = max([*(it.time for it in held), added.time], key=instant)
+    return added if instant(latest) == instant(added.time) else replace(added, time=latest)
 
 
 def history(reviews: Iterable[Review], digest: str) -> list[Review]:

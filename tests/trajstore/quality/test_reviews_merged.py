@@ -12,7 +12,7 @@ from trajstore.disk.files import write_json
 from trajstore.disk.locks import lock
 from trajstore.errors import CorruptionError, FormatError, LockedError
 from trajstore.lifecycle import review
-from trajstore.quality.reviews import effective_status, read_reviews
+from trajstore.quality.reviews import UNREADABLE, effective_status, read_reviews, standing
 from trajstore.version.manifest import Status
 
 ONE, OTHER = "1" * 64, "2" * 64
@@ -191,8 +191,14 @@ def test_lines_joined_cut_or_of_another_tool_are_named(tmp_path: Path) -> None:
 def test_a_line_of_another_kind_is_refused_and_never_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "reviews.json"
     review(path, ONE, BAD, reason="a")
-    path.write_bytes(path.read_bytes() + checked_line({"format_version": 3, "kind": "mark"}))
-    with pytest.raises(FormatError, match="line 2: expected a review of format 2, got 'mark'"):
+    path.write_bytes(path.read_bytes() + checked_line({"format_version": 2, "kind": "mark"}))
+    with pytest.raises(FormatError, match="line 2: expected a review, got 'mark'"):
+        read_reviews(path)
+    with pytest.raises(FormatError):
+        review(path, ONE, GOOD, reason="b")
+    assert standing(tmp_path / "v1", path, ONE)[0] == UNREADABLE
+    path.write_bytes(checked_line({"format_version": 3, "kind": "review"}))
+    with pytest.raises(FormatError, match="line 1: expected format 2, got 3"):
         read_reviews(path)
 
 
