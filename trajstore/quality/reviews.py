@@ -34,7 +34,7 @@ from trajstore.version.manifest import Status
 DAMAGE = frozenset(
     {
         *("integrity", "manifest", "metadata", "files", "checksums", "links", "strays", "index"),
-        "contents",
+        *("contents", "archive"),
     }
 )
 """Checks whose findings say that the data are not what was sealed; no approval outweighs these."""

@@ -5,8 +5,9 @@ get one when they are written next.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -32,6 +33,14 @@ from trajstore.version.findings import Finding, Severity
 from trajstore.version.manifest import Status
 
 DIGEST = "0123456789abcdef" * 4
+MEMORY = Path("/dev/shm")
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder in memory if possible: tens of thousands of files are written."""
+    with TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
+        yield Path(folder)
 
 
 def every_flip(path: Path, read: Callable[[], object]) -> int:

@@ -1,6 +1,9 @@
 """A verdict is withdrawn before its version is looked at again, however that ends."""
 
+import inspect
+import itertools
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -14,11 +17,13 @@ from tests.trajstore.lives import CONTRACT, fill
 from trajstore.cli import run
 from trajstore.disk import system
 from trajstore.errors import CorruptionError, StorageError
-from trajstore.lifecycle import judge, review
+from trajstore.lifecycle import archived, judge, review
 from trajstore.quality import CHECKS
 from trajstore.quality.records import read_verdict, status_path
-from trajstore.quality.reviews import read_reviews, standing
+from trajstore.quality.reviews import DAMAGE, read_reviews, standing
 from trajstore.store import Store
+from trajstore.version import files as version_files
+from trajstore.version import integrity
 from trajstore.version.manifest import Status
 
 
@@ -223,6 +228,14 @@ def test_no_approval_outweighs_damage(version: Path, tmp_path: Path, spoil: str)
     judge(version, CONTRACT)
     assert store.status("expert@v1") is Status.VALIDATED
     assert run(arguments) == 0
+
+
+def test_every_finding_of_verification_tells_of_damage() -> None:
+    """Those of ``episodes`` are of a deep look; validation finds the same in ``contents``."""
+    sources = (integrity, version_files, archived)
+    names = [re.findall(r'finding\(\s*"(\w+)"', inspect.getsource(it)) for it in sources]
+    assert all(names)
+    assert {*itertools.chain(*names)} - {"episodes"} <= DAMAGE
 
 
 def test_an_approval_still_outweighs_what_is_no_damage(version: Path, tmp_path: Path) -> None:
