@@ -1,16 +1,20 @@
 """``export`` and ``import``: to and from other formats."""
 
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from trajstore.cli.options import command, dry_run_option, look, output_path, reference_argument
 from trajstore.cli.output import plain, print_json, print_line
 from trajstore.episode.names import check_name
-from trajstore.errors import CorruptionError, SchemaError
+from trajstore.errors import ArgumentError, CorruptionError, SchemaError
 from trajstore.store import Store
+
+if TYPE_CHECKING:
+    from trajstore.interop.imported import Imported
 
 FORMATS = {
     "npz": "one file of NumPy arrays",
@@ -44,41 +48,102 @@ def export(store: Store, reference: str, kind: str, target: Path, as_json: bool)
     """Write the version REF to a new PATH in another format, without loss."""
     dataset = look(store, reference)
     try:
-        _module(kind).export_dataset(dataset, target)
+        left_out = _module(kind).export_dataset(dataset, target)
     except SchemaError as error:
         raise click.UsageError(f"--to {kind}: {error}") from error
-    facts = {"path": str(target), "format": kind, "episodes": len(dataset), "steps": dataset.steps}
+    counts = {"episodes": len(dataset), "steps": dataset.steps}
+    facts = {"path": str(target), "format": kind, "left_out": list(left_out), **counts}
     if as_json:
         print_json(facts)
-    else:
-        print_line(plain(f"wrote {len(dataset):,} episodes to {target}"))
+        return
+    print_line(plain(f"wrote {len(dataset):,} episodes to {target}"))
+    for line in left_out:
+        print_line(plain(f"not written: {line}"))
 
 
-@command("trajstore import expert.npz --from npz --as expert", name="import")
+@command(
+    "trajstore import expert.npz --from npz --as expert",
+    "trajstore import demos --from imitation --as demos --environment CartPole-v1",
+    name="import",
+)
 @click.argument("source", metavar="PATH", type=click.Path(path_type=Path))
 @click.option("--from", "kind", type=_CHOICE, required=True, help=_HELP)
 @click.option("--as", "name", required=True, help="Dataset that gets a new version.")
+@click.option("--mark-truncated", is_flag=True, help="Take an episode without an end as truncated.")
+@click.option(
+    "--leave-out", multiple=True, metavar="FIELD", help="Do not read this field; may be repeated."
+)
+@click.option(
+    "--environment",
+    metavar="ID",
+    help="Gymnasium id of the environment that the data is of, where the file does not say it.",
+)
+@click.option(
+    "--space",
+    "spaces",
+    multiple=True,
+    metavar="FIELD=SPACE",
+    help="What a field holds, where the file does not say it, as 'action=Discrete(4)'; may be "
+    "repeated.",
+)
+@click.option(
+    "--time-limit",
+    type=click.IntRange(min=1),
+    metavar="STEPS",
+    help="Episodes of so many steps were truncated, where the file cannot say it.",
+)
 @dry_run_option("Read all of it, and record nothing.")
-def import_(store: Store, source: Path, kind: str, name: str, dry_run: bool, as_json: bool) -> None:
+def import_(
+    store: Store,
+    source: Path,
+    kind: str,
+    name: str,
+    dry_run: bool,
+    as_json: bool,
+    **choices: Any,  # noqa: ANN401 - options of the formats
+) -> None:
     """Record the episodes at PATH as the next version of a dataset; it begins as a draft.
 
-    All of it is read once before anything is recorded.
+    All of it is read once before anything is recorded. What the file holds and the episodes do
+    not is listed. An import that was interrupted goes on when it is given again.
     """
     check_name(name)
-    module = _module(kind)
-    count = sum(1 for _ in module.import_dataset(source).episodes)
+    imported = _imported(kind, source, choices)
+    count = sum(1 for _ in imported.episodes)
     if not count:
         raise CorruptionError(f"{source}: expected at least one episode, got none; export it again")
     facts: dict[str, object] = {"episodes": count, "recorded": not dry_run}
+    facts |= {"left_out": list(imported.left_out), "notes": list(imported.notes)}
     if not dry_run:
-        recorded = module.import_dataset(source)
-        with store.record(name, schema=recorded.schema, provenance=recorded.provenance) as recorder:
-            for order, episode in enumerate(recorded.episodes):
-                if order not in recorder.orders:
-                    recorder.add(episode, order=order)
-        facts |= {"episodes": recorder.episodes, "version": f"v{store.versions(name)[-1]}"}
+        facts |= _recorded(store, name, imported)
     if as_json:
         print_json(facts)
-    else:
-        done = "and recorded nothing" if dry_run else f"as {name}@{facts['version']}"
-        print_line(plain(f"read {facts['episodes']:,} episodes {done}"))
+        return
+    for line in (*(f"left out: {line}" for line in imported.left_out), *imported.notes):
+        print_line(plain(line))
+    if facts.get("resumed"):
+        print_line(plain(f"went on after {facts['resumed']:,} episodes of an interrupted import"))
+    done = "and recorded nothing" if dry_run else f"as {name}@{facts['version']}"
+    print_line(plain(f"read {count:,} episodes {done}"))
+
+
+def _imported(kind: str, source: Path, choices: dict[str, Any]) -> "Imported":
+    """What a format's module makes of the source and the options, which it has to know."""
+    read = _module(kind).import_dataset
+    given = {name: value for name, value in choices.items() if value}
+    for name in given.keys() - signature(read).parameters.keys():
+        option = "--space" if name == "spaces" else f"--{name.replace('_', '-')}"
+        raise click.UsageError(f"{option}: expected another format, as {kind} files say it")
+    try:
+        return cast("Imported", read(source, **given))
+    except ArgumentError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _recorded(store: Store, name: str, imported: "Imported") -> dict[str, object]:
+    with store.record(name, schema=imported.schema, provenance=imported.provenance) as recorder:
+        before = recorder.orders
+        for order, episode in enumerate(imported.episodes):
+            if order not in before:
+                recorder.add(episode, order=order)
+    return {"version": f"v{store.versions(name)[-1]}", "resumed": len(before)}

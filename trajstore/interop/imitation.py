@@ -1,6 +1,7 @@
 """``imitation``: trajectories, transition batches for behavioural cloning, and its own format.
 
-Its loaders run code from the files that they read, so nothing here uses them.
+Its loaders run code from the files that they read, so nothing here uses them: reading is in
+`trajstore.interop.imitation_files`.
 """
 
 import warnings
@@ -15,39 +16,44 @@ import numpy as np
 from imitation.data import serialize, types
 
 from trajstore.dataset import Dataset
-from trajstore.disk.files import canonical_json, read_json, write_file
+from trajstore.disk.files import canonical_json, write_file
 from trajstore.episode.episode import Episode
-from trajstore.episode.fields import Axis, FieldSpec
-from trajstore.episode.nesting import ACTION, OBSERVATION, REWARD, below, step_schema
+from trajstore.episode.nesting import ACTION, OBSERVATION, REWARD, below
 from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import SchemaError
-from trajstore.interop.imported import Imported, about, check_has, read_about, reading, whole_export
+from trajstore.interop.imitation_files import COLUMNS, REST, SIDECAR, import_dataset
+from trajstore.interop.imported import about, check_has, whole_export
 from trajstore.version.reading import Where
 
-EXPECTED = "a folder that imitation saved"
-_COLUMNS = {OBSERVATION: "obs", ACTION: "acts", REWARD: "rews"}
-"""Fields that imitation has a place for, and how it calls them."""
-SIDECAR, REST = "trajstore.json", "trajstore.npz"
-"""Beside imitation's own files: schema and provenance, and the fields that it has no place for."""
+__all__ = ["TransitionBatches", "export_dataset", "import_dataset", "trajectories", "trajectory"]
 
 
-def trajectory(episode: Episode) -> types.TrajectoryWithRew:
+def trajectory(episode: Episode) -> types.Trajectory:
     """An episode as imitation sees it; nested observations become ``DictObs``.
 
+    ``terminal`` says that the task ended, ``terminated`` at the last step. Where the clock ended
+    the episode it is false, as what would have followed still has a value; ``done`` of
+    ``flatten_trajectories``, of `TransitionBatches` and ``terminated`` of torch's batches are
+    the same.
+
     Raises:
-        SchemaError: if there is no observation, action or reward.
+        SchemaError: if there is no observation or action.
     """
-    return types.TrajectoryWithRew(
-        obs=_observation(episode.arrays),
-        acts=episode[ACTION].copy(),
-        infos=None,
-        terminal=bool(episode["terminated"][-1]),
-        rews=episode[REWARD].astype(np.float64),
-    )
+    if ACTION not in episode.arrays:
+        raise SchemaError(f"field {ACTION!r}: expected actions in one field, got none")
+    known = {
+        "obs": _observation(episode.arrays),
+        "acts": episode[ACTION].copy(),
+        "infos": None,
+        "terminal": bool(episode["terminated"][-1]),
+    }
+    if REWARD not in episode.arrays:
+        return types.Trajectory(**known)
+    return types.TrajectoryWithRew(**known, rews=episode[REWARD].astype(np.float64))
 
 
-def trajectories(dataset: Dataset, *, where: Where | None = None) -> list[types.TrajectoryWithRew]:
-    """All episodes, or those that ``where`` chooses, in memory."""
+def trajectories(dataset: Dataset, *, where: Where | None = None) -> list[types.Trajectory]:
+    """All episodes, or those that ``where`` chooses, in memory; with rewards if there are any."""
     chosen = where(dataset.episodes) if callable(where) else where
     indices = range(len(dataset)) if chosen is None else np.flatnonzero(chosen).tolist()
     return [trajectory(dataset[index]) for index in indices]
@@ -57,7 +63,8 @@ class TransitionBatches:
     """Shuffled batches of transitions, as ``BC(demonstrations=...)`` takes them.
 
     Each pass has another order. Memory is that of one batch, so that the data may be larger
-    than memory. The last, short batch is left out: ``BC`` refuses it.
+    than memory. The last, short batch is left out: ``BC`` refuses it. ``dones`` says that the
+    task ended, as `trajectory` does, not that the clock did.
     """
 
     def __init__(
@@ -70,7 +77,7 @@ class TransitionBatches:
         """
         names = [name for name in dataset.schema.names if below(name, OBSERVATION)]
         following = [f"next_{name}" for name in names]
-        fields = [*names, *following, ACTION, "terminated", "truncated"]
+        fields = [*names, *following, ACTION, "terminated"]
         self._pass = partial(dataset.batches, size, where=where, fields=fields)
         self._size, self._rng = size, rng
         if len(self) < 1:
@@ -92,7 +99,7 @@ class TransitionBatches:
                 "obs": _observation(batch),
                 "acts": batch[ACTION],
                 "next_obs": _observation(following),
-                "dones": batch["terminated"] | batch["truncated"],
+                "dones": batch["terminated"],
                 "infos": np.full(self._size, {}),
             }
 
@@ -110,8 +117,10 @@ def _observation(arrays: Mapping[str, np.ndarray]) -> Any:  # noqa: ANN401 - arr
     return types.DictObs(nested)
 
 
-def export_dataset(dataset: Dataset, target: Path) -> None:
+def export_dataset(dataset: Dataset, target: Path) -> tuple[str, ...]:
     """Write a version in imitation's own format, in a new folder; all of it passes memory.
+
+    What imitation has no place for lies beside its files, so that nothing is left out.
 
     Raises:
         SchemaError: if observations are nested, which imitation cannot save.
@@ -123,12 +132,13 @@ def export_dataset(dataset: Dataset, target: Path) -> None:
             f"field {OBSERVATION!r}: expected one field of observations, got nested ones, which "
             "imitation's format cannot hold; export to npz or minari"
         )
-    check_has(dataset, ACTION, REWARD, package="imitation")
+    check_has(dataset, ACTION, package="imitation")
     rest = {name: dataset.column(name) for name in _rest(dataset.schema)}
     with whole_export(target) as whole, _quiet():
         serialize.save(whole, trajectories(dataset))
         write_file(whole / SIDECAR, canonical_json(about(dataset)))
         np.savez(whole / REST, allow_pickle=False, **rest)
+    return ()
 
 
 @contextmanager
@@ -146,68 +156,4 @@ def _quiet() -> Iterator[None]:
 
 
 def _rest(schema: EpisodeSchema) -> list[str]:
-    return [name for name in schema.names if name not in _COLUMNS]
-
-
-def import_dataset(source: Path) -> Imported:
-    """Read data in imitation's own format, exported from here or saved by imitation.
-
-    Without our own files beside it, the schema is what the arrays show. Its ``infos`` are not
-    read: they may hold code.
-
-    Raises:
-        NotFoundError: if there is no such folder.
-        CorruptionError: if it is something else.
-    """
-    with reading(source, EXPECTED), _quiet():
-        table = datasets.load_from_disk(str(source)).with_format("numpy")
-        table = table.remove_columns("infos")
-        rest: dict[str, np.ndarray] = {}
-        if (source / SIDECAR).exists():
-            schema, provenance = read_about(read_json(source / SIDECAR))
-            with np.load(source / REST, allow_pickle=False) as file:
-                rest = {name: file[name] for name in _rest(schema)}
-        else:
-            schema, provenance = _shown(table[0]), {"imported_from": "imitation"}
-    return Imported(schema, provenance, _episodes(table, schema, source, rest))
-
-
-def _episodes(
-    table: Any,  # noqa: ANN401 - of datasets
-    schema: EpisodeSchema,
-    source: Path,
-    rest: Mapping[str, np.ndarray],
-) -> Iterator[Episode]:
-    """The episodes of a table; ``rest`` holds what it has no place for, unless others saved it."""
-    with reading(source, EXPECTED):
-        first = 0
-        for index, row in enumerate(table):
-            last = first + len(row["acts"])
-            arrays = {}
-            for name, column in _COLUMNS.items():
-                spec = schema.field(name)
-                values = np.asarray(row[column]).astype(spec.dtype)
-                arrays[name] = values.reshape(spec.rows(last - first))
-            ends = np.zeros((2, last - first), bool)
-            ends[0 if row["terminal"] else 1, -1] = True
-            arrays["terminated"], arrays["truncated"] = ends
-            for name, whole in rest.items():
-                chosen: Any = {
-                    Axis.EPISODE: index,
-                    Axis.STATE: slice(first + index, last + index + 1),
-                    Axis.STEP: slice(first, last),
-                }[schema.field(name).axis]
-                arrays[name] = np.asarray(whole[chosen])
-            yield Episode(schema, arrays)
-            first = last
-
-
-def _shown(row: Mapping[str, Any]) -> EpisodeSchema:
-    if "rews" not in row:
-        raise SchemaError("field 'reward': expected trajectories with rewards, got none")
-    found = {name: np.asarray(row[column]) for name, column in _COLUMNS.items()}
-    observation, action = (
-        FieldSpec(name, axis, found[name].shape[1:], found[name].dtype.name)
-        for name, axis in ((OBSERVATION, Axis.STATE), (ACTION, Axis.STEP))
-    )
-    return step_schema([observation], [action], reward=found[REWARD].dtype.name)
+    return [name for name in schema.names if name not in COLUMNS]

@@ -1,24 +1,38 @@
 """Episodes that come from another format, and files in one that appear whole or not at all."""
 
 import os
+import re
+import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from trajstore.dataset import Dataset
-from trajstore.disk.files import remove_tree
+from trajstore.disk.files import open_file, remove_tree
 from trajstore.disk.system import storing
 from trajstore.episode.episode import Episode
-from trajstore.episode.schema import EpisodeSchema
-from trajstore.errors import CorruptionError, NotFoundError, SchemaError, SealedError
+from trajstore.episode.fields import MAX_NAME, RESERVED, FieldSpec
+from trajstore.episode.nesting import below
+from trajstore.episode.schema import ENDS, EpisodeSchema
+from trajstore.episode.texts import shown
+from trajstore.errors import (
+    ArgumentError,
+    CorruptionError,
+    NotFoundError,
+    SchemaError,
+    SealedError,
+    TrajStoreError,
+)
 
 UNREADABLE = (
-    ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError,
-    ValueError, zipfile.BadZipFile, zlib.error,
+    ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError,
+    RuntimeError, TypeError, ValueError, struct.error, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 """What readers of other packages raise on files that are not theirs, or are damaged."""
 
@@ -30,12 +44,22 @@ class Imported:
     Attributes:
         schema: of the episodes.
         provenance: that travelled with them; plain JSON values.
-        episodes: each is read when it is asked for.
+        read: reads the episodes, each when it is asked for.
+        left_out: what the file holds and the episodes do not, one line each; the provenance says
+            it too.
+        notes: what the file cannot say, and how it was taken, one line each.
     """
 
     schema: EpisodeSchema
     provenance: Mapping[str, Any]
-    episodes: Iterator[Episode]
+    read: Callable[[], Iterator[Episode]]
+    left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def episodes(self) -> Iterator[Episode]:
+        """The episodes from the first on, each time that they are asked for."""
+        return self.read()
 
 
 def about(dataset: Dataset) -> dict[str, Any]:
@@ -49,6 +73,14 @@ def read_about(record: Mapping[str, Any]) -> tuple[EpisodeSchema, dict[str, Any]
     return EpisodeSchema.from_json(record["schema"]), dict(record["provenance"])
 
 
+def told(
+    provenance: Mapping[str, Any], left_out: Iterable[str], notes: Iterable[str] = ()
+) -> dict[str, Any]:
+    """A provenance that says what was left out of an import, and how the rest was taken."""
+    lists = {"left_out": list(left_out), "import_notes": list(notes)}
+    return dict(provenance) | {key: lines for key, lines in lists.items() if lines}
+
+
 def check_has(dataset: Dataset, *names: str, package: str) -> None:
     """Refuse a dataset without a field that a package's format demands."""
     missing = set(names) - set(dataset.schema.names)
@@ -57,6 +89,107 @@ def check_has(dataset: Dataset, *names: str, package: str) -> None:
             f"field {min(missing)!r}: expected it, as {package} demands one, got "
             f"{list(dataset.schema.names)}; export to npz"
         )
+
+
+def without(schema: EpisodeSchema, leave_out: Collection[str]) -> EpisodeSchema:
+    """The schema without some fields; whoever imports may leave out all but the ends."""
+    check_leave_out(leave_out, set(schema.names))
+    return EpisodeSchema(tuple(spec for spec in schema.fields if spec.name not in leave_out))
+
+
+def check_leave_out(leave_out: Collection[str], names: Collection[str]) -> None:
+    """Refuse to leave out what there is not, or the ends, without which there is no episode."""
+    for name in leave_out:
+        if isinstance(leave_out, str) or name not in names or name in ENDS:
+            known = ", ".join(sorted(set(names) - set(ENDS)))
+            raise ArgumentError(
+                f"leave out: expected names of {shown(known, 400)}, got {shown(leave_out)}"
+            )
+
+
+def leaving_out(*names: str) -> str:
+    """How a message says that fields can be left out."""
+    options = " ".join(f"--leave-out {name}" for name in names)
+    return f"to import the rest: {options} (in Python leave_out={list(names)})"
+
+
+def field_name(key: str, taken: Collection[str]) -> str | None:
+    """A name of a field for a key of another package; ``None`` if there is none that is free.
+
+    Example:
+        >>> field_name("TimeLimit.truncated", {"reward"}), field_name("reward", {"reward"})
+        ('TimeLimit_truncated', None)
+    """
+    name = "/".join(
+        re.sub(r"[^A-Za-z0-9_-]", "_", part).lstrip("_-")[:64] for part in key.split("/")
+    )
+    folded, others = name.casefold(), [other.casefold() for other in taken]
+    free = folded not in RESERVED and not any(
+        below(folded, other) or below(other, folded) for other in others
+    )
+    return name if free and all(name.split("/")) and len(name) <= MAX_NAME else None
+
+
+def fitting(spec: FieldSpec, values: Any) -> np.ndarray:  # noqa: ANN401 - of another package
+    """Values with the dtype of a field; refused if any would become another."""
+    array = np.asarray(values)
+    if array.dtype == spec.dtype or spec.is_text:
+        return array
+    if array.dtype.kind not in "biuf":
+        raise SchemaError(f"field {spec.name!r}: expected {spec.dtype}, got {array.dtype}")
+    with np.errstate(invalid="ignore", over="ignore"):
+        cast = array.astype(spec.dtype)
+        back = cast.astype(array.dtype)
+    changed = (back != array) & ~(np.isnan(back) & np.isnan(array))
+    if changed.any():
+        value = array[changed].ravel()[0]
+        raise SchemaError(
+            f"field {spec.name!r}: expected values that {spec.dtype} holds as they are, "
+            f"got {value!r} of {array.dtype}"
+        )
+    return cast
+
+
+def widened(spec: FieldSpec, dtype: np.dtype[Any]) -> FieldSpec:
+    """The field with the dtype of the file, where that holds more than the space declares."""
+    wider = dtype.kind == "f" and spec.dtype.startswith("float")
+    if wider and dtype.itemsize > np.dtype(spec.dtype).itemsize:
+        return replace(spec, dtype=dtype.name)
+    return spec
+
+
+def whole_episode(
+    where: str, schema: EpisodeSchema, arrays: dict[str, np.ndarray], *, mark_truncated: bool
+) -> Episode:
+    """The episode of these arrays; a refusal says which it is, and what goes round it.
+
+    Raises:
+        SchemaError: if they are not one whole episode of the schema.
+    """
+    terminated, truncated = (np.asarray(arrays[name]) for name in ENDS)
+    if not (terminated[-1:].any() or truncated[-1:].any()) and truncated.size:
+        if not mark_truncated:
+            raise SchemaError(
+                f"{where}: expected an end at its last step, got none; to import such episodes "
+                "as truncated: --mark-truncated (in Python mark_truncated=True)"
+            )
+        arrays = {**arrays, "truncated": truncated.copy()}
+        arrays["truncated"][-1:] = True
+    try:
+        return Episode(schema, arrays)
+    except SchemaError as error:
+        faulty = [spec.name for spec in schema.fields if _is_faulty(spec, arrays, len(terminated))]
+        names = [name for name in faulty if name not in ENDS]
+        remedy = f"; {leaving_out(*names)}" if names and names == faulty else ""
+        raise SchemaError(f"{where}: {error}{remedy}") from error
+
+
+def _is_faulty(spec: FieldSpec, arrays: Mapping[str, np.ndarray], steps: int) -> bool:
+    try:
+        spec.check(arrays[spec.name], steps)
+    except SchemaError:
+        return True
+    return False
 
 
 @contextmanager
@@ -86,6 +219,18 @@ def whole_export(target: Path) -> Iterator[Path]:
             raise
 
 
+def inside(source: Path, name: str) -> Path:
+    """A file of a folder that is imported; a link or a name that leads out of it is refused."""
+    path = source / str(name)
+    if not path.resolve().is_relative_to(source.resolve()):
+        raise CorruptionError(
+            f"{source}: expected its files inside it, got {shown(str(name))}, which leads to "
+            f"{shown(str(path.resolve()))}; copy that into the folder if it belongs there"
+        )
+    open_file(path).close()
+    return path
+
+
 @contextmanager
 def reading(source: Path, what: str) -> Iterator[None]:
     """Turn what a foreign reader raises into a `CorruptionError` that tells what was expected."""
@@ -93,8 +238,10 @@ def reading(source: Path, what: str) -> Iterator[None]:
         raise NotFoundError(f"{source}: expected data to import, got nothing there; check the path")
     try:
         yield
+    except TrajStoreError:
+        raise
     except UNREADABLE as error:
-        told = " ".join(str(error).split()) or type(error).__name__
+        said = shown(" ".join(str(error).split()) or type(error).__name__, 200)
         raise CorruptionError(
-            f"{source}: expected {what}, got something else ({told}); export it again"
+            f"{source}: expected {what}, got something else ({said[1:-1]}); export it again"
         ) from error

@@ -1,54 +1,70 @@
 """Minari: a version as a Minari dataset and back, images without loss."""
 
-from collections.abc import Iterator, Mapping
+import copy
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import minari
-import numpy as np
 from minari.data_collector import EpisodeBuffer
 from minari.dataset.minari_storage import MinariStorage
 
 from trajstore.dataset import Dataset
-from trajstore.disk.files import canonical_json, parse_json
+from trajstore.disk.files import canonical_json
 from trajstore.episode.episode import Episode
 from trajstore.episode.fields import Axis
-from trajstore.episode.nesting import (
-    ACTION,
-    OBSERVATION,
-    REWARD,
-    below,
-    flatten,
-    nest,
-    step_schema,
-)
-from trajstore.episode.schema import EpisodeSchema, FieldSpec
+from trajstore.episode.nesting import ACTION, OBSERVATION, REWARD, below, nest
 from trajstore.errors import SchemaError
-from trajstore.interop.gymnasium import fields_of, space_of
-from trajstore.interop.imported import Imported, about, check_has, read_about, reading, whole_export
+from trajstore.interop.gymnasium import space_of
+from trajstore.interop.imported import about, check_has, whole_export
+from trajstore.interop.minari_files import OURS, PLACES, import_dataset
 
-OURS = "trajstore"
-"""Key of Minari's metadata that holds schema and provenance as JSON."""
-EXPECTED = "a Minari dataset"
+__all__ = ["export_dataset", "import_dataset"]
+
+KEPT: dict[str, Any] = {
+    "author": set,
+    "author_email": set,
+    "code_permalink": str,
+    "algorithm_name": str,
+    "description": str,
+    "eval_env_spec": str,
+    "requirements": list,
+    "ref_min_score": int | float,
+    "ref_max_score": int | float,
+    "num_episodes_average_score": int,
+}
+"""What Minari notes of a dataset, and the type that it wants."""
 
 _AT_ONCE = 50
-_PLACES = (OBSERVATION, ACTION, REWARD, "terminated", "truncated")
-"""Fields that Minari has a place for."""
+_VERSIONED = re.compile(r"[-_\w]+-v\d+", re.ASCII)
 
 
-def export_dataset(dataset: Dataset, target: Path) -> None:
+def export_dataset(dataset: Dataset, target: Path) -> tuple[str, ...]:
     """Write a version as a Minari dataset in a new folder; ``MinariDataset(target / "data")``.
 
-    Fields that Minari has no place for become ``infos``.
+    Fields that Minari has no place for become ``infos``; schema and provenance travel too. What
+    the provenance says of the environment becomes the specification from which
+    ``recover_environment`` builds it, and what it says of author, code and algorithm their
+    entries.
+
+    Returns:
+        What Minari's own readers will miss, one line each.
 
     Raises:
-        SchemaError: if there is no observation, action or reward.
+        SchemaError: if there is no observation, action or reward, or a name that HDF5 takes for
+            a path.
         SealedError: if the target exists.
         StorageError: if the operating system refuses.
     """
     schema = dataset.schema
-    spaces = space_of(schema, OBSERVATION), space_of(schema, ACTION)
     check_has(dataset, REWARD, package="Minari")
+    spaces = space_of(schema, OBSERVATION), space_of(schema, ACTION)
+    for space in spaces:
+        _check_keys(space)
+    provenance = dataset.manifest.provenance
+    specification, missed = _specification(provenance)
     with whole_export(target) as whole:
         data = whole / "data"
         data.mkdir(parents=True)
@@ -59,9 +75,12 @@ def export_dataset(dataset: Dataset, target: Path) -> None:
             data_format="hdf5",
             jpeg_encoding=False,
         )
+        named = target.name if _VERSIONED.fullmatch(target.name) else "trajstore/export-v0"
         storage.update_metadata(
             {
-                "dataset_id": target.name,
+                **_kept(provenance),
+                **specification,
+                "dataset_id": named,
                 "minari_version": minari.__version__,
                 OURS: canonical_json(about(dataset)).decode(),
             }
@@ -69,6 +88,60 @@ def export_dataset(dataset: Dataset, target: Path) -> None:
         for first in range(0, len(dataset), _AT_ONCE):
             indices = range(len(dataset))[first : first + _AT_ONCE]
             storage.update_episodes([_buffer(dataset[index], index) for index in indices])
+    return missed
+
+
+def _check_keys(space: Any) -> None:  # noqa: ANN401 - a space
+    """Refuse keys that HDF5 takes for a path, as Minari could not read them again."""
+    inner = getattr(space, "spaces", ())
+    for key, child in inner.items() if isinstance(inner, Mapping) else enumerate(inner):
+        if "/" in str(key) or key in ("", "."):
+            raise SchemaError(
+                f"key {key!r}: expected one that HDF5 does not take for a path, as Minari's files "
+                "are of that format; export to npz"
+            )
+        _check_keys(child)
+
+
+def _kept(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """What a provenance says under Minari's own names: author, code, algorithm and the like."""
+    theirs = provenance.get("minari")
+    said = {key: provenance[key] for key in KEPT if key in provenance}
+    if isinstance(theirs, Mapping):
+        said |= {key: theirs[key] for key in KEPT if key in theirs}
+    found: dict[str, Any] = {}
+    for key, value in said.items():
+        if KEPT[key] is set:
+            names = [value] if isinstance(value, str) else value
+            if isinstance(names, list) and all(isinstance(name, str) for name in names):
+                found[key] = set(names)
+        elif isinstance(value, KEPT[key]):
+            found[key] = value
+    return found
+
+
+def _specification(provenance: Mapping[str, Any]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The environment as Minari notes it; what is missing where it cannot be said."""
+    theirs = provenance.get("minari")
+    if isinstance(theirs, Mapping) and isinstance(theirs.get("env_spec"), str):
+        return {"env_spec": theirs["env_spec"]}, ()
+    environment = provenance.get("environment")
+    name = environment.get("id") if isinstance(environment, Mapping) else None
+    if not isinstance(environment, Mapping) or not isinstance(name, str):
+        return {}, ("env_spec: the provenance names no environment",)
+    if ":" in name or name not in gym.registry:
+        return {}, (f"env_spec: {name!r} is no Gymnasium id that is registered here",)
+    unknown = sorted(environment.keys() - {"id", "kwargs", "version"})
+    if unknown:
+        return {}, (f"env_spec: {name} was made with {', '.join(unknown)}",)
+    spec = copy.deepcopy(gym.registry[name])
+    kwargs = dict(environment.get("kwargs", {}))
+    spec.max_episode_steps = kwargs.pop("max_episode_steps", spec.max_episode_steps)
+    spec.kwargs = {**spec.kwargs, **kwargs}
+    try:
+        return {"env_spec": spec.to_json()}, ()
+    except TypeError:
+        return {}, (f"env_spec: {name} is registered here with what is no plain JSON",)
 
 
 def _buffer(episode: Episode, index: int) -> EpisodeBuffer:
@@ -76,12 +149,12 @@ def _buffer(episode: Episode, index: int) -> EpisodeBuffer:
     seed = episode.arrays.get("seed")
     infos: dict[str, Any] = {}
     for spec in schema.fields:
-        if any(below(spec.name, root) for root in _PLACES):
+        if any(below(spec.name, root) for root in PLACES):
             continue
         values = episode.arrays[spec.name]
         infos[spec.name] = values[None] if spec.axis is Axis.EPISODE else values
         if spec.is_text:
-            infos[spec.name] = [str(values)]
+            infos[spec.name] = [str(value) for value in values.ravel()]
     return EpisodeBuffer(
         id=index,
         seed=int(seed) if seed is not None and seed.shape == () else None,
@@ -92,56 +165,3 @@ def _buffer(episode: Episode, index: int) -> EpisodeBuffer:
         truncations=episode["truncated"],
         infos=infos or None,
     )
-
-
-def import_dataset(source: Path) -> Imported:
-    """Read a Minari dataset, exported from here or any other.
-
-    Of a dataset made elsewhere, observations, actions, rewards and ends are read; images come
-    as Minari decodes them.
-
-    Raises:
-        NotFoundError: if there is no such folder.
-        CorruptionError: if it is something else.
-        SchemaError: if a space has no form as fields.
-    """
-    with reading(source, EXPECTED):
-        storage = MinariStorage.read(source / "data" if (source / "data").is_dir() else source)
-        text = storage.metadata.get(OURS)
-        if text is None:
-            schema = step_schema(
-                fields_of(OBSERVATION, storage.observation_space, axis=Axis.STATE),
-                fields_of(ACTION, storage.action_space, axis=Axis.STEP),
-            )
-            provenance = {"imported_from": "minari"}
-        else:
-            schema, provenance = read_about(parse_json(str(text).encode(), source))
-    return Imported(schema, provenance, _episodes(storage, schema, source))
-
-
-def _episodes(storage: MinariStorage, schema: EpisodeSchema, source: Path) -> Iterator[Episode]:
-    with reading(source, EXPECTED):
-        for episode in storage.get_episodes(range(int(storage.total_episodes))):
-            infos: dict[str, Any] = {}
-            for name, value in (episode["infos"] or {}).items():
-                infos |= flatten(name, value)
-            found = {
-                **infos,
-                **flatten(OBSERVATION, episode["observations"]),
-                **flatten(ACTION, episode["actions"]),
-                REWARD: episode["rewards"],
-                "terminated": episode["terminations"],
-                "truncated": episode["truncations"],
-            }
-            arrays = {spec.name: _values(spec, found) for spec in schema.fields}
-            yield Episode(schema, arrays)
-
-
-def _values(spec: FieldSpec, found: Mapping[str, Any]) -> np.ndarray:
-    if spec.name not in found:
-        raise SchemaError(f"field {spec.name!r}: expected it among the infos, got {sorted(found)}")
-    values = found[spec.name]
-    if spec.is_text:
-        return np.array(values[0].decode())
-    array = np.asarray(values).astype(spec.dtype, copy=False)
-    return array[0] if spec.axis is Axis.EPISODE else array

@@ -1,0 +1,245 @@
+"""The episodes of a Minari dataset as its files hold them: HDF5, Arrow or Parquet."""
+
+import io
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from gymnasium import spaces
+from minari.dataset.minari_storage import is_image_space
+from PIL import Image
+
+from trajstore.disk.files import read_json
+from trajstore.episode.nesting import ACTION
+from trajstore.errors import CorruptionError
+from trajstore.interop import hdf5
+from trajstore.interop.arrow import array_of, batches
+from trajstore.interop.imported import inside
+
+FILE = "main_data.hdf5"
+MAX_RATIO, FREE_BYTES = hdf5.MAX_RATIO, hdf5.FREE_BYTES
+
+Space = spaces.Space[Any]
+Table = Mapping[str, Any]
+"""Columns by name, Arrow arrays."""
+Rows = Any
+"""Rows in memory, ``np.ndarray`` or a list of texts, or still in the file; see `values`."""
+
+_STEPS = {"reward": "rewards", "terminated": "terminations", "truncated": "truncations"}
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One episode as a file holds it.
+
+    Attributes:
+        notes: on the episode: numbers, arrays, text; ``None`` for what is something else.
+        infos: rows by their keys, joined by ``/``.
+        steps: rewards and the two ends, by our names.
+        nested: reads ``observation`` or ``action`` as the space lies, but for fields to skip.
+    """
+
+    notes: Mapping[str, Any]
+    infos: Mapping[str, Rows]
+    steps: Mapping[str, Rows]
+    nested: Callable[[str, frozenset[str]], Any]
+
+
+def stored(
+    folder: Path, metadata: Mapping[str, Any], said: Mapping[str, Space], *, checked: bool
+) -> Iterator[Stored]:
+    """The episodes of a folder in their order; its files are looked through unless they were.
+
+    Raises:
+        CorruptionError: if a file leads elsewhere, claims more than it holds, or is damaged.
+    """
+    jpeg = bool(metadata.get("jpeg_encoding", True))
+    if metadata.get("data_format", "hdf5") == "hdf5":
+        yield from _in_hdf5(inside(folder, FILE), said, jpeg=jpeg, checked=checked)
+    else:
+        yield from _in_tables(folder, metadata, said, jpeg=jpeg)
+
+
+def values(rows: Rows, where: str) -> Any:  # noqa: ANN401 - an array or a list
+    """Rows in memory: an array of numbers, or a list of texts."""
+    if not isinstance(rows, h5py.Dataset):
+        return rows
+    return hdf5.texts(rows, where) if hdf5.is_text(rows) else hdf5.array(rows, where)
+
+
+def _in_hdf5(
+    path: Path, said: Mapping[str, Space], *, jpeg: bool, checked: bool
+) -> Iterator[Stored]:
+    with hdf5.opened(path, checked=checked) as file:
+        for index in range(len(file)):
+            where = f"{path}: episode_{index}"
+            group = file.get(f"episode_{index}")
+            if not isinstance(group, h5py.Group):
+                raise CorruptionError(f"{where}: expected an episode, got none of that number")
+
+            def nested(name: str, skip: frozenset[str], group: h5py.Group = group) -> Any:  # noqa: ANN401
+                return _nested(group[f"{name}s"], said[name], name, skip, jpeg=jpeg)
+
+            infos = group.get("infos")
+            yield Stored(
+                hdf5.attributes(group),
+                {} if infos is None else dict(_leaves(infos)),
+                {ours: group[theirs] for ours, theirs in _STEPS.items()},
+                nested,
+            )
+
+
+def _leaves(group: h5py.Group, above: str = "") -> Iterator[tuple[str, h5py.Dataset]]:
+    for key, item in group.items():
+        if isinstance(item, h5py.Group):
+            yield from _leaves(item, f"{above}{key}/")
+        else:
+            yield f"{above}{key}", item
+
+
+def _nested(
+    item: Any,  # noqa: ANN401 - a group or a dataset
+    space: Space,
+    name: str,
+    skip: frozenset[str],
+    *,
+    jpeg: bool,
+) -> Any:  # noqa: ANN401 - as the space
+    if isinstance(space, spaces.Dict | spaces.Tuple):
+        inner = space.spaces
+        children: dict[Any, Space] = dict(enumerate(inner) if isinstance(inner, tuple) else inner)
+        keys = {f"_index_{key}" if isinstance(key, int) else key: key for key in children}
+        if not isinstance(item, h5py.Group) or set(item) != keys.keys():
+            raise CorruptionError(f"{item.name}: expected {sorted(keys)} as its space says")
+        found = {
+            str(key): _nested(item[stored], children[key], f"{name}/{key}", skip, jpeg=jpeg)
+            for stored, key in keys.items()
+            if f"{name}/{key}" not in skip
+        }
+        return _like(space, found)
+    where = str(item.name)
+    if jpeg and is_image_space(space) and isinstance(item, h5py.Dataset) and item.ndim < 3:
+        return _images(item, space, where, item.file.id.get_filesize())
+    return values(item, where)
+
+
+def _like(space: Any, found: dict[str, Any]) -> Any:  # noqa: ANN401 - as the space
+    """The children of a Tuple as one, unless one is left out: then their places are keys."""
+    whole = isinstance(space, spaces.Tuple) and len(found) == len(space.spaces)
+    return tuple(found.values()) if whole else found
+
+
+def _images(rows: Any, space: Space, where: str, stored: int) -> np.ndarray:  # noqa: ANN401
+    """Frames that were encoded as JPEG one by one, in so many bytes."""
+    shape = space.shape or ()
+    if len(rows) * prod(shape) > max(FREE_BYTES, 10 * MAX_RATIO * stored):
+        raise CorruptionError(f"{where}: expected frames of {shape}, got too few bytes for them")
+    frames: np.ndarray = np.empty((len(rows), *shape), np.uint8)
+    for row in range(len(rows)):
+        with Image.open(io.BytesIO(bytes(rows[row])), formats=["JPEG"]) as image:
+            if image.size != (shape[1], shape[0]):
+                raise CorruptionError(f"{where}: expected frames of {shape}, got {image.size}")
+            frames[row] = np.asarray(image)
+    return frames
+
+
+def _in_tables(
+    folder: Path, metadata: Mapping[str, Any], said: Mapping[str, Space], *, jpeg: bool
+) -> Iterator[Stored]:
+    """Episodes in a folder each, of one table; the last action, reward and ends are padding."""
+    if metadata["data_format"] not in ("arrow", "parquet"):
+        raise CorruptionError(f"{folder}: expected HDF5, Arrow or Parquet, got another format")
+    for index in range(sum(path.is_dir() for path in folder.iterdir())):
+        notes = read_json(inside(folder, f"{index}/metadata.json"))
+        options = notes.pop("options", None) or {}
+        notes |= {f"options/{key}": value for key, value in options.items()}
+        table, where = _table(folder, index), f"{folder}: episode {index}"
+
+        def nested(name: str, skip: frozenset[str], table: Table = table) -> Any:  # noqa: ANN401 - as the space
+            rows = table[f"{name}s"]
+            rows = rows.slice(0, len(rows) - 1) if name == ACTION else rows
+            return _column(rows, said[name], name, skip, jpeg=jpeg)
+
+        yield Stored(
+            {key: it if isinstance(it, str) else np.asarray(it)[()] for key, it in notes.items()},
+            dict(_flat(table["infos"], where)) if "infos" in table else {},
+            {ours: array_of(table[theirs], where)[:-1] for ours, theirs in _STEPS.items()},
+            nested,
+        )
+
+
+def _table(folder: Path, index: int) -> Table:
+    """The columns of an episode."""
+    found: list[Any] = []
+    for path in sorted((folder / str(index)).iterdir()):
+        file = inside(folder, f"{index}/{path.name}")
+        if path.suffix == ".arrow":
+            found += batches(file)
+        elif path.suffix == ".parquet":
+            found += _parquet(file)
+    if len(found) != 1 or not {"observations", "actions", *_STEPS.values()} <= {
+        *found[0].schema.names
+    }:
+        raise CorruptionError(f"{folder}: episode {index}: expected one table, got {len(found)}")
+    return {name: found[0].column(name) for name in found[0].schema.names}
+
+
+def _parquet(file: Path) -> list[Any]:
+    whole = pq.read_metadata(file)
+    groups = [whole.row_group(place).total_byte_size for place in range(whole.num_row_groups)]
+    if sum(groups) > max(FREE_BYTES, MAX_RATIO * file.stat().st_size):
+        raise CorruptionError(f"{file}: expected rows that the file holds, got {sum(groups):,}")
+    rows: list[Any] = pq.ParquetFile(file).read(use_threads=False).combine_chunks().to_batches()
+    for batch in rows:
+        batch.validate(full=True)
+    return rows
+
+
+def _column(
+    rows: Any,  # noqa: ANN401 - an Arrow array
+    space: Space,
+    name: str,
+    skip: frozenset[str],
+    *,
+    jpeg: bool,
+) -> Any:  # noqa: ANN401 - as the space
+    if isinstance(space, spaces.Dict | spaces.Tuple):
+        inner = space.spaces
+        children = inner.items() if isinstance(inner, Mapping) else enumerate(inner)
+        found = {
+            str(key): _column(
+                rows.field(str(key)),
+                child,
+                f"{name}/{key}",
+                skip,
+                jpeg=jpeg,
+            )
+            for key, child in children
+            if f"{name}/{key}" not in skip
+        }
+        return _like(space, found)
+    if isinstance(space, spaces.Text):
+        return rows.to_pylist()
+    if pa.types.is_binary(rows.type) and jpeg and is_image_space(space):
+        return _images(rows.to_pylist(), space, name, rows.nbytes)
+    array = array_of(rows, name)
+    return array.reshape(len(array), *(space.shape or ()))
+
+
+def _flat(rows: Any, where: str, above: str = "") -> Iterator[tuple[str, Rows]]:  # noqa: ANN401 - an Arrow array
+    for place, field in enumerate(rows.type):
+        column, name = rows.field(place), f"{above}{field.name}"
+        if pa.types.is_struct(field.type):
+            yield from _flat(column, where, f"{name}/")
+        elif pa.types.is_string(field.type):
+            yield name, column.to_pylist()
+        else:
+            found = array_of(column, f"{where}: {name}")
+            shape = (field.metadata or {}).get(b"shape", b"").split(b",")
+            yield name, found.reshape(len(found), *(int(size) for size in shape if size))

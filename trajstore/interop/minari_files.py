@@ -1,0 +1,277 @@
+"""What Minari wrote, read without its loaders: those build environments that the files name."""
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces as gym_spaces
+from minari.serialization import deserialize_space
+
+from trajstore.disk.files import parse_json, read_file
+from trajstore.episode.episode import Episode
+from trajstore.episode.fields import Axis, FieldSpec
+from trajstore.episode.nesting import ACTION, OBSERVATION, REWARD, flatten
+from trajstore.episode.schema import ENDS, EpisodeSchema
+from trajstore.episode.texts import shown
+from trajstore.errors import CorruptionError, SchemaError
+from trajstore.interop.gymnasium import fields_of
+from trajstore.interop.imported import (
+    Imported,
+    check_leave_out,
+    fitting,
+    inside,
+    leaving_out,
+    read_about,
+    reading,
+    told,
+    whole_episode,
+    widened,
+    without,
+)
+from trajstore.interop.minari_episodes import Stored, stored, values
+from trajstore.interop.noted import Noted, environment_noted
+from trajstore.interop.spaces import Said, Space, known_of, spaces_said
+
+EXPECTED = "a Minari dataset"
+OURS = "trajstore"
+"""Key of Minari's metadata that holds schema and provenance as JSON."""
+PLACES = (OBSERVATION, ACTION, REWARD, *ENDS)
+"""Fields that Minari has a place for."""
+_ELSEWHERE = {
+    *("observation_space", "action_space", "data_format", "jpeg_encoding", "dataset_size"),
+    *("total_episodes", "total_steps", OURS),
+}
+_AXES = {OBSERVATION: Axis.STATE, ACTION: Axis.STEP}
+
+
+def import_dataset(
+    source: Path,
+    *,
+    mark_truncated: bool = False,
+    leave_out: Collection[str] = (),
+    environment: str | None = None,
+    spaces: Said = (),
+) -> Imported:
+    """Read a Minari dataset, exported from here or any other.
+
+    Of a dataset made elsewhere, the seed, and numbers and constant texts of ``infos`` and of the
+    notes on an episode become fields; its ``env_spec`` becomes the key ``environment`` of the
+    provenance; author, code and whatever else it says the key ``minari``. Images come as they
+    are, or as JPEG decodes them.
+
+    Args:
+        source: the folder, or the folder ``data`` in it.
+        mark_truncated: whether an episode without an end is taken as truncated, not refused.
+        leave_out: fields that are not read, as ``observation/mission``.
+        environment: Gymnasium id of the environment, where the file does not say it.
+        spaces: of ``observation`` and ``action``, where the file does not say them.
+
+    Raises:
+        NotFoundError: if there is no such folder.
+        CorruptionError: if it is something else, leads out of the folder or contradicts itself.
+        SchemaError: if a space has no form as fields; the message says how to leave it out.
+        ArgumentError: if an argument makes no sense, or a field to leave out does not exist.
+    """
+    with reading(source, EXPECTED):
+        folder = source / "data" if (source / "data").is_dir() else source
+        metadata = _metadata(folder)
+        known = known_of(environment)
+        said = {**known.spaces, **_spaces(metadata), **spaces_said(spaces)}
+        for name in _AXES.keys() - said.keys():
+            raise SchemaError(
+                f"{source}: field {name!r}: expected its space in the metadata, got none; name "
+                "the environment, --environment CartPole-v1 (in Python environment=...), or "
+                f"the space, --space '{name}=Discrete(4)' (spaces={{{name!r}: ...}})"
+            )
+        noted = Noted()
+        notes: tuple[str, ...] = ()
+        if OURS in metadata:
+            for _ in _check_counts(stored(folder, metadata, said, checked=False), metadata, source):
+                pass
+            schema, provenance = read_about(parse_json(str(metadata[OURS]).encode(), source))
+            schema = without(schema, leave_out)
+        else:
+            unlike, endless = _survey(folder, metadata, said, noted, source)
+            schema = _schema(said, unlike, noted, leave_out, source)
+            provenance = {"imported_from": "minari"} | _told_of(metadata, known.provenance, noted)
+            notes = (*noted.notes, *_endless(endless, marked=mark_truncated))
+    left_out = (*(f"field {name!r}: as asked" for name in leave_out), *noted.left_out)
+    skip = frozenset(leave_out)
+
+    def episodes() -> Iterator[Episode]:
+        with reading(source, EXPECTED):
+            for index, episode in enumerate(stored(folder, metadata, said, checked=True)):
+                where = f"{source}: episode {index}"
+                arrays = _arrays(schema, episode, noted, skip, where)
+                yield whole_episode(where, schema, arrays, mark_truncated=mark_truncated)
+
+    return Imported(schema, told(provenance, left_out, notes), episodes, left_out, notes)
+
+
+def _metadata(folder: Path) -> dict[str, Any]:
+    if not (folder / "metadata.json").is_file():
+        raise CorruptionError(f"{folder}: expected {EXPECTED}, got no metadata.json in it")
+    text = read_file(inside(folder, "metadata.json")).decode()
+    metadata = json.loads(text, parse_constant=str)
+    if not isinstance(metadata, dict):
+        raise CorruptionError(f"{folder}: expected {EXPECTED}, got metadata of another kind")
+    return metadata
+
+
+def _spaces(metadata: Mapping[str, Any]) -> dict[str, Space]:
+    found = {}
+    for name in _AXES:
+        text = metadata.get(f"{name}_space")
+        if text is not None:
+            record = json.loads(text)
+            _check_space(record)
+            found[name] = deserialize_space(record)
+    return found
+
+
+def _check_space(record: Mapping[str, Any]) -> None:
+    """Refuse a Box that claims a shape larger than its own limits."""
+    inner = record.get("subspaces", ())
+    for child in inner.values() if isinstance(inner, Mapping) else inner:
+        _check_space(child)
+    if record["type"] == "Box" and np.shape(record["low"]) != tuple(record["shape"]):
+        raise ValueError(f"a Box of shape {record['shape']} with other limits")
+
+
+def _check_counts(
+    episodes: Iterator[Stored], metadata: Mapping[str, Any], source: Path
+) -> Iterator[Stored]:
+    """Pass the episodes on, and refuse another number of them or of steps than was noted."""
+    count = steps = 0
+    for episode in episodes:
+        count, steps = count + 1, steps + len(episode.steps["reward"])
+        yield episode
+    if not count and not metadata.get("total_episodes"):
+        return
+    for key, found in {"total_episodes": count, "total_steps": steps}.items():
+        noted = metadata.get(key, found)
+        if noted != found:
+            raise CorruptionError(
+                f"{source}: expected {key} {shown(noted)} as its metadata says, got {found:,}; "
+                "the dataset is not whole: export or download it again"
+            )
+
+
+def _survey(
+    folder: Path,
+    metadata: Mapping[str, Any],
+    said: Mapping[str, Space],
+    noted: Noted,
+    source: Path,
+) -> tuple[dict[str, np.dtype[Any]], list[int]]:
+    """Look at all episodes: fields of a wider dtype than their space's, and who has no end."""
+    endless = []
+    found: dict[str, np.dtype[Any]] = {}
+    episodes = stored(folder, metadata, said, checked=False)
+    for index, episode in enumerate(_check_counts(episodes, metadata, source)):
+        noted.add(episode, source)
+        ends = [np.asarray(values(episode.steps[name], str(source))) for name in ENDS]
+        if all(end.shape and not end[-1:].any() for end in ends):
+            endless.append(index)
+        if not found:
+            found[REWARD] = np.asarray(values(episode.steps[REWARD], str(source))).dtype
+            for name in _AXES:
+                nested = flatten(name, episode.nested(name, frozenset()))
+                found |= {leaf: np.asarray(rows).dtype for leaf, rows in nested.items()}
+    return found, endless
+
+
+def _endless(indices: list[int], *, marked: bool) -> tuple[str, ...]:
+    if not indices or not marked:
+        return ()
+    which = ", ".join(map(str, indices[:10])) + (", ..." if len(indices) > 10 else "")
+    return (f"{len(indices):,} episodes without an end are taken as truncated: {which}",)
+
+
+def _schema(
+    said: Mapping[str, Space],
+    dtypes: Mapping[str, np.dtype[Any]],
+    noted: Noted,
+    leave_out: Collection[str],
+    source: Path,
+) -> EpisodeSchema:
+    leaves = dict(leaf for name in _AXES for leaf in _leaves(name, said[name]))
+    noted.settle({*leaves, *PLACES})
+    check_leave_out(leave_out, {*leaves, *PLACES, *noted.fields})
+    fields: list[FieldSpec] = []
+    for name, axis in _AXES.items():
+        kept = _pruned(name, said[name], leave_out)
+        try:
+            fields += () if kept is None else fields_of(name, kept, axis=axis)
+        except SchemaError as error:
+            faulty = [leaf for leaf, space in _leaves(name, kept) if _is_refused(leaf, space, axis)]
+            raise SchemaError(f"{source}: {error}; {leaving_out(*faulty)}") from error
+    fields = [widened(spec, dtypes[spec.name]) if spec.name in dtypes else spec for spec in fields]
+    reward = dtypes.get(REWARD, np.dtype("float64")).name
+    own = [FieldSpec(REWARD, Axis.STEP, (), reward)] if REWARD not in leave_out else []
+    ends = [FieldSpec(name, Axis.STEP, (), "bool") for name in ENDS]
+    extra = [spec for spec in noted.fields.values() if spec.name not in leave_out]
+    return EpisodeSchema((*fields, *own, *ends, *extra))
+
+
+def _is_refused(name: str, space: Space, axis: Axis) -> bool:
+    try:
+        fields_of(name, space, axis=axis)
+    except SchemaError:
+        return True
+    return False
+
+
+def _leaves(name: str, space: Space | None) -> Iterator[tuple[str, Space]]:
+    inner = getattr(space, "spaces", None)
+    if inner is None:
+        yield name, space
+        return
+    for key, child in inner.items() if isinstance(inner, Mapping) else enumerate(inner):
+        yield from _leaves(f"{name}/{key}", child)
+
+
+def _pruned(name: str, space: Space, leave_out: Collection[str]) -> Space | None:
+    """A space without the leaves that are left out; ``None`` if nothing is left."""
+    if name in leave_out:
+        return None
+    if not any(leaf in leave_out for leaf, _ in _leaves(name, space)):
+        return space
+    inner: Any = getattr(space, "spaces", {})
+    children = inner.items() if isinstance(inner, Mapping) else enumerate(inner)
+    kept = {str(key): _pruned(f"{name}/{key}", child, leave_out) for key, child in children}
+    left = {key: child for key, child in kept.items() if child is not None}
+    return gym_spaces.Dict(left) if left else None
+
+
+def _told_of(metadata: Mapping[str, Any], known: Mapping[str, Any], noted: Noted) -> dict[str, Any]:
+    """The environment, and whatever else the metadata say of the dataset."""
+    environment = dict(known) or environment_noted(metadata.get("env_spec"), noted.notes)
+    theirs = {key: value for key, value in metadata.items() if key not in _ELSEWHERE}
+    theirs |= {"seeds": noted.seeds} if noted.some_seeds else {}
+    return {
+        key: value for key, value in {"environment": environment, "minari": theirs}.items() if value
+    }
+
+
+def _arrays(
+    schema: EpisodeSchema, episode: Stored, noted: Noted, skip: frozenset[str], where: str
+) -> dict[str, np.ndarray]:
+    rows: dict[str, Any] = dict(episode.steps)
+    for name in _AXES.keys() - skip:
+        rows |= flatten(name, episode.nested(name, skip))
+    extra = noted.arrays(episode, where)
+    arrays = {}
+    for spec in schema.fields:
+        if spec.name in extra:
+            arrays[spec.name] = fitting(spec, extra[spec.name])
+            continue
+        found = rows if spec.name in rows else episode.infos
+        if spec.name not in found:
+            raise SchemaError(f"{where}: field {spec.name!r}: expected it, got {sorted(found)}")
+        array = np.asarray(values(found[spec.name], where))
+        first = spec.axis is Axis.EPISODE and array.ndim > len(spec.shape)
+        arrays[spec.name] = fitting(spec, array[0] if first else array)
+    return arrays
