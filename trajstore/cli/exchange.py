@@ -22,6 +22,8 @@ FORMATS = {
     "imitation": "a folder as imitation saves it",
 }
 """Formats, each a module below ``trajstore.interop``."""
+READERS = {"minari": "minari_files", "imitation": "imitation_files"}
+"""Modules that read a format without the package of its name, where others than those write it."""
 
 _CHOICE = click.Choice(list(FORMATS))
 _HELP = "; ".join(f"{name}: {what}" for name, what in FORMATS.items())
@@ -129,7 +131,7 @@ def import_(
 
 def _imported(kind: str, source: Path, choices: dict[str, Any]) -> "Imported":
     """What a format's module makes of the source and the options, which it has to know."""
-    read = _module(kind).import_dataset
+    read = _module(READERS.get(kind, kind)).import_dataset
     given = {name: value for name, value in choices.items() if value}
     for name in given.keys() - signature(read).parameters.keys():
         option = "--space" if name == "spaces" else f"--{name.replace('_', '-')}"
@@ -142,8 +144,8 @@ def _imported(kind: str, source: Path, choices: dict[str, Any]) -> "Imported":
 
 def _recorded(store: Store, name: str, imported: "Imported") -> dict[str, object]:
     with store.record(name, schema=imported.schema, provenance=imported.provenance) as recorder:
-        before = recorder.orders
+        before = frozenset(recorder.orders)
         for order, episode in enumerate(imported.episodes):
             if order not in before:
                 recorder.add(episode, order=order)
-    return {"version": f"v{store.versions(name)[-1]}", "resumed": len(before)}
+    return {"version": recorder.target.name, "resumed": len(before)}

@@ -13,8 +13,9 @@ from trajstore.episode.fields import Axis, FieldSpec
 from trajstore.episode.nesting import ACTION, OBSERVATION, REWARD
 from trajstore.episode.schema import ENDS, EpisodeSchema
 from trajstore.errors import CorruptionError, SchemaError
+from trajstore.interop.arrays import Arrays, rows_of
 from trajstore.interop.arrow import array_of, batches
-from trajstore.interop.gymnasium import fields_of
+from trajstore.interop.declared import Said, Space, fields_said, known_of, spaces_said
 from trajstore.interop.imitation_infos import Infos, Row, infos_of
 from trajstore.interop.imported import (
     Imported,
@@ -27,8 +28,6 @@ from trajstore.interop.imported import (
     widened,
     without,
 )
-from trajstore.interop.npz import Arrays
-from trajstore.interop.spaces import Said, Space, known_of, spaces_said
 
 EXPECTED = "a folder that imitation saved"
 SIDECAR, REST = "trajstore.json", "trajstore.npz"
@@ -131,20 +130,15 @@ def _ours(
     def chosen_episodes() -> Iterator[Episode]:
         first = 0
         for index, (row, length) in enumerate(zip(_rows(paths), lengths, strict=True)):
-            where, last = f"{source}: episode {index}", first + length
-            chosen: dict[Axis, Any] = {
-                Axis.EPISODE: index,
-                Axis.STATE: slice(first + index, last + index + 1),
-                Axis.STEP: slice(first, last),
-            }
+            where = f"{source}: episode {index}"
             found = {
-                name: np.asarray(column[chosen[schema.field(name).axis]])
+                name: rows_of(column, schema.field(name).axis, index, first, length)
                 for name, column in columns.items()
             }
             for name in COLUMNS.keys() & set(schema.names):
                 found[name] = fitting(schema.field(name), _array(row, COLUMNS[name], where))
             yield whole_episode(where, schema, found, mark_truncated=mark_truncated)
-            first = last
+            first += length
 
     return Imported(schema, told(provenance, left_out), episodes, left_out)
 
@@ -215,7 +209,7 @@ class _Survey:
     def _field(self, name: str, axis: Axis, space: Space | None) -> FieldSpec:
         shape, dtype = self._types[name]
         if space is not None:
-            found = fields_of(name, space, axis=axis)
+            found = fields_said(name, space, axis=axis)
             if len(found) != 1 or found[0].name != name or found[0].shape != shape:
                 raise SchemaError(
                     f"{self._source}: field {name!r}: expected values of {space}, got rows of "

@@ -8,13 +8,15 @@ from typing import Any
 
 import gymnasium as gym
 import minari
+import numpy as np
+from gymnasium.envs.registration import WrapperSpec
 from minari.data_collector import EpisodeBuffer
 from minari.dataset.minari_storage import MinariStorage
 
 from trajstore.dataset import Dataset
 from trajstore.disk.files import canonical_json
 from trajstore.episode.episode import Episode
-from trajstore.episode.fields import Axis
+from trajstore.episode.fields import Axis, FieldSpec
 from trajstore.episode.nesting import ACTION, OBSERVATION, REWARD, below, nest
 from trajstore.errors import SchemaError
 from trajstore.interop.gymnasium import space_of
@@ -131,7 +133,7 @@ def _specification(provenance: Mapping[str, Any]) -> tuple[dict[str, str], tuple
         return {}, ("env_spec: the provenance names no environment",)
     if ":" in name or name not in gym.registry:
         return {}, (f"env_spec: {name!r} is no Gymnasium id that is registered here",)
-    unknown = sorted(environment.keys() - {"id", "kwargs", "version"})
+    unknown = sorted(environment.keys() - {"id", "kwargs", "version", "wrappers"})
     if unknown:
         return {}, (f"env_spec: {name} was made with {', '.join(unknown)}",)
     spec = copy.deepcopy(gym.registry[name])
@@ -139,29 +141,45 @@ def _specification(provenance: Mapping[str, Any]) -> tuple[dict[str, str], tuple
     spec.max_episode_steps = kwargs.pop("max_episode_steps", spec.max_episode_steps)
     spec.kwargs = {**spec.kwargs, **kwargs}
     try:
+        spec.additional_wrappers += tuple(map(_wrapper, environment.get("wrappers", ())))
         return {"env_spec": spec.to_json()}, ()
-    except TypeError:
-        return {}, (f"env_spec: {name} is registered here with what is no plain JSON",)
+    except (AttributeError, LookupError, TypeError):
+        return {}, (f"env_spec: {name} is made here with what is no plain JSON",)
+
+
+def _wrapper(recorded: Mapping[str, Any]) -> WrapperSpec:
+    """A wrapper of Gymnasium, as its specification names it."""
+    kind, kwargs = getattr(gym.wrappers, recorded["name"]), dict(recorded["kwargs"])
+    if any(isinstance(value, Mapping) for value in kwargs.values()):
+        raise TypeError("tuples and arrays are no plain JSON")
+    return WrapperSpec(kind.__name__, f"{kind.__module__}:{kind.__name__}", kwargs)
 
 
 def _buffer(episode: Episode, index: int) -> EpisodeBuffer:
     schema = episode.schema
     seed = episode.arrays.get("seed")
+    rows = {spec.name: _rows(spec, episode) for spec in schema.fields}
     infos: dict[str, Any] = {}
     for spec in schema.fields:
         if any(below(spec.name, root) for root in PLACES):
             continue
-        values = episode.arrays[spec.name]
-        infos[spec.name] = values[None] if spec.axis is Axis.EPISODE else values
-        if spec.is_text:
-            infos[spec.name] = [str(value) for value in values.ravel()]
+        whole = spec.axis is Axis.EPISODE
+        infos[spec.name] = rows[spec.name][:1] if whole else rows[spec.name]
     return EpisodeBuffer(
         id=index,
         seed=int(seed) if seed is not None and seed.shape == () else None,
-        observations=nest(schema, OBSERVATION, episode.arrays),
-        actions=nest(schema, ACTION, episode.arrays),
+        observations=nest(schema, OBSERVATION, rows),
+        actions=nest(schema, ACTION, rows),
         rewards=episode[REWARD],
         terminations=episode["terminated"],
         truncations=episode["truncated"],
         infos=infos or None,
     )
+
+
+def _rows(spec: FieldSpec, episode: Episode) -> Any:  # noqa: ANN401 - an array or a list of texts
+    """The rows of a field; what holds for the whole episode is the same in each state."""
+    values = episode.arrays[spec.name]
+    if spec.axis is Axis.EPISODE:
+        values = np.broadcast_to(values, (len(episode) + 1, *values.shape))
+    return values.tolist() if spec.is_text else values

@@ -16,7 +16,7 @@ from minari.dataset.minari_storage import is_image_space
 from PIL import Image
 
 from trajstore.disk.files import read_json
-from trajstore.episode.nesting import ACTION
+from trajstore.episode.nesting import ACTION, flatten
 from trajstore.errors import CorruptionError
 from trajstore.interop import hdf5
 from trajstore.interop.arrow import array_of, batches
@@ -66,6 +66,14 @@ def stored(
         yield from _in_tables(folder, metadata, said, jpeg=jpeg)
 
 
+def children(name: str, space: Space) -> list[tuple[Any, str, Space]]:
+    """The key, the field's name and the space of what a Dict or Tuple holds; none of a leaf."""
+    if isinstance(space, spaces.Tuple):
+        return [(place, f"{name}/{place}", child) for place, child in enumerate(space.spaces)]
+    inner = space.spaces if isinstance(space, spaces.Dict) else {}
+    return [(key, next(iter(flatten(name, {key: 0}))), child) for key, child in inner.items()]
+
+
 def values(rows: Rows, where: str) -> Any:  # noqa: ANN401 - an array or a list
     """Rows in memory: an array of numbers, or a list of texts."""
     if not isinstance(rows, h5py.Dataset):
@@ -111,16 +119,17 @@ def _nested(
     *,
     jpeg: bool,
 ) -> Any:  # noqa: ANN401 - as the space
-    if isinstance(space, spaces.Dict | spaces.Tuple):
-        inner = space.spaces
-        children: dict[Any, Space] = dict(enumerate(inner) if isinstance(inner, tuple) else inner)
-        keys = {f"_index_{key}" if isinstance(key, int) else key: key for key in children}
-        if not isinstance(item, h5py.Group) or set(item) != keys.keys():
+    inner = children(name, space)
+    if inner:
+        keys = {f"_index_{key}" if isinstance(key, int) else key for key, _, _ in inner}
+        if not isinstance(item, h5py.Group) or set(item) != keys:
             raise CorruptionError(f"{item.name}: expected {sorted(keys)} as its space says")
         found = {
-            str(key): _nested(item[stored], children[key], f"{name}/{key}", skip, jpeg=jpeg)
-            for stored, key in keys.items()
-            if f"{name}/{key}" not in skip
+            str(key): _nested(
+                item[f"_index_{key}" if isinstance(key, int) else key], child, leaf, skip, jpeg=jpeg
+            )
+            for key, leaf, child in inner
+            if leaf not in skip
         }
         return _like(space, found)
     where = str(item.name)
@@ -209,19 +218,12 @@ def _column(
     *,
     jpeg: bool,
 ) -> Any:  # noqa: ANN401 - as the space
-    if isinstance(space, spaces.Dict | spaces.Tuple):
-        inner = space.spaces
-        children = inner.items() if isinstance(inner, Mapping) else enumerate(inner)
+    inner = children(name, space)
+    if inner:
         found = {
-            str(key): _column(
-                rows.field(str(key)),
-                child,
-                f"{name}/{key}",
-                skip,
-                jpeg=jpeg,
-            )
-            for key, child in children
-            if f"{name}/{key}" not in skip
+            str(key): _column(rows.field(str(key)), child, leaf, skip, jpeg=jpeg)
+            for key, leaf, child in inner
+            if leaf not in skip
         }
         return _like(space, found)
     if isinstance(space, spaces.Text):

@@ -16,7 +16,7 @@ from trajstore.episode.nesting import ACTION, OBSERVATION, REWARD, flatten
 from trajstore.episode.schema import ENDS, EpisodeSchema
 from trajstore.episode.texts import shown
 from trajstore.errors import CorruptionError, SchemaError
-from trajstore.interop.gymnasium import fields_of
+from trajstore.interop.declared import Said, Space, fields_said, known_of, spaces_said
 from trajstore.interop.imported import (
     Imported,
     check_leave_out,
@@ -30,9 +30,8 @@ from trajstore.interop.imported import (
     widened,
     without,
 )
-from trajstore.interop.minari_episodes import Stored, stored, values
+from trajstore.interop.minari_episodes import Stored, children, stored, values
 from trajstore.interop.noted import Noted, environment_noted
-from trajstore.interop.spaces import Said, Space, known_of, spaces_said
 
 EXPECTED = "a Minari dataset"
 OURS = "trajstore"
@@ -204,7 +203,7 @@ def _schema(
     for name, axis in _AXES.items():
         kept = _pruned(name, said[name], leave_out)
         try:
-            fields += () if kept is None else fields_of(name, kept, axis=axis)
+            fields += () if kept is None else fields_said(name, kept, axis=axis)
         except SchemaError as error:
             faulty = [leaf for leaf, space in _leaves(name, kept) if _is_refused(leaf, space, axis)]
             raise SchemaError(f"{source}: {error}; {leaving_out(*faulty)}") from error
@@ -218,19 +217,18 @@ def _schema(
 
 def _is_refused(name: str, space: Space, axis: Axis) -> bool:
     try:
-        fields_of(name, space, axis=axis)
+        fields_said(name, space, axis=axis)
     except SchemaError:
         return True
     return False
 
 
 def _leaves(name: str, space: Space | None) -> Iterator[tuple[str, Space]]:
-    inner = getattr(space, "spaces", None)
-    if inner is None:
+    inner = [] if space is None else children(name, space)
+    if not inner and space is not None:
         yield name, space
-        return
-    for key, child in inner.items() if isinstance(inner, Mapping) else enumerate(inner):
-        yield from _leaves(f"{name}/{key}", child)
+    for _, leaf, child in inner:
+        yield from _leaves(leaf, child)
 
 
 def _pruned(name: str, space: Space, leave_out: Collection[str]) -> Space | None:
@@ -239,9 +237,7 @@ def _pruned(name: str, space: Space, leave_out: Collection[str]) -> Space | None
         return None
     if not any(leaf in leave_out for leaf, _ in _leaves(name, space)):
         return space
-    inner: Any = getattr(space, "spaces", {})
-    children = inner.items() if isinstance(inner, Mapping) else enumerate(inner)
-    kept = {str(key): _pruned(f"{name}/{key}", child, leave_out) for key, child in children}
+    kept = {str(key): _pruned(leaf, child, leave_out) for key, leaf, child in children(name, space)}
     left = {key: child for key, child in kept.items() if child is not None}
     return gym_spaces.Dict(left) if left else None
 

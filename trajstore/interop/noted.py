@@ -171,10 +171,11 @@ def environment_noted(text: object, notes: list[str]) -> dict[str, Any]:
     if not isinstance(spec, Mapping) or not isinstance(name, str) or ":" in name:
         notes.append("the file does not say a registered environment, so that nothing replays it")
         return {}
-    if spec.get("additional_wrappers"):
-        names = [str(it.get("name")) for it in spec["additional_wrappers"]]
+    wrappers = spec.get("additional_wrappers") or []
+    foreign = [it["name"] for it in wrappers if not _is_of_gymnasium(it)]
+    if foreign:
         notes.append(
-            f"the environment {name} was wrapped in {', '.join(names)}: for replaying, name a "
+            f"the environment {name} was wrapped in {shown(foreign)}: for replaying, name a "
             "function that builds it"
         )
         return {}
@@ -184,4 +185,12 @@ def environment_noted(text: object, notes: list[str]) -> dict[str, Any]:
     steps = spec.get("max_episode_steps")
     if steps is not None and (registered is None or registered.max_episode_steps != steps):
         kwargs["max_episode_steps"] = steps
-    return {"id": name} | ({"kwargs": kwargs} if kwargs else {})
+    told = [{"name": it["name"], "kwargs": it["kwargs"]} for it in wrappers]
+    found = {"id": name, "kwargs": kwargs, "wrappers": told}
+    return {key: value for key, value in found.items() if value}
+
+
+def _is_of_gymnasium(wrapper: Mapping[str, Any]) -> bool:
+    """Whether a wrapper is one of Gymnasium's that its arguments make again."""
+    where = str(wrapper.get("entry_point"))
+    return where.startswith("gymnasium.wrappers.") and isinstance(wrapper["kwargs"], Mapping)

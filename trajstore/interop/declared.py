@@ -8,9 +8,11 @@ from typing import Any
 import gymnasium as gym
 from gymnasium import spaces
 
+from trajstore.episode.fields import Axis, FieldSpec
 from trajstore.episode.nesting import ACTION, OBSERVATION
 from trajstore.errors import ArgumentError
 from trajstore.interop.environment import environment_of
+from trajstore.interop.gymnasium import fields_of
 
 Space = spaces.Space[Any]
 Said = Mapping[str, Space] | tuple[str, ...]
@@ -22,6 +24,11 @@ _KINDS: dict[str, Callable[..., Space]] = {
     "MultiBinary": spaces.MultiBinary,
     "MultiDiscrete": spaces.MultiDiscrete,
 }
+
+
+def fields_said(name: str, space: Space, *, axis: Axis) -> tuple[FieldSpec, ...]:
+    """The fields of a space that another package declares; raises as `fields_of` does."""
+    return fields_of(name, space, axis=axis)
 
 
 def spaces_said(said: Said) -> dict[str, Space]:
