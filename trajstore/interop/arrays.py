@@ -22,7 +22,7 @@ MAX_DIRECTORY_BYTES = 4 * 2**20
 
 _END, _LOCATOR, _END_64 = b"PK\x05\x06", b"PK\x06\x07", b"PK\x06\x06"
 _HEADER = re.compile(
-    r"\{'descr': '([<|][biufU]\d{1,10})', 'fortran_order': (False|True), "
+    r"\{'descr': '([<|][biufU]\d{1,8})', 'fortran_order': (False|True), "
     r"'shape': \(((?:\d{1,18}, ?)*(?:\d{1,18})?)\), \} *\n"
 )
 
