@@ -1,5 +1,7 @@
 """``export`` and ``import``: to and from other formats."""
 
+from collections.abc import Mapping
+from contextlib import suppress
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
@@ -10,8 +12,9 @@ import click
 from trajstore.cli.options import command, dry_run_option, look, output_path, reference_argument
 from trajstore.cli.output import plain, print_json, print_line
 from trajstore.episode.names import check_name
-from trajstore.errors import ArgumentError, CorruptionError, SchemaError
+from trajstore.errors import ArgumentError, CorruptionError, SchemaError, TrajStoreError
 from trajstore.store import Store
+from trajstore.version.manifest import Manifest, content_digest
 
 if TYPE_CHECKING:
     from trajstore.interop.imported import Imported
@@ -111,12 +114,17 @@ def import_(
     """
     check_name(name)
     imported = _imported(kind, source, choices)
-    count = sum(1 for _ in imported.episodes)
+    digests = [bytes.fromhex(episode.digest) for episode in imported.episodes]
+    count = len(digests)
     if not count:
         raise CorruptionError(f"{source}: expected at least one episode, got none; export it again")
     facts: dict[str, object] = {"episodes": count, "recorded": not dry_run}
     facts |= {"left_out": list(imported.left_out), "notes": list(imported.notes)}
-    if not dry_run:
+    content = content_digest(imported.schema, digests)
+    known = None if dry_run else _version_of(store, name, content, imported.provenance)
+    if known is not None:
+        facts |= {"recorded": False, "version": known}
+    elif not dry_run:
         facts |= _recorded(store, name, imported)
     if as_json:
         print_json(facts)
@@ -126,6 +134,8 @@ def import_(
     if facts.get("resumed"):
         print_line(plain(f"went on after {facts['resumed']:,} episodes of an interrupted import"))
     done = "and recorded nothing" if dry_run else f"as {name}@{facts['version']}"
+    if known is not None:
+        done = f"and recorded nothing: {name}@{known} holds them already"
     print_line(plain(f"read {count:,} episodes {done}"))
 
 
@@ -140,6 +150,16 @@ def _imported(kind: str, source: Path, choices: dict[str, Any]) -> "Imported":
         return cast("Imported", read(source, **given))
     except ArgumentError as error:
         raise click.UsageError(str(error)) from error
+
+
+def _version_of(store: Store, name: str, content: str, provenance: Mapping[str, Any]) -> str | None:
+    """The version that an earlier run of the same import has sealed, if one did."""
+    for number in store.versions(name):
+        with suppress(TrajStoreError):  # a damaged version is no reason not to import
+            manifest = Manifest.read(store.path(f"{name}@v{number}"))
+            if manifest.content_digest == content and manifest.provenance == provenance:
+                return f"v{number}"
+    return None
 
 
 def _recorded(store: Store, name: str, imported: "Imported") -> dict[str, object]:

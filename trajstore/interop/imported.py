@@ -222,13 +222,18 @@ def whole_export(target: Path) -> Iterator[Path]:
 def inside(source: Path, name: str) -> Path:
     """A file of a folder that is imported; a link or a name that leads out of it is refused."""
     path = source / str(name)
-    if not path.resolve().is_relative_to(source.resolve()):
-        raise CorruptionError(
-            f"{source}: expected its files inside it, got {shown(str(name))}, which leads to "
-            f"{shown(str(path.resolve()))}; copy that into the folder if it belongs there"
-        )
+    check_inside(source, path)
     open_file(path).close()
     return path
+
+
+def check_inside(source: Path, path: Path) -> None:
+    """Refuse what lies outside of a folder, by its name or through a link."""
+    if not path.resolve().is_relative_to(source.resolve()):
+        raise CorruptionError(
+            f"{source}: expected its files inside it, got {shown(str(path))}, which leads to "
+            f"{shown(str(path.resolve()))}; copy that into the folder if it belongs there"
+        )
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from trajstore.errors import CorruptionError, SchemaError
 from trajstore.interop.declared import Said, Space, fields_said, known_of, spaces_said
 from trajstore.interop.imported import (
     Imported,
+    check_inside,
     check_leave_out,
     fitting,
     inside,
@@ -75,6 +76,7 @@ def import_dataset(
     """
     with reading(source, EXPECTED):
         folder = source / "data" if (source / "data").is_dir() else source
+        check_inside(source, folder)
         metadata = _metadata(folder)
         known = known_of(environment)
         said = {**known.spaces, **_spaces(metadata), **spaces_said(spaces)}

@@ -116,6 +116,17 @@ class Noted:
             if key.startswith("options/") and key != "options/minari_autoseed":
                 self.notes.append(f"{key} was given to reset; a replay gives the seed alone")
 
+        unlike = [
+            spec.name
+            for (kind, key), spec in self._fields.items()
+            if kind == "info" and spec.axis is not Axis.EPISODE and (spec.name != key or "/" in key)
+        ]
+        if unlike:
+            self.notes.append(
+                f"an environment reports {', '.join(unlike)} in info by another name, so that a "
+                "replay cannot compare them"
+            )
+
     def arrays(self, episode: Stored, where: str) -> dict[str, np.ndarray]:
         """The values of the fields in one episode."""
         found = {}

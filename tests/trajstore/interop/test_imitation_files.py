@@ -190,3 +190,6 @@ def test_an_interrupted_import_goes_on_and_says_so(
     assert run(command) == 0
     assert "went on after 2 episodes of an interrupted import" in capsys.readouterr().out
     assert Dataset.open(tmp_path / "st/x/v1").lengths.tolist() == [3, 4, 5, 6]
+    assert run(command) == 0
+    assert "recorded nothing: x@v1 holds them already" in capsys.readouterr().out
+    assert [it.name for it in (tmp_path / "st/x").glob("v*")] == ["v1"]
