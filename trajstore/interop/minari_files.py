@@ -13,6 +13,7 @@ from trajstore.disk.files import parse_json, read_file
 from trajstore.episode.episode import Episode
 from trajstore.episode.fields import Axis, FieldSpec
 from trajstore.episode.nesting import ACTION, OBSERVATION, REWARD, flatten
+from trajstore.episode.provenance import check_provenance
 from trajstore.episode.schema import ENDS, EpisodeSchema
 from trajstore.episode.texts import shown
 from trajstore.errors import CorruptionError, SchemaError
@@ -32,7 +33,7 @@ from trajstore.interop.imported import (
     without,
 )
 from trajstore.interop.minari_episodes import Stored, children, stored, values
-from trajstore.interop.noted import Noted, environment_noted
+from trajstore.interop.noted import Noted
 
 EXPECTED = "a Minari dataset"
 OURS = "trajstore"
@@ -246,8 +247,14 @@ def _pruned(name: str, space: Space, leave_out: Collection[str]) -> Space | None
 
 def _told_of(metadata: Mapping[str, Any], known: Mapping[str, Any], noted: Noted) -> dict[str, Any]:
     """The environment, and whatever else the metadata say of the dataset."""
-    environment = dict(known) or environment_noted(metadata.get("env_spec"), noted.notes)
-    theirs = {key: value for key, value in metadata.items() if key not in _ELSEWHERE}
+    environment = dict(known) or noted.environment(metadata.get("env_spec"))
+    theirs: dict[str, Any] = {}
+    for key in sorted(metadata.keys() - _ELSEWHERE):
+        try:
+            check_provenance({key: metadata[key]})
+            theirs[key] = metadata[key]
+        except (SchemaError, RecursionError):
+            noted.left_out.append(f"metadata {shown(key)}: nothing that a provenance can hold")
     theirs |= {"seeds": noted.seeds} if noted.some_seeds else {}
     return {
         key: value for key, value in {"environment": environment, "minari": theirs}.items() if value

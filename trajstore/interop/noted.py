@@ -138,6 +138,14 @@ class Noted:
             found[spec.name] = np.array(_texts(rows)[0]) if spec.is_text else np.asarray(rows)
         return found
 
+    def environment(self, text: object) -> dict[str, Any]:
+        """What a provenance says of the environment that a specification describes."""
+        try:
+            return environment_noted(text, self.notes)
+        except (AttributeError, LookupError, TypeError, ValueError):
+            self.notes.append("the file says an environment in no form of Gymnasium's")
+            return {}
+
     def _column(self, kind: str, key: str) -> _Column:
         return self._columns.setdefault((kind, key), _Column())
 

@@ -300,3 +300,18 @@ def test_the_command_lists_and_goes_round(
     assert Dataset.open(tmp_path / "store/x/v1").manifest.provenance["left_out"] == told["left_out"]
     assert run([*command, "--mark-truncated", "--leave-out", "nothing"]) == 2
     assert run([*command, "--time-limit", "3"]) == 2
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["{", json.dumps({"id": "os:X-v0"}), json.dumps({"id": 3}), '{"id":"A-v0","kwargs":[1]}'],
+)
+def test_an_environment_in_no_form_is_no_reason_to_refuse(tmp_path: Path, said: str) -> None:
+    folder = cartpole(tmp_path / "m", plain=True)
+    path = folder / "metadata.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"env_spec": said, "note": "\ud800"}))
+    found = minari.import_dataset(folder)
+    assert "environment" not in found.provenance
+    assert found.provenance["minari"]["env_spec"] == said
+    assert found.left_out == ("metadata 'note': nothing that a provenance can hold",)
+    assert any("environment" in line for line in found.notes)
