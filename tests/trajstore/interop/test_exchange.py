@@ -10,7 +10,7 @@ from trajstore.cli.exchange import FORMATS
 from trajstore.dataset import Dataset
 from trajstore.episode.fields import Axis, FieldSpec
 from trajstore.episode.schema import EpisodeSchema
-from trajstore.errors import CorruptionError, NotFoundError, SchemaError, SealedError
+from trajstore.errors import ArgumentError, CorruptionError, NotFoundError, SchemaError, SealedError
 
 NESTED = EpisodeSchema(
     (
@@ -126,3 +126,40 @@ def test_trajectories_that_imitation_saved_come_in(tmp_path):
     for theirs, own in zip(back.episodes, dataset, strict=True):
         for name in ("observation", "action", "terminated", "truncated"):
             np.testing.assert_array_equal(theirs[name], own[name])
+
+
+def test_fields_of_our_own_files_can_be_left_out(tmp_path, format_):
+    dataset = version(tmp_path / "v1", "flat")
+    format_.export_dataset(dataset, tmp_path / "out")
+    back = format_.import_dataset(tmp_path / "out", leave_out=["scenario", "reward"])
+    assert set(dataset.schema.names) - set(back.schema.names) == {"scenario", "reward"}
+    assert back.provenance["left_out"] == list(back.left_out)
+    for one, whole in zip(back.episodes, dataset, strict=True):
+        for name in back.schema.names:
+            np.testing.assert_array_equal(one[name], whole[name])
+    with pytest.raises(ArgumentError, match="leave out: expected names of"):
+        format_.import_dataset(tmp_path / "out", leave_out=["truncated"])
+
+
+def test_episodes_can_be_read_again(tmp_path, format_):
+    dataset = version(tmp_path / "v1", "flat")
+    format_.export_dataset(dataset, tmp_path / "out")
+    back = format_.import_dataset(tmp_path / "out")
+    assert [it.digest for it in back.episodes] == [it.digest for it in back.episodes]
+
+
+def test_an_npz_without_an_end_names_the_way_round(tmp_path):
+    from trajstore.interop import npz
+
+    dataset = version(tmp_path / "v1", "flat")
+    npz.export_dataset(dataset, tmp_path / "out.npz")
+    with np.load(tmp_path / "out.npz") as file:
+        arrays = dict(file)
+    last = int(arrays["length"][0]) - 1
+    for end in ("terminated", "truncated"):
+        arrays[f"step/{end}"][last] = False
+    np.savez(tmp_path / "cut.npz", **arrays)
+    with pytest.raises(SchemaError, match=r"episode 0: .*--mark-truncated"):
+        list(npz.import_dataset(tmp_path / "cut.npz").episodes)
+    first, *_ = npz.import_dataset(tmp_path / "cut.npz", mark_truncated=True).episodes
+    assert first["truncated"].tolist() == [False] * last + [True]
