@@ -127,7 +127,7 @@ class Dataset:
         specs = self.schema.on(Axis.EPISODE)
         table = Table({spec.name: self.column(spec.name) for spec in specs})
         table["length"] = self.lengths
-        table["anomaly"] = self._assembly.index("anomaly")
+        table["anomaly"] = self._assembly.scores
         digests = self._assembly.index("digest")
         table["digest"] = np.array([row.tobytes().hex() for row in digests])
         return table
@@ -263,8 +263,9 @@ class Dataset:
         if columns.episodes:
             chosen = RowSet(episode.reshape(len(episode)))
             for name in columns.episodes:
-                codes = chosen.of(fields[name])
-                batch[name] = self._assembly.words(self.schema.field(name), codes)
+                batch[name] = chosen.of(fields[name])
+        for name, spec in columns.texts.items():
+            batch[name] = self._assembly.words(spec, batch[name])
         batch["episode"], batch["step"] = episode, step
         return batch
 

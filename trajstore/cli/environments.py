@@ -20,6 +20,8 @@ from trajstore.quality.replay import Environment, Simulator, refused
 
 GROUP = "trajstore.environments"
 """Entry points: the name is an environment's id, the value a function that `simulator` may use."""
+REGISTERED = "gymnasium"
+"""What the user names for any id that Gymnasium knows."""
 _REMEDY = (
     "say what builds it: --environment gymnasium for a registered id, "
     "or --environment module:function"
@@ -46,7 +48,7 @@ def simulator(
     if chosen is None:
         function = _offered(_recorded(provenance).get("id"))
     else:
-        function = _registered if chosen == "gymnasium" else _named(chosen)
+        function = _registered if chosen == REGISTERED else _named(chosen)
     if render_mode is not None and _takes_render_mode(function):
         function = partial(function, render_mode=render_mode)
     return partial(_built, function, chosen or GROUP)
@@ -85,15 +87,8 @@ def _offered(name: object) -> Callable[..., Environment]:
 
 
 def _registered(provenance: Mapping[str, Any], *, render_mode: str | None = None) -> Environment:
-    recorded = _recorded(provenance)
-    name, kwargs = recorded.get("id"), recorded.get("kwargs", {})
-    if not isinstance(name, str) or ":" in name:
-        raise ReplayError(
-            f"environment: expected a registered Gymnasium id without a module, got {name!r}"
-        )
-    if not isinstance(kwargs, Mapping) or "render_mode" in kwargs:
-        raise ReplayError(f"environment {name}: expected arguments of gym.make, got {kwargs!r}")
-    made: Environment = import_module("gymnasium").make(name, render_mode=render_mode, **kwargs)
+    make_again = import_module("trajstore.interop.environment").make_again
+    made: Environment = make_again(_recorded(provenance), render_mode=render_mode)
     return made
 
 

@@ -11,6 +11,7 @@ from click.core import ParameterSource
 
 from trajstore.cli.output import chip, complain, plain, size
 from trajstore.dataset import Dataset
+from trajstore.episode import anomalies
 from trajstore.errors import NotFoundError, TrajStoreError
 from trajstore.quality.records import read_report, read_verdict
 from trajstore.quality.reviews import history, read_reviews, standing
@@ -70,10 +71,16 @@ def _line(store: Store, path: Path, manifest: Manifest) -> Facts:
         "bytes": manifest.size_bytes,
         "quota_bytes": DEFAULT_QUOTA_BYTES,
         "scenarios": len(manifest.scenario_counts),
-        "anomalous_episodes": len(manifest.anomalies),
+        "anomalous_episodes": _anomalous(manifest),
         "content_digest": manifest.content_digest,
         "sealed": round(file.stat().st_mtime, 3) if file.exists() else None,
     }
+
+
+def _anomalous(manifest: Manifest) -> int:
+    unfit = anomalies.unfit(manifest.anomalies, manifest.episodes)
+    marked = manifest.anomalies.values()
+    return sum(any(it["kind"] not in unfit for it in marks) for marks in marked)
 
 
 def recording_line(target: Path, *, read: bool = False) -> Facts:

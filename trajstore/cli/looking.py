@@ -26,6 +26,7 @@ from trajstore.cli.output import (
     print_table,
     size,
 )
+from trajstore.episode import anomalies
 from trajstore.episode.provenance import leaves
 from trajstore.errors import NotFoundError
 from trajstore.store import Store
@@ -89,8 +90,11 @@ def inspect(store: Store, reference: str, as_json: bool) -> None:
         print_table(["scenario", ">episodes"], sorted(rows))
     kinds = Counter(found["kind"] for items in facts["anomalies"].values() for found in items)
     if kinds:
-        rows = [(plain(kind), str(count)) for kind, count in kinds.most_common()]
-        print_table(["anomaly", ">times"], rows)
+        marks = {int(index): items for index, items in facts["anomalies"].items()}
+        unfit = anomalies.unfit(marks, facts["episodes"])
+        told = {it: f"unfit: flags {n:,} episodes, does not score" for it, n in unfit.items()}
+        found = [(plain(it), str(n), told.get(it, "")) for it, n in kinds.most_common()]
+        print_table(["anomaly", ">times", ""], found)
     _print_decisions(facts)
     origin = {name: _cut(value) for name, value in leaves(facts["provenance"])}
     print_pairs(origin, title="provenance")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from trajstore.cli.environments import environment_option, simulator
+from trajstore.cli.environments import REGISTERED, environment_option, simulator
 from trajstore.cli.options import (
     Decorator,
     FiniteRange,
@@ -19,7 +19,7 @@ from trajstore.cli.options import (
     output_path,
     reference_argument,
 )
-from trajstore.cli.output import print_line, progress, size
+from trajstore.cli.output import complain, print_line, progress, size
 from trajstore.cli.watching import Range, play_in_terminal, write_media
 from trajstore.episode.names import parse_reference
 from trajstore.errors import NotFoundError, ReplayError
@@ -183,11 +183,16 @@ def _add_frames(side: Side, viewed: Viewed, index: int | None, environment: str 
         from trajstore.playback.media import ASKED, add_frames
 
         builds = simulator(viewed.manifest.provenance, environment, render_mode=ASKED)
-        add_frames(side, viewed, index, builds, progress=partial(progress, label="rendering"))
+        why = add_frames(side, viewed, index, builds, progress=partial(progress, label="rendering"))
     except (ReplayError, ModuleNotFoundError) as error:
-        if environment is not None:
+        if environment not in (None, REGISTERED):
             raise ReplayError(f"play: expected frames, got none: {error}") from error
-        side.record["notices"].append(["", f"Charts only: {error}"])
+        why = str(error)
+    if why:
+        told = f"{'No more frames' if side.frames else 'Charts only'}: {why}"
+        side.record["notices"].append(["", told])
+        if environment is not None:
+            complain(told)
 
 
 def _pair(one: Opened, other: Opened, index: int | None, limit: int) -> tuple[list[Side], Opening]:

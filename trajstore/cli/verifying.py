@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,12 @@ def _count(_: click.Context, __: click.Parameter, value: str | None) -> str | No
 )
 @environment_option
 @click.option(
+    "--leave-out",
+    metavar="FIELD",
+    multiple=True,
+    help="Do not compare this field, which did not come from the environment; may be repeated.",
+)
+@click.option(
     "--tolerance",
     type=FiniteRange(min=0.0),
     default=0.0,
@@ -108,7 +115,12 @@ def _verified(path: Path, *, deep: bool, quiet: bool) -> list[Finding]:
 
 
 def replay_command(
-    dataset: Dataset, replay: str, *, environment: str | None = None, tolerance: float = 0.0
+    dataset: Dataset,
+    replay: str,
+    *,
+    environment: str | None = None,
+    tolerance: float = 0.0,
+    leave_out: Sequence[str] = (),
 ) -> ReplayReport:
     """Play episodes of a version again: a number of them, or ``all``.
 
@@ -122,7 +134,7 @@ def replay_command(
     except ReplayError as error:
         raise click.UsageError(f"--replay: {error}") from error
     indices = progress(wanted, "replaying")
-    return verify_replay(dataset, build, indices=indices, tolerance=tolerance)
+    return verify_replay(dataset, build, indices=indices, tolerance=tolerance, leave_out=leave_out)
 
 
 def _print(reference: str, findings: list[Finding], report: ReplayReport | None) -> None:

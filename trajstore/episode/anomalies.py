@@ -4,20 +4,26 @@ A detector is a generator function over one episode, listed in ``DETECTORS``; on
 or a role which the schema lacks finds nothing. They run once, when a version is sealed.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from trajstore.episode.episode import Episode
 from trajstore.episode.nesting import below
 from trajstore.episode.roles import CONTACT
-from trajstore.episode.schema import EpisodeSchema, limits
+from trajstore.episode.schema import Axis, EpisodeSchema, limits
 from trajstore.episode.signals import changes, median, robust_scores, runs, same_as_before, thinned
 
 Rows = np.ndarray
 
+FACTS = frozenset({"collisions", "recorded_totals"})
+"""Detectors that state what is the case, in however many episodes."""
+FEW = 10
+"""Episodes below which no detector is judged by how many it flags."""
 SATURATED_SLACK = 1e-6
 STUCK_METRES = 0.05
 
@@ -93,7 +99,8 @@ def observation_jumps(episode: Episode, *, threshold: float = 25.0) -> Iterator[
 def repeated_observations(episode: Episode, *, least: int = 5) -> Iterator[Anomaly]:
     """Runs of at least ``least`` identical observations: repeated steps, or a frozen sensor."""
     names = _named(episode, "observation")
-    if not names or any(episode[name].dtype.kind != "f" for name in names):
+    kinds = {episode.arrays[name].dtype.kind for name in names}
+    if "f" not in kinds or not kinds <= {"f", "U"}:
         return
     same = same_as_before(episode[names[0]])
     for name in names[1:]:
@@ -218,6 +225,25 @@ def find(episode: Episode) -> list[Anomaly]:
         return [anomaly for detector in DETECTORS.values() for anomaly in detector(episode)]
 
 
+def unfit(found: Mapping[int, Sequence[Mapping[str, Any]]], episodes: int) -> dict[str, int]:
+    """Detectors that flag most episodes of a version, and how many; they say nothing of any.
+
+    Args:
+        found: anomalies as JSON by index of the episode, as a manifest holds them.
+        episodes: of the version; of few, nothing is said.
+
+    Example:
+        >>> unfit({index: [{"kind": "too_short"}] for index in range(12)}, 12)
+        {'too_short': 12}
+    """
+    counts = Counter(kind for marks in found.values() for kind in {it["kind"] for it in marks})
+    return {
+        kind: count
+        for kind, count in sorted(counts.items())
+        if kind not in FACTS and 2 * count > episodes >= FEW
+    }
+
+
 def score(anomalies: Sequence[Anomaly]) -> float:
     """Return one number for an episode: 0 is plain; each kind counts once, by its worst.
 
@@ -238,7 +264,9 @@ def _role(episode: Episode, role: str) -> Rows | None:
 
 
 def _named(episode: Episode, stem: str) -> list[str]:
-    return [name for name in episode.arrays if below(name, stem)]
+    """Fields with a row a state or step."""
+    axes = {spec.name: spec.axis for spec in episode.schema.fields}
+    return [it for it in episode.arrays if below(it, stem) and axes[it] is not Axis.EPISODE]
 
 
 def _floats(episode: Episode, stem: str) -> list[Rows]:

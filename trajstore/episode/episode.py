@@ -51,14 +51,13 @@ class Episode:
         return len(self.arrays["terminated"])
 
     def __getitem__(self, name: str) -> np.ndarray:
-        """The field's array; a text field comes as ``str`` (an array of no dimension prints so).
+        """The field's array; one text (of the episode axis) comes as ``str``, as its array prints.
 
         Raises:
             SchemaError: if the schema has no such field.
         """
-        if self.schema.field(name).is_text:
-            return str(self.arrays[name][()])  # type: ignore[return-value]
-        return self.arrays[name]
+        is_text, values = self.schema.field(name).is_text, self.arrays[name]
+        return str(values[()]) if is_text and not values.shape else values  # type: ignore[return-value]
 
     def __reduce__(self) -> tuple[type["Episode"], tuple[EpisodeSchema, dict[str, np.ndarray]]]:
         return Episode, (self.schema, dict(self.arrays))
@@ -69,7 +68,8 @@ class Episode:
         sha = hashlib.sha256()
         for spec in self.schema.by_name:
             content = row_bytes(spec, self.arrays[spec.name])
-            shape = [len(content)] if spec.is_text else list(self.arrays[spec.name].shape)
+            shape = list(self.arrays[spec.name].shape)
+            shape += [len(content)] if spec.is_text else []
             sha.update(_header(spec.name, spec.dtype, *shape))
             sha.update(content)
         return sha.hexdigest()
@@ -95,9 +95,9 @@ def _header(name: str, dtype: str, *shape: int) -> bytes:
 
 
 def row_bytes(spec: FieldSpec, values: np.ndarray) -> bytes | memoryview:
-    """The content of a field as little-endian bytes, rows in order; text as UTF-8."""
+    """The content of a field as little-endian bytes, rows in order; texts as UTF-8, NUL between."""
     if spec.is_text:
-        return str(values[()]).encode()
+        return "\0".join(values.ravel().tolist()).encode()
     little = values.astype(spec.numpy_dtype, copy=False)
     return np.ascontiguousarray(little).reshape(-1).view(np.uint8).data
 

@@ -50,7 +50,7 @@ class FieldSpec:
             letters between two ``/``, 512 in all.
         axis: what a row stands for.
         shape: of one row; ``()`` for a number.
-        dtype: a NumPy name of a truth value, integer or float; ``str`` on the episode axis.
+        dtype: a NumPy name of a truth value, integer or float; ``str`` for text, one a row.
         unit: of the values, such as ``m/s``; empty for none.
         low: smallest allowed value, inclusive; a number, or nested lists that broadcast to the
             shape; ``None`` for no limit.
@@ -58,6 +58,8 @@ class FieldSpec:
         description: one line for a reader of the dataset.
         finite: whether ``nan`` and infinities are refused. Where they are allowed, ``nan`` is
             exempt from the range too.
+        strict: whether values outside of the range are refused; else they are kept, and counted
+            in the statistics of the version.
         role: what it is to those who watch and judge, one of `trajstore.episode.roles.ROLES`.
 
     Raises:
@@ -78,6 +80,7 @@ class FieldSpec:
     description: str = ""
     finite: bool = True
     role: str = field(default="", compare=False)
+    strict: bool = True
 
     def __post_init__(self) -> None:
         _check_name(self.name)
@@ -138,18 +141,20 @@ class FieldSpec:
         if values.shape != self.rows(steps):
             raise SchemaError(f"{where}: expected shape {self.rows(steps)}, got {values.shape}")
         if not self.is_text:
-            _check_values(self, values)
+            check_values(self, values)
         elif values.dtype.kind == "U":
-            check_text(where, str(values[()]))
+            for text in set(values.ravel().tolist()):
+                check_text(where, text)
         else:
-            got = f"{shown(values[()].item())} ({values.dtype})"
+            got = f"{shown(values.ravel()[0].item())} ({values.dtype})"
             raise SchemaError(f"{where}: expected text, got {got}")
 
     def to_json(self) -> dict[str, object]:
         """A mapping of plain JSON values, from which `from_json` builds an equal field."""
         record = asdict(self) | {"axis": self.axis.value, "shape": list(self.shape)}
-        if not self.role:
-            del record["role"]
+        for name, usual in (("role", ""), ("strict", True)):
+            if record[name] == usual:
+                del record[name]
         return record
 
     @classmethod
@@ -223,11 +228,8 @@ def _dtype_name(spec: FieldSpec) -> str:
 
 def _check_definition(spec: FieldSpec) -> None:
     where = f"field {spec.name!r}"
-    if spec.is_text and (spec.axis is not Axis.EPISODE or spec.shape):
-        raise SchemaError(
-            f"{where}: expected text on the episode axis with shape (), "
-            f"got {spec.axis.value} axis, shape {spec.shape}"
-        )
+    if spec.is_text and spec.shape:
+        raise SchemaError(f"{where}: expected text with shape (), one a row, got {spec.shape}")
     if any(size < 1 for size in spec.shape) or spec.row_bytes > MAX_ROW_BYTES:
         raise SchemaError(
             f"{where}: expected sizes of at least 1 and rows of at most {MAX_ROW_BYTES:,} bytes, "
@@ -235,8 +237,9 @@ def _check_definition(spec: FieldSpec) -> None:
         )
     check_line(f"{where}: unit", spec.unit)
     check_line(f"{where}: description", spec.description)
-    if not isinstance(spec.finite, bool):
-        raise SchemaError(f"{where}: expected True or False for finite, got {shown(spec.finite)}")
+    for name in ("finite", "strict"):
+        if not isinstance(value := getattr(spec, name), bool):
+            raise SchemaError(f"{where}: expected True or False for {name}, got {shown(value)}")
     low, high = limits(spec)
     if np.any(low > high):
         raise SchemaError(f"{where}: expected low <= high, got {spec.low} and {spec.high}")
@@ -250,24 +253,27 @@ def limits(spec: FieldSpec) -> tuple[Any, Any]:
     )
 
 
-def _check_values(spec: FieldSpec, values: np.ndarray) -> None:
-    if values.dtype.kind == "f" and spec.finite and not np.isfinite(values).all():
-        raise _fault(spec, values, ~np.isfinite(values), "finite values")
-    if spec.low is None and spec.high is None:
-        return
+def outside(spec: FieldSpec, values: np.ndarray) -> np.ndarray:
+    """Which values lie outside of the field's range; ``bool``, of the values' shape."""
     low, high = limits(spec)
-    outside = (values < low) | (values > high)
-    if outside.any():
+    found: np.ndarray = (values < low) | (values > high)
+    return found
+
+
+def check_values(spec: FieldSpec, values: np.ndarray, first: int = 0) -> None:
+    """Refuse numbers that are not finite or out of range; messages count rows from ``first``."""
+    expected, faults = "finite values", np.asarray(~np.isfinite(values) & spec.finite)
+    if not faults.any():
+        if not spec.strict or (spec.low is None and spec.high is None):
+            return
+        faults = outside(spec, values)
+        if not faults.any():
+            return
         least, most = ("any" if it is None else shown(it, 60) for it in (spec.low, spec.high))
-        unit = f" {spec.unit}" if spec.unit else ""
-        raise _fault(spec, values, outside, f"values in [{least}, {most}]{unit}")
-
-
-def _fault(spec: FieldSpec, values: np.ndarray, faults: np.ndarray, expected: str) -> SchemaError:
-    """What is wrong with the first row that has a fault."""
+        expected = f"values in [{least}, {most}]" + (f" {spec.unit}" if spec.unit else "")
     row, found = 0, values
     if spec.axis is not Axis.EPISODE:
         row = int(np.flatnonzero(faults.reshape(len(faults), -1).any(axis=1))[0])
         found = values[row]
     got = np.array2string(found, threshold=8, edgeitems=3).replace("\n", "")
-    return SchemaError(f"field {spec.name!r}: row {row}: expected {expected}, got {got}")
+    raise SchemaError(f"field {spec.name!r}: row {first + row}: expected {expected}, got {got}")

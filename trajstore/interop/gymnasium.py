@@ -1,144 +1,81 @@
-"""Gymnasium: spaces as fields and back, and episodes of any environment.
-
-A nested space becomes one field a leaf, as `trajstore.episode.nesting` names them.
-"""
+"""Gymnasium: the schema of an environment's episodes, and episodes of any environment."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import replace
+from operator import index
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium import spaces
 
-from trajstore.episode.bounds import filled
 from trajstore.episode.episode import Episode
-from trajstore.episode.fields import Axis, FieldSpec
-from trajstore.episode.nesting import (
-    ACTION,
-    KIND,
-    OBSERVATION,
-    REWARD,
-    below,
-    flatten,
-    kind,
-    nest,
-    step_schema,
-)
+from trajstore.episode.fields import Axis, FieldSpec, check_values
+from trajstore.episode.nesting import ACTION, OBSERVATION, REWARD, below, flatten, step_schema
+from trajstore.episode.playing import FINAL, Step, advance, begin
 from trajstore.episode.schema import EpisodeSchema
+from trajstore.episode.values import row_of
 from trajstore.errors import SchemaError
+from trajstore.interop.spaces import fields_of, space_of
+
+__all__ = ["Act", "fields_of", "record", "schema_of", "space_of"]
 
 Act = Callable[[Any], Any]
 """From an observation to an action, both as the environment's spaces describe them."""
 
 
-def fields_of(name: str, space: spaces.Space[Any], *, axis: Axis) -> tuple[FieldSpec, ...]:
-    """The fields that hold values of a space.
-
-    Args:
-        name: of the field, or of the folder of fields for a nested space.
-        space: Box, Discrete, MultiDiscrete, MultiBinary, or Dict and Tuple of these.
-        axis: of the fields.
-
-    Raises:
-        SchemaError: if the space is of another kind, or holds none.
-
-    Example:
-        >>> space = spaces.Dict(goal=spaces.Box(-1, 1, (2,)), gear=spaces.Discrete(5))
-        >>> sorted(field.name for field in fields_of("observation", space, axis=Axis.STATE))
-        ['observation/gear', 'observation/goal']
-    """
-    return tuple(_fields(name, space, axis, ""))
-
-
-def _fields(name: str, space: Any, axis: Axis, above: str) -> Iterator[FieldSpec]:  # noqa: ANN401
-    own = type(space).__name__
-    path = f"{above}.{own}" if above else own
-    if isinstance(space, spaces.Dict | spaces.Tuple):
-        inner = space.spaces
-        children = dict(enumerate(inner)) if isinstance(inner, tuple) else inner
-        if not children:
-            raise SchemaError(f"field {name!r}: expected a space that holds others, got {space}")
-        for key, child in children.items():
-            yield from _fields(f"{name}/{key}", child, axis, path)
-        return
-    if own not in _LEAVES:
-        raise SchemaError(
-            f"field {name!r}: expected a space of kind {', '.join(_LEAVES)}, Dict or Tuple, "
-            f"got {own}"
-        )
-    low, high = _LEAVES[own](space)
-    yield FieldSpec(
-        name, axis, space.shape, space.dtype.name, low=low, high=high, description=KIND + path
-    )
-
-
-_LEAVES: dict[str, Callable[[Any], tuple[Any, Any]]] = {
-    "Box": lambda space: (
-        (None, None) if space.dtype == np.bool_ else (space.low.tolist(), space.high.tolist())
-    ),
-    "Discrete": lambda space: (int(space.start), int(space.start + space.n - 1)),
-    "MultiDiscrete": lambda space: (0, (space.nvec - 1).tolist()),
-    "MultiBinary": lambda space: (0, 1),
-}
-
-
-def space_of(schema: EpisodeSchema, name: str) -> spaces.Space[Any]:
-    """The space whose values the field ``name``, or the fields below it, hold.
-
-    A field that was not made from a space is a Box with its limits.
-
-    Raises:
-        SchemaError: if there is no such field.
-    """
-    leaves = {spec.name: _leaf(spec) for spec in schema.fields if below(spec.name, name)}
-    return _space(nest(schema, name, leaves))
-
-
-def _space(nested: Any) -> spaces.Space[Any]:  # noqa: ANN401 - dicts and tuples of spaces
-    if isinstance(nested, tuple):
-        return spaces.Tuple([_space(child) for child in nested])
-    if isinstance(nested, dict):
-        return spaces.Dict({key: _space(child) for key, child in nested.items()})
-    return nested  # type: ignore[no-any-return]
-
-
-def _leaf(spec: FieldSpec) -> spaces.Space[Any]:
-    low: Any = spec.low
-    high: Any = spec.high
-    match kind(spec, spec.name):
-        case "Discrete":
-            return spaces.Discrete(high - low + 1, start=low)
-        case "MultiDiscrete":
-            return spaces.MultiDiscrete(np.broadcast_to(high, spec.shape) + 1, dtype=spec.dtype)
-        case "MultiBinary":
-            return spaces.MultiBinary(spec.shape)
-    dtype = np.dtype(spec.dtype)
-    ends: tuple[Any, Any] = (0, 1) if dtype.kind == "b" else (-np.inf, np.inf)
-    if dtype.kind in "iu":
-        ends = np.iinfo(dtype).min, np.iinfo(dtype).max
-    limits = [
-        np.broadcast_to(filled(bound, end), spec.shape).astype(dtype)
-        for bound, end in zip((low, high), ends, strict=True)
-    ]
-    return spaces.Box(limits[0], limits[1], shape=spec.shape, dtype=dtype.type)
-
-
-def schema_of(env: gym.Env[Any, Any], *, extra: Iterable[FieldSpec] = ()) -> EpisodeSchema:
+def schema_of(
+    env: gym.Env[Any, Any],
+    *,
+    extra: Iterable[FieldSpec] = (),
+    strict: bool = False,
+    constant: Iterable[str] = (),
+) -> EpisodeSchema:
     """The schema of an environment's episodes.
 
     Args:
         env: whose spaces become the fields below ``observation`` and ``action``.
         extra: fields that the environment reports in ``info`` under their names.
+        strict: whether observations outside of their space are refused. Else they are recorded,
+            counted in the manifest, and validation warns of them.
+        constant: observation fields that stay the same for a whole episode, such as
+            ``observation/mission``: they go on the episode axis.
 
     Raises:
-        SchemaError: if a space has no form as fields.
+        SchemaError: if it is no single environment, or a space has no form as fields.
     """
+    check_single(env)
+    seen = fields_of(OBSERVATION, env.observation_space, axis=Axis.STATE, strict=strict)
+    still = set(constant)
+    unknown = sorted(still - {spec.name for spec in seen})
+    if unknown:
+        raise SchemaError(
+            f"field {unknown[0]!r}: expected one of {', '.join(it.name for it in seen)} as constant"
+        )
     return step_schema(
-        fields_of(OBSERVATION, env.observation_space, axis=Axis.STATE),
+        [replace(it, axis=Axis.EPISODE) if it.name in still else it for it in seen],
         fields_of(ACTION, env.action_space, axis=Axis.STEP),
         FieldSpec("seed", Axis.EPISODE, (), "int64", description="given to reset"),
         *extra,
     )
+
+
+def check_single(env: Any) -> None:  # noqa: ANN401 - whatever is given
+    """Refuse what is no environment, or several that are stepped together."""
+    inner = getattr(env, "unwrapped", env)
+    is_one = isinstance(env, gym.Env) and not isinstance(inner, gym.vector.VectorEnv)
+    count = getattr(inner, "num_envs", None)
+    if count is not None:
+        raise SchemaError(
+            f"environment: expected a single one, got {type(env).__name__} of {count} that are "
+            "stepped together; record one of them, and the others in processes of their own, see "
+            "docs/environments.md, 'Several workers'"
+        )
+    if not is_one and not all(callable(getattr(env, it, None)) for it in ("reset", "step")):
+        raise SchemaError(
+            "environment: expected one with reset and step, as gymnasium.make makes it, got "
+            f"{type(env).__name__}"
+        )
 
 
 def record(
@@ -151,10 +88,11 @@ def record(
 ) -> Iterator[Episode]:
     """Play episodes to their end, one a seed.
 
-    Observations, actions, rewards and ends are recorded as the environment returns them;
-    ``seed`` is the seed; every other field of the schema is taken from ``info`` under its
-    name: of ``reset`` and each step for a state field, of each step for a step field, of the
-    last step (or of ``reset``) for an episode field.
+    Observations, actions, rewards and ends are recorded as the environment returns them, each
+    copied when it comes and none rounded; of an environment that resets itself the last
+    observation is taken from ``info``. ``seed`` is the seed; every other field of the schema is
+    taken from ``info`` under its name: of ``reset`` and each step for a state field, of each step
+    for a step field, of the last step (or of ``reset``) for an episode field.
 
     Args:
         env: any Gymnasium environment; it should end its episodes (``TimeLimit`` does).
@@ -164,49 +102,112 @@ def record(
         options: for ``reset``.
 
     Raises:
-        SchemaError: if an episode does not fit the schema, or ``info`` lacks a field.
+        SchemaError: if ``env`` is no single environment, an episode does not fit the schema, or
+            ``info`` lacks a field; the message names field, step and value.
     """
+    check_single(env)
     chosen = schema_of(env) if schema is None else schema
-    for seed in seeds:
-        rows: dict[str, list[Any]] = {spec.name: [] for spec in chosen.fields}
-        observation, info = env.reset(seed=seed, options=None if options is None else dict(options))
-        first, ended = info, False
-        _note(rows, chosen, Axis.STATE, {**info, **flatten(OBSERVATION, observation)})
-        while not ended:
-            action = act(observation)
-            observation, reward, terminated, truncated, info = env.step(action)
-            ended = bool(terminated or truncated)
-            ends = {"terminated": bool(terminated), "truncated": bool(truncated)}
-            values = {**info, **flatten(ACTION, action), REWARD: reward, **ends}
-            _note(rows, chosen, Axis.STEP, values)
-            _note(rows, chosen, Axis.STATE, {**info, **flatten(OBSERVATION, observation)})
-        _note(rows, chosen, Axis.EPISODE, {**first, **info, "seed": seed})
-        yield Episode(chosen, {spec.name: _array(spec, rows[spec.name]) for spec in chosen.fields})
+    return (_episode(env, act, index(seed), chosen, options) for seed in seeds)
 
 
-def _note(
-    rows: dict[str, list[Any]], schema: EpisodeSchema, axis: Axis, values: Mapping[str, Any]
-) -> None:
-    for spec in schema.on(axis):
-        if spec.name not in values:
+def _episode(
+    env: gym.Env[Any, Any],
+    act: Act,
+    seed: int,
+    schema: EpisodeSchema,
+    options: Mapping[str, Any] | None,
+) -> Episode:
+    told = None if options is None else deepcopy(dict(options))
+    observation, info = begin(env, seed, told)
+    notes = _Notes(schema, f"of seed {seed}")
+    first = {it.name: deepcopy(info[it.name]) for it in schema.on(Axis.EPISODE) if it.name in info}
+    notes.state(observation, info, "reset")
+    steps, ended = 0, False
+    while not ended:
+        action = act(observation)
+        notes.action(action, steps)
+        step = advance(env, action)
+        ended = bool(step.terminated or step.truncated)
+        notes.step(step, steps)
+        notes.state(step.observation, step.info, f"step {steps}")
+        observation, steps = step.observation, steps + 1
+    if not FINAL.keys() & step.info.keys():
+        _check_final(env)
+    notes.whole({**first, **step.info, "seed": seed})
+    return notes.episode()
+
+
+class _Notes:
+    """The rows of one episode, each copied when it comes."""
+
+    def __init__(self, schema: EpisodeSchema, of: str) -> None:
+        self._schema, self._of = schema, of
+        self._known = set(schema.names)
+        self._rows: dict[str, list[np.ndarray]] = {name: [] for name in schema.names}
+        self._actions = [it for it in schema.on(Axis.STEP) if below(it.name, ACTION)]
+        self._steps = [it for it in schema.on(Axis.STEP) if it not in self._actions]
+        self._still = [it for it in schema.on(Axis.EPISODE) if below(it.name, OBSERVATION)]
+        self._whole = [it for it in schema.on(Axis.EPISODE) if it not in self._still]
+
+    def state(self, observation: Any, info: Mapping[str, Any], when: str) -> None:  # noqa: ANN401
+        values = {**info, **flatten(OBSERVATION, observation, self._known)}
+        self._note(self._schema.on(Axis.STATE), values, when)
+        self._note(self._still, values, when)
+        for spec in self._still:
+            first, *others = self._rows[spec.name]
+            if others and not np.array_equal(first, others[-1]):
+                raise SchemaError(
+                    f"field {spec.name!r}: expected it to stay the same in an episode, got another "
+                    f"value at {when} {self._of}; do not name it as constant"
+                )
+            self._rows[spec.name] = [first]
+
+    def action(self, action: Any, step: int) -> None:  # noqa: ANN401
+        self._note(self._actions, flatten(ACTION, action, self._known), f"step {step}")
+        for spec in self._actions:
+            if not spec.is_text:
+                check_values(spec, self._rows[spec.name][-1][None], first=step)
+
+    def step(self, step: Step, number: int) -> None:
+        ends = {"terminated": step.terminated, "truncated": step.truncated}
+        self._note(self._steps, {**step.info, REWARD: step.reward, **ends}, f"step {number}")
+
+    def whole(self, values: Mapping[str, Any]) -> None:
+        self._note(self._whole, values, "the end")
+
+    def episode(self) -> Episode:
+        arrays = {
+            spec.name: rows[0] if spec.axis is Axis.EPISODE else np.stack(rows)
+            for spec, rows in zip(self._schema.fields, self._rows.values(), strict=True)
+        }
+        return Episode(self._schema, arrays)
+
+    def _note(self, specs: Iterable[FieldSpec], values: Mapping[str, Any], when: str) -> None:
+        for spec in specs:
+            if spec.name not in values:
+                source = (
+                    "the policy to return it"
+                    if spec in self._actions
+                    else ("the environment to report it in info")
+                )
+                raise SchemaError(
+                    f"field {spec.name!r}: expected {source}, got {sorted(map(str, values))} at "
+                    f"{when} {self._of}"
+                )
+            self._rows[spec.name].append(row_of(spec, values[spec.name], f"{when} {self._of}"))
+
+
+def _check_final(env: Any) -> None:  # noqa: ANN401
+    """Refuse an environment that resets itself and did not tell how the episode ended."""
+    layer = env
+    while layer is not None:
+        own = type(layer)
+        later = own.__module__.startswith("gymnasium.wrappers") and own.__name__ == "Autoreset"
+        same = "same" in str((getattr(layer, "metadata", None) or {}).get("autoreset_mode")).lower()
+        if same or ("autoreset" in own.__name__.lower().replace("_", "") and not later):
             raise SchemaError(
-                f"field {spec.name!r}: expected the environment to report it in info, got "
-                f"{sorted(values)}"
+                f"environment: expected the last observation of the episode, got that of the next "
+                f"one, as {own.__name__} resets by itself; have it report 'final_observation' in "
+                "info, or record without it"
             )
-        rows[spec.name].append(values[spec.name])
-
-
-def _array(spec: FieldSpec, rows: list[Any]) -> np.ndarray:
-    if spec.is_text:
-        return np.array(str(rows[0]))
-    plain = all(isinstance(row, (bool, int, float)) for row in rows)
-    kept = spec.dtype if plain or spec.name == REWARD else None
-    try:
-        array = np.array(rows, dtype=kept)
-    except (TypeError, ValueError, OverflowError):
-        shapes = sorted({getattr(row, "shape", ()) for row in rows})
-        raise SchemaError(
-            f"field {spec.name!r}: expected {spec.dtype} of shape {spec.shape} at every step, got "
-            f"{type(rows[-1]).__name__} of shapes {shapes}; mend the environment"
-        ) from None
-    return array[0] if spec.axis is Axis.EPISODE else array
+        layer = vars(layer).get("env")

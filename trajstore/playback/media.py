@@ -6,13 +6,14 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 import imageio_ffmpeg
 import numpy as np
 from PIL import Image
 
 from trajstore.disk.system import storing
-from trajstore.errors import StorageError
+from trajstore.errors import ReplayError, StorageError
 from trajstore.playback.page import write_whole
 from trajstore.playback.payload import BUDGET_BYTES, Progress, Side
 from trajstore.playback.viewed import Viewed
@@ -115,38 +116,63 @@ def data_urls(pictures: Iterable[np.ndarray], *, width: int = 480) -> Iterator[s
 
 def add_frames(
     side: Side, viewed: Viewed, index: int | None, simulator: Simulator, progress: Progress = iter
-) -> None:
-    """Put rendered frames of the worst episodes (and of the one asked for) into a page."""
+) -> str:
+    """Put rendered frames of the worst episodes (and of the one asked for) into a page.
+
+    Returns:
+        Why there are none, or no more; empty if there are as many as fit.
+
+    Raises:
+        ReplayError: if the environment cannot be built.
+    """
     for name, value in NO_WINDOW.items():
         os.environ.setdefault(name, value)
     rows = sorted(side.record["episodes"], key=lambda row: (row["index"] != index, -row["score"]))
     room = BUDGET_BYTES - sum(len(text) for text in side.numbers.values())
     environment = simulator(viewed.manifest.provenance)
     try:
-        for row in progress(rows[:EPISODES]):
-            episode = viewed.see(row["index"]).episode
-            if episode is None:
-                continue
-            every = -(-(len(episode) + 1) // FRAMES)
-            pictures = list(data_urls(_rendered(play(episode, environment), environment, every)))
-            room -= sum(len(picture) for picture in pictures)
-            if room < 0 or not pictures:
-                break
-            side.frames[row["index"]] = pictures
-            row["frames"] = {"every": every}
-    finally:
-        environment.close()
+        with refused("environment: expected it to render", "; mend its 'render'"):
+            try:
+                for row in progress(rows[:EPISODES]):
+                    room -= _add(side, viewed, row, environment, room)
+            finally:
+                environment.close()
+    except ReplayError as error:
+        return str(error)
+    return ""
+
+
+def _add(
+    side: Side, viewed: Viewed, row: dict[str, Any], environment: Environment, room: int
+) -> int:
+    """Put the frames of one episode into a page, if they fit; returns their bytes."""
+    episode = viewed.see(row["index"]).episode
+    if episode is None:
+        return 0
+    every = -(-(len(episode) + 1) // FRAMES)
+    pictures = list(data_urls(_rendered(play(episode, environment), environment, every)))
+    size = sum(map(len, pictures))
+    if size > room:
+        return room
+    side.frames[row["index"]] = pictures
+    row["frames"] = {"every": every}
+    return size
 
 
 def _rendered(
     reports: Iterator[object], environment: Environment, every: int
 ) -> Iterator[np.ndarray]:
-    remedy = "; mend its 'render', or leave --environment out"
     for _ in islice(reports, None, None, every):
-        if getattr(environment, "render_mode", ASKED) != ASKED:
-            return
-        with refused("environment: expected it to render", remedy):
-            picture = getattr(environment, "render", lambda: None)()
-        if not isinstance(picture, np.ndarray) or picture.shape[2:] not in ((3,), (4,)):
-            return
-        yield picture.astype(np.uint8, copy=False)
+        mode = getattr(environment, "render_mode", ASKED)
+        if mode != ASKED:
+            raise ReplayError(
+                f"environment: expected it in render mode {ASKED!r}, got {mode!r}; hand on the "
+                "argument render_mode where it is made"
+            )
+        picture = getattr(environment, "render", lambda: None)()
+        if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8:
+            raise ReplayError(
+                "environment: expected 'render' to return uint8[height, width, 3], got "
+                f"{getattr(picture, 'dtype', type(picture).__name__)}"
+            )
+        yield picture

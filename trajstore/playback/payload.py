@@ -143,8 +143,15 @@ def _dataset(viewed: Viewed, about: About, channels: Sequence[Channel]) -> dict[
         "scene": "pose" in manifest.schema.roles,
         "dt": viewed.dt,
         "radius": dict(zip(("agent", "others"), viewed.radii, strict=True)),
-        "notices": [["bad", text] for text in _notices(viewed, about)],
+        "notices": [["bad", text] for text in _notices(viewed, about)] + _unfit(viewed),
     }
+
+
+def _unfit(viewed: Viewed) -> list[list[str]]:
+    return [
+        ["", f"{kind} flags {count} of {len(viewed)} episodes: unfit for this dataset, left out."]
+        for kind, count in viewed.unfit.items()
+    ]
 
 
 def _notices(viewed: Viewed, about: About) -> list[str]:

@@ -90,11 +90,19 @@ def statistics(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
 
 
 def anomaly_scores(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
-    """The sealed scores are those of the detectors, and few episodes are anomalous."""
-    sealed = dataset.episodes["anomaly"]
+    """The sealed scores are those of the detectors, these fit, and few episodes are anomalous."""
+    sealed, marks = dataset.episodes["anomaly"], dataset.manifest.anomalies
+    unfit = anomalies.unfit(marks, len(dataset))
+    for kind, count in unfit.items():
+        message = (
+            f"{kind}: expected it to flag few episodes, got {count} of {len(dataset)}; the "
+            "detector is unfit for this dataset and does not score"
+        )
+        yield Finding(Severity.NOTE, "anomalies", message)
     changed = []
     for index, episode in enumerate(dataset):
-        score = anomalies.score(anomalies.find(episode))
+        found = [it for it in anomalies.find(episode) if it.kind not in unfit]
+        score = anomalies.score(found)
         if not np.isclose(sealed[index], score, atol=1e-5):
             changed.append((index, score))
     if changed:
@@ -111,5 +119,5 @@ def anomaly_scores(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
             f"episodes: expected at most {contract.anomalous_share:.0%} with an anomaly, "
             f"got {len(anomalous)} of {len(dataset)}; the worst is {worst} ({sealed[worst]:.2f})"
         )
-        step = dataset.manifest.anomalies[worst][0]["first"]
+        step = next(it["first"] for it in marks[worst] if it["kind"] not in unfit)
         yield Finding(Severity.WARNING, "anomalies", message, episode=worst, step=step)

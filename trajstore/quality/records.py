@@ -170,6 +170,7 @@ class ReplayReport(Record, frozen=True):
             (another version than the recorded) comes first.
         tolerance: largest absolute difference that counts as equal; zero is bit for bit.
         environment: id and version as recorded.
+        fields: that were compared at every step; empty in the reports of older releases.
     """
 
     content_digest: Digest
@@ -178,6 +179,7 @@ class ReplayReport(Record, frozen=True):
     differences: tuple[Difference, ...] = ()
     tolerance: float = 0.0
     environment: str = ""
+    fields: tuple[str, ...] = ()
 
     @property
     def checked(self) -> int:
@@ -187,7 +189,7 @@ class ReplayReport(Record, frozen=True):
     @property
     def ok(self) -> bool:
         """Whether everything came out as recorded."""
-        return not self.differences
+        return self.checked > 0 and not self.differences
 
     @property
     def first_difference(self) -> Difference | None:
@@ -201,6 +203,7 @@ class ReplayReport(Record, frozen=True):
 
     def __str__(self) -> str:
         text = f"{self.equal}/{self.checked} {self.words}"
+        text += f" in {len(self.fields)} fields" if self.fields else ""
         return text if self.ok else f"{text}; first difference: {self.first_difference}"
 
     def to_json(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Equal means equal bit for bit on the machine and library versions that recorded;
 give a ``tolerance``: rounding explains about 1e-9 in float64.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -13,8 +13,12 @@ import numpy as np
 
 from trajstore.dataset import Dataset
 from trajstore.episode.episode import Episode
+from trajstore.episode.fields import FieldSpec
 from trajstore.episode.nesting import ACTION, OBSERVATION, REWARD, below, flatten, nest
-from trajstore.episode.schema import Axis
+from trajstore.episode.playing import advance, begin
+from trajstore.episode.schema import Axis, EpisodeSchema
+from trajstore.episode.texts import shown
+from trajstore.episode.values import as_array, exact
 from trajstore.errors import ReplayError
 from trajstore.quality.records import Difference, ReplayReport
 
@@ -42,8 +46,12 @@ def verify_replay(
     *,
     indices: Iterable[int] | None = None,
     tolerance: float = 0.0,
+    leave_out: Collection[str] = (),
 ) -> ReplayReport:
-    """Play recorded episodes again and compare every step.
+    """Play recorded episodes again and compare every field at every step.
+
+    An episode with a field that the environment does not report is not equal: nothing is passed
+    over unless it is named.
 
     Args:
         dataset: with provenance ``environment`` and the field ``seed`` (and ``scenario``).
@@ -51,8 +59,10 @@ def verify_replay(
         indices: of the episodes to play; all by default. An iterable that shows its progress
             as it is consumed will do.
         tolerance: largest absolute difference of numbers that counts as equal.
+        leave_out: fields that did not come from the environment, and are not compared.
 
     Raises:
+        SchemaError: if there is no such field to leave out.
         ReplayError: if the dataset lacks what replaying needs, or the environment cannot be
             built or refuses an episode.
         CorruptionError: if a stored episode cannot be read.
@@ -62,6 +72,7 @@ def verify_replay(
     recorded = recorded if isinstance(recorded, Mapping) else {}
     name, version = str(recorded.get("id", "")), str(recorded.get("version", ""))
     differences = []
+    compared = [spec.name for spec in demanded(dataset.schema, leave_out)]
     with refused("replay: expected the recorded environment"):
         environment = simulator(provenance)
     try:
@@ -70,7 +81,9 @@ def verify_replay(
             differences = [Difference(None, None, "environment version", version, str(running))]
         checked, equal = [], 0
         for index in range(len(dataset)) if indices is None else indices:
-            found = compare(dataset[index], environment, index=index, tolerance=tolerance)
+            found = compare(
+                dataset[index], environment, index=index, tolerance=tolerance, leave_out=leave_out
+            )
             checked.append(index)
             equal += found is None
             differences += [] if found is None else [found]
@@ -83,24 +96,74 @@ def verify_replay(
         differences=tuple(differences),
         tolerance=tolerance,
         environment=f"{name} {version}".strip(),
+        fields=tuple(compared),
     )
 
 
+def demanded(schema: EpisodeSchema, leave_out: Collection[str] = ()) -> list[FieldSpec]:
+    """The fields that an environment has to report again: all that move, but for the actions.
+
+    Raises:
+        SchemaError: if there is no such field to leave out.
+        ReplayError: if nothing is left to compare.
+    """
+    passed = {schema.field(name).name for name in leave_out}
+    found = [
+        spec
+        for spec in schema.fields
+        if (spec.axis is not Axis.EPISODE or below(spec.name, OBSERVATION))
+        and not below(spec.name, ACTION)
+        and spec.name not in passed
+    ]
+    if not found:
+        raise ReplayError("replay: expected fields to compare, got none; leave out fewer")
+    return found
+
+
 def compare(
-    episode: Episode, environment: Environment, *, index: int = 0, tolerance: float = 0.0
+    episode: Episode,
+    environment: Environment,
+    *,
+    index: int = 0,
+    tolerance: float = 0.0,
+    leave_out: Collection[str] = (),
 ) -> Difference | None:
-    """The first difference between an episode and its replay; raises as `play` does."""
-    moving = [spec for spec in episode.schema.fields if spec.axis is not Axis.EPISODE]
+    """The first difference between an episode and its replay; raises as `play` does.
+
+    A field that the environment does not report is one. Of what holds for the whole episode, what
+    it reports at the end is compared.
+    """
+    moving = demanded(episode.schema, leave_out)
+    last: dict[str, Any] = {}
+    row = 0
     for row, reported in enumerate(play(episode, environment)):
         for spec in moving:
-            at = row if spec.axis is Axis.STATE else row - 1
-            if at < 0 or spec.name not in reported:
+            if row == 0 and spec.axis is Axis.STEP:
                 continue
-            place = _difference(episode[spec.name][at], reported[spec.name], tolerance)
-            if place is not None:
-                name, expected, got = place
-                return Difference(index, max(row - 1, 0), f"{spec.name}{name}", expected, got)
+            at: Any = {Axis.STATE: row, Axis.STEP: row - 1, Axis.EPISODE: ()}[spec.axis]
+            found = _compared(spec, episode.arrays[spec.name][at], reported, tolerance)
+            if found is not None:
+                return Difference(index, max(row - 1, 0), *found)
+        last |= reported
+    for spec in episode.schema.on(Axis.EPISODE):
+        if spec.name in last and spec not in moving and spec.name not in leave_out:
+            found = _compared(spec, episode.arrays[spec.name], last, tolerance)
+            if found is not None:
+                return Difference(index, max(row - 1, 0), *found)
     return None
+
+
+def _compared(
+    spec: FieldSpec,
+    recorded: Any,  # noqa: ANN401
+    reported: Mapping[str, Any],
+    tolerance: float,
+) -> tuple[str, str, str] | None:
+    """Where a field first differs from what was reported, and how: name, expected, got."""
+    if spec.name not in reported:
+        return spec.name, "the environment to report this field", f"{sorted(map(str, reported))}"
+    place = _difference(recorded, reported[spec.name], tolerance)
+    return None if place is None else (f"{spec.name}{place[0]}", *place[1:])
 
 
 def play(episode: Episode, environment: Environment) -> Iterator[dict[str, Any]]:
@@ -117,25 +180,26 @@ def play(episode: Episode, environment: Environment) -> Iterator[dict[str, Any]]
             "replay: expected a field 'seed' on the episode axis, got none; record it"
         )
     options = {"scenario": str(episode["scenario"])} if "scenario" in episode.arrays else None
+    known = set(episode.schema.names)
     with refused("replay: expected the environment to play the episode"):
-        observation, info = environment.reset(seed=int(episode["seed"]), options=options)
-        yield {**info, **flatten(OBSERVATION, observation)}
-        for step in range(len(episode)):
-            result = environment.step(_action(episode, step))
-            observation, reward, terminated, truncated, info = result
-            ends = {"terminated": terminated, "truncated": truncated}
-            yield {**info, **flatten(OBSERVATION, observation), REWARD: reward, **ends}
-            if terminated or truncated:
+        observation, info = begin(environment, int(episode["seed"]), options)
+        yield {**info, **flatten(OBSERVATION, observation, known)}
+        for number in range(len(episode)):
+            step = advance(environment, _action(episode, number))
+            seen = flatten(OBSERVATION, step.observation, known)
+            ends = {"terminated": step.terminated, "truncated": step.truncated}
+            yield {**step.info, **seen, REWARD: step.reward, **ends}
+            if step.terminated or step.truncated:
                 return
 
 
 def first_step(
-    environment: Environment, *, tolerance: float = 0.0
+    environment: Environment, *, tolerance: float = 0.0, leave_out: Collection[str] = ()
 ) -> Callable[[Episode], int | None]:
     """Return a function from an episode to the first step that differs when it is played again."""
 
     def replay(episode: Episode) -> int | None:
-        found = compare(episode, environment, tolerance=tolerance)
+        found = compare(episode, environment, tolerance=tolerance, leave_out=leave_out)
         return None if found is None else found.step
 
     return replay
@@ -176,22 +240,39 @@ def _action(episode: Episode, step: int) -> Any:  # noqa: ANN401 - any action
 
 def _difference(recorded: Any, simulated: Any, tolerance: float) -> tuple[str, str, str] | None:  # noqa: ANN401
     """Where two values first differ, and how: component, expected, got."""
-    expected = np.asarray(recorded)
-    got = np.asarray(simulated)
-    if got.shape != expected.shape:
-        return "", f"shape {expected.shape}", f"shape {got.shape}"
-    got = got.astype(expected.dtype, copy=False)
-    equal = expected == got
-    if expected.dtype.kind == "f":
-        equal |= np.isnan(expected) & np.isnan(got)
-        if tolerance:
-            equal |= np.abs(expected.astype(np.float64) - got.astype(np.float64)) <= tolerance
+    expected, got = np.asarray(recorded), as_array(simulated)
+    if got is None or got.shape != expected.shape:
+        seen = type(simulated).__name__ if got is None else f"shape {got.shape}"
+        return "", f"shape {expected.shape}", seen
+    equal = np.atleast_1d(_equal(expected, got, tolerance))
     if np.all(equal):
         return None
-    place = tuple(int(axis[0]) for axis in np.nonzero(~np.atleast_1d(equal)))
+    place = tuple(int(axis[0]) for axis in np.nonzero(~equal))
     name = "" if not expected.ndim else f"[{', '.join(map(str, place))}]"
     return name, _text(np.atleast_1d(expected)[place]), _text(np.atleast_1d(got)[place])
 
 
-def _text(value: np.generic) -> str:
-    return f"{value:.9g}" if value.dtype.kind == "f" else str(value)
+def _equal(expected: np.ndarray, got: np.ndarray, tolerance: float) -> np.ndarray:
+    """Which values are the same; floats are compared as they were recorded, others never cast."""
+    kinds = expected.dtype.kind, got.dtype.kind
+    if kinds == ("f", "f"):
+        with np.errstate(over="ignore"):
+            cast: np.ndarray | None = got.astype(expected.dtype, copy=False)
+    else:
+        cast = got if kinds == ("U", "U") else exact(got, expected.dtype)
+    if cast is None:
+        comparable = kinds[0] in "biuf" and kinds[1] in "biuf"
+        same = np.asarray(expected == got) if comparable else np.zeros(expected.shape, bool)
+        return same & ~np.all(same)  # numbers that only rounding makes equal are not
+    equal = np.asarray(expected == cast)
+    if kinds[0] == "f":
+        equal = equal | (np.isnan(expected) & np.isnan(cast))
+        if tolerance:
+            near = np.abs(expected.astype(np.float64) - cast.astype(np.float64)) <= tolerance
+            equal = equal | near
+    return equal
+
+
+def _text(value: Any) -> str:  # noqa: ANN401 - a number, a text, or what an environment has in its place
+    kind = getattr(getattr(value, "dtype", None), "kind", "O")
+    return f"{value:.9g}" if kind == "f" else str(value) if kind in "biuU" else shown(value)

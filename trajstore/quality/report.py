@@ -12,7 +12,7 @@ import msgspec
 
 from trajstore.dataset import Dataset
 from trajstore.errors import TrajStoreError
-from trajstore.quality import alignment, contents, coverage
+from trajstore.quality import alignment, contents, coverage, telling
 from trajstore.quality.contract import Contract
 from trajstore.quality.records import (
     Clock,
@@ -33,6 +33,9 @@ CHECKS: dict[str, Check] = {
     "contents": contents.contents,
     "alignment": alignment.alignment,
     "steps": alignment.step_order,
+    "frozen": telling.frozen,
+    "bounds": telling.bounds,
+    "ends": telling.ends,
     "episodes": coverage.episode_count,
     "distinct": contents.distinct,
     "seeds": coverage.seeds,

@@ -163,7 +163,8 @@ def _decoded(schema: EpisodeSchema, payload: memoryview) -> Episode:
         if field.is_text:
             (size,) = _TEXT.unpack_from(payload, at)
             at += _TEXT.size
-            arrays[field.name] = np.array(bytes(payload[at : at + size]).decode())
+            texts = bytes(payload[at : at + size]).decode()
+            arrays[field.name] = np.array(texts.split("\0") if shape else texts)
         else:
             rows = np.frombuffer(payload[at : at + size], field.numpy_dtype)
             arrays[field.name] = rows.reshape(shape)

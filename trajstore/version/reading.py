@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from trajstore.episode import anomalies
 from trajstore.episode.episode import Episode
 from trajstore.episode.fields import Axis, FieldSpec
 from trajstore.episode.schema import EpisodeSchema
@@ -83,8 +84,11 @@ class Columns:
         self.after: list[str] = []
         self.steps: list[str] = []
         self.episodes: list[str] = []
+        self.texts: dict[str, FieldSpec] = {}
         for name in dict.fromkeys(chosen):
             spec = schema.field(after.get(name, name))
+            if spec.is_text:
+                self.texts[name] = spec
             if spec.axis is Axis.EPISODE:
                 self.episodes.append(name)
             elif spec.axis is Axis.STEP:
@@ -186,6 +190,20 @@ class Assembly:
         """One of the arrays that every version has, a row an episode."""
         return self.fields[INDEX[name].name].span(0, self.manifest.episodes)
 
+    @cached_property
+    def scores(self) -> np.ndarray:
+        """``float32[N]``, the episodes' anomaly scores, without detectors unfit for the version."""
+        sealed, found = self.index("anomaly"), self.manifest.anomalies
+        wrong = anomalies.unfit(found, len(sealed))
+        if not wrong:
+            return sealed
+        scores = np.zeros_like(sealed)
+        for index, marks in found.items():
+            kept = [anomalies.Anomaly(**it) for it in marks if it["kind"] not in wrong]
+            scores[index] = anomalies.score(kept)
+        scores.flags.writeable = False
+        return scores
+
     def count(self, spec: FieldSpec) -> int:
         """Rows of a field."""
         states = self.manifest.episodes if spec.axis is not Axis.STEP else 0
@@ -230,8 +248,8 @@ class Assembly:
             return self.words(spec, rows.span(index, index + 1)).reshape(spec.shape)
         first, stop = self.bounds[index], self.bounds[index + 1]
         if spec.axis is Axis.STATE:
-            return rows.span(first + index, stop + index + 1)
-        return rows.span(first, stop)
+            first, stop = first + index, stop + index + 1
+        return self.words(spec, rows.span(first, stop))
 
     def digests(self) -> list[bytes]:
         """The digests of the episodes, 32 bytes each."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from trajstore.episode.episode import Episode
-from trajstore.episode.fields import Axis, FieldSpec
+from trajstore.episode.fields import Axis, FieldSpec, outside
 from trajstore.episode.schema import EpisodeSchema
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
@@ -41,6 +41,7 @@ class FieldStatistics:
         self._low: Any = None
         self._high: Any = None
         self._moments = _Moments()
+        self._outside = 0
 
     def add(self, rows: np.ndarray) -> None:
         """Take the next rows, ``[rows, *row shape]``; they must not change later."""
@@ -56,7 +57,8 @@ class FieldStatistics:
     def to_json(self) -> dict[str, Any]:
         """``count``, ``mean``, ``std``, ``min``, ``max`` and ``quantiles``, in plain values.
 
-        A component without any finite value has ``None`` for all but its count.
+        A component without any finite value has ``None`` for all but its count. A field that keeps
+        values outside of its range also has ``outside``, how many rows have one.
         """
         self._flush()
         rows = _flat(self._sample.rows(), self._wide)
@@ -75,7 +77,8 @@ class FieldStatistics:
         }
         names = [f"{level:g}" for level in QUANTILES]
         levels = {name: _plain(row, shape) for name, row in zip(names, quantiles, strict=True)}
-        return plain | {"quantiles": levels}
+        beyond = {} if self._field.strict else {"outside": self._outside}
+        return plain | {"quantiles": levels} | beyond
 
     def _flush(self) -> None:
         if not self._held:
@@ -83,6 +86,9 @@ class FieldStatistics:
         block = self._held[0] if len(self._held) == 1 else np.concatenate(self._held)
         self._held, self._held_rows = [], 0
         self._sample.add(block)
+        if not self._field.strict:
+            beyond = outside(self._field, block).reshape(len(block), -1)
+            self._outside += int(beyond.any(axis=1).sum())
         rows = _flat(block, self._wide)
         low, high, finite = _range(rows)
         self._low = low if self._low is None else np.fmin(self._low, low)

@@ -232,7 +232,9 @@ class VersionWriter:
     def _rows(self, field: FieldSpec, batch: Sequence[Episode]) -> np.ndarray:
         arrays = [episode.arrays[field.name] for episode in batch]
         if field.is_text:
-            return self._codes(field.name, [str(array[()]) for array in arrays])
+            return self._codes(
+                field.name, [it for array in arrays for it in array.ravel().tolist()]
+            )
         joined = np.stack(arrays) if field.axis is Axis.EPISODE else np.concatenate(arrays)
         return joined.astype(field.numpy_dtype, copy=False)
 

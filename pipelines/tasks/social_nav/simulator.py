@@ -8,6 +8,7 @@ import gymnasium as gym
 from pipelines.tasks.social_nav.config import EnvConfig, RewardWeights
 from pipelines.tasks.social_nav.social_nav import ENV_ID, SocialNavEnv
 from trajstore.errors import ReplayError
+from trajstore.interop.environment import make_again
 
 
 def simulate(provenance: Mapping[str, Any], *, render_mode: str | None = None) -> gym.Env[Any, Any]:
@@ -32,7 +33,7 @@ def simulate(provenance: Mapping[str, Any], *, render_mode: str | None = None) -
             f"environment {name!r}: expected a registered id, got one that names a module to "
             "import; a dataset may not choose what is imported"
         )
-    return gym.make(name, render_mode=render_mode)
+    return make_again(recorded, render_mode=render_mode)
 
 
 def config_of(record: Mapping[str, Any]) -> EnvConfig:

@@ -19,6 +19,7 @@ from trajstore.store import Store
 
 WORLDS = """\
 import gymnasium as gym
+import numpy as np
 
 
 def blind(provenance):
@@ -36,6 +37,36 @@ class Broken(gym.Wrapper):
 
 def broken(provenance, render_mode=None):
     return Broken(gym.make("CartPole-v1", render_mode=render_mode))
+
+
+class Other(gym.Wrapper):
+    picture = None
+
+    def render(self):
+        return self.picture
+
+
+def other(picture):
+    def build(provenance, render_mode=None):
+        env = Other(gym.make("CartPole-v1", render_mode=render_mode))
+        env.picture = picture
+        return env
+
+    return build
+
+
+bright = other(np.ones((4, 4, 3)))
+listing = other([np.zeros((4, 4, 3), np.uint8)])
+flat = other(np.zeros((4, 4, 5), np.uint8))
+
+
+class Unclosed(gym.Wrapper):
+    def close(self):
+        raise OSError("stuck")
+
+
+def unclosed(provenance, render_mode=None):
+    return Unclosed(gym.make("CartPole-v1", render_mode=render_mode))
 """
 
 
@@ -107,15 +138,37 @@ def test_a_function_that_builds_no_environment_is_named(
     assert not (here / "page.html").exists()
 
 
-def test_an_environment_without_pictures_gives_charts(here: Path) -> None:
-    line = ["play", "in/expert", "--no-open", "--out", "page.html"]
-    assert run([*line, "--environment", "worlds_to_replay:blind"]) == 0
-    assert "data:image/webp" not in (here / "page.html").read_text()
-
-
-def test_an_environment_that_fails_to_render_is_named(
-    here: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("world", "why"),
+    [
+        ("blind", "expected it in render mode 'rgb_array', got None"),
+        ("broken", "expected it to render, got RuntimeError: no lamp"),
+        ("bright", "expected 'render' to return uint8[height, width, 3], got float64"),
+        ("listing", "expected 'render' to return uint8[height, width, 3], got list"),
+        ("flat", "expected it to render, got"),
+        ("unclosed", "expected it to render, got OSError: stuck"),
+    ],
+)
+def test_without_pictures_there_are_charts_and_a_line_that_says_why(
+    here: Path, capsys: pytest.CaptureFixture[str], world: str, why: str
 ) -> None:
     line = ["play", "in/expert", "--no-open", "--out", "page.html"]
-    assert run([*line, "--environment", "worlds_to_replay:broken"]) == 1
-    assert "expected it to render, got RuntimeError: no lamp" in capsys.readouterr().err
+    assert run([*line, "--environment", f"worlds_to_replay:{world}"]) == 0
+    (told,) = capsys.readouterr().err.splitlines()
+    page = (here / "page.html").read_text()
+    assert why in told
+    assert ("data:image/webp" in page) is (world == "unclosed")
+    assert f"{'No more frames' if world == 'unclosed' else 'Charts only'}: " in page
+
+
+def test_a_registered_environment_that_cannot_be_made_gives_charts(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    env = gym.make("CartPole-v1")
+    episodes = list(record(env, lambda _: 0, seeds=[1]))
+    provenance = {"environment": {"id": "GoneWithTheWind-v0"}}
+    write_dataset(here / "in/gone", episodes, schema=schema_of(env), provenance=provenance)
+    line = ["play", "in/gone", "--no-open", "--out", "page.html", "--environment", "gymnasium"]
+    assert run(line) == 0
+    assert "Charts only: environment gymnasium: expected it to be built" in capsys.readouterr().err
+    assert (here / "page.html").exists()

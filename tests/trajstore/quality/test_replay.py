@@ -99,7 +99,7 @@ def drift(provenance: Mapping[str, Any]) -> Drift:
 def test_what_was_recorded_comes_out_bit_for_bit(dataset: Dataset) -> None:
     report = verify_replay(dataset, drift)
     assert (report.checked, report.equal, report.ok) == (6, 6, True)
-    assert str(report) == "6/6 bit-equal"
+    assert str(report) == "6/6 bit-equal in 5 fields"
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,9 @@ def test_other_dynamics_are_caught(dataset: Dataset) -> None:
     first = report.first_difference
     assert first is not None
     assert (first.episode, first.step) == (0, 0)
-    assert "0/6 bit-equal; first difference: episode 0, step 0, observation[" in str(report)
+    assert "0/6 bit-equal in 5 fields; first difference: episode 0, step 0, observation[" in str(
+        report
+    )
 
 
 def test_another_version_is_caught_though_every_step_is_equal(dataset: Dataset) -> None:
@@ -157,7 +159,7 @@ def test_an_earlier_or_later_end_is_a_difference() -> None:
 
 def test_a_tolerance_passes_rounding_and_nothing_larger(dataset: Dataset) -> None:
     rounding = verify_replay(dataset, lambda _: Drift(pull=0.9 + 1e-13), tolerance=1e-9)
-    assert str(rounding) == "6/6 equal within 1e-09"
+    assert str(rounding) == "6/6 equal within 1e-09 in 5 fields"
     assert not verify_replay(dataset, lambda _: Drift(pull=0.9 + 1e-6), tolerance=1e-9).ok
 
 

@@ -111,7 +111,7 @@ def test_any_gymnasium_environment_is_replayed_and_its_report_kept(tmp_path: Pat
         provenance={"environment": {"id": "CartPole-v1"}},
     )
     report = replay_command(Dataset.open(tmp_path / "v1"), "all", environment="gymnasium")
-    assert str(report) == "3/3 bit-equal"
+    assert str(report) == "3/3 bit-equal in 4 fields"
     assert run(["verify", str(tmp_path / "v1"), "--replay", "all", *GYMNASIUM]) == 0
     assert read_report(tmp_path / "v1") == report
 
@@ -139,7 +139,7 @@ def test_arguments_that_are_none_of_gym_make_are_refused(kwargs: object) -> None
 
 def test_an_argument_that_is_no_json_cannot_be_recorded() -> None:
     env = gym.make("FrozenLake-v1")
-    env.spec.kwargs["desc"] = np.zeros(3)
+    env.spec.kwargs["desc"] = print
     with pytest.raises(SchemaError, match="expected arguments of plain JSON"):
         environment_of(env)
     with pytest.raises(SchemaError, match=r"expected one that gym\.make made, got CartPoleEnv"):
