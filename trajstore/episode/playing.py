@@ -19,13 +19,17 @@ FINAL = {
 
 
 class Step(NamedTuple):
-    """What one call of ``step`` has led to, in its own episode."""
+    """What one call of ``step`` has led to, in its own episode.
+
+    ``final`` says that the environment has reset itself, and told of this episode's end.
+    """
 
     observation: Any
     reward: Any
     terminated: Any
     truncated: Any
     info: Mapping[str, Any]
+    final: bool = False
 
 
 def begin(environment: Any, seed: int, options: Mapping[str, Any] | None) -> tuple[Any, Any]:  # noqa: ANN401 - any environment
@@ -61,7 +65,7 @@ def advance(environment: Any, action: Any) -> Step:  # noqa: ANN401
         )
     final = step.info.get(FINAL[told])
     info = final if isinstance(final, Mapping) else step.info
-    return step._replace(observation=step.info[told], info=info)
+    return step._replace(observation=step.info[told], info=info, final=True)
 
 
 def _other(call: str, expected: str, result: object) -> str:

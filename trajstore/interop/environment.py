@@ -1,6 +1,6 @@
 """What made a Gymnasium environment, as a version's provenance says it, and making it again."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from importlib import import_module
 from typing import Any
@@ -82,7 +82,8 @@ def _layers(env: Any, name: str, known: Any) -> tuple[int | None, list[Any]]:  #
     """The time limit that ``gym.make`` gives, and the specifications of the wrappers around it."""
     steps: int | None = None
     wrappers: list[Any] = []
-    for layer in _inside_out(env, known):
+    within, around = _inside_out(env)
+    for layer in around:
         own = type(layer)
         ours = own.__module__.startswith("gymnasium.wrappers")
         if ours and own.__name__ in _WITHOUT_EFFECT:
@@ -97,28 +98,22 @@ def _layers(env: Any, name: str, known: Any) -> tuple[int | None, list[Any]]:  #
                 f"make again, got {own.__name__}; {_REMEDY}"
             )
         wrappers.append(told)
-    given = list(known.additional_wrappers)
+    given = list(known.additional_wrappers[len(within) :])
     if wrappers[: len(given)] == given:
         wrappers = wrappers[len(given) :]
     return steps, wrappers
 
 
-def _inside_out(env: Any, known: Any) -> Iterator[Any]:  # noqa: ANN401
-    """The wrappers of an environment but for those that its id stands for, the innermost first."""
+def _inside_out(env: Any) -> tuple[list[Any], list[Any]]:  # noqa: ANN401
+    """The wrappers that the entry point of an id has put, and those around, innermost first."""
     layers = []
     while isinstance(env, gym.Wrapper):
         layers.append(env)
         env = env.env
     layers.reverse()
-    first = next(
-        (
-            k
-            for k, it in enumerate(layers)
-            if type(it).__name__ in ("PassiveEnvChecker", "OrderEnforcing")
-        ),
-        0,
-    )
-    return iter(layers[first:])
+    made = [type(it).__name__ in ("PassiveEnvChecker", "OrderEnforcing") for it in layers]
+    first = made.index(True) if any(made) else 0
+    return layers[:first], layers[first:]
 
 
 def _limit(layer: Any) -> int:  # noqa: ANN401 - of class TimeLimit
@@ -212,7 +207,7 @@ def _wrapper(name: str, recorded: Any) -> tuple[Callable[..., Any], dict[str, An
     """One of Gymnasium's wrappers, and its arguments."""
     wanted = recorded.get("name") if isinstance(recorded, Mapping) else None
     found = None
-    if wanted in _REBUILT:
+    if isinstance(wanted, str) and wanted in _REBUILT:
         found = getattr(import_module("gymnasium.wrappers"), wanted, None)
     kwargs = recorded.get("kwargs", {}) if isinstance(recorded, Mapping) else None
     if found is None or not isinstance(kwargs, Mapping):

@@ -12,7 +12,7 @@ import numpy as np
 from trajstore.episode.episode import Episode
 from trajstore.episode.fields import Axis, FieldSpec, check_values
 from trajstore.episode.nesting import ACTION, OBSERVATION, REWARD, below, flatten, step_schema
-from trajstore.episode.playing import FINAL, Step, advance, begin
+from trajstore.episode.playing import Step, advance, begin
 from trajstore.episode.schema import EpisodeSchema
 from trajstore.episode.values import row_of
 from trajstore.errors import SchemaError
@@ -62,16 +62,15 @@ def schema_of(
 
 def check_single(env: Any) -> None:  # noqa: ANN401 - whatever is given
     """Refuse what is no environment, or several that are stepped together."""
-    inner = getattr(env, "unwrapped", env)
-    is_one = isinstance(env, gym.Env) and not isinstance(inner, gym.vector.VectorEnv)
-    count = getattr(inner, "num_envs", None)
+    count = getattr(getattr(env, "unwrapped", env), "num_envs", None)
     if count is not None:
         raise SchemaError(
             f"environment: expected a single one, got {type(env).__name__} of {count} that are "
             "stepped together; record one of them, and the others in processes of their own, see "
             "docs/environments.md, 'Several workers'"
         )
-    if not is_one and not all(callable(getattr(env, it, None)) for it in ("reset", "step")):
+    usable = all(callable(getattr(env, it, None)) for it in ("reset", "step"))
+    if isinstance(env, type) or not usable:
         raise SchemaError(
             "environment: expected one with reset and step, as gymnasium.make makes it, got "
             f"{type(env).__name__}"
@@ -131,7 +130,7 @@ def _episode(
         notes.step(step, steps)
         notes.state(step.observation, step.info, f"step {steps}")
         observation, steps = step.observation, steps + 1
-    if not FINAL.keys() & step.info.keys():
+    if not step.final:
         _check_final(env)
     notes.whole({**first, **step.info, "seed": seed})
     return notes.episode()

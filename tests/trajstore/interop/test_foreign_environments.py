@@ -1,0 +1,459 @@
+"""Environments that reuse arrays, reset themselves, step in numbers, or exceed their own spaces."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+from trajstore.dataset import Dataset
+from trajstore.episode.fields import Axis, FieldSpec
+from trajstore.errors import SchemaError
+from trajstore.interop.environment import environment_of
+from trajstore.interop.gymnasium import record, schema_of
+from trajstore.quality import validate
+from trajstore.quality.contract import Contract
+from trajstore.quality.replay import verify_replay
+from trajstore.recording.bulk import write_dataset
+
+NEW = not gym.__version__.startswith("0.")
+
+
+class Counter(gym.Env):
+    """Counts its steps in one array that it returns again and again, and ends after six."""
+
+    observation_space: Any = spaces.Box(-100, 100, (2,), np.float32)
+    action_space: Any = spaces.Box(-1, 1, (1,), np.float32)
+    steps = 6
+
+    def __init__(self) -> None:
+        self.count = np.zeros(2, np.float32)
+        self.info: dict[str, Any] = {"copy": self.count, "last": self.count}
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        self.count[:] = seed, 0
+        return self.seen(), self.info
+
+    def step(self, action: Any) -> Any:
+        self.count += np.array([0, 1], np.float32)
+        np.asarray(action)[:] = 0.0  # as a simulator that clips in place does
+        return self.seen(), self.count[1], False, self.count[1] == self.steps, self.info
+
+    def seen(self) -> Any:
+        return self.count
+
+
+class Framed(Counter):
+    def seen(self) -> Any:
+        return memoryview(self.count)
+
+
+class Listed(Counter):
+    """Returns lists of numbers that are whole, and ends as 0 and 1."""
+
+    def seen(self) -> Any:
+        return self.count.tolist()
+
+    def step(self, action: Any) -> Any:
+        observation, reward, *ends, info = super().step(action)
+        return observation, float(reward), *map(int, ends), info
+
+
+class Nested(Counter):
+    observation_space = spaces.Dict(
+        {"walker/gear": Counter.observation_space, "0": spaces.Discrete(9)}
+    )
+
+    def seen(self) -> Any:
+        return {"0": np.int8(self.count[1]), "walker/gear": self.count[:]}
+
+
+EXTRA = (
+    FieldSpec("copy", Axis.STATE, (2,), "float32"),
+    FieldSpec("last", Axis.EPISODE, (2,), "float32"),
+)
+
+
+class Policy:
+    """Returns one array again and again, and spoils the observation that it was given."""
+
+    def __init__(self) -> None:
+        self.action = np.zeros(1, np.float32)
+        self.asked = 0.0
+
+    def __call__(self, observation: Any) -> np.ndarray:
+        if isinstance(observation, np.ndarray):
+            observation -= 0.0  # a policy that normalises in place
+        self.asked = (self.asked + 0.0625) % 1
+        self.action[:] = self.asked
+        return self.action
+
+
+@pytest.mark.parametrize("kind", [Counter, Framed, Listed, Nested])
+def test_whatever_is_reused_is_copied(kind: type[Counter]) -> None:
+    env = kind()
+    schema = schema_of(env, extra=EXTRA)
+    first, second = record(env, Policy(), seeds=[4, 5], schema=schema)
+    name = "observation/k--walker-2fgear" if kind is Nested else "observation"
+    expected = [[4, t] for t in range(7)]
+    assert first[name].tolist() == first["copy"].tolist() == expected
+    assert (first["last"].tolist(), second["last"].tolist()) == ([4, 6], [5, 6])
+    assert first["action"][:, 0].tolist() == [0.0625 * (t + 1) for t in range(6)]
+    assert first["reward"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert first["truncated"].tolist() == [False] * 5 + [True]
+    if kind is Nested:
+        assert first["observation/0"].tolist() == list(range(7))
+
+
+def test_nested_observations_replay_under_names_that_are_no_names(tmp_path: Path) -> None:
+    env = Nested()
+    episodes = list(record(env, Policy(), seeds=range(3)))
+    write_dataset(tmp_path / "v1", episodes, schema=schema_of(env), provenance={})
+    report = verify_replay(Dataset.open(tmp_path / "v1"), lambda _: Nested())
+    assert (report.equal, len(report.fields), report.ok) == (3, 5, True)
+
+
+class SelfResetting(gym.Wrapper):
+    """Resets when an episode ends; ``tell`` is what it then does to info."""
+
+    def __init__(self, tell: Callable[[dict[str, Any], Any, dict[str, Any]], Any]) -> None:
+        super().__init__(Counter())
+        self.tell, self.hide = tell, False
+
+    def step(self, action: Any) -> Any:
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        if truncated:
+            final, last = observation.copy(), {key: it.copy() for key, it in info.items()}
+            observation, info = self.env.reset(seed=77)
+            info = dict(info)
+            self.tell(info, final, last)
+        return observation, reward, terminated, truncated and not self.hide, info
+
+
+def plain(info: dict[str, Any], final: Any, last: dict[str, Any]) -> None:
+    info |= {"final_observation": final, "final_info": last}
+
+
+def new(info: dict[str, Any], final: Any, last: dict[str, Any]) -> None:
+    info |= {"final_obs": final, "final_info": last}
+
+
+def stable_baselines(info: dict[str, Any], final: Any, last: dict[str, Any]) -> None:
+    info |= {"terminal_observation": final, **last}
+
+
+@pytest.mark.parametrize("tell", [plain, new, stable_baselines])
+def test_the_last_observation_of_one_that_resets_itself_is_its_own(
+    tell: Any, tmp_path: Path
+) -> None:
+    env = SelfResetting(tell)
+    schema = schema_of(env, extra=EXTRA)
+    episodes = list(record(env, Policy(), seeds=[4, 5], schema=schema))
+    assert [it["observation"][-1].tolist() for it in episodes] == [[4, 6], [5, 6]]
+    assert [it["copy"][-1].tolist() for it in episodes] == [[4, 6], [5, 6]]
+    assert [it["last"].tolist() for it in episodes] == [[4, 6], [5, 6]]
+    write_dataset(tmp_path / "v1", episodes, schema=schema, provenance={})
+    dataset = Dataset.open(tmp_path / "v1")
+    assert verify_replay(dataset, lambda _: SelfResetting(tell)).ok
+    assert verify_replay(dataset, lambda _: Counter()).ok
+
+
+class AutoResetCounter(SelfResetting):
+    pass
+
+
+class Modal(SelfResetting):
+    metadata = {"autoreset_mode": "AutoresetMode.SAME_STEP"}  # noqa: RUF012
+
+
+def test_one_that_resets_itself_and_does_not_tell_is_refused_by_name() -> None:
+    for kind in (AutoResetCounter, Modal):
+        with pytest.raises(SchemaError, match=f"as {kind.__name__} resets by itself"):
+            next(record(kind(lambda *_: None), Policy(), seeds=[4]))
+    hiding = SelfResetting(stable_baselines)
+    hiding.hide = True
+    with pytest.raises(SchemaError, match=r"'terminal_observation' in info, .* hides where"):
+        next(record(hiding, Policy(), seeds=[4]))
+
+
+@pytest.mark.filterwarnings("ignore:.*deprecated")
+def test_the_wrappers_of_gymnasium_that_reset_are_recorded_as_they_were() -> None:
+    seeds, bare = range(4), gym.make("CartPole-v1")
+    expected = [it.digest for it in record(bare, lambda _: 0, seeds=seeds)]
+    if NEW:
+        wrapped = [gym.wrappers.Autoreset(gym.make("CartPole-v1"))]
+    else:
+        wrapped = [
+            gym.wrappers.AutoResetWrapper(gym.make("CartPole-v1")),
+            gym.make("CartPole-v1", autoreset=True),
+        ]
+    for env in wrapped:
+        assert [it.digest for it in record(env, lambda _: 0, seeds=seeds)] == expected
+        assert environment_of(env) == {"id": "CartPole-v1"}
+
+
+def several() -> list[Any]:
+    makers = [lambda: gym.make("CartPole-v1")] * 3
+    found = [gym.vector.SyncVectorEnv(makers)]
+    if NEW:
+        found.append(gym.make_vec("CartPole-v1", num_envs=2, vectorization_mode="sync"))
+        found.append(gym.make_vec("CartPole-v1", num_envs=2))
+        found.append(gym.wrappers.vector.RecordEpisodeStatistics(found[0]))
+    else:
+        from stable_baselines3.common.vec_env import DummyVecEnv
+
+        found.append(gym.vector.make("CartPole-v1", num_envs=2, asynchronous=False))
+        found.append(gym.wrappers.RecordEpisodeStatistics(found[0]))
+        found.append(DummyVecEnv(makers))
+    return found
+
+
+@pytest.mark.filterwarnings("ignore:.*deprecated")
+def test_several_that_are_stepped_together_are_refused_by_name() -> None:
+    for env in several():
+        for use in (schema_of, environment_of, lambda it: record(it, lambda _: 0, seeds=[1])):
+            with pytest.raises(SchemaError, match=rf"single one, got {type(env).__name__} of [23]"):
+                use(env)
+        env.close()
+    single = gym.wrappers.RecordEpisodeStatistics(gym.make("CartPole-v1"))
+    assert len(list(record(single, lambda _: 0, seeds=np.arange(2)))) == 2
+
+
+class Old(gym.Env):
+    observation_space = action_space = spaces.Discrete(2)
+    returned: Any = (0, {})
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        return self.returned
+
+    def step(self, action: Any) -> Any:
+        return 0, 0.0, True, {}
+
+
+def test_interfaces_that_are_not_gymnasiums_are_named() -> None:
+    with pytest.raises(SchemaError, match=r"to return observation, reward.* 4 parts"):
+        next(record(Old(), lambda _: 0, seeds=[1]))
+    env = Old()
+    for env.returned in (0, np.zeros(2), (0, 0), (0, {}, {})):
+        with pytest.raises(SchemaError, match="expected reset to return observation and info"):
+            next(record(env, lambda _: 0, seeds=[1]))
+    for other in ("CartPole-v1", None, Counter):
+        with pytest.raises(SchemaError, match="expected one with reset and step, as gymnasium"):
+            environment_of(other)  # type: ignore[arg-type]
+
+
+class Told(gym.Env):
+    """Reports one thing in info, and takes one of three actions."""
+
+    observation_space = spaces.Discrete(2)
+    action_space: Any = spaces.Discrete(3)
+
+    def __init__(self, reward: Any = 0.0, **info: Any) -> None:
+        self.reward, self.info = reward, info
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        return 0, self.info
+
+    def step(self, action: Any) -> Any:
+        assert action in self.action_space, "actions are looked at before they are taken"
+        return 1, self.reward, True, False, self.info
+
+
+@pytest.mark.parametrize(
+    "action",
+    [1.9, -0.5, None, "1", b"1", 1j, [1], np.array([1]), np.nan, 2**64, {}, object(), (0, 1)],
+)
+def test_an_action_that_would_be_another_one_is_refused(action: Any) -> None:
+    with pytest.raises(SchemaError, match=r"field 'action': expected int64 .* at step 0 of seed 9"):
+        next(record(Told(), lambda _: action, seeds=[9]))
+
+
+@pytest.mark.parametrize("action", [3, -1, np.int8(-1), np.float64(5.0)])
+def test_an_action_outside_of_its_space_is_refused_before_it_is_taken(action: Any) -> None:
+    with pytest.raises(SchemaError, match=r"field 'action': row 0: expected values in \[0, 2\]"):
+        next(record(Told(), lambda _: action, seeds=[9]))
+
+
+@pytest.mark.parametrize("action", [1, True, 1.0, np.float32(1), np.array(1), np.uint64(1)])
+def test_an_action_that_is_the_same_number_is_taken(action: Any) -> None:
+    class Trusting(Told):
+        action_space = type("Any", (spaces.Discrete,), {"contains": lambda *_: True})(3)
+
+    (episode,) = record(Trusting(), lambda _: action, seeds=[9])
+    assert episode["action"].tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value"),
+    [
+        *(("bool", it) for it in (0.3, 2, None, "True", np.nan, [True])),
+        *(("str", it) for it in (None, 0.3, True, b"text", ["text"], 7)),
+        *(("uint8", it) for it in (-1, 256, 0.5, np.inf, "1", None)),
+        *(("int64", it) for it in (2**63, -0.1, np.float64(2**63), np.datetime64("2020"))),
+        *(("float32", it) for it in (0.1, 2**24 + 1, np.float64(1e300), 1j, "0.5", np.nan)),
+        *(("float64", it) for it in (2**53 + 1, np.uint64(2**64 - 1), None, [[]], [0.0, [1.0]])),
+        ("float64", np.ma.masked_array(1.0, True)),
+    ],
+)
+def test_what_would_change_on_its_way_into_a_field_is_refused(dtype: str, value: Any) -> None:
+    schema = schema_of(Told(), extra=[FieldSpec("it", Axis.STEP, (), dtype)])
+    with pytest.raises(SchemaError, match=r"field 'it': (expected|row 0)"):
+        next(record(Told(it=value), lambda _: 0, seeds=[9], schema=schema))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value"),
+    [
+        ("bool", 1),
+        ("bool", 0.0),
+        ("bool", np.True_),
+        ("str", np.str_("é")),
+        ("str", np.array("x")),
+        ("uint8", 255.0),
+        ("int64", np.uint64(2**63 - 1)),
+        ("float32", 0.5),
+        ("float32", np.float64(0.25)),
+        ("float32", 2**24),
+        ("float64", np.float32(0.1)),
+        ("float64", 2**53),
+        ("float64", np.longdouble(1.5)),
+    ],
+)
+def test_what_stays_the_same_is_taken(dtype: str, value: Any) -> None:
+    schema = schema_of(Told(), extra=[FieldSpec("it", Axis.STEP, (), dtype)])
+    (episode,) = record(Told(it=value), lambda _: 0, seeds=[9], schema=schema)
+    assert episode["it"][0] == value
+    assert episode["it"].dtype.kind == np.dtype(dtype).kind
+
+
+@pytest.mark.parametrize("reward", [None, "1", [1.0], np.ones(2), 1j])
+def test_a_reward_that_is_no_number_is_refused(reward: Any) -> None:
+    with pytest.raises(SchemaError, match="field 'reward': expected float64 of shape"):
+        next(record(Told(reward), lambda _: 0, seeds=[9]))
+
+
+class Lander(gym.Env):
+    """Sees 1.502 in a space that ends at 1.5, as LunarLander-v2 does, and another kind of gear."""
+
+    observation_space = spaces.Dict(
+        at=spaces.Box(-1.5, 1.5, (2,), np.float32), gear=spaces.Discrete(3)
+    )
+    action_space = spaces.Discrete(2)
+
+    def __init__(self, at: Any = 1.502) -> None:
+        self.at = at
+
+    def look(self) -> Any:
+        here = self.at if self.t == 2 else 0.1 * self.t
+        return {"at": np.array([0.0, here], np.float32), "gear": 7 if self.t == 2 else 0}
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        self.t = 0
+        return self.look(), {}
+
+    def step(self, action: Any) -> Any:
+        self.t += 1
+        return self.look(), 0.0, False, self.t == 4 + action, {}
+
+
+def test_observations_outside_of_their_space_are_kept_counted_and_told(tmp_path: Path) -> None:
+    env = Lander()
+    schema = schema_of(env)
+    made = list(record(env, lambda _: 0, seeds=range(3)))
+    assert made[0]["observation/at"][2, 1] == np.float32(1.502)
+    write_dataset(tmp_path / "v1", made, schema=schema, provenance={})
+    dataset = Dataset.open(tmp_path / "v1")
+    figures = dataset.manifest.statistics
+    assert figures["observation/at"]["outside"] == figures["observation/gear"]["outside"] == 3
+    assert "outside" not in figures["action"]
+    report = validate(dataset, Contract(minimum_episodes=1, allowed_copies=9))
+    found = [it for it in report.findings if it.check == "bounds"]
+    assert [(it.severity, it.episode, it.step) for it in found] == [("warning", 0, 2)] * 2
+    assert "expected values in [-1.5, 1.5], got 3 rows with others" in found[0].message
+    assert report.status == "validated"
+    assert verify_replay(dataset, lambda _: Lander()).ok
+    assert schema.field("observation/at").to_json()["strict"] is False
+
+
+def test_an_option_refuses_observations_outside_of_their_space() -> None:
+    schema = schema_of(Lander(), strict=True)
+    with pytest.raises(SchemaError, match=r"'observation/at': row 2: expected values in \[-1.5, "):
+        next(record(Lander(), lambda _: 0, seeds=[0], schema=schema))
+    inside = schema_of(Lander(at=1.5), strict=True)
+    with pytest.raises(SchemaError, match=r"'observation/gear': row 2: .* got 7"):
+        next(record(Lander(at=1.5), lambda _: 0, seeds=[0], schema=inside))
+    with pytest.raises(SchemaError, match="'observation/at': row 2: expected finite values"):
+        next(record(Lander(at=np.nan), lambda _: 0, seeds=[0]))
+
+
+class Missions(spaces.Space):
+    def __init__(self) -> None:
+        super().__init__(dtype=str)
+
+    def contains(self, x: Any) -> bool:
+        return isinstance(x, str)
+
+
+class Grid(gym.Env):
+    """Like MiniGrid: an image, a direction and a mission; ``turn`` changes the mission half way."""
+
+    observation_space = spaces.Dict(
+        image=spaces.Box(0, 255, (3, 3, 3), np.uint8),
+        direction=spaces.Discrete(4),
+        mission=Missions(),
+    )
+    action_space = spaces.Discrete(3)
+
+    def __init__(self, *, turn: bool = False) -> None:
+        self.turn = turn
+
+    def look(self) -> Any:
+        door = ("blue", "", "rot \u2028")[self.np_random.integers(3) if self.turn else self.door]
+        image = self.np_random.integers(0, 9, (3, 3, 3), dtype=np.uint8)
+        return {"image": image, "direction": self.t % 4, "mission": f"{door}"}
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        self.t, self.door = 0, int(self.np_random.integers(2))
+        return self.look(), {}
+
+    def step(self, action: Any) -> Any:
+        self.t += 1
+        return self.look(), 0.0, False, self.t == 5, {}
+
+
+@pytest.mark.parametrize("turn", [False, True])
+def test_missions_are_text_of_the_state_axis(tmp_path: Path, turn: bool) -> None:
+    env, rng = Grid(turn=turn), np.random.default_rng(0)
+    made = list(record(env, lambda _: int(rng.integers(3)), seeds=range(12)))
+    spoken = [it["observation/mission"].tolist() for it in made]
+    assert {len(it) for it in spoken} == {6}
+    assert (max(len(set(it)) for it in spoken) > 1) is turn
+    write_dataset(tmp_path / "v1", made, schema=schema_of(env), provenance={})
+    dataset = Dataset.open(tmp_path / "v1")
+    assert [it["observation/mission"].tolist() for it in dataset] == spoken
+    assert [it.digest for it in dataset] == [it.digest for it in made]
+    assert dataset.findings(deep=True) == []
+    assert verify_replay(dataset, lambda _: Grid(turn=turn)).ok
+    assert verify_replay(dataset, lambda _: Grid(turn=not turn)).equal < 12
+    steps = dataset.take(range(dataset.steps))
+    flat = [word for words in spoken for word in words[:-1]]
+    assert steps["observation/mission"].tolist() == flat
+    assert dataset.column("observation/mission").tolist() == np.concatenate(spoken).tolist()
+
+
+def test_a_mission_that_stays_the_same_may_belong_to_the_episode(tmp_path: Path) -> None:
+    constant = ["observation/mission"]
+    schema = schema_of(Grid(), constant=constant)
+    made = list(record(Grid(), lambda _: 0, seeds=range(12), schema=schema))
+    assert {it["observation/mission"] for it in made} == {"blue", ""}
+    write_dataset(tmp_path / "v1", made, schema=schema, provenance={})
+    assert verify_replay(Dataset.open(tmp_path / "v1"), lambda _: Grid()).ok
+    with pytest.raises(SchemaError, match="'observation/mission': expected it to stay the same"):
+        list(record(Grid(turn=True), lambda _: 0, seeds=range(12), schema=schema))
+    with pytest.raises(SchemaError, match="field 'mission': expected one of observation/"):
+        schema_of(Grid(), constant=["mission"])
