@@ -7,7 +7,7 @@ import numpy as np
 
 from trajstore.dataset import Dataset
 from trajstore.episode.fields import Axis, FieldSpec, limits, outside
-from trajstore.episode.nesting import ACTION, OBSERVATION, below
+from trajstore.episode.nesting import ACTION, OBSERVATION, REWARD, below
 from trajstore.episode.texts import brief
 from trajstore.quality.contract import Contract
 from trajstore.version.findings import Finding, Severity
@@ -19,7 +19,7 @@ LEAST = 3
 
 
 def frozen(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
-    """Observations do not stay the same through whole episodes while actions move.
+    """Observations do not stay the same through whole episodes while actions or rewards move.
 
     A recorder that keeps a reference to an array which the environment reuses makes such a dataset.
     One long episode is enough where observations have a fraction; else it takes most episodes,
@@ -29,22 +29,24 @@ def frozen(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
     if not names or all(_has_one_value(dataset.schema.field(name)) for name in names):
         return
     actions = [it.name for it in dataset.schema.on(Axis.STEP) if below(it.name, ACTION)]
+    rewards = [REWARD] if REWARD in dataset.schema.names else []
     floats = any(dataset.schema.field(name).dtype.startswith("float") for name in names)
     still, long, moving = [], [], 0
     for index, episode in enumerate(dataset):
-        if not any(_moves(episode[name]) for name in actions):
+        acted = any(_moves(episode[name]) for name in actions)
+        if not acted and not any(_moves(episode[name]) for name in rewards):
             continue
         moving += 1
         if not any(_moves(episode[name]) for name in names):
             still.append(index)
-            if floats and len(episode) >= LONG:
+            if acted and floats and len(episode) >= LONG:
                 long.append(index)
     if long or (still and 2 * len(still) > moving):
         index = (long or still)[0]
         message = (
-            "observations: expected them to change when actions do, got the same one at every "
-            f"step of {len(still)} of {moving} episodes whose actions change; the recorder kept an "
-            "array that is reused: record again, and copy what the environment returns"
+            "observations: expected them to change when actions or rewards do, got the same one at "
+            f"every step of {len(still)} of {moving} episodes in which these change; the recorder "
+            "kept an array that is reused: record again, and copy what the environment returns"
         )
         yield Finding(Severity.BLOCKING, "frozen", message, episode=index)
 

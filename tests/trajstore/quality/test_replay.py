@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from trajstore.dataset import Dataset
 from trajstore.episode.episode import Episode
 from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
-from trajstore.errors import CorruptionError, ReplayError
+from trajstore.errors import CorruptionError, ReplayError, SchemaError
 from trajstore.quality.records import (
     REPORT,
     Difference,
@@ -193,3 +193,112 @@ def test_an_environment_that_fails_is_a_replay_error(dataset: Dataset) -> None:
             record(0).__class__(SCHEMA, dict(record(0).arrays) | {"scenario": np.array("x")}),
             Drift(),
         )
+
+
+class Mute(Drift):
+    """Reports no height; ``word`` is what its observation is called in a dict, if it is one."""
+
+    def __init__(self, word: str = "") -> None:
+        super().__init__()
+        self.word = word
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        observation, info = super().reset(seed=seed, options=options)
+        return self.called(observation), {} if not self.word else info
+
+    def step(self, action: Any) -> Any:
+        observation, *rest, info = super().step(action)
+        return self.called(observation), *rest, {} if not self.word else info
+
+    def called(self, observation: Any) -> Any:
+        return {self.word: observation, "more": 1} if self.word else observation
+
+
+def test_a_field_that_the_environment_does_not_report_is_not_verified(dataset: Dataset) -> None:
+    report = verify_replay(dataset, lambda _: Mute())
+    assert (report.equal, report.ok, len(report.differences)) == (0, False, 6)
+    assert str(report.first_difference) == (
+        "episode 0, step 0, height: expected the environment to report this field, got "
+        "['observation']"
+    )
+    assert verify_replay(dataset, lambda _: Mute(), leave_out=["height"]).ok
+    assert "height" not in verify_replay(dataset, lambda _: Mute(), leave_out=["height"]).fields
+    with pytest.raises(SchemaError, match="field 'weight': expected one of"):
+        verify_replay(dataset, drift, leave_out=["weight"])
+    everything = [name for name in SCHEMA.names if name != "action"]
+    with pytest.raises(ReplayError, match="expected fields to compare, got none"):
+        verify_replay(dataset, drift, leave_out=everything)
+
+
+def test_an_environment_that_observes_something_else_is_not_verified(dataset: Dataset) -> None:
+    """As an image recorded behind a wrapper, replayed on the bare environment."""
+    report = verify_replay(dataset, lambda _: Mute("image"))
+    assert (report.equal, report.ok) == (0, False)
+    assert str(report.first_difference).startswith("episode 0, step 0, observation: expected shape")
+
+
+def test_a_replay_of_no_episode_is_not_verified(dataset: Dataset) -> None:
+    report = verify_replay(dataset, drift, indices=[])
+    assert (report.checked, report.ok) == (0, False)
+
+
+class Otherwise(Drift):
+    """Reports one thing of another type, which a cast would make equal."""
+
+    def __init__(self, field: str, make: Any) -> None:
+        super().__init__()
+        self.field, self.make = field, make
+
+    def step(self, action: Any) -> Any:
+        names = ["observation", "reward", "terminated", "truncated", "info"]
+        told = dict(zip(names, super().step(action), strict=True))
+        told[self.field] = self.make(told[self.field])
+        return tuple(told.values())
+
+
+@pytest.mark.parametrize(
+    ("field", "make", "equal"),
+    [
+        ("terminated", lambda _: 0.3, False),
+        ("terminated", lambda _: "", False),
+        ("terminated", lambda _: None, False),
+        ("terminated", lambda _: 0, True),
+        ("reward", lambda it: [it], False),
+        ("reward", str, False),
+        ("reward", lambda it: complex(it, 1), False),
+        ("reward", np.float64, True),
+        ("reward", np.longdouble, True),
+        ("observation", list, True),
+        ("observation", tuple, True),
+        ("observation", memoryview, True),
+        ("observation", lambda it: [[it[0]], it], False),
+        ("observation", lambda it: it.astype(np.float32), False),
+        ("observation", lambda it: it.astype(np.int64), False),
+        ("observation", lambda it: np.ma.masked_array(it, True), False),
+    ],
+)
+def test_values_are_compared_and_never_cast(
+    dataset: Dataset, field: str, make: Any, equal: bool
+) -> None:
+    assert verify_replay(dataset, lambda _: Otherwise(field, make)).ok is equal
+
+
+def test_what_holds_for_the_whole_episode_is_compared_at_its_end(tmp_path: Path) -> None:
+    class Ending(Drift):
+        word = "home"
+
+        def step(self, action: Any) -> Any:
+            *rest, info = super().step(action)
+            return *rest, {**info, "outcome": self.word if self.left == 0 else None}
+
+    class Lost(Ending):
+        word = "lost"
+
+    schema = EpisodeSchema((*SCHEMA.fields, FieldSpec("outcome", Axis.EPISODE, (), "str")))
+    made = [Episode(schema, {**record(1).arrays, "outcome": np.array("home")})]
+    write_dataset(tmp_path / "v1", made, schema=schema, provenance=PROVENANCE)
+    found = Dataset.open(tmp_path / "v1")
+    assert verify_replay(found, lambda _: Ending()).ok
+    assert verify_replay(found, drift).ok, "it does not report an outcome, and need not"
+    report = verify_replay(found, lambda _: Lost())
+    assert str(report.first_difference) == ("episode 0, step 8, outcome: expected home, got lost")
