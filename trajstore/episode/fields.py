@@ -262,7 +262,8 @@ def outside(spec: FieldSpec, values: np.ndarray) -> np.ndarray:
 
 def check_values(spec: FieldSpec, values: np.ndarray, first: int = 0) -> None:
     """Refuse numbers that are not finite or out of range; messages count rows from ``first``."""
-    expected, faults = "finite values", np.asarray(~np.isfinite(values) & spec.finite)
+    expected = "finite values (a field of finite=False allows others)"
+    faults = np.asarray(~np.isfinite(values) & spec.finite)
     if not faults.any():
         if not spec.strict or (spec.low is None and spec.high is None):
             return

@@ -19,6 +19,8 @@ def row_of(spec: FieldSpec, value: Any, when: str) -> np.ndarray:  # noqa: ANN40
         SchemaError: if it is of another shape, or would not be the same in the field's dtype.
     """
     array = as_array(value)
+    if array is not None and array.dtype == spec.dtype and array.shape == spec.shape:
+        return array
     if spec.is_text:
         if array is None or array.dtype.kind != "U" or array.shape:
             raise _refusal(spec, value, when, "give it as text")
@@ -40,6 +42,8 @@ def exact(values: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray | None:
         >>> exact(np.array([1.0, 2.0]), np.dtype("int8")), exact(np.array(1.9), np.dtype("int8"))
         (array([1, 2], dtype=int8), None)
     """
+    if values.dtype == dtype:
+        return np.array(values, order="C")
     wide = values.dtype.itemsize == 8 and values.dtype.kind in "iu" and dtype.kind == "f"
     if np.can_cast(values.dtype, dtype, "safe") and not wide:
         return np.array(values, dtype, order="C")
@@ -56,7 +60,7 @@ def exact(values: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray | None:
 
 def as_array(value: Any) -> np.ndarray | None:  # noqa: ANN401
     """A copy of a value, as an array of its own type; ``None`` if it is none, or hides a part."""
-    if np.ma.is_masked(value):
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         return None
     try:
         return np.array(value, order="C", subok=False)

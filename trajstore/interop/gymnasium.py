@@ -10,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 
 from trajstore.episode.episode import Episode
-from trajstore.episode.fields import Axis, FieldSpec, check_values
+from trajstore.episode.fields import Axis, FieldSpec, check_values, limits
 from trajstore.episode.nesting import ACTION, OBSERVATION, REWARD, below, flatten, step_schema
 from trajstore.episode.playing import Step, advance, begin
 from trajstore.episode.schema import EpisodeSchema
@@ -126,8 +126,8 @@ def _episode(
         action = act(observation)
         notes.action(action, steps)
         step = advance(env, action)
-        ended = bool(step.terminated or step.truncated)
         notes.step(step, steps)
+        ended = bool(step.terminated or step.truncated)
         notes.state(step.observation, step.info, f"step {steps}")
         observation, steps = step.observation, steps + 1
     if not step.final:
@@ -143,14 +143,16 @@ class _Notes:
         self._schema, self._of = schema, of
         self._known = set(schema.names)
         self._rows: dict[str, list[np.ndarray]] = {name: [] for name in schema.names}
+        self._states = schema.on(Axis.STATE)
         self._actions = [it for it in schema.on(Axis.STEP) if below(it.name, ACTION)]
-        self._steps = [it for it in schema.on(Axis.STEP) if it not in self._actions]
+        self._steps = [it for it in schema.on(Axis.STEP) if not below(it.name, ACTION)]
         self._still = [it for it in schema.on(Axis.EPISODE) if below(it.name, OBSERVATION)]
-        self._whole = [it for it in schema.on(Axis.EPISODE) if it not in self._still]
+        self._whole = [it for it in schema.on(Axis.EPISODE) if not below(it.name, OBSERVATION)]
+        self._ranges = [(it, *limits(it)) for it in self._actions if not it.is_text]
 
     def state(self, observation: Any, info: Mapping[str, Any], when: str) -> None:  # noqa: ANN401
         values = {**info, **flatten(OBSERVATION, observation, self._known)}
-        self._note(self._schema.on(Axis.STATE), values, when)
+        self._note(self._states, values, when)
         self._note(self._still, values, when)
         for spec in self._still:
             first, *others = self._rows[spec.name]
@@ -163,9 +165,10 @@ class _Notes:
 
     def action(self, action: Any, step: int) -> None:  # noqa: ANN401
         self._note(self._actions, flatten(ACTION, action, self._known), f"step {step}")
-        for spec in self._actions:
-            if not spec.is_text:
-                check_values(spec, self._rows[spec.name][-1][None], first=step)
+        for spec, low, high in self._ranges:
+            row = self._rows[spec.name][-1]
+            if not ((row >= low) & (row <= high)).all():
+                check_values(spec, row[None], first=step)
 
     def step(self, step: Step, number: int) -> None:
         ends = {"terminated": step.terminated, "truncated": step.truncated}
@@ -182,18 +185,17 @@ class _Notes:
         return Episode(self._schema, arrays)
 
     def _note(self, specs: Iterable[FieldSpec], values: Mapping[str, Any], when: str) -> None:
+        when = f"{when} {self._of}"
         for spec in specs:
             if spec.name not in values:
-                source = (
-                    "the policy to return it"
-                    if spec in self._actions
-                    else ("the environment to report it in info")
-                )
+                source = "the environment to report it in info"
+                if below(spec.name, ACTION) or below(spec.name, OBSERVATION):
+                    source = "it as a part of the value"
                 raise SchemaError(
                     f"field {spec.name!r}: expected {source}, got {sorted(map(str, values))} at "
-                    f"{when} {self._of}"
+                    f"{when}"
                 )
-            self._rows[spec.name].append(row_of(spec, values[spec.name], f"{when} {self._of}"))
+            self._rows[spec.name].append(row_of(spec, values[spec.name], when))
 
 
 def _check_final(env: Any) -> None:  # noqa: ANN401
