@@ -54,7 +54,7 @@ def environment_of(env: gym.Env[Any, Any]) -> dict[str, Any]:
         'max_episode_steps': 30}}
     """
     check_single(env)
-    spec = env.spec
+    spec = getattr(env, "spec", None)
     if spec is None:
         raise SchemaError(
             f"environment: expected one that gym.make made, got {type(env).__name__}; {_REMEDY}"

@@ -164,7 +164,13 @@ class _Notes:
             self._rows[spec.name] = [first]
 
     def action(self, action: Any, step: int) -> None:  # noqa: ANN401
-        self._note(self._actions, flatten(ACTION, action, self._known), f"step {step}")
+        parts = flatten(ACTION, action, self._known)
+        for name in parts.keys() - self._known if self._actions else ():
+            raise SchemaError(
+                f"field {name!r}: expected no such part of an action, got one at step {step} "
+                f"{self._of}; it would be lost: declare it in the action space"
+            )
+        self._note(self._actions, parts, f"step {step}")
         for spec, low, high in self._ranges:
             row = self._rows[spec.name][-1]
             if not ((row >= low) & (row <= high)).all():
@@ -200,8 +206,9 @@ class _Notes:
 
 def _check_final(env: Any) -> None:  # noqa: ANN401
     """Refuse an environment that resets itself and did not tell how the episode ended."""
-    layer = env
-    while layer is not None:
+    layer, seen = env, set[int]()
+    while layer is not None and id(layer) not in seen:
+        seen.add(id(layer))
         own = type(layer)
         later = own.__module__.startswith("gymnasium.wrappers") and own.__name__ == "Autoreset"
         same = "same" in str((getattr(layer, "metadata", None) or {}).get("autoreset_mode")).lower()
@@ -211,4 +218,4 @@ def _check_final(env: Any) -> None:  # noqa: ANN401
                 f"one, as {own.__name__} resets by itself; have it report 'final_observation' in "
                 "info, or record without it"
             )
-        layer = vars(layer).get("env")
+        layer = getattr(layer, "__dict__", {}).get("env")

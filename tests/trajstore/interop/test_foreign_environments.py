@@ -330,6 +330,16 @@ def test_what_stays_the_same_is_taken(dtype: str, value: Any) -> None:
     assert episode["it"].dtype.kind == np.dtype(dtype).kind
 
 
+def test_a_part_of_an_action_that_would_be_lost_is_refused() -> None:
+    class Two(Told):
+        action_space = spaces.Dict(a=spaces.Discrete(2), b=spaces.Discrete(2))
+
+    with pytest.raises(SchemaError, match="'action/c': expected no such part of an action"):
+        next(record(Two(), lambda _: {"a": 1, "b": 0, "c": 1}, seeds=[9]))
+    with pytest.raises(SchemaError, match="'action/b': expected it as a part of the value"):
+        next(record(Two(), lambda _: {"a": 1}, seeds=[9]))
+
+
 @pytest.mark.parametrize("reward", [None, "1", [1.0], np.ones(2), 1j])
 def test_a_reward_that_is_no_number_is_refused(reward: Any) -> None:
     with pytest.raises(SchemaError, match="field 'reward': expected float64 of shape"):
