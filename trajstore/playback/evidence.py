@@ -1,6 +1,6 @@
 """What was recorded beside what is found again: totals, anomaly scores, digests, statistics."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,15 +19,20 @@ Figures = Mapping[str, Any]
 """Moments of a field, or of one component, by name."""
 
 
-def facts(seen: Seen, schema: EpisodeSchema, row: Mapping[str, Any]) -> list[dict[str, object]]:
-    """What an episode's row of the table holds beside what the episode comes to now."""
+def facts(
+    seen: Seen, schema: EpisodeSchema, row: Mapping[str, Any], unfit: Container[str] = ()
+) -> list[dict[str, object]]:
+    """What an episode's row of the table holds beside what the episode comes to now.
+
+    Detectors that are ``unfit`` do not score.
+    """
     length, sealed = int(row["length"]), str(row.get("digest", ""))
     rows = [_fact("length", length, len(seen.arrays.get("terminated", range(length))))]
     rows += [_fact(*total) for total in totals(schema, seen.arrays)]
     if seen.episode is None:
         return [*rows, _fact("digest", sealed[:8] or "unreadable", "cannot be read")]
     if "anomaly" in row:
-        found = score([Anomaly(**mark) for mark in seen.marks])
+        found = score([Anomaly(**mark) for mark in seen.marks if mark["kind"] not in unfit])
         rows.append(_fact("anomaly score", float(row["anomaly"]), found))
     if "digest" in row:
         now = seen.episode.digest

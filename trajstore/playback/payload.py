@@ -124,7 +124,7 @@ def _episode(viewed: Viewed, index: int, seen: Seen) -> dict[str, Any]:
         "anomalies": seen.marks[:MARKS],
         "goal": goal.round(3).tolist()[0] if len(goal) else None,
         "walls": finite_rows(seen.scene.get("walls", ()), 4).round(3).tolist(),
-        "facts": evidence.facts(seen, viewed.manifest.schema, table),
+        "facts": evidence.facts(seen, viewed.manifest.schema, table, viewed.unfit),
         "digest": str(table.get("digest", "")),
         "error": None if arrays else "The fields of this episode cannot be read.",
         "frames": None,
@@ -149,7 +149,7 @@ def _dataset(viewed: Viewed, about: About, channels: Sequence[Channel]) -> dict[
 
 def _unfit(viewed: Viewed) -> list[list[str]]:
     return [
-        ["", f"{kind} flags {count} of {len(viewed)} episodes: unfit for this dataset, left out."]
+        ["", f"{kind} flags {count} of {len(viewed)} episodes: unfit for it, does not score."]
         for kind, count in viewed.unfit.items()
     ]
 

@@ -41,7 +41,7 @@ class Viewed:
         faults: what is wrong, by field.
         dt: seconds of a step; ``None`` if unknown.
         radii: of the agent and of others, metres.
-        unfit: detectors that flag most episodes, and how many; their marks are left out.
+        unfit: detectors that flag most episodes, and how many; they do not score.
     """
 
     def __init__(self, dataset: Dataset) -> None:
@@ -89,9 +89,8 @@ class Viewed:
             self.faults.setdefault("", str(error))
             arrays = self._readable(index)
             marks = [dict(one) for one in self.manifest.anomalies.get(index, ())]
-            marks = [one for one in marks if one["kind"] not in self.unfit]
             return Seen(None, arrays, self.dataset.schema.in_roles(arrays), marks)
-        marks = [it.to_json() for it in anomalies.find(episode) if it.kind not in self.unfit]
+        marks = [one.to_json() for one in anomalies.find(episode)]
         return Seen(episode, episode.arrays, episode.schema.in_roles(episode.arrays), marks)
 
     def _readable(self, index: int) -> dict[str, np.ndarray]:

@@ -11,6 +11,8 @@ from trajstore.dataset import Dataset
 from trajstore.episode.episode import Episode
 from trajstore.episode.fields import Axis, FieldSpec
 from trajstore.episode.nesting import step_schema
+from trajstore.playback.payload import About, build
+from trajstore.playback.viewed import Viewed
 from trajstore.quality import Report, validate
 from trajstore.quality.contract import Contract
 from trajstore.recording.bulk import write_dataset
@@ -210,3 +212,17 @@ def test_a_detector_that_flags_most_of_a_dataset_is_told_once_and_does_not_score
     scores = dataset.episodes["anomaly"]
     assert np.flatnonzero(scores).tolist() == [5]
     assert not scores.flags.writeable
+
+
+def test_a_page_marks_what_an_unfit_detector_found_and_does_not_score_it(tmp_path: Path) -> None:
+    made = [walk(seed, 3) for seed in range(20)]
+    judged(tmp_path, made)
+    viewed = Viewed(Dataset.open(tmp_path / "v1"))
+    side = build(viewed, About("x", "v1", "draft", ()), [0, 7])
+    assert ["", "too_short flags 20 of 20 episodes: unfit for it, does not score."] in (
+        side.record["notices"]
+    )
+    for row in side.record["episodes"]:
+        assert [it["kind"] for it in row["anomalies"]] == ["too_short"]
+        assert row["score"] == 0
+        assert not any(it["differs"] for it in row["facts"])
