@@ -12,7 +12,7 @@ from trajstore.episode.fields import Axis, FieldSpec
 from trajstore.episode.nesting import ACTION, OBSERVATION
 from trajstore.errors import ArgumentError
 from trajstore.interop.environment import environment_of
-from trajstore.interop.gymnasium import fields_of
+from trajstore.interop.spaces import fields_of
 
 Space = spaces.Space[Any]
 Said = Mapping[str, Space] | tuple[str, ...]
@@ -28,7 +28,7 @@ _KINDS: dict[str, Callable[..., Space]] = {
 
 def fields_said(name: str, space: Space, *, axis: Axis) -> tuple[FieldSpec, ...]:
     """The fields of a space that another package declares; raises as `fields_of` does."""
-    return fields_of(name, space, axis=axis)
+    return fields_of(name, space, axis=axis, strict=name != OBSERVATION)
 
 
 def spaces_said(said: Said) -> dict[str, Space]:

@@ -23,6 +23,9 @@ SEEN = spaces.Dict(
         "0": spaces.Discrete(4, start=-2),
         "1": spaces.MultiBinary([2, 3]),
         "box": spaces.Box(np.array([-1, 0], "f4"), np.array([1, np.inf], "f4")),
+        "odd key ": spaces.MultiBinary(4),
+        "mission": spaces.Text(12),
+        "start": spaces.MultiDiscrete([3, 4], start=[1, -2]),
         "pair": spaces.Tuple([spaces.Discrete(2), spaces.Dict(z=spaces.MultiDiscrete([2, 5]))]),
     }
 )
