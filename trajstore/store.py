@@ -1,27 +1,31 @@
 """Named datasets and their versions: what a program records into, opens, publishes and rotates."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from trajstore import lifecycle
 from trajstore.dataset import Dataset
+from trajstore.disk.files import is_there
 from trajstore.episode.names import Reference, check_name, is_name, parse_reference
 from trajstore.episode.schema import EpisodeSchema
 from trajstore.episode.texts import shown
 from trajstore.errors import ArgumentError, NotFoundError, StatusError
 from trajstore.lifecycle import Published, Shelf
 from trajstore.lifecycle.archived import open_archived
+from trajstore.lifecycle.kinds import kind_of
 from trajstore.lifecycle.rotation import Decision, Retention
 from trajstore.quality.reviews import status_of
 from trajstore.recording.recorder import Recorder
 from trajstore.recording.recover import next_target
 from trajstore.recording.unfinished import unfinished
-from trajstore.version.location import is_url
+from trajstore.version.location import is_url, place
 from trajstore.version.manifest import MANIFEST, Manifest, Status, is_bereft
 from trajstore.version.writer import DEFAULT_QUOTA_BYTES, check_recipe
 
 Purpose = Literal["training", "inspection"]
+REVIEWS = "reviews.json"
 
 
 class Store:
@@ -36,8 +40,13 @@ class Store:
 
     Args:
         root: folder of the datasets; made by the first recording.
-        archive: path or URL of the archive; the folder ``archive`` beside the root unless given.
-        reviews: file in which curators decide; ``reviews.json`` beside the root unless given.
+        archive: path or URL of the archive; unless given, what the environment variable
+            ``TRAJSTORE_ARCHIVE`` says, else the folder ``archive`` beside the root.
+        reviews: file in which curators decide; unless given, what ``TRAJSTORE_REVIEWS`` says, else
+            ``reviews.json`` beside the root.
+
+    A path may be spelled in any way, relative, with ``~`` or links in it, or as ``file://``: it
+    means what it leads to when the store is made.
 
     Raises:
         ArgumentError: if one of them is no path.
@@ -49,15 +58,17 @@ class Store:
         archive: Path | str | None = None,
         reviews: Path | str | None = None,
     ) -> None:
-        for name, place in {"root": root, "archive": archive, "reviews": reviews}.items():
-            fits = isinstance(place, str | Path) and str(place) and "\0" not in str(place)
-            if not fits and (place is not None or name == "root"):
+        for name, where in {"root": root, "archive": archive, "reviews": reviews}.items():
+            fits = isinstance(where, str | Path) and str(where) and "\0" not in str(where)
+            if not fits and (where is not None or name == "root"):
                 raise ArgumentError(
-                    f"store: {name}: expected a path as text or a pathlib.Path, got {shown(place)}"
+                    f"store: {name}: expected a path as text or a pathlib.Path, got {shown(where)}"
                 )
-        self.root = Path(root)
-        self.archive = self.root.parent / "archive" if archive is None else archive
-        self.reviews = self.root.parent / "reviews.json" if reviews is None else Path(reviews)
+        self.root = place(root)
+        archive = archive or os.environ.get("TRAJSTORE_ARCHIVE") or self.root.parent / "archive"
+        reviews = reviews or os.environ.get("TRAJSTORE_REVIEWS") or self.root.parent / REVIEWS
+        self.archive = archive if is_url(archive) else place(archive)
+        self.reviews = place(reviews)
 
     def record(
         self,
@@ -178,7 +189,7 @@ class Store:
                 f"{wanted}: expected a version in a folder of this machine, got a URL; copy it here"
             )
         if wanted.location is not None:
-            return _existing(Path(wanted.location), wanted)
+            return _existing(place(wanted.location), wanted)
         if wanted.archived:
             raise NotFoundError(
                 f"{wanted}: expected a version that lies in the store, got one in the archive; "
@@ -245,6 +256,6 @@ def _parsed(reference: str | Path) -> Reference:
 
 
 def _existing(path: Path, wanted: Reference) -> Path:
-    if not (path / MANIFEST).exists() and not is_bereft(path):
-        raise NotFoundError(f"{wanted}: expected a sealed version at {path}, got none")
+    if not is_there(path / MANIFEST) and not is_bereft(path):
+        raise NotFoundError(f"{wanted}: expected a sealed version at {path}, got {kind_of(path)}")
     return path

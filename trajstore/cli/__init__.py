@@ -9,9 +9,16 @@ from importlib import import_module
 import click
 
 from trajstore.cli.output import complain
-from trajstore.errors import NameRefusedError, NotFoundError, SealedError, TrajStoreError
+from trajstore.cli.places import place_options
+from trajstore.errors import (
+    ArgumentError,
+    NameRefusedError,
+    NotFoundError,
+    SealedError,
+    TrajStoreError,
+)
 
-WRONG_USE = (NameRefusedError, NotFoundError, SealedError)
+WRONG_USE = (ArgumentError, NameRefusedError, NotFoundError, SealedError)
 """Errors for which the command line is at fault, not the data."""
 INTERRUPTED = 130
 PIPE_CLOSED = 141
@@ -41,7 +48,7 @@ EPILOG = """\b
 Examples:
   trajstore list
   trajstore inspect expert@v3
-  trajstore --store /data/store verify expert --deep
+  trajstore verify expert --deep --store /data/store
 """
 
 
@@ -78,23 +85,16 @@ class LazyCommands(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(package_name="trajstore")
-@click.option(
-    "--store",
-    default="data/store",
-    show_default=True,
-    envvar="TRAJSTORE",
-    type=click.Path(file_okay=False),
-    help="Folder of the store; also from the environment variable TRAJSTORE.",
-)
+@place_options
 @click.pass_context
-def trajstore(context: click.Context, store: str) -> None:
+def trajstore(context: click.Context) -> None:
     """A versioned store of expert trajectories.
 
     REF is a version: expert (the newest validated one), expert@v3, expert@latest, or a path.
-    For looking also archive:expert@v1, read in its pack, or a URL such as s3://bucket/expert/v1.
+    For looking also archive:expert@v1, read in its pack, the path of a pack, or a URL such as
+    s3://bucket/expert/v1. Where the store lies may be said before a command or behind it.
     """
-    archive, reviews = os.environ.get("TRAJSTORE_ARCHIVE"), os.environ.get("TRAJSTORE_REVIEWS")
-    context.obj = {"root": store, "archive": archive or None, "reviews": reviews or None}
+    context.ensure_object(dict)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from trajstore.cli.output import chip, complain, plain, size
+from trajstore.cli.places import named_store
 from trajstore.dataset import Dataset
 from trajstore.episode import anomalies
 from trajstore.errors import NotFoundError, TrajStoreError
@@ -30,8 +30,7 @@ Facts = dict[str, Any]
 
 def check_there(store: Store) -> None:
     """Refuse a store that was named and is not there; the default one may be yet to come."""
-    named = click.get_current_context().find_root().get_parameter_source("store")
-    if named is not ParameterSource.DEFAULT and not store.root.is_dir():
+    if named_store(click.get_current_context()) and not store.root.is_dir():
         raise NotFoundError(
             f"{store.root}: expected the folder of a store, got none there; see --store and "
             "TRAJSTORE, or record into it first"

@@ -12,7 +12,6 @@ from trajstore.cli.options import (
     is_elsewhere,
     look,
     reference_argument,
-    reviews_option,
 )
 from trajstore.cli.output import (
     chip,
@@ -48,7 +47,6 @@ COLOURS = {"blocking": "red", "warning": "yellow", "note": "cyan"}
     help="JSON file of the contract [default: 'expert.contract.json' beside the store for the "
     "dataset expert, else the one that the version was held to before, else 200 episodes].",
 )
-@reviews_option
 @dry_run_option()
 def validate(
     store: Store, reference: str, contract: Path | None, dry_run: bool, as_json: bool
@@ -125,7 +123,6 @@ def _deciding(status: Status, name: str, told: str, example: str) -> click.Comma
 
     @reference_argument()
     @click.option("--reason", required=True, help="Why, in one sentence.")
-    @reviews_option
     @dry_run_option()
     def decide(store: Store, reference: str, reason: str, dry_run: bool, as_json: bool) -> None:
         if not reason.strip():

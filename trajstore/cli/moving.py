@@ -11,7 +11,6 @@ from trajstore.cli.facts import Facts, check_there, complain_of_damage, counted,
 from trajstore.cli.options import (
     Decorator,
     FiniteRange,
-    archive_option,
     command,
     dry_run_option,
     reference_argument,
@@ -46,7 +45,6 @@ from trajstore.store import Store
     type=FiniteRange(min=0, min_open=True),
     help="Most that the whole store may take, in 10^9 bytes.",
 )
-@archive_option
 @dry_run_option()
 def publish(
     store: Store, path: Path, name: str | None, budget: float | None, dry_run: bool, as_json: bool
@@ -95,7 +93,6 @@ def _versions(_: click.Context, option: click.Parameter, texts: Sequence[str]) -
     callback=_versions,
     help="A version that stays; may be repeated.",
 )
-@archive_option
 @dry_run_option()
 def rotate(
     store: Store, /, name: str, in_use: list[int], *, dry_run: bool, as_json: bool, **keep: int
@@ -123,7 +120,6 @@ def _print_decisions(name: str, decisions: Sequence[Decision]) -> None:
 
 @command("trajstore restore expert@v1", "trajstore restore expert@v1 --dry-run --json")
 @reference_argument()
-@archive_option
 @dry_run_option()
 def restore(store: Store, reference: str, dry_run: bool, as_json: bool) -> None:
     """Bring the archived version REF back; its content is compared before it appears."""

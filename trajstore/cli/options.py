@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from trajstore.cli.places import place_options, places
 from trajstore.dataset import Dataset
 from trajstore.disk.system import storing
 from trajstore.episode.names import parse_reference, version_number
@@ -49,9 +50,10 @@ def command(
     def decorate(run: Callable[..., Any]) -> click.Command:
         @wraps(run)
         def with_store(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - a command's
-            return run(Store(**click.get_current_context().obj), *arguments, **options)
+            return run(Store(*places(click.get_current_context())), *arguments, **options)
 
         made = click.command(name, epilog=examples(*lines), short_help=short_help)(with_store)
+        place_options(made)
         if prints_json:
             shown = "Print JSON instead of tables."
             made.params.append(click.Option(["--json", "as_json"], is_flag=True, help=shown))
@@ -68,28 +70,6 @@ def reference_argument(name: str = "reference") -> Decorator:
 def dry_run_option(told: str = "Print the decision and stop.") -> Decorator:
     """``--dry-run``: say what would be done."""
     return click.option("--dry-run", is_flag=True, help=told)
-
-
-def _chosen(context: click.Context, option: click.Parameter, value: str | None) -> None:
-    """Let an option of a command say where something of the store lies."""
-    if value is not None:
-        context.obj[option.name] = value
-
-
-archive_option = click.option(
-    "--archive",
-    metavar="PATH_OR_URL",
-    callback=_chosen,
-    expose_value=False,
-    help="Where archived versions lie [default: the folder 'archive' beside the store].",
-)
-reviews_option = click.option(
-    "--reviews",
-    type=click.Path(dir_okay=False),
-    callback=_chosen,
-    expose_value=False,
-    help="File of curators' decisions [default: 'reviews.json' beside the store].",
-)
 
 
 def look(store: Store, reference: str) -> Dataset:
@@ -138,13 +118,13 @@ def is_elsewhere(reference: str) -> bool:
 def output_path(context: click.Context, _: click.Parameter, path: Path | None) -> Path | None:
     """Callback of options that say where to write: not into what is sealed or being recorded."""
     if path is not None:
-        check_output(context.obj["root"], path)
+        check_output(Store(*places(context)).root, path)
     return path
 
 
-def check_output(store: Path | str, path: Path) -> None:
+def check_output(root: Path, path: Path) -> None:
     """Refuse a path that leads into a version or a recording, through links too."""
-    real, root = path.resolve(), Path(store).resolve()
+    real = path.resolve()
     for folder in (real, *real.parents):
         if _is_record(folder, root):
             raise SealedError(

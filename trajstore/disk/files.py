@@ -10,12 +10,13 @@ import json
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from trajstore.disk import system
+from trajstore.disk.locks import lock
 from trajstore.disk.system import (
     DurableFile,
     FileRecord,
@@ -24,7 +25,13 @@ from trajstore.disk.system import (
     sync_directory,
     sync_tree,
 )
-from trajstore.errors import CorruptionError, NotFoundError, SealedError, StorageError
+from trajstore.errors import (
+    CorruptionError,
+    LockedError,
+    NotFoundError,
+    SealedError,
+    StorageError,
+)
 
 COPY_BYTES = 2**20
 MAX_JSON_BYTES = 64 * 2**20
@@ -58,7 +65,11 @@ def make_directories(path: Path) -> None:
         missing.append(path)
         path = path.parent
     for folder in reversed(missing):
-        system.OPS.mkdir(folder)
+        try:
+            system.OPS.mkdir(folder)
+        except FileExistsError:  # of another process that was faster, unless it is no folder
+            if not folder.is_dir():
+                raise
         sync_directory(folder.parent)
 
 
@@ -79,15 +90,29 @@ def whole_directory(target: Path) -> Iterator[Path]:
     """Yield a folder to fill; it becomes ``target``, durably, when the block ends well.
 
     If it does not, the target is absent, unless only the last sync failed: it may then be whole.
+    The folder belongs to one process at a time; another one is refused by a `LockedError`.
     """
     check_new(target)
-    whole = target.with_name(f".{target.name}.sealing")
     with storing(target):
         make_directories(target.parent)
-        with _becoming(target, whole):
+        with _sealing(target) as whole, _becoming(target, whole):
+            check_new(target)
             system.OPS.mkdir(whole)
             yield whole
             sync_tree(whole)
+
+
+def clear_sealing(target: Path) -> None:
+    """Remove what a process left that died while it filled a folder for ``target``."""
+    with suppress(LockedError), _sealing(target) as whole:
+        remove_tree(whole)
+
+
+@contextmanager
+def _sealing(target: Path) -> Iterator[Path]:
+    whole = target.with_name(f".{target.name}.sealing")
+    with lock(whole.with_name(f"{whole.name}.lock"), purpose=f"sealing {target.name}"):
+        yield whole
 
 
 @contextmanager
@@ -138,14 +163,17 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - JSON is what it is
     return parse_json(read_file(path), path)
 
 
-def open_file(path: Path | str) -> io.BufferedReader:
+def open_file(path: Path | str, *, follow: bool = True) -> io.BufferedReader:
     """Open a file for reading; a pipe, a device or a socket is refused, never waited for.
+
+    Unless told to follow, a symbolic link is refused too.
 
     Raises:
         CorruptionError: if there is something else than a file.
         OSError: as `open` does.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    flags = 0 if follow else os.O_NOFOLLOW
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags)
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
         os.close(descriptor)
@@ -155,6 +183,16 @@ def open_file(path: Path | str) -> io.BufferedReader:
             f"{path}: expected a file, got a pipe, a device or a socket; remove it, or name a file"
         )
     return os.fdopen(descriptor, "rb")
+
+
+def is_there(path: Path) -> bool:
+    """Whether something lies at a path, or may: behind a door that is shut to this user."""
+    try:
+        return path.exists()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
 
 
 def read_file(path: Path) -> bytes:

@@ -2,15 +2,18 @@
 
 import errno
 import fcntl
+import json
 import os
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from trajstore.disk.files import canonical_json, parse_json
 from trajstore.disk.system import storing
-from trajstore.errors import LockedError, TrajStoreError
+from trajstore.errors import CorruptionError, LockedError
+
+_FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 @contextmanager
@@ -18,33 +21,39 @@ def lock(path: Path, *, purpose: str, shared: bool = False) -> Iterator[None]:
     """Hold a lock that ends with this process, however it ends.
 
     An exclusive holder removes the file on leaving, a fork of it does not; a refused caller is told
-    the holder's purpose, such as ``"recording v3"``, at once, by a `LockedError`.
+    the holder's purpose, such as ``"recording v3"``, at once, by a `LockedError`. Who may share the
+    folder may share its locks: the file follows the umask, and one that another user's process left
+    behind when it was killed is replaced.
     """
     with storing(path):
-        descriptor = _locked(path, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        descriptor = _locked(path, shared=shared)
     process = os.getpid()
     try:
         holder = {"host": socket.gethostname(), "pid": process, "purpose": purpose}
-        with storing(path):
+        with suppress(OSError):  # a full disk has no room for a name: the lock is held without
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, canonical_json(holder), 0)
+            os.pwrite(descriptor, json.dumps(holder).encode(), 0)
         yield
     finally:
         if not shared and process == os.getpid() and _same_file(descriptor, path):
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink()
         os.close(descriptor)
 
 
-def _locked(path: Path, kind: int) -> int:
+def _locked(path: Path, *, shared: bool) -> int:
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        descriptor, is_ours = _opened(path)
         try:
-            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise CorruptionError(
+                    f"{path}: expected the file of a lock, got no file; remove it"
+                )
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            if _same_file(descriptor, path) and (is_ours or shared or not _removed(path)):
+                return descriptor
         except OSError as error:
-            holder = "an unnamed process"
-            with suppress(TrajStoreError, KeyError, TypeError):
-                told = parse_json(os.pread(descriptor, 4096, 0), "lock")
-                holder = f"{told['purpose']} by process {told['pid']} on {told['host']}"
+            holder = _holder(descriptor)
             os.close(descriptor)
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
                 raise LockedError(
@@ -52,9 +61,36 @@ def _locked(path: Path, kind: int) -> int:
                     "wait until it has ended"
                 ) from None
             raise
-        if _same_file(descriptor, path):
-            return descriptor
+        except CorruptionError:
+            os.close(descriptor)
+            raise
         os.close(descriptor)
+
+
+def _opened(path: Path) -> tuple[int, bool]:
+    """A lock's file, made if there is none, and whether this user may write into it."""
+    try:
+        return os.open(path, _FLAGS | os.O_RDWR | os.O_CREAT, 0o666), True
+    except PermissionError:
+        with suppress(OSError):
+            return os.open(path, _FLAGS | os.O_RDONLY), False
+        raise
+
+
+def _removed(path: Path) -> bool:
+    """Remove a lock's file that a process of another user left; ``False`` if only it may."""
+    try:
+        path.unlink(missing_ok=True)
+    except PermissionError:
+        return False
+    return True
+
+
+def _holder(descriptor: int) -> str:
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        told = json.loads(os.pread(descriptor, 4096, 0))
+        return f"{told['purpose']} by process {told['pid']} on {told['host']}"
+    return "an unnamed process"
 
 
 def _same_file(descriptor: int, path: Path) -> bool:

@@ -45,8 +45,8 @@ class Operations:
     """The system calls that change a disk, one method each."""
 
     def open(self, path: Path, flags: int) -> int:
-        """Open without following a link; new files are readable by all."""
-        return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        """Open without following a link or waiting for a pipe; new files follow the umask."""
+        return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
 
     def write(self, descriptor: int, data: bytes | bytearray | memoryview, offset: int) -> int:
         """Write at an offset; returns how many bytes were taken."""

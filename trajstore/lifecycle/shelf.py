@@ -10,7 +10,7 @@ from pathlib import Path
 
 from loguru import logger
 
-from trajstore.disk.files import make_directories
+from trajstore.disk.files import is_there, make_directories
 from trajstore.disk.locks import lock
 from trajstore.disk.system import storing
 from trajstore.episode.names import Reference, check_name
@@ -24,6 +24,8 @@ from trajstore.version.transfer import Location
 
 _NUMBER = "v([1-9][0-9]{0,8})"
 _TRACE = rf"\.?{_NUMBER}(?:\..*)?"
+PACK = re.compile(rf"([a-z0-9][a-z0-9_-]*)-{_NUMBER}-([0-9a-f]{{12}})\.zip")
+"""The file name of a pack: dataset, number, first digits of the content digest."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Shelf:
 
     def live(self) -> list[int]:
         """Numbers of the sealed versions in the folder, oldest first."""
-        return [it for it in self._numbers(_NUMBER) if (self.path(it) / MANIFEST).exists()]
+        return [it for it in self._numbers(_NUMBER) if is_there(self.path(it) / MANIFEST)]
 
     def bereft(self) -> list[int]:
         """Numbers of the versions whose arrays lie in the folder without a manifest."""
@@ -90,13 +92,12 @@ class Shelf:
         Without the archive, which may be out of reach for a while, what is known here counts: the
         ledger knows every version that left this store.
         """
-        pattern = re.compile(rf"{self.name}-{_NUMBER}-[0-9a-f]{{12}}\.zip")
         names: list[str] = []
         try:
             names = self.archive.names()
         except StorageError as error:
             logger.warning("{}: counted versions without the archive: {}", self.name, error)
-        packs = [int(it[1]) for it in map(pattern.fullmatch, names) if it]
+        packs = [int(it[2]) for it in map(PACK.fullmatch, names) if it and it[1] == self.name]
         return 1 + max(self.used().union(packs), default=0)
 
     def pack_name(self, version: int, digest: str) -> str:

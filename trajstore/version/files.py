@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from trajstore.disk import system
 from trajstore.disk.files import copy_file
@@ -22,7 +20,7 @@ from trajstore.disk.system import FileRecord, storing
 from trajstore.errors import CorruptionError, NotFoundError
 from trajstore.version.findings import Finding, finding
 from trajstore.version.layout import parents
-from trajstore.version.location import is_url, remote_at
+from trajstore.version.location import is_url, place, remote_at
 from trajstore.version.manifest import MANIFEST, Manifest
 from trajstore.version.transfer import Origin, Write, copied
 
@@ -238,9 +236,7 @@ def open_files(
         StorageError: if the URL cannot be reached.
     """
     if not is_url(path):
-        return LocalFiles(Path(path))
-    if str(path).startswith("file://"):
-        return LocalFiles(Path(url2pathname(urlsplit(str(path)).path)))
+        return LocalFiles(place(path))
     origin = remote_at(str(path))
     files = FetchedFiles(origin, Path(), kept=kept, most_bytes=most_bytes)
     files.path = _beside(origin.where, kept or cache_folder())

@@ -5,17 +5,21 @@ its own name.
 """
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import BinaryIO
+from urllib.parse import unquote
 
 from trajstore.disk import system
-from trajstore.disk.files import make_directories, remove_tree
+from trajstore.disk.files import make_directories, open_file, remove_tree
 from trajstore.disk.system import DurableFile, storing, sync_directory
-from trajstore.errors import NotFoundError, StorageError
+from trajstore.errors import ArgumentError, NotFoundError, StorageError
 from trajstore.version.transfer import PART, Location, Remote, plain_name
+
+_FILE_URL = re.compile(r"file:(?://(?P<host>[^/]*))?(?P<path>/.*)", re.IGNORECASE | re.DOTALL)
 
 
 class Folder:
@@ -53,10 +57,10 @@ class Folder:
         path = self.path / plain_name(name)
         with storing(path):
             try:
-                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+                file = open_file(path, follow=False)
             except FileNotFoundError:
                 raise NotFoundError(f"{path}: expected a pack, got no such file") from None
-        with os.fdopen(descriptor, "rb") as file:
+        with file:
             yield file
 
     def _part(self, name: str) -> Path:
@@ -67,15 +71,45 @@ def locate(where: Path | str) -> Location:
     """The location at a path or URL.
 
     Example:
-        >>> locate("data/archive")
-        data/archive
+        >>> locate("/data/archive")
+        /data/archive
     """
-    return remote_at(str(where)) if is_url(where) else Folder(Path(where))
+    return remote_at(str(where)) if is_url(where) else Folder(place(where))
 
 
 def is_url(where: object) -> bool:
-    """Whether something is a URL, and no path."""
-    return "://" in str(where)
+    """Whether something is a URL of another place than a folder of this machine."""
+    return "://" in str(where) and not _FILE_URL.match(str(where))
+
+
+def place(where: os.PathLike[str] | str) -> Path:
+    """The folder or file that a path means, however it is spelled; ``file://`` is one, too.
+
+    Links, ``..`` and ``~`` are followed, so that what lies beside it is found beside what it is.
+
+    Example:
+        >>> place("/data/./store/../store/"), place("file:///data/store")
+        (PosixPath('/data/store'), PosixPath('/data/store'))
+
+    Raises:
+        ArgumentError: if it is a URL of another machine, or means no path.
+    """
+    text = os.fspath(where)
+    if is_url(text) or "\0" in text:
+        raise ArgumentError(f"{text!r}: expected a path of this machine, got another place")
+    if url := _FILE_URL.match(text):
+        if url["host"] not in (None, "", "localhost"):
+            raise ArgumentError(
+                f"{text}: expected a file of this machine, got one of {url['host']!r}; "
+                f"three slashes begin a path: file:///{url['host']}{url['path']}"
+            )
+        text = unquote(url["path"])
+    try:
+        return Path(text).expanduser().resolve()
+    except (OSError, RuntimeError) as error:
+        raise ArgumentError(f"{text}: expected a path, got one that leads nowhere: {error}") from (
+            error
+        )
 
 
 def remote_at(url: str) -> Remote:

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import ValidationError, convert
 
-from trajstore.disk.files import canonical_json, parse_json, read_file
+from trajstore.disk.files import canonical_json, is_there, parse_json, read_file
 from trajstore.disk.system import FileRecord
 from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import (
@@ -174,7 +174,9 @@ _PLAIN = [(it.name, it.type) for it in fields(Manifest) if it.name != "schema"]
 
 def is_bereft(folder: Path) -> bool:
     """Whether a folder holds the arrays of a version, but its manifest is gone."""
-    return not (folder / MANIFEST).exists() and any(folder.rglob("zarr.json"))
+    groups = (folder / group / "zarr.json" for group in ("index", "state", "step"))
+    inside = folder.parent.parent / MANIFEST
+    return not any(map(is_there, (folder / MANIFEST, inside))) and any(map(is_there, groups))
 
 
 def content_digest(schema: EpisodeSchema, digests: Iterable[bytes]) -> str:
