@@ -101,7 +101,7 @@ class Store:
         base = None if extends is None else self.path(extends)
         shelf = self.shelf(name)
         return Recorder(
-            next_target(shelf.folder, shelf.next_version),
+            next_target(shelf.folder, shelf.claimed),
             schema=schema,
             provenance=provenance,
             quota_bytes=quota_bytes,

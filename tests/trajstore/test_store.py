@@ -187,7 +187,6 @@ def test_what_is_no_path_is_refused(tmp_path: Path, place: object) -> None:
 def test_a_file_in_place_of_the_store_is_named(tmp_path: Path) -> None:
     file = tmp_path / "rec.py"
     file.write_text("")
-    recorder = Store(file).record("kk", schema=SCHEMA, provenance={})
     with pytest.raises(StorageError, match=r"at .*rec\.py; move what is in the way, or choose"):
-        recorder.__enter__()
+        Store(file).record("kk", schema=SCHEMA, provenance={}).__enter__()
     assert file.read_text() == ""

@@ -74,15 +74,16 @@ def make_directories(path: Path) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a folder and all in it, without following links; nothing happens if it is absent."""
+    """Remove a folder and all in it, without following links; what is gone already is removed."""
     if not os.path.lexists(path):
         return
-    if path.is_symlink() or not path.is_dir():
-        system.OPS.unlink(path)
-        return
-    for child in sorted(path.iterdir()):
-        remove_tree(child)
-    system.OPS.rmdir(path)
+    with suppress(FileNotFoundError):
+        if path.is_symlink() or not path.is_dir():
+            system.OPS.unlink(path)
+            return
+        for child in sorted(path.iterdir()):
+            remove_tree(child)
+        system.OPS.rmdir(path)
 
 
 @contextmanager

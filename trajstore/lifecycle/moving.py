@@ -11,7 +11,7 @@ from pathlib import Path
 
 from trajstore.dataset import Dataset
 from trajstore.disk import system
-from trajstore.disk.files import remove_tree
+from trajstore.disk.files import clear_sealing, remove_tree
 from trajstore.disk.system import FileRecord, storing, sync_directory
 from trajstore.errors import ArchiveError, CorruptionError, NotFoundError, SealedError
 from trajstore.lifecycle.archive import compare_file, file_record, open_pack, pack, unpack
@@ -83,9 +83,8 @@ def finish(shelf: Shelf) -> None:
     """Finish what an interrupted run left: half-removed folders and half-written ones."""
     for path in shelf.litter():
         remove_tree(path)
-    for version in shelf.in_work("sealing"):
-        if version not in shelf.in_work("recording"):
-            remove_tree(shelf.folder / f".v{version}.sealing")
+    for version in shelf.in_work(r"sealing(?:\.lock)?"):
+        clear_sealing(shelf.path(version))
     for version in shelf.in_work("removing"):
         _finish_removal(shelf, version)
     last = {it.version: it for it in shelf.ledger()}

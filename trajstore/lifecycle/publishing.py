@@ -1,5 +1,6 @@
 """Bring a validated version into the store, once, under the next number."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,16 +70,17 @@ def publish(
         for number, found in _unnoted(shelf).items():
             if number not in shelf.in_work("recording"):
                 shelf.note(entry_on(found, Deed.PUBLISH, number, "found live"))
-        version, new = _number(shelf, source, manifest, budget_bytes)
-        if new:
-            _copy(source, shelf.path(version), manifest)
-        if shelf.path(version).is_dir() and verdict is not None:
-            write_verdict(shelf.path(version), verdict)
-        if new:
-            why = f"published from {source.name}"
-            shelf.note(entry_on(manifest, Deed.PUBLISH, version, why))
+        known = _known(shelf, source, manifest, budget_bytes)
+        with shelf.claimed() if known is None else nullcontext(known) as version:
+            if known is None:
+                _copy(source, shelf.path(version), manifest)
+            if shelf.path(version).is_dir() and verdict is not None:
+                write_verdict(shelf.path(version), verdict)
+            if known is None:
+                why = f"published from {source.name}"
+                shelf.note(entry_on(manifest, Deed.PUBLISH, version, why))
         decisions = rotate_locked(shelf, retention)
-    return Published(version, new, tuple(decisions))
+    return Published(version, known is None, tuple(decisions))
 
 
 def preview(
@@ -95,11 +97,12 @@ def preview(
         QuotaExceededError: if the store would outgrow its budget.
     """
     manifest = _validated(shelf, source, read_verdict(source))
-    version, new = _number(shelf, source, manifest, budget_bytes)
+    known = _known(shelf, source, manifest, budget_bytes)
+    version = known or shelf.next_version()
     statuses = [(live, shelf.status(live)) for live in shelf.live()]
-    if new:
+    if known is None:
         statuses.append((version, Status.VALIDATED))
-    return Published(version, new, tuple(decide(statuses, retention)))
+    return Published(version, known is None, tuple(decide(statuses, retention)))
 
 
 def _validated(shelf: Shelf, source: Path, verdict: Verdict | None) -> Manifest:
@@ -116,10 +119,8 @@ def _validated(shelf: Shelf, source: Path, verdict: Verdict | None) -> Manifest:
     return manifest
 
 
-def _number(
-    shelf: Shelf, source: Path, manifest: Manifest, budget_bytes: int | None
-) -> tuple[int, bool]:
-    """The number that the content has or gets, and whether it is new.
+def _known(shelf: Shelf, source: Path, manifest: Manifest, budget_bytes: int | None) -> int | None:
+    """The number that the content has in the store; ``None`` if it is new, and there is room.
 
     What rotation frees is not counted on: an old version stays until its pack is verified.
     """
@@ -127,7 +128,7 @@ def _number(
     known = [entry.version for entry in shelf.ledger() if entry.digest == digest]
     known += [it for it, live in _unnoted(shelf).items() if live.content_digest == digest]
     if known:
-        return known[0], False
+        return known[0]
     if budget_bytes is not None:
         taken, incoming = size_bytes(shelf.folder.parent), size_bytes(source)
         if taken + incoming > budget_bytes:
@@ -136,7 +137,7 @@ def _number(
                 f"{taken:,} and {incoming:,} to come; archive older versions "
                 f"(trajstore rotate {shelf.name} --keep 2), or raise the budget"
             )
-    return shelf.next_version(), True
+    return None
 
 
 def _unnoted(shelf: Shelf) -> dict[int, Manifest]:

@@ -87,6 +87,7 @@ def plan(
                 f"{shelf.name}@v{version}: expected a live version to stay in use, got one that "
                 f"is not in the store, which has {known}; name one of these"
             )
+    in_use += shelf.extended()
     return decide([(it, shelf.status(it)) for it in live], retention, in_use=in_use)
 
 

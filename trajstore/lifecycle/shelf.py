@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,17 +13,18 @@ from loguru import logger
 from trajstore.disk.files import is_there, make_directories
 from trajstore.disk.locks import lock
 from trajstore.disk.system import storing
-from trajstore.episode.names import Reference, check_name
-from trajstore.errors import NotFoundError, StorageError
+from trajstore.episode.names import Reference, check_name, version_number
+from trajstore.errors import LockedError, NotFoundError, StorageError, TrajStoreError
 from trajstore.lifecycle.ledger import LEDGER, Deed, Entry, add_entry, read_ledger
 from trajstore.quality.records import Clock, utc_now
 from trajstore.quality.reviews import status_of
+from trajstore.recording.unfinished import open_recording, recorder_lock, unfinished
 from trajstore.version.location import locate
 from trajstore.version.manifest import MANIFEST, Manifest, Status, is_bereft
 from trajstore.version.transfer import Location
 
 _NUMBER = "v([1-9][0-9]{0,8})"
-_TRACE = rf"\.?{_NUMBER}(?:\..*)?"
+_TRACE = rf"\.?{_NUMBER}(?:\..*)?(?<!\.lock)"
 PACK = re.compile(rf"([a-z0-9][a-z0-9_-]*)-{_NUMBER}-([0-9a-f]{{12}})\.zip")
 """The file name of a pack: dataset, number, first digits of the content digest."""
 
@@ -82,7 +83,7 @@ class Shelf:
         return bool(self._numbers(_TRACE)) or (self.folder / LEDGER).exists()
 
     def used(self) -> set[int]:
-        """Numbers that left a trace here: live, in work, judged, or in the ledger."""
+        """Numbers that left a trace here: live, in work, judged, or in the ledger; no mere lock."""
         found = self._numbers(_TRACE)
         return {*found, *(entry.version for entry in self.ledger())}
 
@@ -99,6 +100,39 @@ class Shelf:
             logger.warning("{}: counted versions without the archive: {}", self.name, error)
         packs = [int(it[2]) for it in map(PACK.fullmatch, names) if it and it[1] == self.name]
         return 1 + max(self.used().union(packs), default=0)
+
+    @contextmanager
+    def claimed(self) -> Iterator[int]:
+        """Hold the next number: whoever else asks meanwhile gets another one.
+
+        It stays taken once something of that number lies here.
+
+        Raises:
+            StorageError: if the operating system refuses.
+        """
+        number = self.next_version()
+        while True:
+            with ExitStack() as stack:
+                try:
+                    stack.enter_context(recorder_lock(self.path(number)))
+                except LockedError:
+                    free = False
+                else:
+                    free = number not in self.used()
+                if free:
+                    yield number
+                    return
+            number += 1
+
+    def extended(self) -> set[int]:
+        """Numbers of the versions that unfinished recordings of this dataset go on from."""
+        found = set()
+        for target in unfinished(self.folder):
+            with suppress(TrajStoreError):
+                base = open_recording(target).extends
+                if base is not None and base.parent == self.folder:
+                    found.add(version_number(base.name) or 0)
+        return found
 
     def pack_name(self, version: int, digest: str) -> str:
         """The file name of a pack: two branches may both make a ``v4``."""

@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from trajstore.disk import system
-from trajstore.disk.files import remove_tree
+from trajstore.disk.files import make_directories, remove_tree
 from trajstore.disk.system import storing, sync_directory
-from trajstore.errors import SealedError
+from trajstore.errors import NotFoundError, SealedError
 from trajstore.recording.journal import Frame
 from trajstore.recording.unfinished import (
     Recording,
@@ -154,27 +155,37 @@ def _dropped(target: Path) -> Path:
     return recording_folder(target).with_suffix(".dropped")
 
 
-def next_target(folder: Path, next_version: Callable[[], int]) -> Path:
+def next_target(folder: Path, claimed: Callable[[], AbstractContextManager[int]]) -> Path:
     """The version that the next recorder of a dataset records: an unfinished one, or a new one.
 
-    ``next_version`` gives the number of a new version, also of one whose number was taken; what a
-    crash left of removed recordings is cleared away.
+    ``claimed`` holds the number of a new version, also of one whose number was taken, until its
+    folder is there; what a crash left of removed recordings is cleared away.
     """
     for litter in folder.glob(".v*.dropped"):
         with storing(litter):
             remove_tree(litter)
     for target in recording_targets(folder):
-        found = open_recording(target) if is_begun(target) else None
-        if not target.exists():
-            return target
-        if found is None:
-            continue
-        with recorder_lock(target):
-            dropped = _drop_if_sealed(found)
-        if not dropped:
-            renumbered = folder / f"v{next_version()}"
+        with suppress(NotFoundError):  # of one that was sealed, or discarded, meanwhile
+            if is_begun(target):
+                open_recording(target)
+            found = target if not target.exists() else _renumbered(target, claimed)
+            if found is not None:
+                return found
+    with claimed() as number:
+        target = folder / f"v{number}"
+        with storing(target):
+            make_directories(recording_folder(target))
+    return target
+
+
+def _renumbered(target: Path, claimed: Callable[[], AbstractContextManager[int]]) -> Path | None:
+    """Give a recording whose number was taken another one; ``None`` if it is sealed under it."""
+    with recorder_lock(target):
+        if not is_begun(target) or _drop_if_sealed(open_recording(target)):
+            return None
+        with claimed() as number:
+            renumbered = target.with_name(f"v{number}")
             with storing(recording_folder(target)):
                 system.OPS.rename(recording_folder(target), recording_folder(renumbered))
-                sync_directory(folder)
-            return renumbered
-    return folder / f"v{next_version()}"
+                sync_directory(target.parent)
+    return renumbered
