@@ -16,6 +16,7 @@ from trajstore.lifecycle import Published, publish
 from trajstore.lifecycle.rotation import Retention
 from trajstore.quality.records import VERDICT, Verdict
 from trajstore.store import Store
+from trajstore.version.location import check_lasting
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,10 @@ def run(
     """Publish the dataset under its folder's name; the same content is published once.
 
     Raises:
+        ArgumentError: the archive would be gone with this process.
         CorruptionError: the report is not one of validation.
     """
+    check_lasting(params.archive)
     verdict = _read_verdict(report)
     shelf = Store(store, archive=params.archive, reviews=reviews).shelf(dataset.name)
     retention = Retention(params.keep_validated, params.keep_draft, params.keep_quarantined)

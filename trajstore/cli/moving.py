@@ -27,6 +27,7 @@ from trajstore.recording.recover import (
 )
 from trajstore.recording.unfinished import check_episodes, open_recording
 from trajstore.store import Store
+from trajstore.version.location import check_lasting
 
 
 @command(
@@ -56,6 +57,7 @@ def publish(
     folder = path.resolve()
     if version_number(folder.name) is not None:
         folder = folder.parent
+    check_lasting(store.archive)
     shelf = store.shelf(name or folder.name)
     most = None if budget is None else int(budget * 1e9)
     done = (lifecycle.preview if dry_run else lifecycle.publish)(shelf, path, budget_bytes=most)
@@ -104,6 +106,7 @@ def rotate(
     if name not in store.datasets():
         known = ", ".join(store.datasets()) or "none at all"
         raise NotFoundError(f"dataset {name!r}: expected one of the store, which has {known}")
+    check_lasting(store.archive)
     retention = Retention(keep["keep"], keep["keep_drafts"], keep["keep_quarantined"])
     run = lifecycle.plan if dry_run else lifecycle.rotate
     decisions = run(store.shelf(name), retention=retention, in_use=in_use)

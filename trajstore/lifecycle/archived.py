@@ -18,6 +18,7 @@ from trajstore.lifecycle.archive import Pack, compare_file, open_pack, unpack
 from trajstore.lifecycle.ledger import Entry
 from trajstore.version.files import FetchedFiles, LocalFiles, cache_folder
 from trajstore.version.findings import Finding, finding
+from trajstore.version.manifest import MANIFEST
 from trajstore.version.transfer import Location
 
 
@@ -43,11 +44,15 @@ def _unpacked(origin: "ArchivedPack") -> Path:
     target = cache_folder() / "unpacked" / origin.pack.manifest.content_digest
     with storing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        if not target.exists():
+        if not (target / MANIFEST).exists():
             with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as name:
-                unpack(origin.pack, Path(name) / "version")
-                with suppress(FileExistsError):  # of another process that was faster
-                    (Path(name) / "version").rename(target)
+                made = Path(name) / "version"
+                unpack(origin.pack, made)
+                with suppress(FileNotFoundError):
+                    if not (target / MANIFEST).exists():
+                        target.rename(made.with_name("cleaned in part"))
+                with suppress(OSError):  # of another process that was faster
+                    made.rename(target)
     return target
 
 

@@ -6,9 +6,10 @@ is refused, and what two versions share is fetched once. The folder may be delet
 
 import hashlib
 import os
-import tempfile
+import secrets
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -25,6 +26,8 @@ from trajstore.version.manifest import MANIFEST, Manifest
 from trajstore.version.transfer import Origin, Write, copied
 
 CACHE_BYTES = 10_000_000_000
+FRESH_SECONDS = 60
+"""How long a file that another process brought into the cache, or used there, stays at least."""
 MAX_STRAYS = 1000
 BESIDE = ("status", "replay")
 
@@ -128,7 +131,7 @@ class FetchedFiles(LocalFiles):
             most_bytes: most that they may take there; those used longest ago go first. Files that
                 an open dataset has mapped take their room until it is closed.
         """
-        self._most = most_bytes
+        self._most, self._brought = most_bytes, set[Path]()
         self.origin, self.where = origin, origin.where
         objects = (kept or cache_folder()) / "objects"
         super().__init__(path, self.read_manifest(), folder=objects, origin=origin)
@@ -156,17 +159,23 @@ class FetchedFiles(LocalFiles):
         with storing(target):
             with disposable(target) as file:
                 self.copy(path, file.write)
+            self._brought.add(target)
             self._make_room(target)
         return target
 
     def _make_room(self, newest: Path) -> None:
-        states = {path: path.stat() for path in self.folder.glob("??/*")}
+        """Remove what was used longest ago; what others may be about to read stays a while."""
+        states = {}
+        for path in self.folder.glob("??/*"):
+            with suppress(FileNotFoundError):
+                states[path] = path.stat()
         total = sum(state.st_size for state in states.values())
-        for path in sorted(states, key=lambda it: (it == newest, states[it].st_mtime_ns)):
-            if total <= self._most or path == newest:
-                return
-            path.unlink(missing_ok=True)
-            total -= states[path].st_size
+        before = time.time() - FRESH_SECONDS
+        for path in sorted(states, key=lambda it: states[it].st_mtime_ns):
+            ours = path in self._brought and path != newest
+            if total > self._most and (ours or states[path].st_mtime < before):
+                path.unlink(missing_ok=True)
+                total -= states[path].st_size
 
     def copy(self, path: str, write: Write) -> None:
         """Pass on the bytes of a file; raises as that of a version in a folder does."""
@@ -202,13 +211,13 @@ def make_folder(folder: Path) -> None:
 def disposable(target: Path) -> Iterator[BinaryIO]:
     """Write a file of a cache: it is there whole or not at all, and may be deleted at any time."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".")
+    whole = target.with_name(f".{secrets.token_hex(8)}")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with whole.open("xb") as file:
             yield file
-        Path(name).replace(target)
+        whole.replace(target)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        whole.unlink(missing_ok=True)
         raise
 
 
@@ -257,7 +266,8 @@ def _beside(url: str, kept: Path) -> Path:
             except NotFoundError:
                 target.unlink(missing_ok=True)
             else:
-                target.write_bytes(data)
+                with disposable(target) as file:
+                    file.write(data)
     return folder / name
 
 

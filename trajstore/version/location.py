@@ -77,6 +77,19 @@ def locate(where: Path | str) -> Location:
     return remote_at(str(where)) if is_url(where) else Folder(place(where))
 
 
+def check_lasting(where: Path | str) -> None:
+    """Refuse an archive that is gone with this process.
+
+    Raises:
+        ArgumentError: if it lies in memory.
+    """
+    if is_url(where) and re.search(r"(?:^|::)memory:", str(where), re.IGNORECASE):
+        raise ArgumentError(
+            f"{where}: expected an archive that stays, got the memory of this process, which ends; "
+            "name a folder, or a URL of a service"
+        )
+
+
 def is_url(where: object) -> bool:
     """Whether something is a URL of another place than a folder of this machine."""
     return "://" in str(where) and not _FILE_URL.match(str(where))
@@ -104,9 +117,12 @@ def place(where: os.PathLike[str] | str) -> Path:
                 f"three slashes begin a path: file:///{url['host']}{url['path']}"
             )
         text = unquote(url["path"])
+    home = os.path.expanduser(text)  # noqa: PTH111 - to pathlib, ./~ is ~
+    if home.startswith("~"):
+        raise ArgumentError(f"{text}: expected a user behind ~, got none known; or write ./{text}")
     try:
-        return Path(text).expanduser().resolve()
-    except (OSError, RuntimeError) as error:
+        return Path(home).resolve()
+    except (OSError, RuntimeError, ValueError) as error:
         raise ArgumentError(f"{text}: expected a path, got one that leads nowhere: {error}") from (
             error
         )

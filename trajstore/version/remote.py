@@ -3,11 +3,13 @@
 import hashlib
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import fsspec
+from fsspec.implementations.memory import MemoryFileSystem
+from loguru import logger
 
 from trajstore.disk.files import MAX_JSON_BYTES
 from trajstore.disk.system import FileRecord, storing
@@ -49,6 +51,8 @@ def reaching(where: Path | str) -> Iterator[None]:
 def driver(url: str) -> tuple[Any, str]:
     """What reads and writes at a URL, and the path that it knows the URL by."""
     scheme = url.partition("://")[0].rpartition("::")[2]
+    if len(scheme) < 2:
+        raise NameRefusedError(f"{url}: expected a scheme such as s3 before ://, got {scheme!r}")
     try:
         files, path = fsspec.core.url_to_fs(url)
     except ImportError as error:
@@ -66,6 +70,10 @@ def driver(url: str) -> tuple[Any, str]:
             f"{url}: expected a scheme that fsspec has a driver for, got {scheme!r}; "
             "use one such as s3, gs, az, sftp, https, or a folder"
         ) from None
+    except Exception as error:
+        raise StorageError(
+            f"{url}: expected a URL that leads to files, got {type(error).__name__}: {error}"
+        ) from error
     return files, str(path).rstrip("/")
 
 
@@ -87,7 +95,8 @@ class RemoteFolder(Remote):
     """
 
     def __init__(self, url: str) -> None:
-        self.where = url.rstrip("/")
+        bare = url.rstrip("/")
+        self.where = bare if "://" in bare else url
         self._files, self._path = driver(self.where)
 
     def __repr__(self) -> str:
@@ -106,8 +115,11 @@ class RemoteFolder(Remote):
     def create(self, name: str) -> "Upload":
         """Begin a pack."""
         with reaching(self.where):
+            if isinstance(self._files, MemoryFileSystem):
+                logger.warning("{}: what goes there is gone when this process ends", self.where)
             self._files.makedirs(self._path, exist_ok=True)
-            return Upload(self._files.open(self._at(name) + PART, "wb"))
+            at = f"{self.where}/{name}"
+            return Upload(_Reached(self._files.open(self._at(name) + PART, "wb"), at))
 
     def commit(self, name: str) -> None:
         """Give a closed pack its name."""
@@ -123,8 +135,8 @@ class RemoteFolder(Remote):
             file = self._opened(plain_name(name))
         if file is None:
             raise NotFoundError(f"{self.where}/{name}: expected a pack, got no such file")
-        with file:
-            yield file
+        with closing(_Reached(file, f"{self.where}/{name}")) as reached:
+            yield cast("BinaryIO", reached)
 
     def read(self, key: str) -> bytes:
         """Return a small file."""
@@ -175,7 +187,7 @@ class RemoteFolder(Remote):
 class Upload:
     """A pack on its way to a `RemoteFolder`."""
 
-    def __init__(self, file: Any) -> None:  # noqa: ANN401 - fsspec's
+    def __init__(self, file: "_Reached") -> None:
         self._file = file
         self._sha, self._size = hashlib.sha256(), 0
 
@@ -191,6 +203,38 @@ class Upload:
         return FileRecord(self._size, self._sha.hexdigest())
 
     def abandon(self) -> None:
-        """Give up, unless it is finished."""
-        if not self._file.closed:
+        """Give up, unless it is finished; a service that is lost keeps at most a part."""
+        with suppress(StorageError):
             self._file.close()
+
+
+class _Reached:
+    """A file at a URL; what its driver raises is named, whenever it does."""
+
+    def __init__(self, file: Any, where: str) -> None:  # noqa: ANN401 - fsspec's
+        self._file, self._where = file, where
+
+    def read(self, size: int = -1) -> bytes:
+        with reaching(self._where):
+            data: bytes = self._file.read(size)
+        return data
+
+    def write(self, data: bytes) -> None:
+        with reaching(self._where):
+            self._file.write(data)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        with reaching(self._where):
+            place: int = self._file.seek(offset, whence)
+        return place
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def seekable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        with reaching(self._where):
+            if not self._file.closed:
+                self._file.close()
