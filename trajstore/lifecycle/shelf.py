@@ -18,7 +18,7 @@ from trajstore.errors import LockedError, NotFoundError, StorageError, TrajStore
 from trajstore.lifecycle.ledger import LEDGER, Deed, Entry, add_entry, read_ledger
 from trajstore.quality.records import Clock, utc_now
 from trajstore.quality.reviews import status_of
-from trajstore.recording.unfinished import open_recording, recorder_lock, unfinished
+from trajstore.recording.unfinished import open_recording, unfinished
 from trajstore.version.location import locate
 from trajstore.version.manifest import MANIFEST, Manifest, Status, is_bereft
 from trajstore.version.transfer import Location
@@ -111,10 +111,13 @@ class Shelf:
             StorageError: if the operating system refuses.
         """
         number = self.next_version()
+        with storing(self.folder):
+            make_directories(self.folder)
         while True:
             with ExitStack() as stack:
+                path = self.folder / f".v{number}.number.lock"
                 try:
-                    stack.enter_context(recorder_lock(self.path(number)))
+                    stack.enter_context(lock(path, purpose=f"taking v{number}"))
                 except LockedError:
                     free = False
                 else:
