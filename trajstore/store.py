@@ -8,10 +8,17 @@ from typing import Any, Literal, get_args
 from trajstore import lifecycle
 from trajstore.dataset import Dataset
 from trajstore.disk.files import is_there
+from trajstore.disk.system import storing
 from trajstore.episode.names import Reference, check_name, is_name, parse_reference
 from trajstore.episode.schema import EpisodeSchema
 from trajstore.episode.texts import shown
-from trajstore.errors import ArgumentError, NotFoundError, StatusError
+from trajstore.errors import (
+    ArgumentError,
+    CorruptionError,
+    NotFoundError,
+    StatusError,
+    StorageError,
+)
 from trajstore.lifecycle import Published, Shelf
 from trajstore.lifecycle.archived import open_archived
 from trajstore.lifecycle.kinds import kind_of
@@ -146,10 +153,11 @@ class Store:
         return dataset
 
     def datasets(self) -> list[str]:
-        """Names of the datasets that have a version or a ledger, sorted."""
+        """Names of the datasets that have a version or a ledger, or cannot be read, sorted."""
         if not self.root.is_dir():
             return []
-        names = (path.name for path in self.root.iterdir() if path.is_dir())
+        with storing(self.root):
+            names = [path.name for path in self.root.iterdir() if path.is_dir()]
         return sorted(name for name in names if is_name(name) and self.shelf(name).is_used())
 
     def versions(self, name: str) -> list[int]:

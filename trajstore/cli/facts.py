@@ -12,9 +12,9 @@ from trajstore.cli.output import chip, complain, plain, size
 from trajstore.cli.places import named_store
 from trajstore.dataset import Dataset
 from trajstore.episode import anomalies
-from trajstore.errors import NotFoundError, TrajStoreError
+from trajstore.errors import NotFoundError, StorageError, TrajStoreError
 from trajstore.quality.records import read_report, read_verdict
-from trajstore.quality.reviews import history, read_reviews, standing
+from trajstore.quality.reviews import UNREADABLE, history, read_reviews, standing
 from trajstore.recording.unfinished import (
     check_begun,
     journal_bytes,
@@ -42,15 +42,22 @@ def version_lines(store: Store, names: list[str]) -> Iterator[Facts]:
     for name in names:
         shelf = store.shelf(name)
         try:
+            numbers = sorted({*shelf.live(), *shelf.bereft()})
+        except StorageError as error:
+            yield {"dataset": name, "version": "", "status": UNREADABLE, "error": str(error)}
+            continue
+        try:
             shelf.ledger()
         except TrajStoreError as error:
             head = {"dataset": name, "version": "ledger"}
             yield head | {"status": "damaged", "error": str(error)}
-        for number in sorted({*shelf.live(), *shelf.bereft()}):
+        for number in numbers:
             head = {"dataset": name, "version": f"v{number}"}
             path = shelf.path(number)
             try:
                 yield head | _line(store, path, Manifest.read(path)) | {"path": str(path)}
+            except StorageError as error:
+                yield head | {"status": UNREADABLE, "error": str(error)}
             except TrajStoreError as error:
                 yield head | {"status": "damaged", "error": str(error)}
         for target in store.unfinished(name):

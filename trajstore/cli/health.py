@@ -68,8 +68,8 @@ def _store(store: Store) -> Iterator[Check]:
 def _versions(store: Store) -> Iterator[Check]:
     unreadable = set()
     for facts in version_lines(store, store.datasets()):
-        what = f"{facts['dataset']}@{facts['version']}"
-        if facts["status"] == "unreadable":
+        what = f"{facts['dataset']}@{facts['version']}".rstrip("@")
+        if facts["status"] == "unreadable" and "episodes" in facts:
             if facts["error"] not in unreadable:
                 yield "bad", "status", facts["error"]
             unreadable.add(facts["error"])

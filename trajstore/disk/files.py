@@ -86,6 +86,29 @@ def remove_tree(path: Path) -> None:
         system.OPS.rmdir(path)
 
 
+def check_removable(path: Path) -> None:
+    """Refuse to begin the removal of a folder that this user could not finish.
+
+    Raises:
+        StorageError: naming the first folder in the way, and whose it is.
+    """
+    with storing(path):
+        inside = [path, *(it for it in path.rglob("*") if it.is_dir() and not it.is_symlink())]
+        for folder in (path.parent, *inside):
+            if not os.access(folder, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
+                break
+            found, users = folder.stat(), (folder.stat().st_uid, path.lstat().st_uid)
+            if found.st_mode & stat.S_ISVTX and os.geteuid() not in (0, *users):
+                break
+        else:
+            return
+        raise StorageError(
+            f"{path}: expected a folder that this user may remove, got {folder} of user "
+            f"{folder.stat().st_uid}; let that user do it, or give the group leave: "
+            f"chmod -R g+rwX {path}"
+        )
+
+
 @contextmanager
 def whole_directory(target: Path) -> Iterator[Path]:
     """Yield a folder to fill; it becomes ``target``, durably, when the block ends well.
@@ -104,8 +127,13 @@ def whole_directory(target: Path) -> Iterator[Path]:
 
 
 def clear_sealing(target: Path) -> None:
-    """Remove what a process left that died while it filled a folder for ``target``."""
-    with suppress(LockedError), _sealing(target) as whole:
+    """Remove what a process left that died while it filled a folder for ``target``.
+
+    What somebody is at work in stays, and what only another user may remove.
+    """
+    with suppress(LockedError, StorageError), _sealing(target) as whole:
+        if whole.exists():
+            check_removable(whole)
         remove_tree(whole)
 
 

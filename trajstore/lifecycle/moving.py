@@ -9,11 +9,19 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from loguru import logger
+
 from trajstore.dataset import Dataset
 from trajstore.disk import system
-from trajstore.disk.files import clear_sealing, remove_tree
+from trajstore.disk.files import check_removable, clear_sealing, remove_tree
 from trajstore.disk.system import FileRecord, storing, sync_directory
-from trajstore.errors import ArchiveError, CorruptionError, NotFoundError, SealedError
+from trajstore.errors import (
+    ArchiveError,
+    CorruptionError,
+    NotFoundError,
+    SealedError,
+    StorageError,
+)
 from trajstore.lifecycle.archive import compare_file, file_record, open_pack, pack, unpack
 from trajstore.lifecycle.ledger import Deed, Entry, entry_on
 from trajstore.lifecycle.shelf import Shelf
@@ -29,8 +37,10 @@ def archive_version(shelf: Shelf, version: int, *, why: str) -> Entry:
         NotFoundError: if there is no such live version.
         ArchiveError: if what was packed does not come back as it was; the version stays.
         CorruptionError: if the live version is damaged; it stays, and nothing is archived.
+        StorageError: if this user may not remove it; nothing is begun.
     """
     dataset = Dataset.open(shelf.path(version))
+    check_removable(shelf.path(version))
     entry = shelf.packed().get(version)
     if entry is None or entry.digest != dataset.manifest.content_digest or _lost(shelf, entry):
         entry = _archive(shelf, version, dataset, why)
@@ -165,6 +175,11 @@ def _finish_removal(shelf: Shelf, version: int) -> None:
         with storing(left):
             system.OPS.rename(left, shelf.path(version))
             sync_directory(shelf.folder)
+        return
+    try:
+        check_removable(left)
+    except StorageError as error:
+        logger.warning("left for its owner to remove: {}", error)
         return
     with storing(left):
         remove_tree(left)

@@ -13,6 +13,7 @@ from trajstore.lifecycle.rotation import (
     DEFAULT_RETENTION,
     Decision,
     Retention,
+    check_movable,
     decide,
     rotate_locked,
 )
@@ -62,6 +63,7 @@ def publish(
         StatusError: if the source is not validated.
         CorruptionError: if the source is damaged, or changes while it is copied.
         QuotaExceededError: if the store would outgrow its budget; nothing was written.
+        StorageError: if a version would leave that this user may not move; nothing was written.
     """
     verdict = verdict or read_verdict(source)
     manifest = _validated(shelf, source, verdict)
@@ -71,6 +73,7 @@ def publish(
             if number not in shelf.in_work("recording"):
                 shelf.note(entry_on(found, Deed.PUBLISH, number, "found live"))
         known = _known(shelf, source, manifest, budget_bytes)
+        check_movable(shelf, _foreseen(shelf, known, retention))
         with shelf.claimed() if known is None else nullcontext(known) as version:
             if known is None:
                 _copy(source, shelf.path(version), manifest)
@@ -98,11 +101,16 @@ def preview(
     """
     manifest = _validated(shelf, source, read_verdict(source))
     known = _known(shelf, source, manifest, budget_bytes)
-    version = known or shelf.next_version()
+    decisions = _foreseen(shelf, known, retention)
+    return Published(known or decisions[-1].version, known is None, tuple(decisions))
+
+
+def _foreseen(shelf: Shelf, known: int | None, retention: Retention) -> list[Decision]:
+    """What rotation will decide, of the version to come as well, which is the last."""
     statuses = [(live, shelf.status(live)) for live in shelf.live()]
     if known is None:
-        statuses.append((version, Status.VALIDATED))
-    return Published(version, known is None, tuple(decide(statuses, retention)))
+        statuses.append((shelf.next_version(), Status.VALIDATED))
+    return decide(statuses, retention, in_use=shelf.extended())
 
 
 def _validated(shelf: Shelf, source: Path, verdict: Verdict | None) -> Manifest:

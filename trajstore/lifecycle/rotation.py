@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
+from trajstore.disk.files import check_removable
 from trajstore.errors import NotFoundError
 from trajstore.lifecycle.moving import archive_version, finish
 from trajstore.lifecycle.shelf import Shelf
@@ -103,6 +104,7 @@ def rotate(
         NotFoundError: if a version that is to stay is not live.
         ArchiveError: if the archive does not give back what it was given; the version stays.
         CorruptionError: if a live version is damaged; it stays.
+        StorageError: if this user may not move a version that leaves; none is moved.
     """
     in_use = list(in_use)
     plan(shelf, retention=retention, in_use=in_use)
@@ -114,7 +116,19 @@ def rotate_locked(shelf: Shelf, retention: Retention, in_use: Iterable[int] = ()
     """Rotate while the caller holds the dataset."""
     finish(shelf)
     decisions = plan(shelf, retention=retention, in_use=in_use)
+    check_movable(shelf, decisions)
     for decision in decisions:
         if decision.action is Action.ARCHIVE:
             archive_version(shelf, decision.version, why=decision.reason)
     return decisions
+
+
+def check_movable(shelf: Shelf, decisions: Iterable[Decision]) -> None:
+    """Refuse a rotation, before it moves anything, that would come to what this user may not move.
+
+    Raises:
+        StorageError: naming the version, and whose it is.
+    """
+    for decision in decisions:
+        if decision.action is Action.ARCHIVE and shelf.path(decision.version).is_dir():
+            check_removable(shelf.path(decision.version))

@@ -79,8 +79,11 @@ class Shelf:
         return self._numbers(rf"\.{_NUMBER}\.{kind}")
 
     def is_used(self) -> bool:
-        """Whether anything was ever recorded here, or is; a damaged ledger is a trace too."""
-        return bool(self._numbers(_TRACE)) or (self.folder / LEDGER).exists()
+        """Whether anything was ever recorded here, or is; what cannot be read is a trace too."""
+        try:
+            return bool(self._numbers(_TRACE)) or is_there(self.folder / LEDGER)
+        except StorageError:
+            return True
 
     def used(self) -> set[int]:
         """Numbers that left a trace here: live, in work, judged, or in the ledger; no mere lock."""
@@ -203,7 +206,8 @@ class Shelf:
         return sorted(int(it[1]) for it in self._named(pattern))
 
     def _named(self, pattern: str) -> list[re.Match[str]]:
-        names = [it.name for it in self.folder.iterdir()] if self.folder.is_dir() else []
+        with storing(self.folder):
+            names = [it.name for it in self.folder.iterdir()] if self.folder.is_dir() else []
         return [it for it in map(re.compile(pattern).fullmatch, names) if it]
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trajstore.disk import system
-from trajstore.disk.files import make_directories, remove_tree
+from trajstore.disk.files import check_removable, make_directories, remove_tree
 from trajstore.disk.system import storing, sync_directory
-from trajstore.errors import NotFoundError, SealedError
+from trajstore.errors import NotFoundError, SealedError, StorageError
 from trajstore.recording.journal import Frame
 from trajstore.recording.unfinished import (
     Recording,
@@ -88,6 +88,7 @@ def finish(recording: Recording) -> Manifest:
 
 
 def _sealed(recording: Recording, frames: list[tuple[Path, Frame]]) -> Manifest:
+    check_removable(recording_folder(recording.target))
     plan = Plan(
         recording.schema,
         len(frames),
@@ -143,6 +144,7 @@ def _drop_if_sealed(recording: Recording) -> bool:
 def _drop(target: Path) -> None:
     """Remove a recording so that a crash leaves it whole, or gone but for litter."""
     folder, dropped = recording_folder(target), _dropped(target)
+    check_removable(folder)
     with storing(folder):
         remove_tree(dropped)
         system.OPS.rename(folder, dropped)
@@ -162,7 +164,7 @@ def next_target(folder: Path, claimed: Callable[[], AbstractContextManager[int]]
     folder is there; what a crash left of removed recordings is cleared away.
     """
     for litter in folder.glob(".v*.dropped"):
-        with storing(litter):
+        with suppress(StorageError), storing(litter):
             remove_tree(litter)
     for target in recording_targets(folder):
         with suppress(NotFoundError):  # of one that was sealed, or discarded, meanwhile

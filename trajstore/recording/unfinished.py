@@ -11,7 +11,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from trajstore.disk.files import canonical_json, make_directories, read_json, write_json
+from trajstore.disk.files import canonical_json, is_there, make_directories, read_json, write_json
 from trajstore.disk.locks import lock
 from trajstore.disk.system import storing
 from trajstore.episode.episode import Episode
@@ -198,7 +198,7 @@ def _removal(target: Path) -> str:
 
 def is_begun(target: Path) -> bool:
     """Whether a version is being recorded, or was: a record or a journal lies there."""
-    return (recording_folder(target) / RECORD).exists() or bool(_journals(target))
+    return is_there(recording_folder(target) / RECORD) or bool(_journals(target))
 
 
 def check_begun(target: Path) -> None:

@@ -26,8 +26,8 @@ from trajstore.version.manifest import MANIFEST, Manifest
 from trajstore.version.transfer import Origin, Write, copied
 
 CACHE_BYTES = 10_000_000_000
-FRESH_SECONDS = 60
-"""How long a file that another process brought into the cache, or used there, stays at least."""
+FRESH_NS = 60 * 10**9
+"""How long a file that another process used stays in the cache at least, nanoseconds."""
 MAX_STRAYS = 1000
 BESIDE = ("status", "replay")
 
@@ -131,7 +131,7 @@ class FetchedFiles(LocalFiles):
             most_bytes: most that they may take there; those used longest ago go first. Files that
                 an open dataset has mapped take their room until it is closed.
         """
-        self._most, self._brought = most_bytes, set[Path]()
+        self._most, self._used = most_bytes, dict[Path, int]()
         self.origin, self.where = origin, origin.where
         objects = (kept or cache_folder()) / "objects"
         super().__init__(path, self.read_manifest(), folder=objects, origin=origin)
@@ -152,16 +152,21 @@ class FetchedFiles(LocalFiles):
         target = self.folder / record.sha256[:2] / record.sha256
         try:
             if target.stat().st_size == record.size:
-                os.utime(target)
+                self._note(target)
                 return target
         except FileNotFoundError:
             pass
         with storing(target):
             with disposable(target) as file:
                 self.copy(path, file.write)
-            self._brought.add(target)
+            self._note(target)
             self._make_room(target)
         return target
+
+    def _note(self, target: Path) -> None:
+        """Say that a file was used now, and by whom."""
+        self._used[target] = now = time.time_ns()
+        os.utime(target, ns=(now, now))
 
     def _make_room(self, newest: Path) -> None:
         """Remove what was used longest ago; what others may be about to read stays a while."""
@@ -170,12 +175,16 @@ class FetchedFiles(LocalFiles):
             with suppress(FileNotFoundError):
                 states[path] = path.stat()
         total = sum(state.st_size for state in states.values())
-        before = time.time() - FRESH_SECONDS
         for path in sorted(states, key=lambda it: states[it].st_mtime_ns):
-            ours = path in self._brought and path != newest
-            if total > self._most and (ours or states[path].st_mtime < before):
+            if total > self._most and path != newest and self._may_go(path):
                 path.unlink(missing_ok=True)
                 total -= states[path].st_size
+
+    def _may_go(self, path: Path) -> bool:
+        with suppress(FileNotFoundError):
+            used = path.stat().st_mtime_ns
+            return used == self._used.get(path) or used < time.time_ns() - FRESH_NS
+        return True
 
     def copy(self, path: str, write: Write) -> None:
         """Pass on the bytes of a file; raises as that of a version in a folder does."""
