@@ -7,10 +7,10 @@ import os
 import socket
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from trajstore.disk.system import storing
+from trajstore.disk.system import is_full, storing
 from trajstore.errors import CorruptionError, LockedError
 
 _FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -44,36 +44,43 @@ def lock(path: Path, *, purpose: str, shared: bool = False) -> Iterator[None]:
 def _locked(path: Path, *, shared: bool) -> int:
     while True:
         descriptor, is_ours = _opened(path)
-        try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        with ExitStack() as stack:
+            stack.callback(os.close, descriptor)
+            kind = stat.S_IFMT(os.fstat(descriptor).st_mode)
+            if kind not in (stat.S_IFREG, stat.S_IFDIR):
                 raise CorruptionError(
                     f"{path}: expected the file of a lock, got no file; remove it"
                 )
-            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-            if _same_file(descriptor, path) and (is_ours or shared or not _removed(path)):
-                return descriptor
-        except OSError as error:
-            holder = _holder(descriptor)
-            os.close(descriptor)
-            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            try:
+                fcntl.flock(
+                    descriptor, fcntl.LOCK_NB | (fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+                )
+            except OSError as error:
+                if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                    raise
                 raise LockedError(
-                    f"{path}: expected nobody else at work here, got {holder}; "
+                    f"{path}: expected nobody else at work here, got {_holder(descriptor)}; "
                     "wait until it has ended"
                 ) from None
-            raise
-        except CorruptionError:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
+            kept = _same_file(descriptor, path) and (is_ours or shared or not _removed(path))
+            if kept or kind == stat.S_IFDIR:
+                stack.pop_all()
+                return descriptor
 
 
 def _opened(path: Path) -> tuple[int, bool]:
-    """A lock's file, made if there is none, and whether this user may write into it."""
+    """A lock's file, made if there is none, and whether this user may write into it.
+
+    Where the disk has no room for a file more, its folder is locked, so that room can be made.
+    """
     try:
         return os.open(path, _FLAGS | os.O_RDWR | os.O_CREAT, 0o666), True
-    except PermissionError:
-        with suppress(OSError):
-            return os.open(path, _FLAGS | os.O_RDONLY), False
+    except OSError as error:
+        if is_full(error):
+            return os.open(path.parent, _FLAGS | os.O_RDONLY), False
+        if isinstance(error, PermissionError):
+            with suppress(OSError):
+                return os.open(path, _FLAGS | os.O_RDONLY), False
         raise
 
 

@@ -125,6 +125,12 @@ def storing(where: Path | str) -> Iterator[None]:
         ) from error
 
 
+def is_full(error: BaseException | None) -> bool:
+    """Whether the system refused, by itself or as the cause of our error, for want of room."""
+    refused = error.__cause__ if isinstance(error, StorageError) else error
+    return isinstance(refused, OSError) and refused.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
 class DurableFile:
     """A new file, digested while it is written; its `OSError` are for the caller's `storing`."""
 

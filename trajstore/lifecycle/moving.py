@@ -14,7 +14,7 @@ from loguru import logger
 from trajstore.dataset import Dataset
 from trajstore.disk import system
 from trajstore.disk.files import check_removable, clear_sealing, remove_tree
-from trajstore.disk.system import FileRecord, storing, sync_directory
+from trajstore.disk.system import FileRecord, is_full, storing, sync_directory
 from trajstore.errors import (
     ArchiveError,
     CorruptionError,
@@ -26,7 +26,7 @@ from trajstore.lifecycle.archive import compare_file, file_record, open_pack, pa
 from trajstore.lifecycle.ledger import Deed, Entry, entry_on
 from trajstore.lifecycle.shelf import Shelf
 from trajstore.version.integrity import verify
-from trajstore.version.manifest import MANIFEST
+from trajstore.version.manifest import MANIFEST, Manifest
 from trajstore.version.transfer import PART
 
 
@@ -41,14 +41,13 @@ def archive_version(shelf: Shelf, version: int, *, why: str) -> Entry:
     """
     dataset = Dataset.open(shelf.path(version))
     check_removable(shelf.path(version))
-    entry = shelf.packed().get(version)
+    entry, left = shelf.packed().get(version), shelf.removing(version)
     if entry is None or entry.digest != dataset.manifest.content_digest or _lost(shelf, entry):
         entry = _archive(shelf, version, dataset, why)
-        compare_file(shelf.archive, entry)
-    left = shelf.removing(version)
     with storing(shelf.path(version)):
-        system.OPS.rename(shelf.path(version), left)
-        sync_directory(shelf.folder)
+        if shelf.path(version).exists():
+            system.OPS.rename(shelf.path(version), left)
+            sync_directory(shelf.folder)
         remove_tree(left)
         sync_directory(shelf.folder)
     shelf.note(replace(entry, deed=Deed.REMOVE, why=why))
@@ -126,10 +125,7 @@ def _archive(shelf: Shelf, version: int, dataset: Dataset, why: str) -> Entry:
     check_sound(dataset.path, f"{shelf.name}@v{version}", "archive")
     digest = dataset.manifest.content_digest
     name = shelf.pack_name(version, digest)
-    record = None
-    if name in shelf.archive.names():
-        with suppress(ArchiveError):
-            record = _read_back(shelf, name, digest)
+    record = _packed(shelf, name, digest)
     if record is None:
         with storing(f"archive of {dataset.path.name}"):
             sink = shelf.archive.create(name)
@@ -140,8 +136,44 @@ def _archive(shelf: Shelf, version: int, dataset: Dataset, why: str) -> Entry:
                 sink.abandon()
         record = _read_back(shelf, name + PART, digest, written=written)
         shelf.archive.commit(name)
-    entry = entry_on(dataset.manifest, Deed.ARCHIVE, version, why)
-    return shelf.note(replace(entry, archive=name, sha256=record.sha256, size=record.size))
+    entry = _entry(dataset.manifest, version, why, name, record)
+    try:
+        entry = shelf.note(entry)
+        compare_file(shelf.archive, entry)
+    except StorageError as error:
+        if not is_full(error):
+            raise
+        compare_file(shelf.archive, entry)
+        _make_room(shelf, version)
+        entry = shelf.note(entry)
+    return entry
+
+
+def _make_room(shelf: Shelf, version: int) -> None:
+    """Remove an archived version but for its manifest: a full disk has no room to note it first.
+
+    The manifest tells the next run, should this one be cut off here, which pack has the version.
+    """
+    left = shelf.removing(version)
+    with storing(left):
+        system.OPS.rename(shelf.path(version), left)
+        sync_directory(shelf.folder)
+        for path in sorted(left.iterdir()):
+            if path.name != MANIFEST:
+                remove_tree(path)
+
+
+def _entry(manifest: Manifest, version: int, why: str, name: str, record: FileRecord) -> Entry:
+    entry = entry_on(manifest, Deed.ARCHIVE, version, why)
+    return replace(entry, archive=name, sha256=record.sha256, size=record.size)
+
+
+def _packed(shelf: Shelf, name: str, digest: str) -> FileRecord | None:
+    """The pack of that name in the archive, if it is there and holds that content."""
+    if name in shelf.archive.names():
+        with suppress(ArchiveError):
+            return _read_back(shelf, name, digest)
+    return None
 
 
 def _read_back(
@@ -162,7 +194,7 @@ def _read_back(
 def _finish_removal(shelf: Shelf, version: int) -> None:
     """Remove the rest of a version that has a good pack; put one back that has none."""
     left = shelf.removing(version)
-    entry = shelf.packed().get(version)
+    entry = _noted(shelf, version, left)
     try:
         if entry is None:
             raise ArchiveError(f"{shelf.name}@v{version}: expected a pack in the ledger, got none")
@@ -184,6 +216,19 @@ def _finish_removal(shelf: Shelf, version: int) -> None:
     with storing(left):
         remove_tree(left)
         sync_directory(shelf.folder)
+
+
+def _noted(shelf: Shelf, version: int, left: Path) -> Entry | None:
+    """The entry on a half-removed version's pack; one that a full disk had no room for is added."""
+    entry = shelf.packed().get(version)
+    with suppress(NotFoundError, CorruptionError):
+        manifest = Manifest.read(left)
+        digest = manifest.content_digest
+        if entry is None or entry.digest != digest:
+            name = shelf.pack_name(version, digest)
+            record, why = _packed(shelf, name, digest), "interrupted archiving finished"
+            return shelf.note(_entry(manifest, version, why, name, record)) if record else None
+    return entry
 
 
 def _unpack(shelf: Shelf, entry: Entry, target: Path) -> None:
