@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -20,7 +21,7 @@ from trajstore.errors import (
     StorageError,
 )
 from trajstore.lifecycle import Published, Shelf
-from trajstore.lifecycle.archived import open_archived
+from trajstore.lifecycle.archived import archived_version, is_pack, open_archived, open_packed
 from trajstore.lifecycle.kinds import kind_of
 from trajstore.lifecycle.rotation import Decision, Retention
 from trajstore.quality.reviews import status_of
@@ -121,7 +122,8 @@ class Store:
         Args:
             reference: ``expert`` (the newest validated version), ``expert@v3``,
                 ``expert@latest`` (the newest, whatever its status), a path or a URL; for
-                inspection also ``archive:expert@v1``, which is read in its pack.
+                inspection also ``archive:expert@v1``, which is read in its pack, and the path
+                or URL of a pack.
             purpose: training refuses a quarantined version, inspection opens all.
 
         Raises:
@@ -143,6 +145,8 @@ class Store:
             shelf = self.shelf(wanted.name)
             entry = shelf.archived(wanted)
             return open_archived(shelf.archive, entry, shelf.path(entry.version))
+        if wanted.location is not None and is_pack(wanted.location) and purpose == "inspection":
+            return open_packed(wanted.location, self._had)
         remote = wanted.location if is_url(wanted.location) else None
         dataset = Dataset.open(remote or self.path(reference))
         if purpose == "training" and self.status_of_dataset(dataset) is Status.QUARANTINED:
@@ -151,6 +155,15 @@ class Store:
                 "see why with 'trajstore inspect'"
             )
         return dataset
+
+    def _had(self, digest: str) -> Path | None:
+        """The folder that content has or had in this store, if its ledgers know it."""
+        for shelf in map(self.shelf, self.datasets()):
+            with suppress(CorruptionError, StorageError):
+                for entry in shelf.ledger():
+                    if entry.digest == digest:
+                        return shelf.path(entry.version)
+        return None
 
     def datasets(self) -> list[str]:
         """Names of the datasets that have a version or a ledger, or cannot be read, sorted."""
@@ -236,13 +249,14 @@ class Store:
 
         Raises what `trajstore.lifecycle.publish` does.
         """
-        return lifecycle.publish(self.shelf(name), Path(path))
+        return lifecycle.publish(self.shelf(name), place(path))
 
     def rotate(self, name: str, *, keep: int = 3, dry_run: bool = False) -> list[Decision]:
         """Archive all but the newest versions of each status; returns what was decided.
 
         Raises what `trajstore.lifecycle.rotate` does.
         """
+        _check_switch(dry_run)
         run = lifecycle.plan if dry_run else lifecycle.rotate
         return run(self.shelf(name), retention=Retention(validated=keep))
 
@@ -252,6 +266,8 @@ class Store:
         Raises what `trajstore.lifecycle.restore` does.
         """
         wanted = _parsed(reference)
+        _check_switch(dry_run)
+        wanted = archived_version(wanted, self.shelf)
         if wanted.version is None:
             raise NotFoundError(f"{wanted}: expected a version to restore, such as expert@v1")
         return lifecycle.restore(self.shelf(wanted.name), wanted.version, dry_run=dry_run)
@@ -261,6 +277,11 @@ def _parsed(reference: str | Path) -> Reference:
     if isinstance(reference, Path):
         return Reference(location=str(reference))
     return parse_reference(reference)
+
+
+def _check_switch(dry_run: object) -> None:
+    if not isinstance(dry_run, bool):
+        raise ArgumentError(f"dry_run: expected True or False, got {shown(dry_run)}")
 
 
 def _existing(path: Path, wanted: Reference) -> Path:

@@ -5,6 +5,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib import metadata
 
 import click
@@ -14,7 +15,9 @@ from click.shell_completion import BashComplete, FishComplete, ZshComplete
 from trajstore.cli.facts import version_lines
 from trajstore.cli.options import command, examples
 from trajstore.cli.output import plain, print_json, print_table, size
+from trajstore.errors import TrajStoreError
 from trajstore.store import Store
+from trajstore.version.location import locate
 
 REQUIRED = (
     "numpy", "zarr", "numcodecs", "google-crc32c", "click", "rich", "loguru", "msgspec",
@@ -32,7 +35,7 @@ Check = tuple[str, str, str]
 @command("trajstore doctor", "trajstore doctor --json")
 def doctor(store: Store, as_json: bool) -> int:
     """Check the installation and the store; exit status 1 if something is bad."""
-    checks = [*_environment(), *_store(store), *_versions(store)]
+    checks = [*_environment(), *_store(store), *_archive(store), *_versions(store)]
     if as_json:
         print_json([dict(zip(("verdict", "what", "found"), one, strict=True)) for one in checks])
     else:
@@ -63,6 +66,28 @@ def _store(store: Store) -> Iterator[Check]:
     yield "good" if writable else "note", "store", f"{root}{'' if writable else ', read-only'}"
     free = shutil.disk_usage(root).free
     yield "good" if free > LEAST_FREE_BYTES else "bad", "free space", size(free)
+
+
+def _archive(store: Store) -> Iterator[Check]:
+    """Whether the archive is in reach, and has the packs of all versions that left the store."""
+    try:
+        names = locate(store.archive).names()
+    except TrajStoreError as error:
+        yield "bad", "archive", str(error)
+        return
+    left = []
+    for shelf in map(store.shelf, store.datasets()):
+        with suppress(TrajStoreError):  # a damaged ledger is told of by its versions
+            live = shelf.live()
+            left += [(shelf, it) for it in shelf.packed().values() if it.version not in live]
+    lost = [(shelf.name, it) for shelf, it in left if it.archive not in names]
+    if not names and not left:
+        yield "note", "archive", f"{store.archive}: no packs there yet"
+    else:
+        yield "bad" if lost else "good", "archive", f"{store.archive}: {len(names)} packs"
+    for name, entry in lost:
+        found = f"expected its pack {entry.archive} in the archive {store.archive}, got none there"
+        yield "bad", f"archive:{name}@v{entry.version}", found
 
 
 def _versions(store: Store) -> Iterator[Check]:

@@ -181,6 +181,9 @@ def _named(store: Store, reference: str) -> tuple[str, str, Path]:
     if wanted.version is not None:
         shelf, number = store.shelf(wanted.name), wanted.version
         return f"{wanted.name}@v{number}", shelf.digest(number), shelf.path(number)
+    if wanted.location is not None and is_elsewhere(reference):
+        dataset = look(store, reference)
+        return reference, dataset.manifest.content_digest, dataset.path
     path = store.path(reference)
     name = str(path) if wanted.location is not None else f"{wanted.name}@{path.name}"
     return name, Manifest.read(path).content_digest, path

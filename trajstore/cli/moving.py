@@ -133,7 +133,7 @@ def restore(store: Store, reference: str, dry_run: bool, as_json: bool) -> None:
         print_json({"dry_run": dry_run, "path": str(path), "was_live": live})
         return
     what = "is live already" if live else "would be restored" if dry_run else "restored"
-    print_line(f"{wanted.name}@v{wanted.version}: {what} at {plain(path)}")
+    print_line(f"{path.parent.name}@{path.name}: {what} at {plain(path)}")
 
 
 @command(

@@ -15,6 +15,7 @@ from trajstore.dataset import Dataset
 from trajstore.disk.system import storing
 from trajstore.episode.names import parse_reference, version_number
 from trajstore.errors import NotFoundError, SealedError
+from trajstore.lifecycle.archived import is_pack
 from trajstore.recording.unfinished import RECORD
 from trajstore.store import Store
 from trajstore.version.location import is_url
@@ -110,9 +111,9 @@ def _archived(store: Store, reference: str) -> str | None:
 
 
 def is_elsewhere(reference: str) -> bool:
-    """Whether a reference means a version in the archive or at a URL, where nothing is written."""
+    """Whether a reference means a version in a pack or at a URL, where nothing is written."""
     wanted = parse_reference(reference)
-    return wanted.archived or is_url(wanted.location)
+    return wanted.archived or is_url(wanted.location) or is_pack(wanted.location)
 
 
 def output_path(context: click.Context, _: click.Parameter, path: Path | None) -> Path | None:

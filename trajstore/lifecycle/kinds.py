@@ -58,6 +58,8 @@ def _folder(path: Path, names: list[str]) -> str:
 def _file(path: Path) -> str:
     if path.name == MANIFEST:
         return f"its manifest; name the folder: {path.parent}"
+    if PACK.fullmatch(path.name):
+        return "a pack, which is for looking only; bring its version back: trajstore restore"
     return "a file" if path.is_file() else "a pipe, a device or a socket"
 
 

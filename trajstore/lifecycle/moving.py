@@ -29,6 +29,8 @@ from trajstore.version.integrity import verify
 from trajstore.version.manifest import MANIFEST, Manifest
 from trajstore.version.transfer import PART
 
+MOVE_AWAY = "; move that folder out of the store, then restore again"
+
 
 def archive_version(shelf: Shelf, version: int, *, why: str) -> Entry:
     """Bring a live version into the archive, remove it from the folder, and return its entry.
@@ -59,11 +61,12 @@ def restore(shelf: Shelf, version: int, *, dry_run: bool = False) -> Path:
 
     The next rotation may archive it again, unless it is named there as in use.
 
-    Returns the folder of the version; if it is live already, nothing is done. A dry run only
-    compares the pack with the ledger.
+    Returns the folder of the version; if it is live already, and sound, nothing is done. A dry run
+    only compares the pack with the ledger.
 
     Raises:
         NotFoundError: if the version was never archived.
+        CorruptionError: if it is live and damaged; nothing is put over it.
         ArchiveError: if the pack is not the one that was archived.
     """
     target = shelf.path(version)
@@ -75,6 +78,8 @@ def restore(shelf: Shelf, version: int, *, dry_run: bool = False) -> Path:
             f"{shelf.name}@v{version}: expected a version in the archive, got none; "
             f"trajstore list shows what there is"
         )
+    if version in shelf.live():
+        check_sound(target, f"{shelf.name}@v{version}, which lies at {target},", "keep", MOVE_AWAY)
     if dry_run:
         compare_file(shelf.archive, entry)
         return target
@@ -103,13 +108,13 @@ def finish(shelf: Shelf) -> None:
             shelf.note(replace(last[version], deed=Deed.REMOVE, why=why))
 
 
-def check_sound(path: Path, name: object, purpose: str) -> None:
-    """Refuse to archive or publish a version that is damaged."""
+def check_sound(path: Path, name: object, purpose: str, remedy: str = "") -> None:
+    """Refuse to archive, publish or keep a version that is damaged."""
     findings = verify(path)
     if findings:
         raise CorruptionError(
             f"{name}: expected a sound version to {purpose}, got {len(findings)} findings, "
-            f"first: {findings[0].message}"
+            f"first: {findings[0].message}{remedy}"
         )
 
 

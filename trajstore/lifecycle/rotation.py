@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from trajstore.disk.files import check_removable
-from trajstore.errors import NotFoundError
+from trajstore.errors import ArgumentError, NotFoundError
 from trajstore.lifecycle.moving import archive_version, finish
 from trajstore.lifecycle.shelf import Shelf
 
@@ -22,7 +22,7 @@ class Retention:
     """How many versions of each status stay live; the newest ones do.
 
     Raises:
-        ValueError: for a negative number, or no validated version at all.
+        ArgumentError: for what is no whole number, a negative one, or no validated version at all.
     """
 
     validated: int = 3
@@ -30,8 +30,13 @@ class Retention:
     quarantined: int = 3
 
     def __post_init__(self) -> None:
-        if self.validated < 1 or self.draft < 0 or self.quarantined < 0:
-            raise ValueError(f"retention: expected validated >= 1 and the others >= 0, got {self}")
+        for status, count in asdict(self).items():
+            least = 1 if status == "validated" else 0
+            if not isinstance(count, int) or isinstance(count, bool) or count < least:
+                raise ArgumentError(
+                    f"retention: expected {least} or more {status} versions to keep, "
+                    f"got {ascii(count)[:80]}"
+                )
 
 
 DEFAULT_RETENTION = Retention()

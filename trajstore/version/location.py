@@ -16,6 +16,7 @@ from urllib.parse import unquote
 from trajstore.disk import system
 from trajstore.disk.files import make_directories, open_file, remove_tree
 from trajstore.disk.system import DurableFile, storing, sync_directory
+from trajstore.episode.texts import shown
 from trajstore.errors import ArgumentError, NotFoundError, StorageError
 from trajstore.version.transfer import PART, Location, Remote, plain_name
 
@@ -107,6 +108,8 @@ def place(where: os.PathLike[str] | str) -> Path:
     Raises:
         ArgumentError: if it is a URL of another machine, or means no path.
     """
+    if not isinstance(where, str | os.PathLike) or not str(where):
+        raise ArgumentError(f"path: expected text or a pathlib.Path, got {shown(where)}")
     text = os.fspath(where)
     if is_url(text) or "\0" in text:
         raise ArgumentError(f"{text!r}: expected a path of this machine, got another place")
