@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from trajstore.disk import system
+from trajstore.disk.files import open_file
 from trajstore.disk.system import storing, sync_directory, write_at
 from trajstore.episode.episode import Episode, row_bytes
 from trajstore.episode.schema import EpisodeSchema
@@ -262,9 +263,5 @@ def _whole_frames(journal: int, size: int) -> Iterator[Frame]:
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[int, int]]:
     """A descriptor for reading, closed at the end of the block, and the size of the file."""
-    with storing(path):
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        try:
-            yield descriptor, os.fstat(descriptor).st_size
-        finally:
-            os.close(descriptor)
+    with storing(path), open_file(path) as file:
+        yield file.fileno(), os.fstat(file.fileno()).st_size
