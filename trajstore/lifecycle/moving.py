@@ -18,6 +18,7 @@ from trajstore.disk.system import FileRecord, is_full, storing, sync_directory
 from trajstore.errors import (
     ArchiveError,
     CorruptionError,
+    LockedError,
     NotFoundError,
     SealedError,
     StorageError,
@@ -99,6 +100,9 @@ def finish(shelf: Shelf) -> None:
         remove_tree(path)
     for version in shelf.in_work(r"sealing(?:\.lock)?"):
         clear_sealing(shelf.path(version))
+    for version in shelf.in_work(r"number\.lock"):
+        with suppress(LockedError), shelf.held(version):
+            pass  # whoever held the number was killed; its lock goes with the one who finds it
     for version in shelf.in_work("removing"):
         _finish_removal(shelf, version)
     last = {it.version: it for it in shelf.ledger()}

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -118,9 +118,8 @@ class Shelf:
             make_directories(self.folder)
         while True:
             with ExitStack() as stack:
-                path = self.folder / f".v{number}.number.lock"
                 try:
-                    stack.enter_context(lock(path, purpose=f"taking v{number}"))
+                    stack.enter_context(self.held(number))
                 except LockedError:
                     free = False
                 else:
@@ -130,13 +129,17 @@ class Shelf:
                     return
             number += 1
 
+    def held(self, number: int) -> AbstractContextManager[None]:
+        """Hold a number against everyone else who wants it for a new version."""
+        return lock(self.folder / f".v{number}.number.lock", purpose=f"taking v{number}")
+
     def extended(self) -> set[int]:
         """Numbers of the versions that unfinished recordings of this dataset go on from."""
         found = set()
         for target in unfinished(self.folder):
             with suppress(TrajStoreError):
                 base = open_recording(target).extends
-                if base is not None and base.parent == self.folder:
+                if base is not None and base.parent == self.folder.resolve():
                     found.add(version_number(base.name) or 0)
         return found
 
