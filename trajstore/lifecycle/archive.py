@@ -6,6 +6,7 @@ A pack holds the sealed files of a version, byte for byte, and a record of them.
 import hashlib
 import tempfile
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,7 +31,8 @@ KEPT_BYTES = 512 * 2**20
 def pack(dataset: Dataset, write: Write) -> None:
     """Pack a sealed version through ``write``; the same version gives the same bytes."""
     files, entries = dataset.files, ZipWriter(write)
-    with storing(dataset.path):
+    with storing(dataset.path), ExitStack() as stack:
+        stack.callback(entries.abandon)
         entries.add_bytes(MANIFEST, dataset.manifest.to_bytes())
         for path, record in sorted(dataset.manifest.files.items()):
             with entries.entry(path, record) as write:

@@ -38,7 +38,11 @@ class _Sink:
     """What `zipfile` needs of a file that it never goes back in."""
 
     def __init__(self, write: Write) -> None:
-        self._write = write
+        self._write: Write = write
+
+    def drop(self) -> None:
+        """Pass nothing on any more: `zipfile` writes its end even of a file that was given up."""
+        self._write = len
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
         self._write(data)
@@ -57,7 +61,8 @@ class ZipWriter:
     """Entries one after the other; the same entries give the same bytes."""
 
     def __init__(self, write: Write) -> None:
-        self._zip = zipfile.ZipFile(_Sink(write), "w")  # type: ignore[call-overload]
+        self._sink = _Sink(write)
+        self._zip = zipfile.ZipFile(self._sink, "w")  # type: ignore[call-overload]
         self._entries: dict[str, object] = {}
 
     @contextmanager
@@ -81,6 +86,10 @@ class ZipWriter:
         record = {"entries": self._entries, "format_version": FORMAT_VERSION}
         self.add_bytes(RECORD, canonical_json(record))
         self._zip.close()
+
+    def abandon(self) -> None:
+        """Write nothing any more, finished or not."""
+        self._sink.drop()
 
 
 class ZipReader:

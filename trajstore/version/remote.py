@@ -3,7 +3,7 @@
 import hashlib
 import socket
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -135,8 +135,12 @@ class RemoteFolder(Remote):
             file = self._opened(plain_name(name))
         if file is None:
             raise NotFoundError(f"{self.where}/{name}: expected a pack, got no such file")
-        with closing(_Reached(file, f"{self.where}/{name}")) as reached:
+        reached = _Reached(file, f"{self.where}/{name}")
+        try:
             yield cast("BinaryIO", reached)
+        finally:
+            with suppress(StorageError):  # what was read is read
+                reached.close()
 
     def read(self, key: str) -> bytes:
         """Return a small file."""
