@@ -207,6 +207,26 @@ def test_what_is_no_version_is_told_for_what_it_is(
     assert told in kind_of(data / where)
 
 
+@pytest.mark.parametrize(
+    ("where", "told"),
+    [
+        (".", "the folder around the store"),
+        ("store/expert", "a dataset; name a version"),
+        ("store/expert/v1", "got a version"),
+        ("store/expert/v1/state", "a folder inside of"),
+        ("nowhere", "nothing there"),
+    ],
+)
+def test_what_is_no_store_is_told_for_what_it_is(
+    data: Path, where: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in ("list", "du", "recover"):
+        assert run([command, "--store", str(data / where)]) == 2
+        assert told in capsys.readouterr().err
+    (data / "new").mkdir()
+    assert run(["list", "--store", str(data / "new")]) == 0
+
+
 def test_a_version_that_lost_its_manifest_is_still_told_for_one(data: Path) -> None:
     (data / "store/expert/v1/manifest.json").unlink()
     assert Store("..").shelf("expert").bereft() == [1]

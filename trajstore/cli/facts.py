@@ -13,6 +13,7 @@ from trajstore.cli.places import named_store
 from trajstore.dataset import Dataset
 from trajstore.episode import anomalies
 from trajstore.errors import NotFoundError, StorageError, TrajStoreError
+from trajstore.lifecycle.kinds import kind_of
 from trajstore.quality.records import read_report, read_verdict
 from trajstore.quality.reviews import UNREADABLE, history, read_reviews, standing
 from trajstore.recording.unfinished import (
@@ -26,13 +27,25 @@ from trajstore.version.manifest import MANIFEST, Manifest
 from trajstore.version.writer import DEFAULT_QUOTA_BYTES
 
 Facts = dict[str, Any]
+OTHERS = (
+    "a version",
+    "a dataset",
+    "a folder inside",
+    "an archive",
+    "an unfinished",
+    "the folder around",
+)
+"""What may be named by mistake for a store, as `kind_of` calls it."""
 
 
 def check_there(store: Store) -> None:
-    """Refuse a store that was named and is not there; the default one may be yet to come."""
-    if named_store(click.get_current_context()) and not store.root.is_dir():
+    """Refuse a store that was named and is none; the default one may be yet to come."""
+    if not named_store(click.get_current_context()) or store.datasets():
+        return
+    kind = kind_of(store.root)
+    if not store.root.is_dir() or kind.startswith(OTHERS):
         raise NotFoundError(
-            f"{store.root}: expected the folder of a store, got none there; see --store and "
+            f"{store.root}: expected the folder of a store, got {kind}; see --store and "
             "TRAJSTORE, or record into it first"
         )
 

@@ -241,6 +241,9 @@ def reading(source: Path, what: str) -> Iterator[None]:
     """Turn what a foreign reader raises into a `CorruptionError` that tells what was expected."""
     if not source.exists():
         raise NotFoundError(f"{source}: expected data to import, got nothing there; check the path")
+    for path in (source, *source.rglob("*")):
+        if not (path.is_file() or path.is_dir()):  # a pipe would be waited for
+            raise CorruptionError(f"{source}: expected {what}, got {path}, which is no file")
     try:
         yield
     except TrajStoreError:

@@ -32,6 +32,8 @@ def _kind(path: Path) -> str:
         return _file(path) if is_there(path) else "nothing there"
     if (path / RECORD).exists() or _RECORDING.fullmatch(path.name):
         return "an unfinished recording, no version yet; see 'trajstore recover'"
+    if is_there(path / MANIFEST):
+        return "a version"
     for parent in path.parents[:4]:
         if (parent / MANIFEST).exists():
             return f"a folder inside of the version {parent}; name that one"

@@ -114,3 +114,19 @@ def test_what_is_named_by_a_path_is_told_for_what_it_is(
         assert run(["inspect", f"{tmp_path}/{name}"]) == 2
         told = capsys.readouterr().err
         assert "an empty folder" in told if kind == "folder" else "a pipe, a device" in told
+
+
+@pytest.mark.usefixtures("_patience")
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device"])
+@pytest.mark.parametrize("package", ["npz", "minari", "imitation"])
+def test_no_import_waits_for_what_is_no_file(
+    tmp_path: Path, kind: str, package: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip({"npz": "numpy"}.get(package, package))
+    KINDS[kind](tmp_path / "x")
+    (tmp_path / "folder" / "data").mkdir(parents=True)
+    KINDS[kind](tmp_path / "folder" / "data" / "main_data.hdf5")
+    places = ["--from", package, "--as", "a", "--store", str(tmp_path / "store")]
+    for name in ("x", "folder"):
+        assert run(["import", str(tmp_path / name), *places]) == 1
+        assert "which is no file" in capsys.readouterr().err
