@@ -214,7 +214,7 @@ def test_what_is_no_version_is_told_for_what_it_is(
         ("store/expert", "a dataset; name a version"),
         ("store/expert/v1", "got a version"),
         ("store/expert/v1/state", "a folder inside of"),
-        ("nowhere", "nothing there"),
+        ("nowhere", "none there"),
     ],
 )
 def test_what_is_no_store_is_told_for_what_it_is(

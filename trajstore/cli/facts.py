@@ -42,8 +42,8 @@ def check_there(store: Store) -> None:
     """Refuse a store that was named and is none; the default one may be yet to come."""
     if not named_store(click.get_current_context()) or store.datasets():
         return
-    kind = kind_of(store.root)
-    if not store.root.is_dir() or kind.startswith(OTHERS):
+    kind = kind_of(store.root) if store.root.is_dir() else "none there"
+    if kind == "none there" or kind.startswith(OTHERS):
         raise NotFoundError(
             f"{store.root}: expected the folder of a store, got {kind}; see --store and "
             "TRAJSTORE, or record into it first"

@@ -92,6 +92,8 @@ def check_removable(path: Path) -> None:
     Raises:
         StorageError: naming the first folder in the way, and whose it is.
     """
+    if not os.path.lexists(path):
+        return
     with storing(path):
         inside = [path, *(it for it in path.rglob("*") if it.is_dir() and not it.is_symlink())]
         for folder in (path.parent, *inside):
