@@ -1,12 +1,13 @@
 """Bring a validated version into the store, once, under the next number."""
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from trajstore.disk.files import size_bytes, whole_directory, write_file
 from trajstore.disk.system import storing
-from trajstore.errors import QuotaExceededError, StatusError
+from trajstore.errors import LockedError, QuotaExceededError, SealedError, StatusError
 from trajstore.lifecycle.ledger import Deed, entry_on
 from trajstore.lifecycle.moving import check_sound, finish
 from trajstore.lifecycle.rotation import (
@@ -74,14 +75,12 @@ def publish(
                 shelf.note(entry_on(found, Deed.PUBLISH, number, "found live"))
         known = _known(shelf, source, manifest, budget_bytes)
         check_movable(shelf, _foreseen(shelf, known, retention))
-        with shelf.claimed() if known is None else nullcontext(known) as version:
-            if known is None:
-                _copy(source, shelf.path(version), manifest)
-            if shelf.path(version).is_dir() and verdict is not None:
-                write_verdict(shelf.path(version), verdict)
-            if known is None:
-                why = f"published from {source.name}"
-                shelf.note(entry_on(manifest, Deed.PUBLISH, version, why))
+        version = known or _copy(shelf, source, manifest)
+        if shelf.path(version).is_dir() and verdict is not None:
+            write_verdict(shelf.path(version), verdict)
+        if known is None:
+            why = f"published from {source.name}"
+            shelf.note(entry_on(manifest, Deed.PUBLISH, version, why))
         decisions = rotate_locked(shelf, retention)
     return Published(version, known is None, tuple(decisions))
 
@@ -154,8 +153,25 @@ def _unnoted(shelf: Shelf) -> dict[int, Manifest]:
     return {it: Manifest.read(shelf.path(it)) for it in shelf.live() if it not in noted}
 
 
-def _copy(source: Path, target: Path, manifest: Manifest) -> None:
-    check_sound(source, source, "publish")
-    with storing(target), whole_directory(target) as folder:
+def _copy(shelf: Shelf, source: Path, manifest: Manifest) -> int:
+    """Copy a version under the next number, which is taken before the source is read."""
+    with _new_version(shelf) as (version, folder):
+        check_sound(source, source, "publish")
         LocalFiles(source, manifest).copy_all(folder)
         write_file(folder / MANIFEST, manifest.to_bytes())
+    return version
+
+
+@contextmanager
+def _new_version(shelf: Shelf) -> Iterator[tuple[int, Path]]:
+    """The next number and a folder to fill; one that somebody else writes at is passed over."""
+    while True:
+        with ExitStack() as stack:
+            number = stack.enter_context(shelf.claimed())
+            stack.enter_context(storing(shelf.path(number)))
+            try:
+                folder = stack.enter_context(whole_directory(shelf.path(number)))
+            except (LockedError, SealedError):
+                continue
+            yield number, folder
+            return

@@ -103,6 +103,21 @@ def write_more(root: Path) -> Callable[[], object]:
     return lambda: factories.dataset(root / "other" / "v2", seed=80)
 
 
+def test_publishing_passes_over_a_number_that_is_written_at_by_hand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = shelf(tmp_path)
+    ready = source(tmp_path, 7)
+    asked = iter([1, 1])
+    monkeypatch.setattr(Shelf, "next_version", lambda _: next(asked, 2))
+    with whole_directory(both.path(1)) as folder:
+        (folder / "mine").touch()
+        used = Shelf.used
+        monkeypatch.setattr(Shelf, "used", lambda it: used(it) - {1})
+        assert publish(both, ready).version == 2
+    assert (both.path(1) / "mine").exists()
+
+
 def test_a_number_is_taken_before_anything_is_written(tmp_path: Path) -> None:
     both = shelf(tmp_path)
     with both.claimed() as one, both.claimed() as other:
