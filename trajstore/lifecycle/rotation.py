@@ -34,8 +34,8 @@ class Retention:
             least = 1 if status == "validated" else 0
             if not isinstance(count, int) or isinstance(count, bool) or count < least:
                 raise ArgumentError(
-                    f"retention: expected {least} or more {status} versions to keep, "
-                    f"got {ascii(count)[:80]}"
+                    "retention: expected validated >= 1 and the others >= 0, whole numbers, "
+                    f"got {status}={ascii(count)[:80]}"
                 )
 
 
