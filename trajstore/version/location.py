@@ -7,7 +7,7 @@ its own name.
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import BinaryIO
@@ -111,7 +111,7 @@ def place(where: os.PathLike[str] | str) -> Path:
     if not isinstance(where, str | os.PathLike) or not str(where):
         raise ArgumentError(f"path: expected text or a pathlib.Path, got {shown(where)}")
     text = os.fspath(where)
-    if is_url(text) or "\0" in text:
+    if is_url(text):
         raise ArgumentError(f"{text!r}: expected a path of this machine, got another place")
     if url := _FILE_URL.match(text):
         if url["host"] not in (None, "", "localhost"):
@@ -120,11 +120,16 @@ def place(where: os.PathLike[str] | str) -> Path:
                 f"three slashes begin a path: file:///{url['host']}{url['path']}"
             )
         text = unquote(url["path"])
+    if "\0" in text:
+        raise ArgumentError(f"{text!r}: expected a path, got one with a zero in it")
     home = os.path.expanduser(text)  # noqa: PTH111 - to pathlib, ./~ is ~
     if home.startswith("~"):
         raise ArgumentError(f"{text}: expected a user behind ~, got none known; or write ./{text}")
-    try:
-        return Path(home).resolve()
+    path = Path(home)
+    with suppress(OSError, RuntimeError):
+        return path.resolve()
+    try:  # a link that leads to itself is told of by whoever opens it
+        return path.parent.resolve() / path.name
     except (OSError, RuntimeError, ValueError) as error:
         raise ArgumentError(f"{text}: expected a path, got one that leads nowhere: {error}") from (
             error

@@ -74,7 +74,9 @@ def test_nothing_is_restored_over_a_damaged_version(
 
 @pytest.mark.parametrize("keep", [0, -1, "3", 2.0, True, None, float("nan"), [1]])
 def test_how_many_stay_is_a_whole_number(store: Store, keep: object) -> None:
-    with pytest.raises(ArgumentError, match=r"retention: expected validated >= 1 .* got validated="):
+    with pytest.raises(
+        ArgumentError, match=r"retention: expected validated >= 1 .* got validated="
+    ):
         store.rotate("expert", keep=keep)  # type: ignore[arg-type]
     assert store.versions("expert") == [2, 3]
 
