@@ -109,7 +109,9 @@ def test_archive_and_reviews_are_places_too(data: Path) -> None:
     store.rotate("expert", keep=1)
     assert Store("..", archive="s3://bucket/packs/").archive == "s3://bucket/packs/"
     (data / "link.json").symlink_to(data / "own.json")
-    review(Store("..", reviews=data / "link.json").reviews, "ab", Status.VALIDATED, reason="seen")
+    review(
+        Store("..", reviews=data / "link.json").reviews, "ab" * 32, Status.VALIDATED, reason="seen"
+    )
     assert (data / "link.json").is_symlink() and len(read_reviews(data / "own.json")) == 1
 
 
