@@ -4,6 +4,23 @@ The names below are all that a user needs; they are loaded on first use, so that
 package costs next to nothing.
 """
 
+import os
+import signal
+import sys
+
+
+def _stopped(*_: object) -> None:
+    os.write(2, b"interrupted\n")
+    os._exit(130)
+
+
+if os.path.basename(sys.argv[0]) in ("-m", "trajstore") and (  # noqa: PTH119 - pathlib loads more
+    signal.getsignal(signal.SIGINT) is signal.default_int_handler
+):
+    # This process is a command that begins: Ctrl-C ends it here, for nothing is under way. When
+    # all is loaded, the command puts the usual handler back: `trajstore.cli.process`.
+    signal.signal(signal.SIGINT, _stopped)
+
 from importlib import import_module
 from typing import TYPE_CHECKING
 

@@ -1,27 +1,15 @@
 """The ``trajstore`` command: reads arguments, calls the library, prints."""
 
 import os
-import select
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 import click
 
+from trajstore.cli import process
 from trajstore.cli.output import complain
 from trajstore.cli.places import place_options
-from trajstore.errors import (
-    ArgumentError,
-    NameRefusedError,
-    NotFoundError,
-    SealedError,
-    TrajStoreError,
-)
-
-WRONG_USE = (ArgumentError, NameRefusedError, NotFoundError, SealedError)
-"""Errors for which the command line is at fault, not the data."""
-INTERRUPTED = 130
-PIPE_CLOSED = 141
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "list": ("looking:list_versions", "Datasets and versions of the store."),
@@ -65,7 +53,9 @@ class LazyCommands(click.Group):
             return None
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         try:
-            command: click.Command = getattr(import_module(f"trajstore.cli.{module}"), attribute)
+            with process.loading():
+                home = import_module(f"trajstore.cli.{module}")
+            command: click.Command = getattr(home, attribute)
         except ModuleNotFoundError as error:
             raise click.UsageError(
                 f"{cmd_name}: expected the package {error.name!r}, got none installed; "
@@ -101,59 +91,29 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit status.
 
     0 is good, 1 says that the data is at fault, 2 wrong use, 130 that Ctrl-C was pressed,
-    141 that the reader of the output went away, such as ``head``.
+    141 that the reader of the output went away, such as ``head``; 70 is a fault of the program.
     """
     try:
         result = trajstore.main(arguments, prog_name="trajstore", standalone_mode=False)
         sys.stdout.flush()
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        complain("interrupted")
-        return INTERRUPTED
-    except TrajStoreError as error:
-        complain(str(error))
-        return 2 if isinstance(error, WRONG_USE) else 1
-    except BrokenPipeError:
-        return _pipe_closed()
-    except OSError as error:
-        complain(_refused(error))
-        return 1
-    except SystemExit as error:
-        if isinstance(error.__context__, BrokenPipeError) or _reader_is_gone():
-            return _pipe_closed()
-        raise
+    except BaseException as error:  # noqa: BLE001 - the edge of the process
+        return _told(error)
     return result if isinstance(result, int) else 0
 
 
-def _refused(error: OSError) -> str:
-    """What to say of a refusal of the operating system; without a file's name, of the output."""
-    if error.filename is None:
-        _drop_output()
-        where, remedy = "output", "what was printed is not whole; write it elsewhere"
-    else:
-        where, remedy = str(error.filename), "look at the file and its permissions"
-    return f"{where}: expected the system to take it, got {error.strerror or error}; {remedy}"
-
-
-def _reader_is_gone() -> bool:
-    """Whether stdout is a pipe that nobody reads; then click exits with 1, and says nothing."""
-    polled = select.poll()
-    polled.register(1, 0)
-    return any(event & select.POLLERR for _, event in polled.poll(0))
-
-
-def _pipe_closed() -> int:
-    _drop_output()
-    return PIPE_CLOSED
-
-
-def _drop_output() -> None:
-    """Let what is still buffered go nowhere, so that the end of the process is quiet too."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+def _told(error: BaseException) -> int:
+    """What a command that failed says, and its exit status."""
+    if isinstance(error, click.ClickException):
+        error.show()
+        return error.exit_code
+    if isinstance(error, SystemExit):
+        if isinstance(error.__context__, BrokenPipeError) or process.reader_is_gone():
+            return process.told(BrokenPipeError(), complain)
+        raise error
+    return process.told(KeyboardInterrupt() if isinstance(error, click.Abort) else error, complain)
 
 
 def main() -> None:
     """Run the command line of this process."""
-    sys.exit(run())
+    process.begin()
+    process.end(run())

@@ -16,6 +16,7 @@ from trajstore.cli.options import (
 from trajstore.cli.output import (
     chip,
     complain,
+    cut,
     plain,
     print_json,
     print_line,
@@ -215,7 +216,7 @@ def diff(store: Store, before: str, after: str, as_json: bool) -> None:
         print_table(("scenario", ">before", ">after"), counts, title="coverage")
     _print_drift(found.drift)
     if found.provenance:
-        values = [tuple(map(plain, (it, *both))) for it, both in found.provenance.items()]
+        values = [tuple(map(cut, (it, *both))) for it, both in found.provenance.items()]
         print_table(("provenance", "before", "after"), values)
 
 

@@ -19,6 +19,7 @@ from trajstore.cli.output import (
     age,
     bar,
     chip,
+    cut,
     plain,
     print_json,
     print_line,
@@ -96,7 +97,7 @@ def inspect(store: Store, reference: str, as_json: bool) -> None:
         found = [(plain(it), str(n), told.get(it, "")) for it, n in kinds.most_common()]
         print_table(["anomaly", ">times", ""], found)
     _print_decisions(facts)
-    origin = {name: _cut(value) for name, value in leaves(facts["provenance"])}
+    origin = {name[:150]: cut(value) for name, value in leaves(facts["provenance"])}
     print_pairs(origin, title="provenance")
 
 
@@ -143,11 +144,6 @@ def _print_decisions(facts: Facts) -> None:
     ]
     if found:
         print_table(["severity", "check", "finding"], found)
-
-
-def _cut(value: object) -> str:
-    text = str(value)
-    return plain(text if len(text) <= 160 else f"{text[:150]}... ({len(text):,} letters)")
 
 
 @command("trajstore du", "trajstore du expert@v3")

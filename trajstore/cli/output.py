@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -24,12 +25,18 @@ MAX_UNBROKEN = 48
 
 def complain(message: str) -> None:
     """One line on stderr."""
-    click.echo(f"trajstore: {' '.join(message.splitlines())}", err=True)
+    with suppress(OSError):
+        click.echo(f"trajstore: {' '.join(message.splitlines())}", err=True)
 
 
 def print_json(value: object) -> None:
-    """JSON on stdout; sorted, finite."""
-    click.echo(json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False))
+    """JSON on stdout; sorted, finite; letters that the stream cannot hold are escaped."""
+    text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False)
+    click.echo(text)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "") -> None:
@@ -79,6 +86,12 @@ def plain(text: object) -> str:
     return escape(legible(str(text)))
 
 
+def cut(value: object) -> str:
+    """A value from data for a cell: as `plain` gives it, shortened."""
+    text = str(value)
+    return plain(text if len(text) <= 160 else f"{text[:150]}... ({len(text):,} letters)")
+
+
 def chip(status: str) -> str:
     """A status in its colour."""
     return f"[{STYLES.get(status, 'white')}]{plain(status)}[/]"
@@ -89,7 +102,8 @@ def bar(used: float, limit: float, *, width: int = 10) -> str:
     share = min(max(used / limit, 0.0), 1.0) if limit else 0.0
     full = round(share * width)
     colour = "red" if share > 0.9 else "yellow" if share > 0.7 else "green"
-    return f"[{colour}]{'█' * full}[/][dim]{'░' * (width - full)}[/]"
+    block, rest = "█░" if (sys.stdout.encoding or "").lower().startswith("utf") else "#-"
+    return f"[{colour}]{block * full}[/][dim]{rest * (width - full)}[/]"
 
 
 def size(count: float) -> str:

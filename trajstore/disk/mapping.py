@@ -91,7 +91,13 @@ class Reservation:
     def __init__(self, size: int) -> None:
         """Reserve ``size`` bytes of addresses, no memory."""
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-        self._memory = mmap.mmap(-1, max(size, 1), flags=flags, prot=0)
+        try:
+            self._memory = mmap.mmap(-1, max(size, 1), flags=flags, prot=0)
+        except (OSError, OverflowError) as error:
+            raise StorageError(
+                f"memory: expected {size:,} bytes of addresses for the files of a field, got "
+                f"{error}; raise the limit (ulimit -v)"
+            ) from error
         self.bytes = np.frombuffer(self._memory, np.uint8)
         self._address = self.bytes.ctypes.data
 

@@ -12,10 +12,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from trajstore.disk.files import canonical_json, json_depth, json_memory
 from trajstore.errors import SchemaError
 
 PACKAGES = ("numpy", "trajstore", "zarr")
 _GIT_SECONDS = 10
+MAX_DEPTH = 64
+MAX_MEMORY = 16 * 2**20
 
 
 def capture(
@@ -63,7 +66,23 @@ def check_provenance(provenance: object) -> None:
             "provenance: expected a mapping of names to plain JSON values, got "
             f"{type(provenance).__name__}; give {{}}, or what provenance.capture() returns"
         )
+    if json_depth(dict(provenance)) > MAX_DEPTH:
+        raise SchemaError(
+            f"provenance: expected values nested at most {MAX_DEPTH} deep, got deeper ones; note "
+            "less, or as one text"
+        )
     _check_value("provenance", dict(provenance))
+    check_size(provenance)
+
+
+def check_size(provenance: Mapping[str, Any]) -> None:
+    """Refuse a provenance of plain values that is larger than what a program needs to tell."""
+    size = json_memory(canonical_json(dict(provenance)))
+    if size > MAX_MEMORY:
+        raise SchemaError(
+            f"provenance: expected values that take at most {MAX_MEMORY // 2**20} MiB, got "
+            f"{size / 2**20:,.0f} MiB; keep it as a file, and note its path and digest"
+        )
 
 
 def _check_value(where: str, value: object) -> None:

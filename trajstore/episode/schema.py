@@ -5,7 +5,6 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -161,18 +160,29 @@ def check_is_schema(schema: object) -> None:
 
 
 def _check_names(fields: tuple[FieldSpec, ...]) -> None:
-    for one, other in combinations(sorted(spec.name.casefold() for spec in fields), 2):
-        if one == other or other.startswith(f"{one}/"):
-            raise SchemaError(
-                f"schema: expected names that are distinct without regard to case, none of them "
-                f"the folder of another, got {one!r} and {other!r}"
-            )
+    known: dict[str, str] = {}
+    for spec in fields:
+        folded = spec.name.casefold()
+        if folded in known:
+            raise _clash(known[folded], spec.name)
+        known[folded] = spec.name
+    for name in known:
+        for end in (place for place, letter in enumerate(name) if letter == "/"):
+            if name[:end] in known:
+                raise _clash(known[name[:end]], known[name])
     states = {f"next_{spec.name}" for spec in fields if spec.axis is Axis.STATE}
     for name in sorted(states & {spec.name for spec in fields}):
         raise SchemaError(
             f"schema: expected no field {name!r}, since samples use that name for the state "
             "after a step; leave it out, the state axis holds it already"
         )
+
+
+def _clash(one: str, other: str) -> SchemaError:
+    return SchemaError(
+        "schema: expected names that are distinct without regard to case, none of them the folder "
+        f"of another, got {one!r} and {other!r}"
+    )
 
 
 def _check_roles(fields: tuple[FieldSpec, ...]) -> None:

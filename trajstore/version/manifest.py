@@ -12,7 +12,9 @@ from msgspec import ValidationError, convert
 
 from trajstore.disk.files import canonical_json, is_there, parse_json, read_file
 from trajstore.disk.system import FileRecord
+from trajstore.episode.provenance import check_size
 from trajstore.episode.schema import EpisodeSchema
+from trajstore.episode.texts import brief, shown
 from trajstore.errors import (
     CorruptionError,
     FormatError,
@@ -20,6 +22,7 @@ from trajstore.errors import (
     SchemaError,
     TrajStoreError,
 )
+from trajstore.version.claims import check_anomalies, check_figures, check_parts, check_words
 from trajstore.version.layout import Part
 
 FORMAT_VERSION = 1
@@ -131,12 +134,18 @@ class Manifest:
                 "read it with the release that wrote it"
             )
         try:
+            if len(record["schema"]) > max(len(record["files"]), 1000):
+                raise SchemaError("files: expected one or more a field, got fewer")
+            check_size(record["provenance"])
             values = {name: convert(record[name], kind, str_keys=True) for name, kind in _PLAIN}
             manifest = cls(EpisodeSchema.from_json(record["schema"]), **values)
             _check(manifest)
             unchanged = manifest.to_bytes() == data
         except _MALFORMED as error:
-            raise CorruptionError(f"{where}: expected a manifest, {error!r}") from error
+            said = str(error) if isinstance(error, TrajStoreError) else repr(error)
+            raise CorruptionError(
+                f"{where}: expected a manifest, got other content ({brief(said, 300)})"
+            ) from error
         if not unchanged:
             raise CorruptionError(
                 f"{where}: expected the manifest that was sealed, got a changed one"
@@ -188,20 +197,23 @@ def content_digest(schema: EpisodeSchema, digests: Iterable[bytes]) -> str:
 
 
 def _check(manifest: Manifest) -> None:
-    """Refuse what no version can have: other parts, paths that lead out of it, no digests."""
-    paths = [part.path for part in manifest.parts]
-    expected = ["", *(f"parts/{number}" for number in range(1, len(paths)))]
-    if paths != expected:
-        raise SchemaError(f"parts: expected {expected}, got {paths}")
-    for part in manifest.parts:
-        if not 0 < part.episodes <= part.steps < 2**56:
-            raise SchemaError(f"expected a part of episodes and their steps, got {part}")
+    """Refuse what no version can have: paths that lead out of it, no digests, claims without files.
+
+    What is counted is compared with what is listed before anything is made of either.
+    """
     if not _SHA256.fullmatch(manifest.content_digest):
         raise SchemaError("content_digest: expected 64 hexadecimal digits")
     for path, entry in manifest.files.items():
         inside = all(segment not in ("", ".", "..") for segment in path.split("/"))
         if not inside or "\\" in path or not path.isprintable():
-            raise SchemaError(f"file {path!r}: expected a path inside the version")
+            raise SchemaError(f"file {shown(path)}: expected a path inside the version")
         crc = "0" * 8 if entry.crc32c is None else entry.crc32c
-        if entry.size < 0 or not (_SHA256.fullmatch(entry.sha256) and _CRC32C.fullmatch(crc)):
-            raise SchemaError(f"file {path!r}: expected a size and checksums, got {entry}")
+        whole = 0 <= entry.size < 2**63
+        if not (whole and _SHA256.fullmatch(entry.sha256) and _CRC32C.fullmatch(crc)):
+            raise SchemaError(
+                f"file {shown(path)}: expected a size and checksums, got {shown(entry)}"
+            )
+    check_parts(manifest.schema, manifest.parts, len(manifest.files))
+    check_figures(manifest.schema, manifest.statistics)
+    check_words(manifest.schema, manifest.vocabularies, manifest.scenario_counts, manifest.episodes)
+    check_anomalies(manifest.anomalies, manifest.episodes)

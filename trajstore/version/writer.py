@@ -22,6 +22,7 @@ from trajstore.errors import (
     SchemaError,
 )
 from trajstore.version.chunks import NarrowWriter, RowWriter, WideWriter
+from trajstore.version.claims import SCENARIO, Findings, check_readable, worst
 from trajstore.version.files import LocalFiles, make_folder
 from trajstore.version.layout import Part, arrays_of, groups_of, metadata_files, projected_bytes
 from trajstore.version.manifest import MANIFEST, Manifest, content_digest
@@ -29,7 +30,6 @@ from trajstore.version.reading import Assembly
 from trajstore.version.statistics import Statistics
 
 BATCH_BYTES = 4 * 2**20
-SCENARIO = "scenario"
 DEFAULT_QUOTA_BYTES = 25 * 10**9
 
 
@@ -101,6 +101,7 @@ def fill(folder: Path, episodes: Iterable[Episode], plan: Plan) -> Manifest:
         content = manifest.to_bytes()
         needed = plan.held_bytes + manifest.size_bytes + len(content)
         check_quota(folder, needed=needed, quota_bytes=plan.quota_bytes)
+        check_readable(content)
         write_file(folder / MANIFEST, content)
     return manifest
 
@@ -135,7 +136,7 @@ class VersionWriter:
             field.name: {} for field in schema.fields if field.is_text
         }
         self._scenarios: dict[str, int] = {}
-        self._anomalies: dict[int, tuple[Mapping[str, object], ...]] = {}
+        self._anomalies: dict[int, Findings] = {}
         self._digests: list[bytes] = []
         self._steps = 0
         self._files: dict[str, FileRecord] = {}
@@ -220,7 +221,7 @@ class VersionWriter:
             statistics=self._statistics.to_json(),
             scenario_counts=self._scenarios,
             provenance=dict(provenance),
-            anomalies=self._anomalies,
+            anomalies=worst(self._anomalies),
         )
 
     def abandon(self) -> None:

@@ -1,0 +1,141 @@
+"""How the process of a command begins and ends: its streams, its signals, one line for any error.
+
+Nothing that a user meets is a traceback; a fault of our own is told with its place in the code.
+"""
+
+import os
+import select
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from trajstore.errors import NameRefusedError, NotFoundError, SealedError, TrajStoreError
+
+WRONG_USE = (NameRefusedError, NotFoundError, SealedError)
+"""Errors for which the command line is at fault, not the data."""
+FAULT = 70
+"""Exit status of a fault of the program itself."""
+INTERRUPTED = 130
+PIPE_CLOSED = 141
+_SHUT = 2
+
+
+def begin() -> None:
+    """Give the process the streams that it lacks, write any letter, and heed Ctrl-C as usual.
+
+    A descriptor that is closed would be that of the next file opened; output to one that was is
+    refused, and told as that of a full disk is.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_WRONLY if number == _SHUT else os.O_RDONLY)
+    sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: PTH123, SIM115 - a descriptor
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: PTH123, SIM115
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: PTH123, SIM115
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.unraisablehook = lambda _: None
+
+
+def end(status: int) -> None:
+    """End the process; Ctrl-C comes too late now, and what could not be written is told."""
+    with suppress(ValueError):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        drop_output()
+        status = status or 1
+    sys.exit(status)
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """While modules load, Ctrl-C ends the process: some turn the exception into others."""
+    usual = signal.getsignal(signal.SIGINT)
+    mine = threading.current_thread() is threading.main_thread()
+    if not mine or usual is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, _leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
+def _leave(*_: object) -> None:
+    os.write(2, b"interrupted\n")
+    os._exit(INTERRUPTED)
+
+
+def told(error: BaseException, complain: Callable[[str], None]) -> int:
+    """Say in one line what ended a command; returns the exit status."""
+    if isinstance(error, KeyboardInterrupt):
+        complain("interrupted")
+        return INTERRUPTED
+    if isinstance(error, BrokenPipeError):
+        drop_output()
+        return PIPE_CLOSED
+    if isinstance(error, TrajStoreError):
+        complain(str(error))
+        return 2 if isinstance(error, WRONG_USE) else 1
+    complain(_words(error))
+    kinds = (OSError, MemoryError, ImportError, RecursionError, UnicodeError)
+    return 1 if isinstance(error, kinds) else FAULT
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, OSError):
+        return _refused(error)
+    if isinstance(error, MemoryError):
+        return f"memory: expected enough of it, got too little ({_brief(error)}); raise the limit"
+    if isinstance(error, ImportError):
+        return f"{error.name or 'module'}: expected one that loads, got {_brief(error)}"
+    if isinstance(error, RecursionError):
+        return f"expected values that are nested less, got {_brief(error)}"
+    if isinstance(error, UnicodeError):
+        return f"text: expected letters that UTF-8 can hold, got {_brief(error)}; write it anew"
+    frames = traceback.extract_tb(error.__traceback__)[-1:]
+    place = "".join(f" at {Path(it.filename).name}:{it.lineno}" for it in frames)
+    return (
+        f"expected no such fault of the program, got {type(error).__name__}: {_brief(error)}"
+        f"{place}; please report it with the command"
+    )
+
+
+def _brief(error: BaseException) -> str:
+    text = " ".join(ascii(str(error))[1:-1].split()) or type(error).__name__
+    return text if len(text) <= 300 else f"{text[:297]}..."
+
+
+def _refused(error: OSError) -> str:
+    """What to say of a refusal of the operating system; without a file's name, of the output."""
+    if error.filename is None:
+        drop_output()
+        where, remedy = "output", "what was printed is not whole; write it elsewhere"
+    else:
+        where, remedy = str(error.filename), "look at the file and its permissions"
+    return f"{where}: expected the system to take it, got {error.strerror or error}; {remedy}"
+
+
+def reader_is_gone() -> bool:
+    """Whether stdout is a pipe that nobody reads; then click exits with 1, and says nothing."""
+    polled = select.poll()
+    polled.register(1, 0)
+    return any(event & select.POLLERR for _, event in polled.poll(0))
+
+
+def drop_output() -> None:
+    """Let what is still buffered go nowhere, so that the end of the process is quiet too."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
