@@ -5,21 +5,20 @@ package costs next to nothing.
 """
 
 import os
-import signal
 import sys
 
-
-def _stopped(*_: object) -> None:
-    os.write(2, b"interrupted\n")
-    os._exit(130)
-
-
-if os.path.basename(sys.argv[0]) in ("-m", "trajstore") and (  # noqa: PTH119 - pathlib loads more
-    signal.getsignal(signal.SIGINT) is signal.default_int_handler
+if sys.argv[0].endswith("/trajstore") or (sys.argv[0], *sys.orig_argv[1:3]) == (
+    *("-m", "-m", "trajstore"),
 ):
-    # This process is a command that begins: Ctrl-C ends it here, for nothing is under way. When
-    # all is loaded, the command puts the usual handler back: `trajstore.cli.process`.
-    signal.signal(signal.SIGINT, _stopped)
+    # This process is the command, which begins: Ctrl-C ends it here, for nothing is under way. When
+    # all is loaded, the command puts the usual handler back: `trajstore.cli.process.begin`.
+    try:
+        import signal
+
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, lambda *_: (os.write(2, b"interrupted\n"), os._exit(130)))
+    except KeyboardInterrupt:
+        os._exit(130)
 
 from importlib import import_module
 from typing import TYPE_CHECKING

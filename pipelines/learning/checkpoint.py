@@ -9,11 +9,15 @@ import safetensors.torch
 import torch
 
 from pipelines.learning.ppo import AveragedPPO
-from trajstore.disk.files import remove_tree, whole_directory
+from pipelines.learning.tensors import read_tensors
+from trajstore.disk.files import read_json, remove_tree, whole_directory
 from trajstore.errors import CorruptionError
 
 TENSORS = "learner.safetensors"
 RECORD = "learner.json"
+_REMEDY = "delete the checkpoint and train again"
+_MOMENTS = 3
+"""Tensors that Adam keeps of a parameter."""
 
 
 def _tensors(model: AveragedPPO) -> dict[str, torch.Tensor]:
@@ -58,41 +62,62 @@ def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Ten
 
 
 def _read_record(source: Path) -> dict[str, Any]:
-    try:
-        record: dict[str, Any] = json.loads((source / RECORD).read_text(encoding="utf-8"))
-        intact = record.pop("record_sha256") == _record_digest(record)
-    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
-        intact = False
+    record = read_json(source / RECORD)
+    counts = ("steps", "updates")
+    intact = (
+        isinstance(record, dict)
+        and record.pop("record_sha256", None) == _record_digest(record)
+        and isinstance(record.get("sha256"), str)
+        and all(type(record.get(name)) is int and record[name] >= 0 for name in counts)
+    )
     if not intact:
         raise CorruptionError(
-            f"{source / RECORD}: expected the record that was saved, got something else; "
-            "delete the checkpoint and train again"
+            f"{source / RECORD}: expected the record that was saved, got something else; {_REMEDY}"
         )
-    return record
+    plain: dict[str, Any] = record
+    return plain
+
+
+def _shapes(model: AveragedPPO) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
+    """Shapes of what a checkpoint of the learner must hold, and of what it may hold."""
+    weights = {name: tuple(it.shape) for name, it in model.policy.state_dict().items()}
+    needed = {
+        f"{part}/{name}": it for part in ("policy", "average") for name, it in weights.items()
+    }
+    more = {f"best/{name}": it for name, it in weights.items()}
+    for index, parameter in enumerate(model.policy.parameters()):
+        more[f"adam/{index}/step"] = ()
+        more |= {f"adam/{index}/{it}": tuple(parameter.shape) for it in ("exp_avg", "exp_avg_sq")}
+    return needed, more
 
 
 def load_checkpoint(model: AveragedPPO, source: Path) -> dict[str, Any]:
-    """Put a learner into the state that was saved; return the record."""
+    """Put a learner into the state that was saved; return the record.
+
+    Raises:
+        NotFoundError: there is no checkpoint.
+        CorruptionError: it is not that of such a learner, or not what was saved.
+    """
     record = _read_record(source)
-    payload = (source / TENSORS).read_bytes()
-    got = hashlib.sha256(payload).hexdigest()
-    if got != record["sha256"]:
-        raise CorruptionError(
-            f"{source / TENSORS}: expected sha256 {record['sha256']}, got {got}; "
-            "delete the checkpoint and train again"
-        )
-    tensors = safetensors.torch.load(payload)
-    model.policy.load_state_dict(_under("policy/", tensors))
-    model.average.load_state_dict(_under("average/", tensors))
-    model.best = _under("best/", tensors)
-    adam = model.policy.optimizer.state_dict()
+    needed, more = _shapes(model)
+    path = source / TENSORS
+    tensors = read_tensors(path, record["sha256"], needed, optional=more, remedy=_REMEDY)
     state: dict[int, dict[str, torch.Tensor]] = {}
     for name, tensor in tensors.items():
         kind, _, rest = name.partition("/")
         if kind == "adam":
             index, _, key = rest.partition("/")
             state.setdefault(int(index), {})[key] = tensor
+    best = _under("best/", tensors)
+    if len(best) not in (0, len(model.policy.state_dict())) or any(
+        len(moments) != _MOMENTS for moments in state.values()
+    ):
+        raise CorruptionError(f"{path}: expected a learner's tensors, got some of them; {_REMEDY}")
+    model.policy.load_state_dict(_under("policy/", tensors))
+    model.average.load_state_dict(_under("average/", tensors))
+    model.best = best
+    adam = model.policy.optimizer.state_dict()
     model.policy.optimizer.load_state_dict({**adam, "state": state})
-    model.num_timesteps = int(record["steps"])
-    model._n_updates = int(record["updates"])
+    model.num_timesteps = record["steps"]
+    model._n_updates = record["updates"]
     return record

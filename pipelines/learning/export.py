@@ -8,6 +8,7 @@ its SHA-256 is the one that was noted beside it.
 import hashlib
 import io
 import zipfile
+import zlib
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,12 +16,24 @@ import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.policies import ActorCriticPolicy
 
-from pipelines.learning.policy import Architecture, SavedPolicy, build_policy
+from pipelines.learning.policy import Architecture, SavedPolicy, policy_of
+from pipelines.learning.tensors import (
+    MAX_BYTES,
+    MAX_HEADER_BYTES,
+    check_finite,
+    check_shapes,
+)
 from trajstore.disk.files import make_directories, read_file, read_json, replace_file, write_json
 from trajstore.errors import CorruptionError
 
 TENSORS = "policy.pth"
-MAX_TENSOR_BYTES = 64 * 2**20
+MAX_TENSOR_BYTES = MAX_BYTES + MAX_HEADER_BYTES
+_REMEDY = "export the policy again"
+_KINDS = {torch.float32: "F32"}
+_MALFORMED = (
+    *(AttributeError, KeyError, TypeError, ValueError, RuntimeError, EOFError),
+    *(zipfile.BadZipFile, zlib.error, NotImplementedError, OverflowError),
+)
 
 
 def note_path(target: Path) -> Path:
@@ -64,17 +77,21 @@ def import_policy(source: Path) -> ActorCriticPolicy:
     if not isinstance(note, dict) or got != note.get("sha256"):
         raise CorruptionError(
             f"{source}: expected the zip noted in {note_path(source).name}, got sha256 {got}; "
-            "export the policy again"
+            f"{_REMEDY}"
         )
     try:
         architecture = Architecture(note["observations"], note["actions"], tuple(note["hidden"]))
         tensors = _read_tensors(data)
-        policy = build_policy(architecture)
-        policy.load_state_dict(tensors, strict=True)
-    except (KeyError, TypeError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
-        raise CorruptionError(f"{source}: expected an exported policy, got {error!r}") from error
-    policy.set_training_mode(False)
-    return policy
+        kinds = {name: (_KINDS.get(it.dtype, str(it.dtype)), tuple(it.shape))
+                 for name, it in tensors.items()}  # fmt: skip
+    except _MALFORMED as error:
+        raise CorruptionError(
+            f"{source}: expected an exported policy, got other content ({error!r}); {_REMEDY}"
+        ) from error
+    shapes = architecture.shapes()
+    check_shapes(source, kinds, shapes, shapes, _REMEDY)
+    check_finite(source, tensors, _REMEDY)
+    return policy_of(architecture, tensors)
 
 
 def _read_tensors(data: bytes) -> dict[str, torch.Tensor]:
@@ -82,6 +99,9 @@ def _read_tensors(data: bytes) -> dict[str, torch.Tensor]:
         if archive.getinfo(TENSORS).file_size > MAX_TENSOR_BYTES:
             raise ValueError(f"{TENSORS} of more than {MAX_TENSOR_BYTES:,} bytes")
         content = archive.read(TENSORS)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if sum(info.file_size for info in archive.infolist()) > len(content):
+            raise ValueError(f"{TENSORS} of entries larger than it is")
     try:
         tensors: dict[str, torch.Tensor] = torch.load(io.BytesIO(content), weights_only=True)
     except Exception as error:

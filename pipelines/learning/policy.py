@@ -15,13 +15,17 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 
 from pipelines.learning.actor import Actor
 from pipelines.learning.interface import Interface
+from pipelines.learning.tensors import MAX_BYTES, check_finite, read_tensors, size_bytes
 from trajstore.disk.files import read_json, whole_directory
-from trajstore.errors import CorruptionError, FormatError, NotFoundError
+from trajstore.episode.texts import shown
+from trajstore.errors import ArgumentError, CorruptionError, FormatError, NotFoundError
 
 TENSORS = "model.safetensors"
 RECORD = "policy.json"
 FORMAT_VERSION = 2
 MAX_UNITS = 4096
+MAX_LAYERS = 32
+_REMEDY = "restore the file or train again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,31 @@ class Architecture:
             gym.spaces.Box(-np.inf, np.inf, (self.observations,), np.float32),
             gym.spaces.Box(-1.0, 1.0, (self.actions,), np.float32),
         )
+
+    def __post_init__(self) -> None:
+        sizes = (self.observations, self.actions, *self.hidden)
+        if any(type(size) is not int or not 0 < size <= MAX_UNITS for size in sizes):
+            raise ArgumentError(
+                f"architecture: expected layers of 1 to {MAX_UNITS:,} units, got {shown(sizes)}"
+            )
+        if len(self.hidden) > MAX_LAYERS or size_bytes(self.shapes()) > MAX_BYTES:
+            raise ArgumentError(
+                f"architecture: expected at most {MAX_LAYERS} hidden layers and {MAX_BYTES:,} "
+                f"bytes of weights, got {shown(sizes)}"
+            )
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of all weights by name, as Stable-Baselines3 builds the two networks."""
+        shapes: dict[str, tuple[int, ...]] = {"log_std": (self.actions,)}
+        width = self.observations
+        for place, units in enumerate(self.hidden):
+            for net in ("policy_net", "value_net"):
+                layer = f"mlp_extractor.{net}.{2 * place}"
+                shapes |= {f"{layer}.weight": (units, width), f"{layer}.bias": (units,)}
+            width = units
+        for net, units in (("action_net", self.actions), ("value_net", 1)):
+            shapes |= {f"{net}.weight": (units, width), f"{net}.bias": (units,)}
+        return shapes
 
     def policy_kwargs(self, **more: float) -> dict[str, Any]:
         """What Stable-Baselines3 needs to build this policy, and what else it is told."""
@@ -80,10 +109,13 @@ def save_policy(
     interface: Interface,
     record: Mapping[str, Any] | None = None,
 ) -> str:
-    """Write a policy's folder, whole or not at all; return the digest of its tensors."""
-    payload = safetensors.torch.save(
-        {name: value.clone() for name, value in sorted(policy.state_dict().items())}
-    )
+    """Write a policy's folder, whole or not at all; return the digest of its tensors.
+
+    Raises `ArgumentError` if a weight is not finite.
+    """
+    tensors = {name: value.clone() for name, value in sorted(policy.state_dict().items())}
+    check_finite(target, tensors, "the training diverged: lower its learning rate", ArgumentError)
+    payload = safetensors.torch.save(tensors)
     digest = hashlib.sha256(payload).hexdigest()
     document = {
         "format_version": FORMAT_VERSION,
@@ -121,34 +153,32 @@ class SavedPolicy:
 
 
 def load_policy(source: Path) -> SavedPolicy:
-    """Read a policy's folder; the tensors' digest is compared before they are parsed.
+    """Read a policy's folder; all that is claimed is compared before anything is built.
 
     Raises:
         NotFoundError: there is no policy at ``source``.
         FormatError: another release wrote it.
         CorruptionError: the record or the tensors are not those that were saved.
+        StorageError: they cannot be read.
     """
     try:
         record = read_json(source / RECORD)
-        payload = (source / TENSORS).read_bytes()
-    except (FileNotFoundError, NotFoundError) as error:
-        raise NotFoundError(f"{source}: expected a policy, got none; run the stage") from error
-    architecture, interface = _read_record(record, source / RECORD)
-    got = hashlib.sha256(payload).hexdigest()
-    if got != record["tensors_sha256"]:
-        raise CorruptionError(
-            f"{source / TENSORS}: expected sha256 {record['tensors_sha256']}, got {got}; "
-            "restore the file or train again"
+        architecture, interface = _read_record(record, source / RECORD)
+        tensors = read_tensors(
+            source / TENSORS, record["tensors_sha256"], architecture.shapes(), remedy=_REMEDY
         )
-    policy = build_policy(architecture)
-    try:
-        policy.load_state_dict(safetensors.torch.load(payload), strict=True)
-    except RuntimeError as error:
-        raise CorruptionError(
-            f"{source}: expected tensors that fit the record, got {error}"
-        ) from error
-    policy.set_training_mode(False)
+    except NotFoundError as error:
+        raise NotFoundError(f"{source}: expected a policy, got none; run the stage") from error
+    policy = policy_of(architecture, tensors)
     return SavedPolicy(policy, architecture, interface, record)
+
+
+def policy_of(architecture: Architecture, tensors: Mapping[str, torch.Tensor]) -> ActorCriticPolicy:
+    """A policy of these weights, which are those of the architecture, for acting."""
+    policy = build_policy(architecture)
+    policy.load_state_dict(tensors, strict=True)
+    policy.set_training_mode(False)
+    return policy
 
 
 def _read_record(record: Any, where: Path) -> tuple[Architecture, Interface]:  # noqa: ANN401
@@ -166,11 +196,14 @@ def _read_record(record: Any, where: Path) -> tuple[Architecture, Interface]:  #
             and record["contract_digest"] == interface.digest
         )
         sizes = [shape["observations"], shape["actions"], *shape["hidden"]]
-    except (KeyError, TypeError, ValueError) as error:
-        raise CorruptionError(f"{where}: expected a policy's record, got {error!r}") from error
-    if not intact or any(type(size) is not int or not 0 < size <= MAX_UNITS for size in sizes):
+        architecture = Architecture(sizes[0], sizes[1], tuple(sizes[2:]))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        said = str(error) if isinstance(error, ArgumentError) else repr(error)
         raise CorruptionError(
-            f"{where}: expected an architecture and an interface that fit their digests, "
-            "got others; restore the file or train again"
+            f"{where}: expected a policy's record, got other content ({said}); {_REMEDY}"
+        ) from error
+    if not intact:
+        raise CorruptionError(
+            f"{where}: expected an interface that fits its digest, got another; {_REMEDY}"
         )
-    return Architecture(sizes[0], sizes[1], tuple(sizes[2:])), interface
+    return architecture, interface

@@ -91,29 +91,30 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit status.
 
     0 is good, 1 says that the data is at fault, 2 wrong use, 130 that Ctrl-C was pressed,
-    141 that the reader of the output went away, such as ``head``; 70 is a fault of the program.
+    141 that the reader of the output went away, such as ``head``. Our own faults are raised.
     """
     try:
         result = trajstore.main(arguments, prog_name="trajstore", standalone_mode=False)
         sys.stdout.flush()
-    except BaseException as error:  # noqa: BLE001 - the edge of the process
-        return _told(error)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return process.told(KeyboardInterrupt(), complain)
+    except process.TOLD as error:
+        return process.told(error, complain)
+    except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError) or process.reader_is_gone():
+            return process.told(BrokenPipeError(), complain)
+        raise
     return result if isinstance(result, int) else 0
 
 
-def _told(error: BaseException) -> int:
-    """What a command that failed says, and its exit status."""
-    if isinstance(error, click.ClickException):
-        error.show()
-        return error.exit_code
-    if isinstance(error, SystemExit):
-        if isinstance(error.__context__, BrokenPipeError) or process.reader_is_gone():
-            return process.told(BrokenPipeError(), complain)
-        raise error
-    return process.told(KeyboardInterrupt() if isinstance(error, click.Abort) else error, complain)
-
-
 def main() -> None:
-    """Run the command line of this process."""
+    """Run the command line of this process; a fault of the program is one line too, status 70."""
     process.begin()
-    process.end(run())
+    try:
+        status = run()
+    except Exception as error:  # noqa: BLE001 - nobody but the user is left to be told
+        status = process.told(error, complain)
+    process.end(status)

@@ -17,6 +17,11 @@ from trajstore.errors import NameRefusedError, NotFoundError, SealedError, TrajS
 
 WRONG_USE = (NameRefusedError, NotFoundError, SealedError)
 """Errors for which the command line is at fault, not the data."""
+TOLD = (
+    *(TrajStoreError, OSError, MemoryError, ImportError, RecursionError, UnicodeError),
+    KeyboardInterrupt,
+)
+"""Errors that are no fault of the program's own."""
 FAULT = 70
 """Exit status of a fault of the program itself."""
 INTERRUPTED = 130
@@ -35,9 +40,9 @@ def begin() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_WRONLY if number == _SHUT else os.O_RDONLY)
-    sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: PTH123, SIM115 - a descriptor
-    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: PTH123, SIM115
-    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: PTH123, SIM115
+    sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115 - a descriptor
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
@@ -90,8 +95,7 @@ def told(error: BaseException, complain: Callable[[str], None]) -> int:
         complain(str(error))
         return 2 if isinstance(error, WRONG_USE) else 1
     complain(_words(error))
-    kinds = (OSError, MemoryError, ImportError, RecursionError, UnicodeError)
-    return 1 if isinstance(error, kinds) else FAULT
+    return 1 if isinstance(error, TOLD) else FAULT
 
 
 def _words(error: BaseException) -> str:

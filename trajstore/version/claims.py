@@ -12,7 +12,6 @@ from msgspec import convert
 
 from trajstore.disk.files import MAX_JSON_BYTES, check_json_size
 from trajstore.episode.anomalies import Anomaly
-from trajstore.episode.fields import FieldSpec
 from trajstore.episode.schema import EpisodeSchema
 from trajstore.episode.texts import check_text, shown
 from trajstore.errors import CorruptionError, QuotaExceededError, SchemaError
@@ -73,13 +72,15 @@ def check_figures(schema: EpisodeSchema, statistics: Mapping[str, Mapping[str, A
 
 def _has_shape(values: object, shape: tuple[int, ...], kind: Any) -> bool:  # noqa: ANN401 - a type
     """Whether nested lists have a shape, and hold nothing but numbers that a field can have."""
-    level = [values]
+    level: list[Any] = [values]
     for size in shape:
         if not all(isinstance(row, list) and len(row) == size for row in level):
             return False
         level = [item for row in level for item in row]
     return all(
-        isinstance(item, kind) and not isinstance(item, bool) and abs(item or 0) <= sys.float_info.max
+        isinstance(item, kind)
+        and not isinstance(item, bool)
+        and abs(item or 0) <= sys.float_info.max
         for item in level
     )
 
