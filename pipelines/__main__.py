@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
 
+from pipelines.running.stage import complain
+from trajstore.cli import process
+
 STAGES = {
     "expert": "train the expert with several seeds; promote it only on evidence",
     "record": "record the expert's episodes into a sealed version",
@@ -24,7 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage that the first argument names; without one, say which there are."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments and arguments[0] in STAGES:
-        stage = import_module(f"pipelines.stages.{arguments[0]}")
+        with process.loading():
+            stage = import_module(f"pipelines.stages.{arguments[0]}")
         if argv is None:
             del sys.argv[1]
         status: int = stage.main(None if argv is None else arguments[1:])
@@ -40,5 +44,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0 if asked else 2
 
 
+def command() -> None:
+    """Run the stage of this process; whatever ends it is one line, never a traceback."""
+    process.begin()
+    try:
+        status = main()
+    except BaseException as error:  # noqa: BLE001 - nobody but the user is left to be told
+        status = _told(error)
+    process.end(status)
+
+
+def _told(error: BaseException) -> int:
+    if isinstance(error, SystemExit):
+        if isinstance(error.code, str):
+            complain(error.code)
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    return process.told(error, complain)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

@@ -36,8 +36,10 @@ def read_tensors(
     """Finite 32-bit floats of these names and shapes; the file is not read if it is larger.
 
     Args:
+        path: of the file.
         sha256: of the file; it is compared before anything is parsed.
-        optional: shapes of tensors that may be there too.
+        shapes: of the tensors that must be there, by name.
+        optional: of those that may be there too.
         remedy: ends every message.
 
     Raises:

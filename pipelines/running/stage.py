@@ -1,6 +1,7 @@
 """How a stage begins and ends: help with an example; one line, never a traceback."""
 
 import argparse
+import contextlib
 import functools
 import signal
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from trajstore.cli import process
 from trajstore.errors import TrajStoreError
 
 INTERRUPTED = 130
@@ -57,7 +59,7 @@ def add_paths(parser: argparse.ArgumentParser, *names: str, **others: tuple[str,
 
 
 def in_one_line(main: Main) -> Main:
-    """Let a `TrajStoreError` reach the user as one line, and Ctrl-C too; any other error shows.
+    """Let what the user can act on be one line, and Ctrl-C too; any other error shows.
 
     After Ctrl-C the threads of a pool of workers end in silence.
     """
@@ -65,17 +67,25 @@ def in_one_line(main: Main) -> Main:
     @functools.wraps(main)
     def command(argv: Sequence[str] | None = None) -> int:
         try:
-            return main(argv)
-        except TrajStoreError as error:
-            print(" ".join(str(error).split()), file=sys.stderr)
-            return 1
+            status = main(argv)
+            sys.stdout.flush()
         except KeyboardInterrupt:
             if argv is None:
                 _silence()
             print("stopped; run again to continue", file=sys.stderr, flush=True)
             return INTERRUPTED
+        except process.TOLD as error:
+            status = process.told(error, complain)
+            return 1 if isinstance(error, TrajStoreError) else status
+        return status
 
     return command
+
+
+def complain(message: str) -> None:
+    """One line on stderr."""
+    with contextlib.suppress(OSError):
+        print(" ".join(message.split()), file=sys.stderr, flush=True)
 
 
 def _silence() -> None:

@@ -24,6 +24,7 @@ TOLD = (
 """Errors that are no fault of the program's own."""
 FAULT = 70
 """Exit status of a fault of the program itself."""
+TRACEBACK = "TRAJSTORE_TRACEBACK"
 INTERRUPTED = 130
 PIPE_CLOSED = 141
 _SHUT = 2
@@ -94,6 +95,8 @@ def told(error: BaseException, complain: Callable[[str], None]) -> int:
     if isinstance(error, TrajStoreError):
         complain(str(error))
         return 2 if isinstance(error, WRONG_USE) else 1
+    if not isinstance(error, TOLD) and os.environ.get(TRACEBACK):
+        traceback.print_exception(error)
     complain(_words(error))
     return 1 if isinstance(error, TOLD) else FAULT
 
@@ -113,7 +116,7 @@ def _words(error: BaseException) -> str:
     place = "".join(f" at {Path(it.filename).name}:{it.lineno}" for it in frames)
     return (
         f"expected no such fault of the program, got {type(error).__name__}: {_brief(error)}"
-        f"{place}; please report it with the command"
+        f"{place}; please report it, with what {TRACEBACK}=1 in the environment shows"
     )
 
 
