@@ -51,7 +51,7 @@ def command() -> None:
         status = main()
     except BaseException as error:  # noqa: BLE001 - nobody but the user is left to be told
         status = _told(error)
-    process.end(status)
+    process.end(status, complain)
 
 
 def _told(error: BaseException) -> int:

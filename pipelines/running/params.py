@@ -17,6 +17,8 @@ import msgspec
 import yaml
 from msgspec import Meta
 
+from trajstore.disk.files import open_file
+from trajstore.episode.texts import brief
 from trajstore.errors import TrajStoreError
 
 Record = TypeVar("Record")
@@ -26,6 +28,11 @@ class ParamsError(TrajStoreError):
     """A section of ``params.yaml`` does not fit its record."""
 
 
+SECTIONS = (
+    *("env", "evaluation", "expert", "record", "validate", "publish"),
+    *("pretrain", "finetune", "transfer", "compare"),
+)
+MAX_VALUES = 100_000
 SHOWN = 12
 """Names that a message lists at most."""
 Limit = Callable[[Any], str | None]
@@ -74,16 +81,56 @@ def read_section(path: Path, name: str, cls: type[Record]) -> Record:
     Raises:
         ParamsError: the file, the section or one of its values does not fit.
     """
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ParamsError(_unreadable(path, error)) from error
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "no UTF-8"
-        raise ParamsError(f"{path}: expected a YAML file of parameters, got {reason}") from error
+    document = _read(path)
+    known = {*SECTIONS, name}
+    for key in document if isinstance(document, Mapping) else ():
+        if key not in known:
+            hint = _nearest(str(key), known) or "remove or rename it"
+            raise ParamsError(
+                f"{path}: expected sections among {sorted(known)}, got {str(key)[:80]!r}; {hint}"
+            )
     if not isinstance(document, Mapping) or not isinstance(document.get(name), Mapping):
         raise ParamsError(f"{path}: expected a section {name!r}, got none; add it")
     return fit(document[name], cls, f"{path}: {name}")
+
+
+def _read(path: Path) -> Any:  # noqa: ANN401 - YAML is what it is
+    try:
+        with open_file(path) as file:
+            document = yaml.load(file.read().decode(), _OnceLoader)  # noqa: S506 - a safe loader
+    except yaml.YAMLError as error:
+        raise ParamsError(_unreadable(path, error)) from error
+    except (OSError, ValueError, RecursionError) as error:
+        kind = "no UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+        reason = getattr(error, "strerror", None) or kind
+        raise ParamsError(f"{path}: expected a YAML file of parameters, got {reason}") from error
+    level, seen = [document], 0
+    while level:
+        node = level.pop()
+        seen += 1
+        if seen > MAX_VALUES:
+            raise ParamsError(
+                f"{path}: expected at most {MAX_VALUES:,} values, got more, through aliases perhaps"
+            )
+        if isinstance(node, Mapping | list | tuple | set):
+            level += node.values() if isinstance(node, Mapping) else node
+    return document
+
+
+class _OnceLoader(yaml.SafeLoader):
+    """YAML of plain values; a key that stands twice in a mapping is refused, with its line."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """A mapping, each key once."""
+        seen: set[Any] = set()
+        for key, _ in node.value:
+            name = (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else id(key)
+            if name in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {str(key.value)[:80]!r} stands twice", key.start_mark
+                )
+            seen.add(name)
+        return super().construct_mapping(node, deep)
 
 
 def _unreadable(path: Path, error: yaml.YAMLError) -> str:
@@ -121,7 +168,9 @@ def fit(
         said = str(wrong).replace("`", "").partition(", got ")[0]
         if isinstance(base, type) and issubclass(base, Enum):
             said = f"expected one of {', '.join(base)}"
-        raise error(f"{where}: {said[0].lower()}{said[1:]}, got {value!r}; correct it") from wrong
+        raise error(
+            f"{where}: {said[0].lower()}{said[1:]}, got {brief(repr(value), 400)}; correct it"
+        ) from wrong
     for limit in limits:
         if callable(limit) and (told := limit(converted)):
             raise error(f"{where}: {told}")

@@ -117,4 +117,4 @@ def main() -> None:
         status = run()
     except Exception as error:  # noqa: BLE001 - nobody but the user is left to be told
         status = process.told(error, complain)
-    process.end(status)
+    process.end(status, complain)

@@ -52,15 +52,14 @@ def begin() -> None:
     sys.unraisablehook = lambda _: None
 
 
-def end(status: int) -> None:
+def end(status: int, complain: Callable[[str], None]) -> None:
     """End the process; Ctrl-C comes too late now, and what could not be written is told."""
     with suppress(ValueError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         sys.stdout.flush()
-    except (OSError, ValueError):
-        drop_output()
-        status = status or 1
+    except OSError as error:
+        status = status or told(error, complain)
     sys.exit(status)
 
 

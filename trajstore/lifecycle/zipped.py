@@ -26,12 +26,12 @@ RECORD = "pack.json"
 WHOLE = (MANIFEST, RECORD)
 """Entries that are read into memory, so that they lie as they are; all others are deflated."""
 MAX_ENTRIES = 200_000
-MAX_DIRECTORY_BYTES = 64 * 2**20
+MAX_DIRECTORY_BYTES = 32 * 2**20
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _END = struct.Struct("<4s4H2LH")
 _END_64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR_64 = struct.Struct("<4sLQL")
-_TAIL = 65_535 + _END.size + _LOCATOR_64.size
+_TAIL = 65_535 + _END.size + _LOCATOR_64.size + _END_64.size
 
 
 class _Sink:
@@ -142,8 +142,10 @@ class ZipReader:
         with self._opened(RECORD) as entry:
             data = entry.read(MAX_JSON_BYTES)
         try:
+            if data.count(b"{") > len(self._infos) + 1:
+                raise ValueError("more entries than it has")
             record = msgspec.json.decode(data, type=_Record)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
             raise ArchiveError(
                 f"{self.where}: expected a record of format 1 or {FORMAT_VERSION}, got {error!r}"
             ) from error
@@ -177,19 +179,21 @@ def _check_directory(file: BinaryIO, size: int, where: str) -> int:
     if at < 0 or len(tail) - at < _END.size:
         raise ArchiveError(f"{where}: expected a pack, got a file without a zip directory")
     *_, entries, length, _, _ = _END.unpack_from(tail, at)
-    locator = at - _LOCATOR_64.size
+    locator, end = at - _LOCATOR_64.size, at
     if locator >= 0 and tail[locator : locator + 4] == b"PK\x06\x07":
-        _, _, offset, _ = _LOCATOR_64.unpack_from(tail, locator)
-        file.seek(min(offset, size))
-        record = file.read(_END_64.size)
-        if len(record) < _END_64.size:
+        end = locator - _END_64.size
+        if end < 0 or tail[end : end + 4] != b"PK\x06\x06":
             raise ArchiveError(f"{where}: expected a pack, got a cut zip directory")
-        *_, entries, length, _ = _END_64.unpack(record)
+        *_, entries, length, _ = _END_64.unpack_from(tail, end)
     if entries > MAX_ENTRIES or length > min(MAX_DIRECTORY_BYTES, size):
         raise ArchiveError(
             f"{where}: expected at most {MAX_ENTRIES:,} entries, got a directory of {entries:,} "
             f"in {length:,} bytes"
         )
+    file.seek(max(0, size - len(tail) + end - length))
+    listed = file.read(length).count(b"PK\x01\x02")
+    if listed > entries:
+        raise ArchiveError(f"{where}: expected {entries:,} entries as its end says, got {listed:,}")
     file.seek(0)
     return int(entries)
 

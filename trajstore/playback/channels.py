@@ -11,6 +11,7 @@ import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -110,7 +111,7 @@ def _codes(values: np.ndarray, scale: float) -> bytes:
 
 def _channel(spec: FieldSpec, scale: float, *, role: str = "", most: int | None = None) -> Channel:
     names = map(str, range(math.prod(spec.shape))) if spec.shape else [""]
-    return Channel(spec.name, spec.axis, tuple(names)[:most], scale, role)
+    return Channel(spec.name, spec.axis, tuple(islice(names, most)), scale, role)
 
 
 def _resolution(figures: Mapping[str, object]) -> float:

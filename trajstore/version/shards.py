@@ -7,6 +7,7 @@ memory, or whole shards of them in a folder of this machine, which may be delete
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
@@ -61,14 +62,19 @@ class ShardedRows:
         return out.reshape(*rows.shape, *self.shape)
 
     def span(self, first: int, stop: int) -> np.ndarray:
-        """Rows ``first`` to ``stop``."""
-        out = np.empty((max(stop - first, 0), *self.shape), self.dtype)
-        start = 0
-        for part, end in enumerate(self._ends.tolist()):
+        """Rows ``first`` to ``stop``; the files they lie in are compared before room is made."""
+        starts = [0, *self._ends.tolist()]
+        pieces = []
+        for part, (start, end) in enumerate(pairwise(starts)):
             low, high = max(first, start), min(stop, end)
             if low < high:
-                self._fill(out[low - first : high - first], part, low - start)
-            start = end
+                pieces.append((part, low, high))
+                size = self._specs[part].file_rows
+                for shard in range((low - start) // size, -(-(high - start) // size)):
+                    self._shard(part, shard)
+        out = np.empty((max(stop - first, 0), *self.shape), self.dtype)
+        for part, low, high in pieces:
+            self._fill(out[low - first : high - first], part, low - starts[part])
         out.flags.writeable = False
         return out
 
@@ -109,10 +115,15 @@ class ShardedRows:
     def _decode(self, part: int, number: int) -> np.ndarray:
         spec = self._specs[part]
         shard, within = divmod(number, spec.chunks_per_file)
-        opened = self._shards.get((part, shard))
-        if opened is None:
-            opened = self._shards[part, shard] = _Shard(spec, shard, self._files)
+        opened = self._shard(part, shard)
         return opened.decode(within).view(self.dtype).reshape(-1, *self.shape)
+
+    def _shard(self, part: int, number: int) -> "_Shard":
+        opened = self._shards.get((part, number))
+        if opened is None:
+            opened = _Shard(self._specs[part], number, self._files)
+            self._shards[part, number] = opened
+        return opened
 
 
 class _Shard:

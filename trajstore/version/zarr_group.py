@@ -4,7 +4,7 @@ Imported by those who write a version, or ask for it as a group: a look at a sto
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import zarr
@@ -51,6 +51,9 @@ class _Keys(Mapping[str, Buffer]):
                 self._metadata[f"{spec.path}/zarr.json"] = content.encode()
         self._keys = {**self._metadata, **files.manifest.files}.keys()
 
+    def __reduce__(self) -> tuple[Callable[..., "_Keys"], tuple[Callable[..., LocalFiles]]]:
+        return _reopened, (self._files.again,)
+
     def __getitem__(self, key: str) -> Buffer:
         if key in self._metadata:
             return Bytes.from_bytes(self._metadata[key])
@@ -63,3 +66,7 @@ class _Keys(Mapping[str, Buffer]):
 
     def __len__(self) -> int:
         return len(self._keys)
+
+
+def _reopened(again: Callable[..., LocalFiles]) -> _Keys:
+    return _Keys(again())

@@ -1,6 +1,7 @@
 """A parameter that is unknown, missing or of another type stops a stage, named."""
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,7 @@ from pipelines.stages.expert import ExpertParams
 from pipelines.stages.publish import PublishParams
 from pipelines.stages.record import RecordParams
 from pipelines.stages.validate import ValidateParams
+from trajstore.errors import CorruptionError
 
 ROOT = Path(__file__).parents[3]
 SECTIONS = {
@@ -70,6 +72,35 @@ def read(folder: Path, section: object) -> Outer:
     path = folder / "params.yaml"
     path.write_text(yaml.safe_dump({"stage": section}))
     return read_section(path, "stage", Outer)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("stage: {}\nstage: {}", "line 2, column 1: .*the key 'stage' stands twice"),
+        ("stage: {count: 1, count: 2}", "the key 'count' stands twice"),
+        ("stage: {}\nrecrod: {}", "got 'recrod'; did you mean 'record'"),
+        ("stage: {}\nzzz: {}", "got 'zzz'; remove or rename it"),
+        ("stage: &a [*a]", "expected at most"),
+        ("[" * 5000, "expected a YAML file of parameters|expected YAML"),
+        ("\n".join(["stage:", "  a0: &a0 [1, 2]", *(
+            f"  a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 9)
+        )]), "expected at most 100,000 values"),
+    ],
+)  # fmt: skip
+def test_a_document_of_another_kind_is_refused_by_name(
+    tmp_path: Path, text: str, told: str
+) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(ParamsError, match=told):
+        read_section(path, "stage", Outer)
+
+
+def test_a_pipe_is_no_file_of_parameters(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "params.yaml")
+    with pytest.raises(CorruptionError, match="expected a file, got a pipe"):
+        read_section(tmp_path / "params.yaml", "stage", Outer)
 
 
 def test_a_section_becomes_its_record(tmp_path: Path) -> None:
