@@ -82,15 +82,15 @@ def read_section(path: Path, name: str, cls: type[Record]) -> Record:
         ParamsError: the file, the section or one of its values does not fit.
     """
     document = _read(path)
+    if not isinstance(document, Mapping) or not isinstance(document.get(name), Mapping):
+        raise ParamsError(f"{path}: expected a section {name!r}, got none; add it")
     known = {*SECTIONS, name}
-    for key in document if isinstance(document, Mapping) else ():
+    for key in document:
         if key not in known:
             hint = _nearest(str(key), known) or "remove or rename it"
             raise ParamsError(
                 f"{path}: expected sections among {sorted(known)}, got {str(key)[:80]!r}; {hint}"
             )
-    if not isinstance(document, Mapping) or not isinstance(document.get(name), Mapping):
-        raise ParamsError(f"{path}: expected a section {name!r}, got none; add it")
     return fit(document[name], cls, f"{path}: {name}")
 
 
