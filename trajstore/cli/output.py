@@ -30,11 +30,10 @@ def complain(message: str) -> None:
 
 
 def print_json(value: object) -> None:
-    """JSON on stdout; sorted, finite; letters that the stream cannot hold are escaped."""
+    """JSON on stdout; sorted, finite; in ASCII where the stream or a name is not UTF-8."""
     text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
-    try:
-        text.encode(sys.stdout.encoding or "utf-8")
-    except UnicodeEncodeError:
+    utf = (sys.stdout.encoding or "utf-8").lower().replace("-", "") == "utf8"
+    if not utf or any("\ud800" <= letter <= "\udfff" for letter in text if letter > "\ud7ff"):
         text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False)
     click.echo(text)
 

@@ -27,7 +27,7 @@ FAULT = 70
 TRACEBACK = "TRAJSTORE_TRACEBACK"
 INTERRUPTED = 130
 PIPE_CLOSED = 141
-_SHUT = 2
+_STDERR = 2
 
 
 def begin() -> None:
@@ -40,7 +40,7 @@ def begin() -> None:
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_WRONLY if number == _SHUT else os.O_RDONLY)
+            os.open(os.devnull, os.O_WRONLY if number == _STDERR else os.O_RDONLY)
     sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115 - a descriptor
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
@@ -60,6 +60,10 @@ def end(status: int, complain: Callable[[str], None]) -> None:
         sys.stdout.flush()
     except OSError as error:
         status = status or told(error, complain)
+    try:
+        sys.stderr.flush()
+    except OSError:
+        _redirect(_STDERR)
     sys.exit(status)
 
 
@@ -143,5 +147,9 @@ def reader_is_gone() -> bool:
 
 def drop_output() -> None:
     """Let what is still buffered go nowhere, so that the end of the process is quiet too."""
+    _redirect(1)
+
+
+def _redirect(descriptor: int) -> None:
     with suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)

@@ -27,7 +27,7 @@ def frozen_bound(where: str, bound: Any, *, shape: tuple[int, ...], dtype: str) 
             None if leaf is None or np.isinf(leaf) else number(leaf) for leaf in leaves.ravel()
         ]
         unknown = any(leaf is not None and np.isnan(leaf) for leaf in plain)
-    except (TypeError, ValueError) as error:
+    except (OverflowError, TypeError, ValueError) as error:
         raise SchemaError(
             f"{where}: expected a number, or nested lists of numbers, got {shown(bound)}"
         ) from error
@@ -60,7 +60,8 @@ def limit(bound: Any, *, dtype: str, missing: float) -> Any:  # noqa: ANN401 - s
     if bound is None:
         return np.float64(missing)
     leaves = filled(bound, missing)
-    return leaves.astype(dtype) if dtype.startswith("float") else np.array(leaves.tolist())
+    with np.errstate(over="ignore"):  # a limit beyond the kind of number is none
+        return leaves.astype(dtype) if dtype.startswith("float") else np.array(leaves.tolist())
 
 
 def filled(bound: Any, missing: float) -> np.ndarray:  # noqa: ANN401 - any nesting
