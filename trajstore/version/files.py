@@ -98,7 +98,7 @@ class LocalFiles:
         """Whatever lies there and was not sealed."""
         sealed = {*self.manifest.files, MANIFEST}
         folders = {parent for file in sealed for parent in parents(file) if parent}
-        for key, entry in _walk(self.folder, ""):
+        for key, entry in self._entries():
             if entry.is_symlink():
                 target = Path(entry.path).readlink()
                 yield finding("links", f"{key}: expected no link, got one to {target}", key)
@@ -107,6 +107,10 @@ class LocalFiles:
                     yield finding("strays", f"{key}: expected no such folder, got one", key)
             elif key not in sealed:
                 yield _stray(key)
+
+    def _entries(self) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        with storing(self.folder):
+            yield from _walk(self.folder, "")
 
     def close(self) -> None:
         """Let go of what is held open."""

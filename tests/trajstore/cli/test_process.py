@@ -110,7 +110,7 @@ def test_any_letter_is_written_in_any_encoding(
     "words",
     [
         "inspect $'\\xff'", "--store $'\\xff' list", "list $'\\xff'", "inspect expert@v1$'\\xff'",
-        "quarantine expert@v1 --reason $'\\xff'", "export expert@v1 $'\\xff'/x.npz --to npz",
+        "quarantine expert@v1 --reason $'\\xff'",
         "$'\\xff'", "verify ./$'\\xff'", "diff expert@v1 $'\\xff'",
     ],
 )  # fmt: skip
