@@ -98,6 +98,8 @@ def told(error: BaseException, complain: Callable[[str], None]) -> int:
     if isinstance(error, TrajStoreError):
         complain(str(error))
         return 2 if isinstance(error, WRONG_USE) else 1
+    if isinstance(error, RuntimeError) and "start new thread" in str(error):
+        error = MemoryError(str(error))  # what the limit of memory or of threads looks like
     if not isinstance(error, TOLD) and os.environ.get(TRACEBACK):
         traceback.print_exception(error)
     complain(_words(error))

@@ -86,7 +86,7 @@ def measured(*arguments: str, cwd: Path) -> tuple[int, int, str]:
     *said, last = done.stderr.splitlines()
     assert len(last.split()) == 2, done.stderr
     status, peak = last.split()
-    return int(status), int(peak), "\n".join(said)
+    return int(status), int(peak), "\n".join(said) or done.stdout
 
 
 @pytest.fixture(scope="module")

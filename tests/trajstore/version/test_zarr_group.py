@@ -2,6 +2,7 @@
 
 import io
 import json
+import pickle
 from pathlib import Path
 
 import fsspec
@@ -121,6 +122,14 @@ def test_xarray_opens_the_whole_tree(dataset: Dataset) -> None:
         second = tree["parts/1/step"]["action"]
         stop = dataset.manifest.parts[0].steps
         np.testing.assert_array_equal(second.values, dataset.column("action")[stop:])
+
+
+def test_a_group_is_taken_to_another_process(tmp_path: Path) -> None:
+    factories.dataset(tmp_path / "v1", schema=factories.WIDE_SCHEMA)
+    dataset = Dataset.open(tmp_path / "v1")
+    group = pickle.loads(pickle.dumps(dataset.zarr()))  # noqa: S301 - our own
+    for name in ("step/action", "state/camera/grid"):
+        np.testing.assert_array_equal(group[name][...], dataset.column(name.split("/", 1)[1]))
 
 
 def test_a_missing_chunk_is_an_error_and_no_zeros(tmp_path: Path) -> None:
