@@ -162,7 +162,7 @@ def du(store: Store, reference: str | None, as_json: bool) -> int:
         return 0
     total = used.total()
     rows = [
-        (plain(name), size(count), f"{count / total:.1%}") for name, count in used.most_common()
+        (plain(name), size(count), f"{count / (total or 1):.1%}") for name, count in used.most_common()
     ]
     print_table(["field", ">size", ">share"], [*rows, ("total", size(total), "")])
     return 0
