@@ -15,8 +15,8 @@ HEAD = """# Command line reference
 This page is the text of `--help`. `python docs/make_reference.py` writes it; a test compares.
 
 Exit status of every command: 0 good, 1 the data is at fault, 2 wrong use, 130 interrupted,
-141 the reader of the output went away (`... | head`), 70 a fault of the program itself, told in a line
-with its place in the code; with `TRAJSTORE_TRACEBACK=1` in the environment Python's traceback too.
+141 the reader of the output went away (`... | head`), 70 a fault of the program itself, told in one
+line with its place in the code; `TRAJSTORE_TRACEBACK=1` in the environment shows all of it.
 Messages go to standard error. `--json` prints one JSON document on standard output,
 in ASCII where that stream is not UTF-8.
 """

@@ -161,8 +161,9 @@ def du(store: Store, reference: str | None, as_json: bool) -> int:
         print_json(dict(used))
         return 0
     total = used.total()
+    whole = total or 1
     rows = [
-        (plain(name), size(count), f"{count / (total or 1):.1%}") for name, count in used.most_common()
+        (plain(name), size(count), f"{count / whole:.1%}") for name, count in used.most_common()
     ]
     print_table(["field", ">size", ">share"], [*rows, ("total", size(total), "")])
     return 0

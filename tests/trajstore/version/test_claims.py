@@ -1,9 +1,13 @@
 """What a manifest claims is compared with what it lists before anything is made of it."""
 
+import copy
+import hashlib
 import json
+import random
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +16,15 @@ import pytest
 from tests import factories
 from tests.trajstore.version.test_manifest import forged
 from trajstore.dataset import Dataset
-from trajstore.disk.files import MAX_JSON_DEPTH, json_depth, parse_json
+from trajstore.disk.files import MAX_JSON_DEPTH, canonical_json, json_depth, parse_json
 from trajstore.episode.schema import EpisodeSchema, FieldSpec
-from trajstore.errors import CorruptionError, QuotaExceededError, SchemaError
+from trajstore.errors import (
+    CorruptionError,
+    FormatError,
+    QuotaExceededError,
+    SchemaError,
+    TrajStoreError,
+)
 from trajstore.version import claims
 from trajstore.version.manifest import MANIFEST, Manifest
 
@@ -279,3 +289,74 @@ def test_json_that_is_printed_is_strict(good: Path, capsys: pytest.CaptureFixtur
         raise AssertionError(text)
 
     assert json.loads(capsys.readouterr().out, parse_constant=refuse)["episodes"] == 5
+
+
+OTHERS: list[Any] = [
+    *(None, True, 0, -1, 2**63, 10**400, 0.5, 1e308, "", "x", "../x", "\u00e9", "x" * 5000),
+    *([], {}, [[]], [None], {"a": 1}, [1, 2], json.loads("[" * 60 + "]" * 60)),
+]
+
+
+def places(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Keys and indices that lead to each value in a JSON document."""
+    if above:
+        yield above
+    if isinstance(value, dict | list):
+        for key in value if isinstance(value, dict) else range(len(value)):
+            yield from places(value[key], (*above, key))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_value_anywhere_is_read_or_refused_by_name(
+    good: Path, tmp_path: Path, seed: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Values are replaced by those of every kind, or taken out; each key as often as the others."""
+    from trajstore.cli import run
+
+    rng = random.Random(seed)
+    shutil.copytree(good, tmp_path / "v1")
+    plain = Manifest.read(good)
+    document = plain.to_json()
+    mark = {"kind": "k", "first": 0, "last": 1, "message": "m", "score": 0.5}
+    document["anomalies"] = {"1": [mark]}
+    by_key: dict[str, list[tuple[Any, ...]]] = {}
+    for place in places(document):
+        by_key.setdefault(place[0], []).append(place)
+    refused = 0
+    for _ in range(120):
+        changed = copy.deepcopy(document)
+        *way, last = rng.choice(by_key[rng.choice(sorted(by_key))])
+        node = changed
+        for key in way:
+            node = node[key]
+        if rng.random() < 0.2:
+            node.pop(last)
+        else:
+            node[last] = copy.deepcopy(rng.choice(OTHERS))
+        changed.pop("manifest_digest", None)
+        digest = hashlib.sha256(canonical_json(changed)).hexdigest()
+        content = canonical_json(changed | {"manifest_digest": digest}) + b"\n"
+        (tmp_path / "v1" / MANIFEST).write_bytes(content)
+        try:
+            dataset = Dataset.open(tmp_path / "v1")
+        except (CorruptionError, FormatError):
+            refused += 1
+            continue
+        for command in ("inspect", "du", "inspect --json", "verify --deep"):
+            assert run([*command.split(), str(tmp_path / "v1")]) in (0, 1)
+        try:
+            assert len(list(dataset)) == len(dataset.episodes["length"])
+        except TrajStoreError:
+            refused += 1
+        capsys.readouterr()
+    assert 60 < refused < 120
+
+
+def test_a_version_of_empty_files_has_shares(good: Path, tmp_path: Path) -> None:
+    from trajstore.cli import run
+
+    manifest = Manifest.read(good)
+    files = {path: it.to_json() | {"size": 0} for path, it in manifest.files.items()}
+    (tmp_path / "v1").mkdir()
+    (tmp_path / "v1" / MANIFEST).write_bytes(forged(manifest, files=files))
+    assert run(["du", str(tmp_path / "v1")]) == 0
