@@ -30,11 +30,14 @@ from trajstore.version.manifest import MANIFEST, Manifest
 
 MOST_BYTES = 256 * 2**20
 CHILD = """
-import resource, sys
+import re, sys
+from pathlib import Path
 from trajstore.cli import run
 status = run(sys.argv[1:])
-print(status, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, file=sys.stderr)
+peak = re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())
+print(status, int(peak[1]) * 1024, file=sys.stderr)
 """
+"""``ru_maxrss`` would not do: it counts what the process that started this one had in use."""
 COMMANDS = (
     "inspect {v}", "list", "du {v}", "verify {v}", "validate {v}", "play {v} --no-open",
     "diff {v} {good}", "doctor", "publish {v}", "export {v} out.npz --to npz",
