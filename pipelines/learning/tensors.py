@@ -7,7 +7,8 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
-from trajstore.disk.files import open_file, parse_json
+from trajstore.disk.files import open_file
+from trajstore.disk.json_text import parse_json
 from trajstore.disk.system import storing
 from trajstore.errors import CorruptionError, NotFoundError, StorageError
 

@@ -21,7 +21,7 @@ from pipelines.tasks.social_nav.scenarios import scenario_names
 from pipelines.tasks.social_nav.schema import episode_schema
 from pipelines.tasks.social_nav.social_nav import ENV_ID
 from pipelines.tasks.social_nav.vector import TRAINING_SEEDS
-from trajstore.disk.files import canonical_json
+from trajstore.disk.json_text import canonical_json
 from trajstore.errors import NotFoundError
 from trajstore.recording.recorder import Recorder, Segment
 from trajstore.recording.recover import discard_recording

@@ -1,6 +1,5 @@
 """The ``trajstore`` command: reads arguments, calls the library, prints."""
 
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module

@@ -13,9 +13,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from trajstore.errors import NameRefusedError, NotFoundError, SealedError, TrajStoreError
+from trajstore.errors import (
+    ArgumentError,
+    NameRefusedError,
+    NotFoundError,
+    SealedError,
+    TrajStoreError,
+)
 
-WRONG_USE = (NameRefusedError, NotFoundError, SealedError)
+WRONG_USE = (ArgumentError, NameRefusedError, NotFoundError, SealedError)
 """Errors for which the command line is at fault, not the data."""
 TOLD = (
     *(TrajStoreError, OSError, MemoryError, ImportError, RecursionError, UnicodeError),

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trajstore.disk.files import canonical_json, parse_json, read_json, write_json
+from trajstore.disk.files import read_json, write_json
+from trajstore.disk.json_text import canonical_json, parse_json
 from trajstore.errors import CorruptionError
 
 CHECK = "check"

@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from trajstore.disk.files import canonical_json, json_depth, json_memory
+from trajstore.disk.json_text import canonical_json, json_depth, json_memory
 from trajstore.errors import SchemaError
 
 PACKAGES = ("numpy", "trajstore", "zarr")

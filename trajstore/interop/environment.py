@@ -8,7 +8,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from trajstore.disk.files import canonical_json
+from trajstore.disk.json_text import canonical_json
 from trajstore.episode.texts import shown
 from trajstore.errors import ReplayError, SchemaError
 from trajstore.interop.gymnasium import check_single

@@ -16,7 +16,8 @@ import numpy as np
 from imitation.data import serialize, types
 
 from trajstore.dataset import Dataset
-from trajstore.disk.files import canonical_json, write_file
+from trajstore.disk.files import write_file
+from trajstore.disk.json_text import canonical_json
 from trajstore.episode.episode import Episode
 from trajstore.episode.nesting import ACTION, OBSERVATION, REWARD, below
 from trajstore.episode.schema import EpisodeSchema

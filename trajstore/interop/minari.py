@@ -14,7 +14,7 @@ from minari.data_collector import EpisodeBuffer
 from minari.dataset.minari_storage import MinariStorage
 
 from trajstore.dataset import Dataset
-from trajstore.disk.files import canonical_json
+from trajstore.disk.json_text import canonical_json
 from trajstore.episode.episode import Episode
 from trajstore.episode.fields import Axis, FieldSpec
 from trajstore.episode.nesting import ACTION, OBSERVATION, REWARD, below, nest

@@ -9,7 +9,8 @@ import numpy as np
 from gymnasium import spaces as gym_spaces
 from minari.serialization import deserialize_space
 
-from trajstore.disk.files import parse_json, read_file
+from trajstore.disk.files import read_file
+from trajstore.disk.json_text import parse_json
 from trajstore.episode.episode import Episode
 from trajstore.episode.fields import Axis, FieldSpec
 from trajstore.episode.nesting import ACTION, OBSERVATION, REWARD, flatten

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from trajstore.dataset import Dataset
-from trajstore.disk.files import canonical_json, parse_json
+from trajstore.disk.json_text import canonical_json, parse_json
 from trajstore.episode.episode import Episode
 from trajstore.episode.fields import Axis, FieldSpec
 from trajstore.episode.schema import EpisodeSchema

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from trajstore.dataset import Dataset
-from trajstore.disk.files import COPY_BYTES, MAX_JSON_BYTES, whole_directory
+from trajstore.disk.files import COPY_BYTES, whole_directory
+from trajstore.disk.json_text import MAX_JSON_BYTES
 from trajstore.disk.system import DurableFile, FileRecord, storing
 from trajstore.errors import ArchiveError, NotFoundError
 from trajstore.lifecycle.ledger import Entry

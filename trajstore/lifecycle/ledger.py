@@ -13,7 +13,8 @@ from typing import Annotated
 import msgspec
 
 from trajstore.disk.checked import CHECK, checked_line, read_line
-from trajstore.disk.files import canonical_json, parse_json, read_file, replace_file
+from trajstore.disk.files import read_file, replace_file
+from trajstore.disk.json_text import canonical_json, parse_json
 from trajstore.errors import CorruptionError, NotFoundError
 from trajstore.quality.records import Digest
 from trajstore.version.manifest import Manifest

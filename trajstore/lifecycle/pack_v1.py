@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numcodecs import blosc, zstd
 
-from trajstore.disk.files import MAX_JSON_BYTES, canonical_json
+from trajstore.disk.json_text import MAX_JSON_BYTES, canonical_json
 from trajstore.episode.episode import Episode
 from trajstore.episode.fields import FieldSpec
 from trajstore.episode.schema import EpisodeSchema

@@ -15,7 +15,7 @@ from typing import IO, BinaryIO, Literal
 
 import msgspec
 
-from trajstore.disk.files import MAX_JSON_BYTES, canonical_json
+from trajstore.disk.json_text import MAX_JSON_BYTES, canonical_json
 from trajstore.disk.system import FileRecord
 from trajstore.errors import ArchiveError
 from trajstore.version.manifest import MANIFEST

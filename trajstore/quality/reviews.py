@@ -17,7 +17,7 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from trajstore.disk.files import parse_json
+from trajstore.disk.json_text import parse_json
 from trajstore.episode.texts import check_text, legible, shown
 from trajstore.errors import CorruptionError, FormatError, SchemaError, StorageError
 from trajstore.quality.decisions import (

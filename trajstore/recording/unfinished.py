@@ -11,7 +11,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from trajstore.disk.files import canonical_json, is_there, make_directories, read_json, write_json
+from trajstore.disk.files import is_there, make_directories, read_json, write_json
+from trajstore.disk.json_text import canonical_json
 from trajstore.disk.locks import lock
 from trajstore.disk.system import storing
 from trajstore.episode.episode import Episode

@@ -10,12 +10,12 @@ from typing import Any
 
 from msgspec import convert
 
-from trajstore.disk.files import MAX_JSON_BYTES, check_json_size
+from trajstore.disk.json_text import MAX_JSON_BYTES, check_json_size
 from trajstore.episode.anomalies import Anomaly
 from trajstore.episode.schema import EpisodeSchema
 from trajstore.episode.texts import check_text, shown
 from trajstore.errors import CorruptionError, QuotaExceededError, SchemaError
-from trajstore.version.layout import Part, arrays_of
+from trajstore.version.layout import Part, arrays_of, part_rows
 from trajstore.version.statistics import QUANTILES
 
 Findings = tuple[Mapping[str, Any], ...]
@@ -26,6 +26,7 @@ SCENARIO = "scenario"
 
 _MOMENTS = ("mean", "std", "min", "max")
 _FIGURES = {"count", *_MOMENTS, "quantiles"}
+_BEYOND = "outside"
 _LEVELS = {f"{level:g}" for level in QUANTILES}
 _NUMBER = float | int | None
 _MARK = {"kind", "first", "last", "message", "score"}
@@ -56,17 +57,19 @@ def check_figures(schema: EpisodeSchema, statistics: Mapping[str, Mapping[str, A
         spec = schema.field(name)
         shape = spec.shape if spec.is_narrow else ()
         levels = figures.get("quantiles", {})
-        named = figures.keys() <= _FIGURES and isinstance(levels, dict) and levels.keys() <= _LEVELS
+        known = _FIGURES if spec.strict else {*_FIGURES, _BEYOND}
+        named = figures.keys() <= known and isinstance(levels, dict) and levels.keys() <= _LEVELS
         several = [figures[moment] for moment in _MOMENTS if moment in figures]
         if (
             spec.is_text
             or not named
+            or not _has_shape(figures.get(_BEYOND, 0), (), int)
             or not _has_shape(figures.get("count", 0), shape if "count" in figures else (), int)
             or not all(_has_shape(it, shape, _NUMBER) for it in [*several, *levels.values()])
         ):
             raise SchemaError(
                 f"statistics of {name!r}: expected numbers of shape {shape} for "
-                f"{', '.join(sorted(_FIGURES))}, got {shown(figures)}"
+                f"{', '.join(sorted(known))}, got {shown(figures)}"
             )
 
 
@@ -89,13 +92,16 @@ def check_words(
     schema: EpisodeSchema,
     vocabularies: Mapping[str, Sequence[str]],
     scenarios: Mapping[str, int],
-    episodes: int,
+    parts: Sequence[Part],
 ) -> None:
     """Refuse words of other fields, and counts of scenarios that the episodes cannot have."""
+    episodes = sum(part.episodes for part in parts)
     for name, words in vocabularies.items():
-        if not schema.field(name).is_text or len(words) > episodes:
+        spec = schema.field(name)
+        rows = sum(part_rows(spec.axis, part) for part in parts) * math.prod(spec.shape)
+        if not spec.is_text or len(words) > rows:
             raise SchemaError(
-                f"vocabulary of {name!r}: expected a field of text and at most {episodes:,} words, "
+                f"vocabulary of {name!r}: expected a field of text and at most {rows:,} words, "
                 f"got {len(words):,}"
             )
         for word in words:

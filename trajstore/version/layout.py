@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from trajstore.disk.files import canonical_json
+from trajstore.disk.json_text import canonical_json
 from trajstore.disk.mapping import CRC_BYTES
 from trajstore.disk.system import FileRecord
 from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
@@ -175,17 +175,20 @@ def _power_of_two(number: int) -> int:
     return 1 << (max(number, 1).bit_length() - 1)
 
 
+def part_rows(axis: Axis, part: Part) -> int:
+    """Rows that a part has on an axis."""
+    states = 0 if axis is Axis.STEP else part.episodes
+    return states + (0 if axis is Axis.EPISODE else part.steps)
+
+
 def arrays_of(schema: EpisodeSchema, part: Part) -> dict[str, ArraySpec]:
     """The arrays of a part by field name; those of its index as ``index/length`` and so on."""
-    counts = {
-        Axis.STATE: part.steps + part.episodes,
-        Axis.STEP: part.steps,
-        Axis.EPISODE: part.episodes,
-    }
     paths = {field: f"{field.axis.value}/{field.name}" for field in schema.fields}
     paths |= {field: field.name for field in INDEX.values()}
     return {
-        field.name: array_spec(field, f"{part.path}/{path}".lstrip("/"), counts[field.axis])
+        field.name: array_spec(
+            field, f"{part.path}/{path}".lstrip("/"), part_rows(field.axis, part)
+        )
         for field, path in paths.items()
     }
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from msgspec import ValidationError, convert
 
-from trajstore.disk.files import canonical_json, is_there, parse_json, read_file
+from trajstore.disk.files import is_there, read_file
+from trajstore.disk.json_text import canonical_json, parse_json
 from trajstore.disk.system import FileRecord
 from trajstore.episode.provenance import check_size
 from trajstore.episode.schema import EpisodeSchema
@@ -215,5 +216,5 @@ def _check(manifest: Manifest) -> None:
             )
     check_parts(manifest.schema, manifest.parts, len(manifest.files))
     check_figures(manifest.schema, manifest.statistics)
-    check_words(manifest.schema, manifest.vocabularies, manifest.scenario_counts, manifest.episodes)
+    check_words(manifest.schema, manifest.vocabularies, manifest.scenario_counts, manifest.parts)
     check_anomalies(manifest.anomalies, manifest.episodes)

@@ -197,7 +197,7 @@ class Assembly:
         wrong = anomalies.unfit(found, len(sealed))
         if not wrong:
             return sealed
-        scores = np.zeros_like(sealed)
+        scores = sealed.copy()
         for index, marks in found.items():
             kept = [anomalies.Anomaly(**it) for it in marks if it["kind"] not in wrong]
             scores[index] = anomalies.score(kept)

@@ -11,7 +11,7 @@ import fsspec
 from fsspec.implementations.memory import MemoryFileSystem
 from loguru import logger
 
-from trajstore.disk.files import MAX_JSON_BYTES
+from trajstore.disk.json_text import MAX_JSON_BYTES
 from trajstore.disk.system import FileRecord, storing
 from trajstore.errors import (
     CorruptionError,

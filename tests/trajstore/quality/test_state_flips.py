@@ -13,7 +13,8 @@ import pytest
 
 from tests.trajstore import lives
 from tests.trajstore.lives import CONTRACT, fill, source
-from trajstore.disk.files import canonical_json, write_json
+from trajstore.disk.files import write_json
+from trajstore.disk.json_text import canonical_json
 from trajstore.errors import CorruptionError, FormatError
 from trajstore.lifecycle import judge, publish, review
 from trajstore.lifecycle.ledger import LEDGER, read_ledger

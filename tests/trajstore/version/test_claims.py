@@ -16,7 +16,7 @@ import pytest
 from tests import factories
 from tests.trajstore.version.test_manifest import forged
 from trajstore.dataset import Dataset
-from trajstore.disk.files import MAX_JSON_DEPTH, canonical_json, json_depth, parse_json
+from trajstore.disk.json_text import MAX_JSON_DEPTH, canonical_json, json_depth, parse_json
 from trajstore.episode.schema import EpisodeSchema, FieldSpec
 from trajstore.errors import (
     CorruptionError,

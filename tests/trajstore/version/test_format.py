@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from trajstore.dataset import Dataset
-from trajstore.disk.files import canonical_json, digest, parse_json
+from trajstore.disk.files import digest
+from trajstore.disk.json_text import canonical_json, parse_json
 from trajstore.episode.episode import Episode
 from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
 from trajstore.errors import CorruptionError, FormatError

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests import factories
-from trajstore.disk.files import canonical_json
+from trajstore.disk.json_text import canonical_json
 from trajstore.errors import CorruptionError, NotFoundError
 from trajstore.version.manifest import MANIFEST, Manifest
 
