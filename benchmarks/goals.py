@@ -62,6 +62,7 @@ GOALS = (
     _ratio("A", "sequential_cpu", _LIMIT, "sequential / limit", 0.7),
     _slower("A", _LIMIT, "time of an episode / limit", 2),
     _ratio("A", "write_mb_s", _LIMIT, "write / limit", 0.7),
+    _ratio("A", "write_mb_s", "lance", "write / Lance", 1),
     _ratio("A", "write_mb_s", "minari", "write / Minari", 3),
     _figure("A", "size_ratio", "size / raw", 1.03),
     _figure("A", "open_s", "open, s", 0.02),

@@ -1,5 +1,6 @@
 """One measurement of one peer in a process of its own: a task comes in, facts go out."""
 
+import importlib
 import json
 import shutil
 import sys
@@ -71,6 +72,10 @@ def measure_write(task: Task) -> Facts:
     for rows in source.fields.values():
         _touch({"": rows})
     adapter = load_adapter(PEERS[task.peer])
+    watch = Watch()
+    for module in getattr(adapter, "LOADED_TO_WRITE", ()):
+        importlib.import_module(module)
+    loaded = watch.elapsed()
     with anonymous_peak() as peak:
         watch = Watch()
         adapter.write(path, source)
@@ -79,6 +84,7 @@ def measure_write(task: Task) -> Facts:
         durable, rate = watch.elapsed(), watch.rate(source.raw_bytes / 1e6)
     size, files = size_and_files(path)
     return {
+        "write_import_s": loaded,
         "write_call_s": returned,
         "write_s": durable,
         "write_mb_s_cpu": rate.processor,

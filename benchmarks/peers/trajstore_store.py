@@ -13,6 +13,8 @@ from trajstore.dataset import Dataset
 if TYPE_CHECKING:
     from trajstore.episode.schema import EpisodeSchema
 
+LOADED_TO_WRITE = ("trajstore.recording.bulk", "trajstore.version.zarr_group")
+"""What other peers import at the top as well, and what those who only read are spared."""
 _FIELDS = ("observation", "action", "reward", "terminated", "truncated", "grid")
 
 

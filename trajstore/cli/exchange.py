@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from importlib import import_module
 from inspect import signature
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -164,8 +165,6 @@ def _version_of(store: Store, name: str, content: str, provenance: Mapping[str, 
 
 def _recorded(store: Store, name: str, imported: "Imported") -> dict[str, object]:
     with store.record(name, schema=imported.schema, provenance=imported.provenance) as recorder:
-        before = frozenset(recorder.orders)
-        for order, episode in enumerate(imported.episodes):
-            if order not in before:
-                recorder.add(episode, order=order)
-    return {"version": recorder.target.name, "resumed": len(before)}
+        before = recorder.episodes
+        recorder.add_all(islice(imported.episodes, before, None))
+    return {"version": recorder.target.name, "resumed": before}

@@ -105,7 +105,7 @@ def _anomalous(manifest: Manifest) -> int:
 def recording_line(target: Path, *, read: bool = False) -> Facts:
     """The unfinished recording of a version to be, in a line; a damaged one says so.
 
-    With ``read``, each episode of its journals is read and counted.
+    With ``read``, each episode of its journals is read and counted, and what never became one.
 
     Raises:
         NotFoundError: if it was sealed or discarded meanwhile.
@@ -118,11 +118,13 @@ def recording_line(target: Path, *, read: bool = False) -> Facts:
     }
     try:
         recording = open_recording(target)
-        steps = [frame.steps for _, frame in recording.frames()] if read else []
+        scans = recording.scans() if read else {}
+        steps = [frame.steps for _, frame in recording.frames(scans)]
     except TrajStoreError as error:
         check_begun(target)
         return head | {"status": "damaged", "error": str(error)}
-    counts = {"episodes": len(steps), "steps": sum(steps)} if read else {}
+    torn = sum(found.torn for found in scans.values())
+    counts = {"episodes": len(steps), "steps": sum(steps), "torn_bytes": torn} if read else {}
     return head | {"status": "recording", **counts}
 
 

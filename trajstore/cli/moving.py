@@ -19,12 +19,7 @@ from trajstore.cli.output import plain, print_json, print_line, print_table, siz
 from trajstore.episode.names import parse_reference, version_number
 from trajstore.errors import NotFoundError
 from trajstore.lifecycle.rotation import Decision, Retention
-from trajstore.recording.recover import (
-    discard_recording,
-    salvage,
-    seal_recording,
-    seal_salvaged,
-)
+from trajstore.recording.recover import Salvage, discard_recording, salvage, seal_salvaged
 from trajstore.recording.unfinished import check_episodes, open_recording
 from trajstore.store import Store
 from trajstore.version.location import check_lasting
@@ -171,10 +166,19 @@ def recover(
     else:
         columns = ["dataset", "version", "status", ">episodes", ">steps", ">size"]
         print_table(columns, map(counted, found))
-        for facts in found:
-            if "outcome" in facts:
-                print_line(plain(facts["outcome"]))
+        for line in filter(None, map(_told, found)):
+            print_line(plain(line))
     return complain_of_damage(found) if action in ("", "seal") else 0
+
+
+def _told(facts: Facts) -> str:
+    """What was done with a recording, or what there is in it that is no episode."""
+    if "outcome" in facts or not facts.get("torn_bytes"):
+        return str(facts.get("outcome", ""))
+    return (
+        f"{facts['dataset']}@{facts['version']}: {facts['torn_bytes']:,} bytes that were never "
+        "acknowledged are dropped when it goes on or is sealed"
+    )
 
 
 def _action(name: str | None, chosen: list[str]) -> str:
@@ -201,25 +205,16 @@ def _finish(store: Store, facts: Facts, action: str, *, dry_run: bool) -> str:
             return f"would discard the recording of {name}: {held}, {size(facts['bytes'])}"
         discard_recording(target)
         return f"discarded the recording of {name}"
-    if action == "salvage":
-        return _salvage(target, dry_run=dry_run)
     if dry_run:
-        check_episodes(target, facts["episodes"])
-        return f"would seal {name} with {facts['episodes']:,} episodes"
-    return f"sealed {name} with {seal_recording(target).episodes:,} episodes"
-
-
-def _salvage(target: Path, *, dry_run: bool) -> str:
-    """Seal the whole episodes, or only look for them; returns what was lost."""
-    if dry_run:
-        found = salvage(open_recording(target))
+        found = salvage(open_recording(target), damaged=action == "salvage")
         check_episodes(target, len(found.frames))
     else:
-        found = seal_salvaged(target)[1]
-    lost = [f"{size(count)} at byte {start} of {name}" for name, start, count in found.lost]
+        found = seal_salvaged(target, damaged=action == "salvage")[1]
+    told = f"{'would seal' if dry_run else 'sealed'} {name} with {len(found.frames):,} episodes"
+    return told if action == "seal" and not found.lost else f"{told}; {_lost(found)}"
+
+
+def _lost(found: Salvage) -> str:
+    lost = [f"{count:,} bytes at byte {start:,} of {name}" for name, start, count in found.lost]
     places = ", ".join(map(str, found.missing[:10])) + (", ..." if found.missing[10:] else "")
-    return (
-        f"{'would seal' if dry_run else 'sealed'} {target.parent.name}@{target.name} with "
-        f"{len(found.frames):,} episodes; lost: {'; '.join(lost) or 'nothing'}; "
-        f"places without an episode: {places or 'none'}"
-    )
+    return f"lost: {'; '.join(lost) or 'nothing'}; places without an episode: {places or 'none'}"

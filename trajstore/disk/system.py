@@ -8,7 +8,7 @@ import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -157,7 +157,7 @@ class DurableFile:
         self._flush()
         pending = Syncs() if syncs is None else syncs
         descriptor, self._descriptor = self._descriptor, -1
-        pending.add(descriptor)
+        pending.add(descriptor, self.size)
         if syncs is None:
             pending.wait()
         return FileRecord(self.size, self._sha.hexdigest())
@@ -187,22 +187,33 @@ class Syncs:
 
     def __init__(self) -> None:
         self._descriptors: list[int] = []
+        self._pool: ThreadPoolExecutor | None = None
+        self._begun: dict[int, Future[None]] = {}
 
-    def add(self, descriptor: int) -> None:
-        """Take over an open file; when many are waiting, they are synced at once."""
+    def add(self, descriptor: int, size: int = 0) -> None:
+        """Take over an open file; a large one is begun with, of many small ones all at once."""
         self._descriptors.append(descriptor)
+        if size >= _BUFFER_BYTES and SYNC_THREADS > 1:
+            self._pool = self._pool or ThreadPoolExecutor(SYNC_THREADS)
+            self._begun[descriptor] = self._pool.submit(OPS.fsync, descriptor)
         if len(self._descriptors) >= MAX_OPEN:
             self.wait()
 
     def wait(self) -> None:
         """Make all files durable and close them."""
         try:
-            _in_parallel(OPS.fsync, self._descriptors)
+            _in_parallel(OPS.fsync, [it for it in self._descriptors if it not in self._begun])
+            for begun in self._begun.values():
+                begun.result()
         finally:
             self.abandon()
 
     def abandon(self) -> None:
         """Close all files, whatever becomes of them."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+        self._begun.clear()
         while self._descriptors:
             os.close(self._descriptors.pop())
 

@@ -7,7 +7,6 @@ or a role which the schema lacks finds nothing. They run once, when a version is
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -67,7 +66,7 @@ def saturated_actions(episode: Episode, *, least: int = 30) -> Iterator[Anomaly]
     field, actions = episode.schema.field("action"), episode["action"]
     if actions.dtype.kind != "f" or field.low is None or field.high is None:
         return
-    low, high = _limits(field)
+    low, high = limits(field)
     at_limit = (actions <= low + SATURATED_SLACK) | (actions >= high - SATURATED_SLACK)
     for first, last in runs(np.all(at_limit.reshape(len(at_limit), -1), axis=1), least):
         steps = last - first + 1
@@ -84,7 +83,7 @@ def observation_jumps(episode: Episode, *, threshold: float = 25.0) -> Iterator[
     """
     for rows in _floats(episode, "observation"):
         size = changes(thinned(rows))
-        if len(size) < 8:
+        if len(size) < 8 or no_jump(size, threshold, mean=float(size.mean())):
             continue
         middle = median(size)
         floor = 0.1 * middle + 1e-12
@@ -94,6 +93,15 @@ def observation_jumps(episode: Episode, *, threshold: float = 25.0) -> Iterator[
         for step in np.flatnonzero(scores > threshold).tolist():
             message = f"observation changes {scores[step]:.0f} robust deviations over one step"
             yield Anomaly("observation_jumps", step, step, message, 0.5)
+
+
+def no_jump(size: Rows, threshold: float, *, mean: float) -> bool:
+    """Whether the greatest of `changes` tells that none stands out; more are in order.
+
+    For their median is at least twice their mean less the greatest.
+    """
+    most = 1 + 0.1 * threshold
+    return float(size.max()) < 0.97 * 2 * mean * most / (1 + most)
 
 
 def repeated_observations(episode: Episode, *, least: int = 5) -> Iterator[Anomaly]:
@@ -272,6 +280,3 @@ def _named(episode: Episode, stem: str) -> list[str]:
 def _floats(episode: Episode, stem: str) -> list[Rows]:
     rows = [episode[name] for name in _named(episode, stem)]
     return [values for values in rows if values.dtype.kind == "f"]
-
-
-_limits = lru_cache(maxsize=256)(limits)

@@ -98,8 +98,8 @@ def row_bytes(spec: FieldSpec, values: np.ndarray) -> bytes | memoryview:
     """The content of a field as little-endian bytes, rows in order; texts as UTF-8, NUL between."""
     if spec.is_text:
         return "\0".join(values.ravel().tolist()).encode()
-    little = values.astype(spec.numpy_dtype, copy=False)
-    return np.ascontiguousarray(little).reshape(-1).view(np.uint8).data
+    little = np.ascontiguousarray(values.astype(spec.numpy_dtype, copy=False))
+    return little.data.cast("B")
 
 
 def _array(name: str, value: Value) -> np.ndarray:

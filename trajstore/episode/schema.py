@@ -115,9 +115,9 @@ class EpisodeSchema:
         Raises:
             SchemaError: for the first field at fault, or ends that are not one end at the end.
         """
-        missing = [name for name in self.names if name not in arrays]
-        unknown = sorted(str(name) for name in arrays if name not in self._by_name)
-        if missing or unknown:
+        if arrays.keys() != self._by_name.keys():
+            missing = [name for name in self.names if name not in arrays]
+            unknown = sorted(str(name) for name in arrays if name not in self._by_name)
             raise SchemaError(
                 f"episode: expected the fields of its schema, got missing {missing}, "
                 f"unknown {unknown}"

@@ -1,6 +1,7 @@
 """Runs, repeats and outliers in rows of numbers: arithmetic only."""
 
 from collections.abc import Iterator
+from math import isfinite
 
 import numpy as np
 
@@ -42,13 +43,14 @@ def changes(rows: Rows) -> Rows:
     Components that never change, or have a value that is not finite, do not count; empty if
     none does.
     """
-    rows = rows.astype(np.result_type(rows.dtype, np.float32), copy=False)
+    if rows.dtype.kind != "f" or rows.dtype.itemsize < 4:
+        rows = rows.astype(np.result_type(rows.dtype, np.float32))
     with np.errstate(over="ignore", invalid="ignore"):
         change = np.subtract(rows[1:], rows[:-1])
         np.abs(change, out=change)
         typical = np.add.reduce(change, axis=0) / max(len(change), 1)
-        used = np.isfinite(typical) & (typical > 0)
-        if not used.all():
+        if not (typical > 0).all() or not isfinite(np.add.reduce(typical)):
+            used = np.isfinite(typical) & (typical > 0)
             change, typical = change[:, used], typical[used]
         if not len(typical):
             return np.empty(0)

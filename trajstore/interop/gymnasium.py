@@ -96,7 +96,7 @@ def record(
     Args:
         env: any Gymnasium environment; it should end its episodes (``TimeLimit`` does).
         act: the policy.
-        seeds: for ``reset``.
+        seeds: for ``reset``; ``recorder.missing(seeds)`` are those that are not recorded yet.
         schema: of the episodes; that of the spaces if ``None``.
         options: for ``reset``.
 

@@ -9,7 +9,8 @@ from trajstore.disk.files import check_new, make_directories, remove_tree
 from trajstore.disk.system import storing
 from trajstore.episode.episode import Episode, check_episode
 from trajstore.episode.schema import EpisodeSchema
-from trajstore.recording.journal import Journal, frame_bytes
+from trajstore.recording.frames import SEALED_SHARE, frame_bytes
+from trajstore.recording.journal import Journal
 from trajstore.version.layout import Part, projected_bytes
 from trajstore.version.manifest import Manifest
 from trajstore.version.writer import (
@@ -30,6 +31,9 @@ def write_dataset(
     quota_bytes: int = DEFAULT_QUOTA_BYTES,
 ) -> Manifest:
     """Write episodes into a new version; it is there whole, or not at all.
+
+    Nothing is durable before this returns, and then all is. Episodes that are no sequence are
+    spooled beside the target first, where they are synced by size and time only.
 
     Args:
         target: folder of the version; must not exist.
@@ -73,13 +77,15 @@ def _spooled(
         make_directories(folder)
     journal = Journal(folder / "journal.log", schema)
     try:
-        part = Part("", 0, 0)
-        for episode in episodes:
+        steps, fixed = 0, projected_bytes(schema, Part("", 1, 1))
+        for order, episode in enumerate(episodes):
             check_episode(episode, schema)
-            part = Part("", part.episodes + 1, part.steps + len(episode))
-            needed = journal.size + frame_bytes(episode) + projected_bytes(schema, part)
-            check_quota(target, needed=needed, quota_bytes=quota_bytes)
-            journal.append(episode, order=part.episodes)
+            steps += len(episode)
+            journals = journal.size + frame_bytes(episode)
+            if fixed + journals * (1 + SEALED_SHARE) > quota_bytes:
+                needed = journals + projected_bytes(schema, Part("", order + 1, steps))
+                check_quota(target, needed=needed, quota_bytes=quota_bytes)
+            journal.append(episode, order=order, sync=False)
         yield journal
     finally:
         journal.close()

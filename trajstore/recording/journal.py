@@ -1,48 +1,43 @@
 """An append-only file of episodes, each durable once `Journal.append` has returned.
 
-A head names the schema; then frames follow, one an episode: a header with its own checksum, and a
-payload with another. A crash can only cut short the last frame; damage before it is an error.
+A head names the schema; then frames follow, one an episode: a header with its own checksum, a
+payload with another, and room for a mark, which is put there once the disk has taken the frame. A
+crash can only cut what was not acknowledged; a frame that was, and is damaged, is an error.
 """
 
 import mmap
 import os
 import struct
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
-
-import numpy as np
 
 from trajstore.disk import system
 from trajstore.disk.files import open_file
 from trajstore.disk.system import storing, sync_directory, write_at
-from trajstore.episode.episode import Episode, row_bytes
+from trajstore.episode.episode import Episode
 from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import JournalError, StorageError
+from trajstore.recording.frames import (
+    FRAME,
+    FRAME_MAGIC,
+    JOINED,
+    MARK,
+    MARK_MAGIC,
+    SYNCED,
+    Frame,
+    decoded,
+    frame_at,
+    framed,
+    mark_at,
+)
 from trajstore.version.chunks import crc32c
 
+SYNC_BYTES, SYNC_SECONDS = 64 * 2**20, 5.0
 _MAGIC = b"TRAJSTORE JOURNAL 1\n"
 _HEAD = struct.Struct("<20s32sI")
-_FRAME_MAGIC = b"\xf5EP1"
-_FRAME = struct.Struct("<4sQQII")
-_OPENING = struct.Struct("<32sQ")
-_TEXT = struct.Struct("<I")
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """Where one episode lies in its journal: the place and size of its payload, bytes.
-
-    ``order`` is its place among all episodes of the recording; unique, gaps are allowed.
-    """
-
-    order: int
-    offset: int
-    size: int
-    steps: int
-    digest: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +60,16 @@ class Journal:
     """The open end of a journal; one process at a time, which the caller sees to.
 
     Attributes:
-        frames: of all durable episodes, in file order.
-        size: of the durable content, bytes.
-        torn: bytes of an unfinished frame that were dropped on opening.
+        frames: of all episodes, in file order.
+        size: of the content, bytes.
+        unsynced: how many of them are not durable yet.
+        torn: bytes of what was never acknowledged that were dropped on opening.
     """
 
     def __init__(self, path: Path, schema: EpisodeSchema) -> None:
         self._path, self._schema = path, schema
         self._failure: str | None = None
+        self.unsynced, self._synced = 0, time.monotonic()
         with storing(path):
             found = scan(path, schema) if path.exists() else Scan()
             self._descriptor = system.OPS.open(path, os.O_RDWR | os.O_CREAT)
@@ -84,28 +81,50 @@ class Journal:
         self.frames = list(found.frames)
         self.torn = found.torn
 
-    def append(self, episode: Episode, *, order: int) -> None:
+    def append(self, episode: Episode, *, order: int, sync: bool = True) -> None:
         """Add an episode; it is durable when this returns.
 
+        Without ``sync`` it becomes so with others: after 64 MiB, after 5 seconds, or by `sync`.
         When the system refuses, the episode is not in the journal. When even the sync failed,
         nobody can know what the disk holds: every later call fails too, until it is opened anew.
         """
+        self._check_sound()
+        content = framed(episode, order, JOINED if self.unsynced else SYNCED)
+        offset, size = self.size + FRAME.size, len(content) - FRAME.size - MARK.size
+        waiting = self.unsynced + len(content)
+        due = sync or waiting > SYNC_BYTES or time.monotonic() - self._synced > SYNC_SECONDS
+        with storing(self._path):
+            write_at(self._descriptor, content, self.size)
+            if due:
+                self._sync(offset + size)
+        self.size += len(content)
+        self.unsynced = 0 if due else waiting
+        self.frames.append(Frame(order, offset, size, len(episode), bytes.fromhex(episode.digest)))
+
+    def sync(self) -> None:
+        """Make durable what was added without."""
+        self._check_sound()
+        if self.unsynced:
+            with storing(self._path):
+                self._sync(self.size - MARK.size)
+
+    def _sync(self, stop: int) -> None:
+        """Make all up to the end of a payload durable, then mark it so."""
+        try:
+            system.OPS.fdatasync(self._descriptor)
+        except OSError as error:
+            self._failure = str(error)
+            raise
+        self.unsynced, self._synced = 0, time.monotonic()
+        with suppress(OSError):  # the episodes are safe, and the mark is no promise
+            write_at(self._descriptor, mark_at(stop), stop)
+
+    def _check_sound(self) -> None:
         if self._failure is not None:
             raise StorageError(
                 f"{self._path}: expected a journal in good order, got an earlier failure "
                 f"({self._failure}); open the recording again to go on"
             )
-        content = _framed(episode, order)
-        place = self.size + _FRAME.size, len(content) - _FRAME.size
-        with storing(self._path):
-            write_at(self._descriptor, content, self.size)
-            try:
-                system.OPS.fdatasync(self._descriptor)
-            except OSError as error:
-                self._failure = str(error)
-                raise
-        self.size += len(content)
-        self.frames.append(Frame(order, *place, len(episode), bytes.fromhex(episode.digest)))
 
     def episodes(self) -> Iterator[Episode]:
         """All durable episodes in file order, one in memory at a time."""
@@ -118,7 +137,7 @@ class Journal:
             self._descriptor = -1
 
     def _prepare(self, found: Scan) -> int:
-        """Write the head of a new file, or cut what follows the last whole frame."""
+        """Write the head of a new file, or cut what follows the last whole frame and mark that."""
         if found.end == 0:
             system.OPS.truncate(self._descriptor, 0)
             write_at(self._descriptor, _head(bytes.fromhex(self._schema.digest)), 0)
@@ -126,138 +145,105 @@ class Journal:
             system.OPS.truncate(self._descriptor, found.end)
         system.OPS.fsync(self._descriptor)
         sync_directory(self._path.parent)
-        return found.end or _HEAD.size
-
-
-def frame_bytes(episode: Episode) -> int:
-    """Size of an episode in a journal, bytes."""
-    return _FRAME.size + sum(map(len, _payload(episode)))
-
-
-def _framed(episode: Episode, order: int) -> bytearray:
-    """An episode as it stands in a journal."""
-    content = bytearray().join([bytes(_FRAME.size), *_payload(episode)])
-    payload = memoryview(content)[_FRAME.size :]
-    _FRAME.pack_into(content, 0, _FRAME_MAGIC, order, len(payload), crc32c(payload), 0)
-    own = crc32c(content[: _FRAME.size - 4])
-    content[_FRAME.size - 4 : _FRAME.size] = own.to_bytes(4, "little")
-    return content
-
-
-def _payload(episode: Episode) -> Iterator[bytes | memoryview]:
-    """The pieces of a payload: digest and length, then each field's bytes in schema order."""
-    yield _OPENING.pack(bytes.fromhex(episode.digest), len(episode))
-    for field in episode.schema.fields:
-        content = row_bytes(field, episode.arrays[field.name])
-        if field.is_text:
-            yield _TEXT.pack(len(content))
-        yield content
-
-
-def _decoded(schema: EpisodeSchema, payload: memoryview) -> Episode:
-    """The episode of a payload; its arrays are views of the payload's memory."""
-    (digest, steps), at = _OPENING.unpack_from(payload), _OPENING.size
-    arrays: dict[str, np.ndarray] = {}
-    for field in schema.fields:
-        shape = field.rows(steps)
-        size = prod(shape) * field.numpy_dtype.itemsize
-        if field.is_text:
-            (size,) = _TEXT.unpack_from(payload, at)
-            at += _TEXT.size
-            texts = bytes(payload[at : at + size]).decode()
-            arrays[field.name] = np.array(texts.split("\0") if shape else texts)
-        else:
-            rows = np.frombuffer(payload[at : at + size], field.numpy_dtype)
-            arrays[field.name] = rows.reshape(shape)
-        at += size
-    episode = Episode(schema, arrays)
-    if at != len(payload) or episode.digest != digest.hex():
-        raise JournalError("frame: expected an episode with its digest, got other content")
-    return episode
+        if not found.frames:
+            return _HEAD.size
+        stop = found.frames[-1].offset + found.frames[-1].size
+        write_at(self._descriptor, mark_at(stop), stop)
+        return stop + MARK.size
 
 
 def scan(path: Path, schema: EpisodeSchema, *, damaged: bool = False) -> Scan:
     """Find the whole frames of a journal, those behind damage only when told.
 
     Raises:
-        JournalError: if it holds another schema, or, unless told, whole frames behind damage: a
-            crash leaves one unfinished frame at most, and nothing behind it.
+        JournalError: if it holds another schema, or, unless told, if the head or an episode that
+            was acknowledged is damaged: a crash leaves only what was not yet synced unfinished.
     """
     with _opened(path) as (journal, size):
         if size < _HEAD.size:
             return Scan(torn=size)
-        _check_head(path, os.pread(journal, _HEAD.size, 0), schema)
+        sound = _check_head(path, os.pread(journal, _HEAD.size, 0), schema, damaged=damaged)
         frames: list[Frame] = []
-        lost: list[tuple[int, int]] = []
+        lost = [] if sound else [(0, _HEAD.size)]
         end = _HEAD.size
-        for frame in _whole_frames(journal, size):
-            gap = frame.offset - _FRAME.size - end
-            if gap and not damaged:
-                raise JournalError(
-                    f"{path}: expected a whole frame at byte {end}, got damage, with whole frames "
-                    "behind it; restore the file from a copy, or save the whole ones: "
-                    "trajstore recover NAME --salvage"
-                )
-            lost += [(end, gap)] if gap else []
-            frames.append(frame)
-            end = frame.offset + frame.size
-        torn = size - end
-        lost += [(end, torn)] if torn else []
-    return Scan(tuple(frames), tuple(lost), end, torn)
+        with mmap.mmap(journal, size, access=mmap.ACCESS_READ) as content:
+            acknowledged = _last_mark(content)  # first: a recorder may be adding more meanwhile
+            for frame in _whole_frames(journal, content, size):
+                start = frame.offset - FRAME.size
+                if content[start + 3 : start + 4] == SYNCED:
+                    acknowledged = max(acknowledged, start)
+                gap = start - end
+                if gap and not damaged:
+                    continue
+                lost += [(end, gap)] if gap else []
+                frames.append(frame)
+                end = _end_of(content, frame)
+        if end < acknowledged and not damaged:
+            raise JournalError(
+                f"{path}: expected a whole frame at byte {end}, got damage to an episode that was "
+                "acknowledged; restore the file from a copy, or save the whole ones: "
+                "trajstore recover NAME --salvage"
+            )
+        lost += [(end, size - end)] if end < size else []
+    return Scan(tuple(frames), tuple(lost), end, size - end)
 
 
 def read_episodes(path: Path, schema: EpisodeSchema, frames: Iterable[Frame]) -> Iterator[Episode]:
     """Yield the episodes of frames that a scan found; memory is that of one episode."""
     with _opened(path) as (journal, size):
         for frame in frames:
-            if _frame_at(journal, frame.offset - _FRAME.size, size) != frame:
+            found = frame_at(journal, frame.offset - FRAME.size, size)
+            if found is None or found[0] != frame:
                 raise JournalError(f"{path}: expected the episode {frame.order}, got damage")
-            yield _decoded(schema, memoryview(os.pread(journal, frame.size, frame.offset)))
+            yield decoded(schema, memoryview(found[1]))
 
 
 def _head(digest: bytes) -> bytes:
     return _HEAD.pack(_MAGIC, digest, crc32c(_MAGIC + digest))
 
 
-def _check_head(path: Path, head: bytes, schema: EpisodeSchema) -> None:
+def _check_head(path: Path, head: bytes, schema: EpisodeSchema, *, damaged: bool) -> bool:
+    """Refuse another schema's head and, unless told, a damaged one; say whether it is whole."""
     digest = head[len(_MAGIC) : -4]
-    if head != _head(digest):
-        raise JournalError(f"{path}: expected a journal, got another file or a damaged head")
-    if digest.hex() != schema.digest:
+    whole = head == _head(digest)
+    if not whole and not damaged:
+        raise JournalError(
+            f"{path}: expected a journal, got another file or a damaged head; restore it from a "
+            "copy, or save the whole episodes in it: trajstore recover NAME --salvage"
+        )
+    if whole and digest.hex() != schema.digest:
         raise JournalError(
             f"{path}: expected the schema it was begun with ({digest.hex()[:12]}), "
             f"got {schema.digest[:12]}; seal or discard that recording first"
         )
+    return whole
 
 
-def _frame_at(journal: int, start: int, end: int) -> Frame | None:
-    """The whole frame that starts there in a file that ends there, or ``None``."""
-    offset = start + _FRAME.size
-    if offset + _OPENING.size > end:
-        return None
-    header = os.pread(journal, _FRAME.size, start)
-    magic, order, size, crc, own = _FRAME.unpack(header)
-    if magic != _FRAME_MAGIC or own != crc32c(header[:-4]):
-        return None
-    if size < _OPENING.size or size > end - offset:
-        return None
-    payload = os.pread(journal, size, offset)
-    if crc != crc32c(payload):
-        return None
-    digest, steps = _OPENING.unpack_from(payload)
-    return Frame(order, offset, size, steps, digest)
-
-
-def _whole_frames(journal: int, size: int) -> Iterator[Frame]:
+def _whole_frames(journal: int, content: mmap.mmap, size: int) -> Iterator[Frame]:
     """Each whole frame behind the head, wherever it starts."""
-    with mmap.mmap(journal, 0, access=mmap.ACCESS_READ) as content:
-        place = content.find(_FRAME_MAGIC, _HEAD.size)
-        while place >= 0:
-            frame = _frame_at(journal, place, size)
-            if frame is not None:
-                yield frame
-            after = place + 1 if frame is None else frame.offset + frame.size
-            place = content.find(_FRAME_MAGIC, after)
+    place = content.find(FRAME_MAGIC, _HEAD.size)
+    while place >= 0:
+        found = frame_at(journal, place, size)
+        after = place + 1
+        if found is not None:
+            yield found[0]
+            after = found[0].offset + found[0].size
+        place = content.find(FRAME_MAGIC, after)
+
+
+def _last_mark(content: mmap.mmap) -> int:
+    """Where the last mark stands, before which all was durable; -1 if there is none."""
+    place = content.rfind(MARK_MAGIC)
+    while place >= 0 and content[place : place + MARK.size] != mark_at(place):
+        place = content.rfind(MARK_MAGIC, 0, place)
+    return place
+
+
+def _end_of(content: mmap.mmap, frame: Frame) -> int:
+    """Where a frame ends, with its mark, sound or not; those of the first release have none."""
+    stop = frame.offset + frame.size
+    behind = content[stop : stop + MARK.size]
+    return stop + (0 if behind.startswith(FRAME_MAGIC) else len(behind))
 
 
 @contextmanager

@@ -6,11 +6,13 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from loguru import logger
+
 from trajstore.disk import system
 from trajstore.disk.files import check_removable, make_directories, remove_tree
 from trajstore.disk.system import storing, sync_directory
 from trajstore.errors import NotFoundError, SealedError, StorageError
-from trajstore.recording.journal import Frame
+from trajstore.recording.frames import Frame
 from trajstore.recording.unfinished import (
     Recording,
     check_begun,
@@ -26,7 +28,7 @@ from trajstore.recording.unfinished import (
 from trajstore.version.files import LocalFiles
 from trajstore.version.manifest import MANIFEST, Manifest, content_digest
 from trajstore.version.reading import Assembly
-from trajstore.version.writer import Plan, seal_version
+from trajstore.version.writer import SCENARIO, Plan, seal_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def seal_salvaged(target: Path, *, damaged: bool = True) -> tuple[Manifest, Salv
     """Seal the whole episodes of a recording whose journals are damaged; what was lost, too.
 
     Raises:
-        JournalError: if no episode is whole, or a journal's head is damaged; it stays as it is.
+        JournalError: if no episode is whole; it stays as it is.
     """
     recording = open_recording(target)
     with recorder_lock(recording.target):
@@ -81,10 +83,31 @@ def seal_salvaged(target: Path, *, damaged: bool = True) -> tuple[Manifest, Salv
 def finish(recording: Recording) -> Manifest:
     """Seal as `seal_recording`, under a recorder's lock; without an episode nothing stays."""
     with segments_lock(recording.target, shared=False):
-        frames = recording.frames()
+        scans = recording.scans()
+        frames = recording.frames(scans)
+        for path, found in scans.items():
+            if found.torn:
+                logger.warning("{}: dropped {:,} bytes never acknowledged", path, found.torn)
         if not frames:
             _drop(recording.target)
         return _sealed(recording, frames)
+
+
+def seeds_of(recording: Recording, scenario: str | None) -> set[int]:
+    """The seeds of all episodes there, of one scenario if told, those of the base included."""
+    names = ["seed"] if scenario is None else ["seed", SCENARIO]
+    for name in names:
+        recording.schema.field(name)
+    there = {
+        int(episode.arrays["seed"])
+        for episode in recording.episodes(recording.frames())
+        if scenario is None or episode[SCENARIO] == scenario
+    }
+    if recording.extends is not None:
+        base = Assembly.of(LocalFiles(recording.extends))
+        seeds, *words = (base.column(name) for name in names)
+        there.update(seeds[words[0] == scenario if words else slice(None)].tolist())
+    return there
 
 
 def _sealed(recording: Recording, frames: list[tuple[Path, Frame]]) -> Manifest:

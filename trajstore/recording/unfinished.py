@@ -11,7 +11,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from trajstore.disk.files import is_there, make_directories, read_json, write_json
+from trajstore.disk.checked import without_check, write_checked
+from trajstore.disk.files import is_there, make_directories, read_json
 from trajstore.disk.json_text import canonical_json
 from trajstore.disk.locks import lock
 from trajstore.disk.system import storing
@@ -25,10 +26,12 @@ from trajstore.errors import (
     SchemaError,
     TrajStoreError,
 )
-from trajstore.recording.journal import Frame, Scan, read_episodes, scan
+from trajstore.recording.frames import Frame
+from trajstore.recording.journal import Scan, read_episodes, scan
 from trajstore.version.writer import DEFAULT_QUOTA_BYTES, check_recipe
 
 RECORD = "recording.json"
+_KEYS = {"extends", "provenance", "quota_bytes", "schema"}
 _ABSENT = object()
 
 
@@ -39,7 +42,8 @@ class Recording:
     Attributes:
         target: folder of the version to be.
         quota_bytes: most that journals and version together may take on disk.
-        extends: folder of the version that is continued, if any.
+        extends: folder of the version that is continued, if any, resolved; in the record of one
+            in the same store, its path from there, so that the store may be moved.
     """
 
     target: Path
@@ -51,7 +55,7 @@ class Recording:
     def begin(self) -> None:
         """Make the folder, and note durably what the recording was begun with."""
         record = {
-            "extends": None if self.extends is None else str(self.extends),
+            "extends": None if self.extends is None else _noted(self.target, self.extends),
             "provenance": dict(self.provenance),
             "quota_bytes": self.quota_bytes,
             "schema": self.schema.to_json(),
@@ -59,7 +63,7 @@ class Recording:
         folder = recording_folder(self.target)
         with storing(folder):
             make_directories(folder)
-        write_json(folder / RECORD, record)
+        write_checked(folder / RECORD, record)
 
     def journal(self, segment: str) -> Path:
         """Where the journal of a segment lies; a name that is none is refused."""
@@ -168,11 +172,12 @@ def open_recording(target: Path) -> Recording:
     target = Path(target)
     path = recording_folder(target) / RECORD
     try:
-        record = read_json(path)
+        record = _record(path)
         quota, base = record["quota_bytes"], record["extends"]
         recipe = EpisodeSchema.from_json(record["schema"]), dict(record["provenance"]), quota
         check_recipe(*recipe)
-        return Recording(target, *recipe, None if base is None else Path(base))
+        base = None if base is None else (_store(target) / base).resolve()
+        return Recording(target, *recipe, base)
     except (NotFoundError, CorruptionError, SchemaError, KeyError, TypeError, ValueError) as error:
         check_begun(target)
         raise CorruptionError(
@@ -181,13 +186,30 @@ def open_recording(target: Path) -> Recording:
         ) from error
 
 
+def _record(path: Path) -> dict[str, Any]:
+    """What a recording was begun with; the first release wrote no check value."""
+    record = read_json(path)
+    if isinstance(record, dict) and record.keys() == _KEYS:
+        return record
+    return without_check(record, "check")
+
+
+def _store(target: Path) -> Path:
+    return target.resolve().parent.parent
+
+
+def _noted(target: Path, base: Path) -> str:
+    store = _store(target)
+    return str(base.relative_to(store) if base.is_relative_to(store) else base)
+
+
 def _fault(error: Exception) -> str:
     if isinstance(error, NotFoundError):
         return "nothing there"
     if isinstance(error, KeyError):
         return f"one without {error}"
     if isinstance(error, CorruptionError):
-        return f"what is no JSON ({error.__cause__ or error})"
+        return f"what is no JSON ({error.__cause__})" if error.__cause__ else f"another ({error})"
     return f"one that is refused ({error})" if isinstance(error, TrajStoreError) else "other values"
 
 

@@ -1,6 +1,7 @@
 """Write episodes into one new, sealed version."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +16,7 @@ from trajstore.episode.episode import Episode, check_episode
 from trajstore.episode.fields import Axis, FieldSpec
 from trajstore.episode.provenance import check_provenance
 from trajstore.episode.schema import EpisodeSchema, check_is_schema
+from trajstore.episode.screening import Batch, find_all
 from trajstore.errors import (
     ArgumentError,
     JournalError,
@@ -24,6 +26,7 @@ from trajstore.errors import (
 from trajstore.version.chunks import NarrowWriter, RowWriter, WideWriter
 from trajstore.version.claims import SCENARIO, Findings, check_readable, worst
 from trajstore.version.files import LocalFiles, make_folder
+from trajstore.version.lanes import Lane
 from trajstore.version.layout import Part, arrays_of, groups_of, metadata_files, projected_bytes
 from trajstore.version.manifest import MANIFEST, Manifest, content_digest
 from trajstore.version.reading import Assembly
@@ -142,6 +145,8 @@ class VersionWriter:
         self._files: dict[str, FileRecord] = {}
         self._writers: dict[str, RowWriter] = {}
         self._syncs = Syncs()
+        beside = projected_bytes(schema, part) >= BATCH_BYTES
+        self._hashing, self._filing = Lane(beside=beside), Lane(beside=beside)
 
     def take_over(self, source: LocalFiles) -> None:
         """Begin with the episodes of another version: its files as they are, and its figures."""
@@ -182,24 +187,33 @@ class VersionWriter:
         """Take the next episodes."""
         for episode in batch:
             check_episode(episode, self._schema)
-        for field in self._schema.fields:
-            rows = self._rows(field, batch)
-            self._statistics.add(field.name, rows)
-            self._writers[field.name].append(rows)
-        self._append_index(batch)
+        digests = self._hashing.give(_digests, batch)
+        columns = {field.name: self._rows(field, batch) for field in self._schema.fields}
+        for name, rows in columns.items():
+            self._filing.give(self._writers[name].append, rows)
+        for name, rows in columns.items():
+            self._statistics.add(name, rows)
+        self._append_index(batch, find_all(Batch(batch, columns)), digests)
 
-    def _append_index(self, batch: Sequence[Episode]) -> None:
-        found = [anomalies.find(episode) for episode in batch]
+    def _append_index(
+        self,
+        batch: Sequence[Episode],
+        found: list[list[anomalies.Anomaly]],
+        hashed: "Future[list[bytes]]",
+    ) -> None:
         for index, one in enumerate(found, start=len(self._digests)):
             if one:
                 self._anomalies[index] = tuple(anomaly.to_json() for anomaly in one)
         scores = [anomalies.score(one) for one in found]
         lengths = [len(episode) for episode in batch]
-        digests = [bytes.fromhex(episode.digest) for episode in batch]
+        digests = hashed.result()
         stacked = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
-        self._writers["index/length"].append(np.array(lengths, "<i8"))
-        self._writers["index/anomaly"].append(np.array(scores, "<f4"))
-        self._writers["index/digest"].append(stacked)
+        for name, rows in {
+            "index/length": np.array(lengths, "<i8"),
+            "index/anomaly": np.array(scores, "<f4"),
+            "index/digest": stacked,
+        }.items():
+            self._filing.give(self._writers[name].append, rows)
         self._digests += digests
         self._steps += sum(lengths)
 
@@ -209,6 +223,7 @@ class VersionWriter:
         got = Part(self._part.path, len(self._digests) - before, self._steps)
         if got != self._part:
             raise SchemaError(f"episodes: expected {self._part}, got {got}")
+        self._filing.wait()
         for writer in self._writers.values():
             self._files |= writer.close()
         self._syncs.wait()
@@ -225,7 +240,9 @@ class VersionWriter:
         )
 
     def abandon(self) -> None:
-        """Release all open files."""
+        """Release all threads and open files."""
+        self._hashing.abandon()
+        self._filing.abandon()
         for writer in self._writers.values():
             writer.abandon()
         self._syncs.abandon()
@@ -246,6 +263,10 @@ class VersionWriter:
             if name == SCENARIO:
                 self._scenarios[text] = self._scenarios.get(text, 0) + 1
         return np.array([words[text] for text in texts], "<i4")
+
+
+def _digests(episodes: Iterable[Episode]) -> list[bytes]:
+    return [bytes.fromhex(episode.digest) for episode in episodes]
 
 
 def _batches(episodes: Iterable[Episode]) -> Iterator[list[Episode]]:

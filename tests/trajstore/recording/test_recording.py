@@ -29,10 +29,12 @@ def unfinished(store: Store, name: str = "kk", *, episodes: int = 2) -> Path:
 
 
 def changed(**values: object) -> Callable[[Path], object]:
-    """A fault: other values in the record."""
+    """A fault: other values in the record, which has no check value, as in the first release."""
 
     def change(record: Path) -> None:
-        record.write_text(json.dumps(json.loads(record.read_text()) | values))
+        found = json.loads(record.read_text())
+        del found["check"]
+        record.write_text(json.dumps(found | values))
 
     return change
 
@@ -44,8 +46,8 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         "got what is no JSON",
     ),
     "gone": (Path.unlink, "got nothing there"),
-    "another document": (lambda record: record.write_text("[]"), "got other values"),
-    "a key short": (lambda record: record.write_text("{}"), "got one without 'quota_bytes'"),
+    "another document": (lambda record: record.write_text("[]"), "got another .*JSON object"),
+    "a key short": (lambda record: record.write_text("{}"), "got another .*check value None"),
     "no quota": (changed(quota_bytes=None), "got one that is refused .*whole number of bytes"),
     "no schema": (changed(schema=[]), "got one that is refused .*'terminated'"),
 }

@@ -9,7 +9,7 @@ from trajstore.cli import run
 from trajstore.dataset import Dataset
 from trajstore.errors import JournalError
 from trajstore.recording.bulk import write_dataset
-from trajstore.recording.journal import Frame
+from trajstore.recording.frames import MARK, Frame
 from trajstore.recording.recorder import Recorder, Segment
 from trajstore.recording.recover import salvage, seal_recording, seal_salvaged
 from trajstore.recording.unfinished import open_recording
@@ -49,7 +49,7 @@ def test_the_episodes_around_the_damage_are_sealed(target: Path, tmp_path: Path,
     with pytest.raises(JournalError, match="trajstore recover NAME --salvage"):
         seal_recording(target)
     found = salvage(open_recording(target))
-    assert found.lost == (("journal-main.log", frame.offset - 28, frame.size + 28),)
+    assert found.lost == (("journal-main.log", frame.offset - 28, frame.size + 28 + MARK.size),)
     assert found.missing == [2]
     manifest, same = seal_salvaged(target)
     assert same == found
@@ -81,6 +81,50 @@ def test_a_journal_without_its_head_or_any_episode_is_refused_and_stays(target: 
         with pytest.raises(JournalError):
             seal_salvaged(target)
         assert journals["main"].read_bytes() == content
+
+
+@pytest.mark.parametrize("byte", [0, 19, 25, 54])
+def test_a_damaged_head_costs_no_episode(target: Path, byte: int) -> None:
+    journal = open_recording(target).journal("main")
+    content = bytearray(journal.read_bytes())
+    content[byte] ^= 1
+    journal.write_bytes(content)
+    with pytest.raises(JournalError, match=r"damaged head.* trajstore recover NAME --salvage"):
+        seal_recording(target)
+    found = salvage(open_recording(target))
+    assert (len(found.frames), found.missing) == (5, [])
+    assert [(name, first) for name, first, _ in found.lost] == [("journal-main.log", 0)]
+    assert seal_salvaged(target)[0].episodes == 5
+    assert [one.digest for one in Dataset.open(target)] == [one.digest for one in EPISODES]
+
+
+def test_the_last_acknowledged_episode_is_not_taken_for_a_torn_one(target: Path) -> None:
+    [frame] = flip(target, 4, at=30)
+    with pytest.raises(JournalError, match="damage to an episode that was acknowledged"):
+        seal_recording(target)
+    with pytest.raises(JournalError), Recorder(target, schema=SCHEMA, provenance={}):
+        pass
+    manifest, found = seal_salvaged(target)
+    assert manifest.episodes == 4
+    assert found.lost == (("journal-main.log", frame.offset - 28, frame.size + 28 + MARK.size),)
+
+
+def test_the_command_tells_how_many_bytes_were_never_acknowledged(
+    target: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal = open_recording(target).journal("w")
+    journal.write_bytes(journal.read_bytes() + b"\xf5EP1" + bytes(1296))
+    line = ["--store", str(target.parent.parent), "recover"]
+    assert run(line) == 0
+    told = (
+        "half@v1: 1,300 bytes that were never acknowledged are dropped when it goes on or is sealed"
+    )
+    assert told in " ".join(capsys.readouterr().out.split())
+    for action in (["--seal", "--dry-run"], ["--seal"]):
+        assert run([*line, "half", *action]) == 0
+        out = capsys.readouterr().out
+        assert "half@v1 with 5 episodes; lost: 1,300 bytes at byte " in out
+        assert "of journal-w.log; places without an episode: none" in out
 
 
 def test_the_command_salvages_only_when_told(

@@ -1,0 +1,111 @@
+"""How an episode stands in a journal: a header, a payload, and room for a mark behind it."""
+
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from trajstore.episode.episode import Episode, row_bytes
+from trajstore.episode.schema import EpisodeSchema
+from trajstore.errors import JournalError
+from trajstore.version.chunks import crc32c
+
+SEALED_SHARE = 1.02
+"""Most that a version takes on disk, in terms of the journals that it is made from."""
+FRAME_MAGIC = b"\xf5EP"
+SYNCED, JOINED = b"1", b"+"
+"""Fourth byte of a frame: was all before it durable when it was written, or is it one of several
+that are synced together?"""
+FRAME = struct.Struct("<4sQQII")
+MARK_MAGIC = b"\xf5ACK"
+MARK = struct.Struct("<4sQI")
+_OPENING = struct.Struct("<32sQ")
+_TEXT = struct.Struct("<I")
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Where one episode lies in its journal: the place and size of its payload, bytes.
+
+    ``order`` is its place among all episodes of the recording; unique, gaps are allowed.
+    """
+
+    order: int
+    offset: int
+    size: int
+    steps: int
+    digest: bytes
+
+
+def frame_bytes(episode: Episode) -> int:
+    """Size of an episode in a journal, bytes."""
+    return FRAME.size + sum(map(len, _payload(episode))) + MARK.size
+
+
+def framed(episode: Episode, order: int, kind: bytes) -> bytearray:
+    """An episode as it stands in a journal, with room for the mark."""
+    content = bytearray().join([bytes(FRAME.size), *_payload(episode), bytes(MARK.size)])
+    payload = memoryview(content)[FRAME.size : -MARK.size]
+    FRAME.pack_into(content, 0, FRAME_MAGIC + kind, order, len(payload), crc32c(payload), 0)
+    own = crc32c(content[: FRAME.size - 4])
+    content[FRAME.size - 4 : FRAME.size] = own.to_bytes(4, "little")
+    return content
+
+
+def _payload(episode: Episode) -> Iterator[bytes | memoryview]:
+    """The pieces of a payload: digest and length, then each field's bytes in schema order."""
+    yield _OPENING.pack(bytes.fromhex(episode.digest), len(episode))
+    for field in episode.schema.fields:
+        content = row_bytes(field, episode.arrays[field.name])
+        if field.is_text:
+            yield _TEXT.pack(len(content))
+        yield content
+
+
+def decoded(schema: EpisodeSchema, payload: memoryview) -> Episode:
+    """The episode of a payload; its arrays are views of the payload's memory."""
+    (digest, steps), at = _OPENING.unpack_from(payload), _OPENING.size
+    arrays: dict[str, np.ndarray] = {}
+    for field in schema.fields:
+        shape = field.rows(steps)
+        size = prod(shape) * field.numpy_dtype.itemsize
+        if field.is_text:
+            (size,) = _TEXT.unpack_from(payload, at)
+            at += _TEXT.size
+            texts = bytes(payload[at : at + size]).decode()
+            arrays[field.name] = np.array(texts.split("\0") if shape else texts)
+        else:
+            rows = np.frombuffer(payload[at : at + size], field.numpy_dtype)
+            arrays[field.name] = rows.reshape(shape)
+        at += size
+    episode = Episode(schema, arrays)
+    if at != len(payload) or episode.digest != digest.hex():
+        raise JournalError("frame: expected an episode with its digest, got other content")
+    return episode
+
+
+def mark_at(stop: int) -> bytes:
+    """Says that all before ``stop``, where it stands, was durable."""
+    mark = MARK.pack(MARK_MAGIC, stop, 0)[:-4]
+    return mark + crc32c(mark).to_bytes(4, "little")
+
+
+def frame_at(journal: int, start: int, end: int) -> tuple[Frame, bytes] | None:
+    """The whole frame that starts there in a file that ends there, and its payload, or ``None``."""
+    offset = start + FRAME.size
+    if offset + _OPENING.size > end:
+        return None
+    header = os.pread(journal, FRAME.size, start)
+    magic, order, size, crc, own = FRAME.unpack(header)
+    if magic[:3] != FRAME_MAGIC or own != crc32c(header[:-4]):
+        return None
+    if size < _OPENING.size or size > end - offset:
+        return None
+    payload = os.pread(journal, size, offset)
+    if crc != crc32c(payload):
+        return None
+    digest, steps = _OPENING.unpack_from(payload)
+    return Frame(order, offset, size, steps, digest), payload
