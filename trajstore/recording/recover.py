@@ -25,10 +25,11 @@ from trajstore.recording.unfinished import (
     recording_targets,
     segments_lock,
 )
+from trajstore.version.claims import SCENARIO
 from trajstore.version.files import LocalFiles
 from trajstore.version.manifest import MANIFEST, Manifest, content_digest
 from trajstore.version.reading import Assembly
-from trajstore.version.writer import SCENARIO, Plan, seal_version
+from trajstore.version.writer import Plan, seal_version
 
 
 @dataclass(frozen=True, slots=True)
