@@ -9,6 +9,7 @@ import numpy as np
 
 from pipelines.comparison.arrival import Arrival, Target, time_to_target
 from pipelines.comparison.record import Digests, Rates, RunDigests
+from pipelines.learning.promotion import MANIFEST, read_manifest
 from pipelines.learning.runlog import (
     EPISODES,
     RATES,
@@ -17,13 +18,12 @@ from pipelines.learning.runlog import (
     Evaluation,
     RunError,
     RunRecord,
-    RunStatus,
     digests,
     read_episodes,
     read_evaluations,
-    read_run,
 )
-from trajstore.disk.files import read_json
+from pipelines.learning.sealing import check_files, read_arm, read_sealed
+from trajstore.version.manifest import Manifest
 
 Rate = Literal["success", "collision"]
 Key = tuple[str, int]
@@ -94,16 +94,34 @@ class Arm:
         return sorted(set.intersection(*(set(run.columns[0]) for run in self.runs.values())))
 
 
-def load_arm(name: str, folder: Path) -> Arm:
-    """Read the completed runs ``seed_*`` of a folder; any that is not complete is refused."""
+def load_arm(name: str, folder: Path, *, sealed_as: str | None = None) -> Arm:
+    """Read the sealed runs ``seed_*`` of a folder; what is not as it was sealed is refused.
+
+    With ``sealed_as`` the runs must be of the arm of that name.
+    """
     folders = sorted(path for path in folder.glob("seed_*") if path.is_dir())
     if not folders:
         raise RunError(f"{folder}: expected folders seed_*/{RECORD}, got none; train this arm")
-    runs = {run.record.seed: run for run in map(_load_run, folders)}
-    if len(runs) != len(folders):
-        raise RunError(f"{folder}: expected each seed once, got one twice; remove a folder")
+    found = [_load_run(path) for path in folders]
+    sealed = read_arm(folder)
+    if sealed_as not in (None, sealed.arm):
+        raise RunError(
+            f"{folder}: expected runs of arm {sealed_as}, got those of arm {sealed.arm}; put each "
+            "arm back into its own folder, or name it by its own name"
+        )
+    check_files(
+        folder,
+        {f"seed_{seed}/{RECORD}": value for seed, value in sealed.runs.items()},
+        {f"seed_{run.record.seed}/{RECORD}": run.files[RECORD] for run in found},
+    )
+    runs = {run.record.seed: run for run in found}
     arm = Arm(name, dict(sorted(runs.items())))
     for seed, run in arm.runs.items():
+        if run.record.arm != sealed.arm:
+            raise RunError(
+                f"{folder}/seed_{seed}: expected a run of arm {sealed.arm}, got one of "
+                f"{run.record.arm}; put it back into its own folder"
+            )
         if set(run.episodes) != set(arm.listed()):
             raise RunError(
                 f"{folder}/seed_{seed}: expected the final episodes of the other seeds, "
@@ -115,14 +133,9 @@ def load_arm(name: str, folder: Path) -> Arm:
 def _load_run(folder: Path) -> Run:
     if not (folder / RECORD).is_file():
         raise RunError(
-            f"{folder}: expected {RECORD}, got none; train this seed again, or remove its folder "
-            "in every arm"
+            f"{folder}: expected {RECORD}, got none; run the stage again, or without this seed"
         )
-    record = read_run(folder)
-    if record.status is not RunStatus.COMPLETED:
-        raise RunError(
-            f"{folder}: expected a completed run, got {record.status}; resume it or train it anew"
-        )
+    record = read_sealed(folder)
     evaluations, rows = read_evaluations(folder), read_episodes(folder)
     if not evaluations or not rows:
         raise RunError(f"{folder}: expected evaluations and final episodes, got none of one")
@@ -153,16 +166,18 @@ class Expert:
         judged: its rates over its episodes that count.
         episodes: empty where only the rates are known.
         counted: scenarios of its episodes that count towards its rates.
-        steps: environment steps that training it took, all seeds; ``None`` if unknown.
+        steps: environment steps that training it took, all seeds.
         files: SHA-256 of what was read.
+        policy: SHA-256 of its tensors; ``None`` if unknown.
         tracking: its rates on the episodes of every evaluation; ``None`` if unknown.
     """
 
     judged: Target
     episodes: Mapping[Key, EpisodeRow]
     counted: frozenset[str]
-    steps: int | None
+    steps: int
     files: Mapping[str, str]
+    policy: str | None
     tracking: Target | None
 
     @property
@@ -177,30 +192,37 @@ class Expert:
 
 
 def load_expert(folder: Path, *, leave_out: Sequence[str] = ()) -> Expert:
-    """Read the expert from a folder with ``episodes.jsonl``, a promotion manifest, or both.
+    """Read the expert from a folder with a promotion manifest, or from that of a finished run.
 
     The families to leave out do not count towards its rates.
     """
-    manifest, record = folder / "manifest.json", folder / RECORD
-    document = read_json(manifest) if manifest.is_file() else None
+    best: Sequence[Mapping[str, Any]] = ()
+    tracked: Mapping[str, Any] | None = None
+    policy = None
+    if (folder / MANIFEST).is_file():
+        manifest = read_manifest(folder)
+        best = [row for row in manifest["seeds"] if row["seed"] == manifest["best_seed"]]
+        steps = sum(row["steps"] for row in manifest["seeds"])
+        tracked, policy = manifest["tracking"], manifest["policy"]
+    elif (folder / RECORD).is_file():
+        steps = read_sealed(folder).steps
+    else:
+        raise RunError(
+            f"{folder}: expected an expert's {MANIFEST}, or a finished run's {RECORD}, got "
+            "neither; name its folder, or run the expert stage"
+        )
     rows = read_episodes(folder) if (folder / EPISODES).is_file() else []
-    if document is None and not rows:
-        raise RunError(f"{folder}: expected manifest.json or {EPISODES}, got neither")
     counted = [row for row in rows if family(row["scenario"]) not in leave_out]
-    best: Sequence[Mapping[str, Any]] = counted
-    steps = tracked = None
-    if document is not None:
-        best = counted or [r for r in document["seeds"] if r["seed"] == document["best_seed"]]
-        steps = sum(int(row["steps"]) for row in document["seeds"])
-        tracked = document.get("tracking")
-    elif record.is_file():
-        steps = read_run(folder).steps
+    best = counted or best
+    if not best:
+        raise RunError(f"{folder}: expected episodes that count, got none; evaluate the run")
     return Expert(
         judged=Target(*_means(best)),
         episodes={(row["scenario"], row["seed"]): row for row in rows},
         counted=frozenset(row["scenario"] for row in counted),
         steps=steps,
         files=digests(folder),
+        policy=policy,
         tracking=Target(*(tracked[rate] for rate in RATES)) if tracked else None,
     )
 
@@ -220,7 +242,29 @@ class Inputs:
 
     arms: Mapping[str, Arm]
     expert: Expert | None
-    dataset: Mapping[str, Any] | None
+    dataset: Manifest | None
+
+    def check_origin(self) -> None:
+        """Refuse arms that start from clones of other data, and data of another expert."""
+        if self.dataset is None:
+            return
+        content = self.dataset.content_digest
+        for name, arm in self.arms.items():
+            for seed, run in arm.runs.items():
+                if (got := run.record.inputs.get("dataset", content)) != content:
+                    raise RunError(
+                        f"compare.dataset: expected that of arm {name}, seed {seed}, with content "
+                        f"{got}, got {content}; name the version that its clone was shown, or run "
+                        "the stages again"
+                    )
+        made_by = self.dataset.provenance.get("policy")
+        recorded = made_by.get("digest") if isinstance(made_by, Mapping) else None
+        known = self.expert.policy if self.expert else None
+        if None not in (known, recorded) and known != recorded:
+            raise RunError(
+                f"compare.expert: expected the policy {recorded} that recorded the dataset, got "
+                f"{known}; name the expert of this dataset, or run the stages again"
+            )
 
     @property
     def digests(self) -> Digests:
@@ -235,5 +279,5 @@ class Inputs:
         return Digests(
             runs,
             dict(self.expert.files) if self.expert else None,
-            self.dataset["content_digest"] if self.dataset else None,
+            self.dataset.content_digest if self.dataset else None,
         )

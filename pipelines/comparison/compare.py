@@ -43,7 +43,7 @@ def compare(params: CompareParams, inputs: Inputs) -> Comparison:
             [Target(level, limit) for limit in (1.0, params.target_collision) for level in levels]
         ),
         demonstrations=ratios.over_demonstrations(
-            params.gate, full=int(dataset["episodes"]) if dataset else None
+            params.gate, full=dataset.episodes if dataset else None
         ),
         final=each(performance.final),
         contrast=performance.contrast(finetune, baseline, counted["finetune"], draws),
@@ -58,7 +58,7 @@ def compare(params: CompareParams, inputs: Inputs) -> Comparison:
         held_out=performance.held_out(arms, expert, params.held_out, draws),
         costs=ratios.costs(
             params.gate,
-            collection=int(dataset["steps"]) if dataset else None,
+            collection=dataset.steps if dataset else None,
             expert=expert.steps if expert else None,
         ),
         curves={name: performance.curves(arm, draws) for name, arm in arms.items()},

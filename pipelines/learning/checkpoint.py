@@ -11,7 +11,7 @@ import torch
 from pipelines.learning.ppo import AveragedPPO
 from pipelines.learning.tensors import read_tensors
 from trajstore.disk.files import read_json, remove_tree, whole_directory
-from trajstore.errors import CorruptionError
+from trajstore.errors import CorruptionError, NotFoundError
 
 TENSORS = "learner.safetensors"
 RECORD = "learner.json"
@@ -62,7 +62,10 @@ def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Ten
 
 
 def _read_record(source: Path) -> dict[str, Any]:
-    record = read_json(source / RECORD)
+    try:
+        record = read_json(source / RECORD)
+    except (CorruptionError, NotFoundError):
+        record = None
     counts = ("steps", "updates")
     intact = (
         isinstance(record, dict)
@@ -91,14 +94,19 @@ def _shapes(model: AveragedPPO) -> tuple[dict[str, tuple[int, ...]], dict[str, t
     return needed, more
 
 
-def load_checkpoint(model: AveragedPPO, source: Path) -> dict[str, Any]:
+def load_checkpoint(model: AveragedPPO, source: Path, *, plan: str = "") -> dict[str, Any]:
     """Put a learner into the state that was saved; return the record.
 
     Raises:
-        NotFoundError: there is no checkpoint.
-        CorruptionError: it is not that of such a learner, or not what was saved.
+        CorruptionError: it is not that of such a learner, not what was saved, or was saved by a
+            run of another ``plan``.
     """
     record = _read_record(source)
+    if record.get("plan", "") != plan:
+        raise CorruptionError(
+            f"{source}: expected a checkpoint of this run, got that of another run; put it back "
+            "where it was, or delete it and train again"
+        )
     needed, more = _shapes(model)
     path = source / TENSORS
     tensors = read_tensors(path, record["sha256"], needed, optional=more, remedy=_REMEDY)

@@ -14,16 +14,18 @@ from pipelines.learning.promotion import Criterion
 from pipelines.learning.run import (
     drop_other_seeds,
     is_finished,
+    plan_digest,
     start_afresh,
     training_inputs,
     unfinished,
 )
-from pipelines.learning.runlog import (
-    RunRecord,
-    RunStatus,
-    read_evaluations,
-    write_episodes,
-    write_run,
+from pipelines.learning.runlog import RunRecord, RunStatus, read_evaluations, write_episodes
+from pipelines.learning.sealing import (
+    read_arm,
+    read_member,
+    seal_arm,
+    seal_run,
+    unseal_arm,
 )
 from pipelines.learning.training import Budget, Stop, Training, never, run_training
 from pipelines.learning.world import EnvParams
@@ -65,7 +67,7 @@ class Job:
         folder: of the run.
         episodes: scenario and seed of each episode that every evaluation plays.
         parameters: what else the run depends on, for its record.
-        start: folder of the policy to go on from; ``None`` trains from scratch.
+        start: folder of the clones to go on from; ``None`` trains from scratch.
         keeps_best: keep the policy of the best evaluation, and not the last one.
         judge_each: episodes a scenario of the final evaluation that belongs to the run; 0 none.
     """
@@ -98,11 +100,18 @@ class Job:
 def side_by_side(
     function: Callable[[Job], Result], jobs: Sequence[Job], out: Path, *, engine: str
 ) -> list[Result]:
-    """Run the seeds of an arm below ``out``, and show how far they are; other seeds' runs go."""
+    """Run the seeds of an arm below ``out``, and show how far they are; other seeds' runs go.
+
+    The arm is sealed when all are done. A folder that holds runs of another arm is refused.
+    """
     check_engine(engine)
-    drop_other_seeds(out, [job.seed for job in jobs])
+    arm, seeds = jobs[0].arm, [job.seed for job in jobs]
+    unseal_arm(out, arm)
+    drop_other_seeds(out, seeds)
     with watch({job.name: job.budget.steps for job in jobs}):
-        return run_jobs(function, jobs, engine=engine)
+        results = run_jobs(function, jobs, engine=engine)
+    seal_arm(out, arm, seeds)
+    return results
 
 
 def train(job: Job) -> bool:
@@ -113,12 +122,13 @@ def train(job: Job) -> bool:
 
     Raises:
         InterfaceError: the policy to start from belongs to another world.
+        RunError: the clone to start from is not what was sealed, or of another seed or folder.
     """
     start, inputs = None, training_inputs(job.stage)
     if job.start is not None:
-        start = load_policy(job.start)
+        start, clone = read_start(job.start, job.seed)
         check_interface(job.env.interface, start.interface, where=f"start policy {job.start}")
-        inputs["start"] = start.digest
+        inputs |= {"start": start.digest, "dataset": clone.inputs["dataset"]}
     parameters = {"ppo": job.ppo, "budget": job.budget, "env": job.env, **job.parameters}
     record = RunRecord(job.arm, job.seed, RunStatus.COMPLETED, 0, inputs, parameters)
     if is_finished(job.folder, record):
@@ -126,15 +136,21 @@ def train(job: Job) -> bool:
         return False
     start_afresh(job.folder, record)
     with unfinished(job.folder, record):
-        model = run_training(_training(job, start), job.folder)
+        model = run_training(_training(job, start, plan_digest(record)), job.folder)
         _keep(job, model)
         if job.judge_each:
             write_final(job.folder, load_policy(job.policy).actor, job.env, each=job.judge_each)
-        write_run(job.folder, replace(record, steps=model.num_timesteps))
+        seal_run(job.folder, replace(record, steps=model.num_timesteps))
     return True
 
 
-def _training(job: Job, start: SavedPolicy | None) -> Training:
+def read_start(clones: Path, seed: int) -> tuple[SavedPolicy, RunRecord]:
+    """The clone of one seed among those in a folder, and its record, both as they were sealed."""
+    record = read_member(clones, read_arm(clones), seed)
+    return load_policy(clones / f"seed_{seed}" / "policy"), record
+
+
+def _training(job: Job, start: SavedPolicy | None, plan: str) -> Training:
     config = job.env.config()
     return Training(
         make_env=lambda seed: make_vec_env(config, num_envs=job.ppo.num_envs, seed=seed),
@@ -145,6 +161,7 @@ def _training(job: Job, start: SavedPolicy | None) -> Training:
         start=start,
         stop=job.stop,
         progress=lambda steps, row: note(job.name, steps, row),
+        plan=plan,
     )
 
 
@@ -154,14 +171,13 @@ def _keep(job: Job, model: AveragedPPO) -> None:
         model.average.load_state_dict(model.best)
         settings = {"ppo": asdict(job.ppo), "budget": asdict(job.budget)}
         record = {"seed": job.seed, "settings": settings}
-    if not job.policy.exists():
-        save_policy(
-            model.average,
-            job.policy,
-            architecture=model.architecture,
-            interface=job.env.interface,
-            record=record,
-        )
+    save_policy(
+        model.average,
+        job.policy,
+        architecture=model.architecture,
+        interface=job.env.interface,
+        record=record,
+    )
 
 
 def write_final(folder: Path, actor: Actor, env: EnvParams, *, each: int) -> None:

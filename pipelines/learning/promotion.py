@@ -3,16 +3,68 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from pipelines.learning.evaluation import rank
 from pipelines.learning.policy import SavedPolicy, load_policy
-from pipelines.learning.runlog import RATES
+from pipelines.learning.runlog import EPISODES, RATES, Rates, RunError, Sha256, read_record
+from pipelines.learning.sealing import ARM, check_files, read_arm, read_member
 from pipelines.running.params import Amount, Count, Share
-from trajstore.disk.files import read_json
+from trajstore.disk.checked import CHECK, without_check, write_checked
+from trajstore.disk.files import digest, read_json
 from trajstore.errors import CorruptionError, StatusError
 
 Row = Mapping[str, Any]
+MANIFEST = "manifest.json"
+SEALED = (ARM, EPISODES)
+"""What the manifest of an expert holds the digests of."""
+
+
+JudgedSeed = TypedDict(
+    "JudgedSeed",
+    {
+        "seed": Amount,
+        "steps": Amount,
+        "policy": Sha256,
+        "selection": float,
+        "episodes": Count,
+        "success": Share,
+        "collision": Share,
+        "return": float,
+        "by_scenario": dict[str, Rates],
+    },
+)
+"""One seed of an expert at the gate."""
+Tracked = TypedDict(
+    "Tracked",
+    {
+        "episodes": Count,
+        "success": Share,
+        "collision": Share,
+        "return": float,
+        "by_scenario": dict[str, Rates],
+    },
+)
+"""The expert on the episodes of every evaluation."""
+
+
+class ExpertManifest(TypedDict):
+    """What is decided about an expert; ``files`` are SHA-256 of the arm and the episodes."""
+
+    id: str
+    policy: Sha256
+    state: str
+    promotable: bool
+    reasons: tuple[str, ...]
+    best_seed: Amount
+    best: str
+    tracking: Tracked
+    seeds: tuple[JudgedSeed, ...]
+    pooled: dict[str, float]
+    environment: str
+    diagnosis: tuple[str, ...]
+    history: tuple[dict[str, Any], ...]
+    files: dict[str, Sha256]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,25 +187,71 @@ def diagnose(rows: Sequence[Row], *, worst: int = 5) -> list[str]:
     return [*lines, f"try more expert.budget.steps, or a {other}"]
 
 
-def read_expert(folder: Path) -> tuple[Mapping[str, Any], SavedPolicy]:
+def write_manifest(folder: Path, manifest: Row) -> None:
+    """Seal an expert: write what was decided, with the digests of what it was decided on."""
+    write_checked(folder / MANIFEST, {**manifest, "files": _sealed(folder)})
+
+
+def _sealed(folder: Path) -> dict[str, str]:
+    return {name: digest(folder / name) for name in SEALED if (folder / name).is_file()}
+
+
+def read_former(folder: Path) -> Row:
+    """The manifest of the expert before, for its history; nothing if there was none.
+
+    Raises:
+        CorruptionError: it was changed after it was written.
+    """
+    if not (folder / MANIFEST).is_file():
+        return {}
+    found = read_json(folder / MANIFEST)
+    if isinstance(found, dict) and CHECK not in found:  # of an earlier release
+        return found
+    return without_check(found, folder / MANIFEST)
+
+
+def read_manifest(folder: Path) -> ExpertManifest:
+    """The manifest of an expert, approved or not, all of whose parts are as they were sealed.
+
+    Raises:
+        NotFoundError: there is no manifest.
+        CorruptionError: the manifest was changed.
+        RunError: it does not fit its type, or a part of the expert is not the one it tells of.
+    """
+    manifest = read_record(folder / MANIFEST, ExpertManifest)
+    check_files(folder, manifest["files"], _sealed(folder))
+    arm = read_arm(folder)
+    for row in manifest["seeds"]:
+        read_member(folder, arm, row["seed"])
+    best = [row["policy"] for row in manifest["seeds"] if row["seed"] == manifest["best_seed"]]
+    told = (manifest["best"], [manifest["policy"]])
+    if told != (f"seed_{manifest['best_seed']}/policy", best):
+        raise RunError(
+            f"{folder / MANIFEST}: expected the policy of the best seed, {best}, got {told}; "
+            "run the expert stage again"
+        )
+    return manifest
+
+
+def read_expert(folder: Path) -> tuple[ExpertManifest, SavedPolicy]:
     """The expert's manifest and its best policy.
 
     Raises:
         NotFoundError: there is no expert.
         StatusError: the expert is not approved.
-        CorruptionError: the policy is not the one that was approved.
+        CorruptionError: the manifest was changed, or the policy is not the one that was approved.
+        RunError: a part of the expert is not the one that was sealed.
     """
-    manifest = read_json(folder / "manifest.json")
-    if manifest.get("state") != "approved":
+    manifest = read_manifest(folder)
+    if manifest["state"] != "approved":
         raise StatusError(
-            f"expert {folder}: expected state approved, got {manifest.get('state')!r}; "
+            f"expert {folder}: expected state approved, got {manifest['state']!r}; "
             "train it until it passes its gate"
         )
     policy = load_policy(folder / manifest["best"])
-    approved = [row["policy"] for row in manifest["seeds"] if row["seed"] == manifest["best_seed"]]
-    if approved != [policy.digest]:
+    if policy.digest != manifest["policy"]:
         raise CorruptionError(
-            f"expert {folder}: expected the approved policy {approved}, got {policy.digest}; "
-            "run the expert stage again"
+            f"expert {folder}: expected the approved policy {manifest['policy']}, got "
+            f"{policy.digest}; run the expert stage again"
         )
     return manifest, policy

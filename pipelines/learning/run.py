@@ -1,18 +1,19 @@
 """A run's folder: what it is made from, whether that was done, and the truth while it is under way.
 
 Only what changed is trained again: a run is finished if it completed with the same code, the same
-packages, the same start and the same parameters.
+packages, the same start and the same parameters, and if all that it left is as it was.
 """
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from loguru import logger
 
 from pipelines.learning.runlog import (
     RECORD,
@@ -23,15 +24,18 @@ from pipelines.learning.runlog import (
     read_run,
     write_run,
 )
-from trajstore.disk.files import read_json, remove_tree, write_json
+from pipelines.learning.sealing import read_sealed
+from trajstore.disk.checked import read_checked, write_checked
+from trajstore.disk.files import canonical_json, remove_tree
 from trajstore.errors import CorruptionError, NotFoundError
 
 PLAN = "plan.json"
 """What a run in this folder is made from, written before it begins."""
+CHECKPOINT = "checkpoint"
 INTERRUPTED = "interrupted; run the stage again to go on"
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("gymnasium", "imitation", "numpy", "stable-baselines3", "torch")
-"""Packages whose versions decide what a training computes."""
+PACKAGES = ("gymnasium", "imitation", "numba", "numpy", "scipy", "stable-baselines3", "torch")
+"""Packages whose versions decide what a training or a cloning computes."""
 
 
 def training_code(stage: str) -> tuple[str, ...]:
@@ -57,27 +61,51 @@ def training_inputs(stage: str) -> dict[str, str]:
 
 
 def is_finished(folder: Path, wanted: RunRecord) -> bool:
-    """Whether ``folder`` holds a completed run of the wanted inputs and parameters."""
+    """Whether ``folder`` holds a completed run of the wanted inputs and parameters, all of it.
+
+    Evidence that is not what the run left is told, and the run is not finished.
+    """
     if not (folder / RECORD).is_file():
         return False
-    found = read_run(folder)
-    return found.status is RunStatus.COMPLETED and _plan(found) == _plan(wanted)
+    try:
+        if read_run(folder).status is not RunStatus.COMPLETED:
+            return False
+        return plan_digest(read_sealed(folder)) == plan_digest(wanted)
+    except (RunError, CorruptionError, NotFoundError) as error:
+        logger.warning("{}; made again", error)
+        return False
 
 
 def start_afresh(folder: Path, wanted: RunRecord) -> None:
-    """Drop what a run of other inputs or parameters left in ``folder``; keep one to resume."""
-    mark, plan = folder / PLAN, _plan(wanted)
-    with suppress(NotFoundError, CorruptionError):
-        if read_json(mark) == plan:
-            return
-    remove_tree(folder)
-    folder.mkdir(parents=True)
-    write_json(mark, plan)
+    """Drop what a run of other inputs or parameters left in ``folder``.
+
+    Of one to resume the checkpoint is kept and nothing else, since only that is checked.
+    """
+    mark, plan, kept = folder / PLAN, _plan(wanted), set[str]()
+    try:
+        if read_checked(mark) == plan:
+            kept = {CHECKPOINT, PLAN}
+    except NotFoundError:
+        pass
+    except CorruptionError as error:
+        logger.warning("{}; this run begins anew", error)
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in sorted(folder.iterdir()):
+        if path.name not in kept:
+            remove_tree(path)
+    if not kept:
+        write_checked(mark, plan)
 
 
 def _plan(record: RunRecord) -> Any:  # noqa: ANN401 - any JSON value
-    plan = {"inputs": record.inputs, "parameters": record.parameters}
+    names = ("arm", "seed", "inputs", "parameters")
+    plan = {name: getattr(record, name) for name in names}
     return msgspec.json.decode(msgspec.json.encode(plan))
+
+
+def plan_digest(record: RunRecord) -> str:
+    """SHA-256 of what a run is made from, in hex; a checkpoint carries it."""
+    return hashlib.sha256(canonical_json(_plan(record))).hexdigest()
 
 
 def drop_other_seeds(out: Path, seeds: Iterable[int]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal, TypedDict, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -20,10 +20,15 @@ from msgspec import Meta
 from pipelines.running.params import Amount, Count, Share, fit, named
 from pipelines.tasks.social_nav.metrics import METRICS_VERSION
 from pipelines.tasks.social_nav.state import Outcome
-from trajstore.disk.files import digest, read_file, read_json, replace_file, write_json
-from trajstore.errors import TrajStoreError
+from trajstore.disk.checked import CHECK, without_check, write_checked
+from trajstore.disk.files import digest, parse_json, read_file, read_json, replace_file
+from trajstore.errors import CorruptionError, TrajStoreError
 
 RECORD, EVALUATIONS, EPISODES = "run.json", "evaluations.jsonl", "episodes.jsonl"
+LOSSES = "losses.csv"
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Kind = TypeVar("Kind")
+REMEDY = "run the stage again, or bring it back with 'dvc checkout --force'"
 RATES: tuple[Literal["success", "collision"], ...] = ("success", "collision")
 
 
@@ -86,6 +91,7 @@ class RunRecord:
         inputs: digest of each input by name (dataset, start policy, ...), and versions.
         parameters: that the run depended on.
         notes: sentences for the reader, such as why a run failed.
+        files: SHA-256 of what a completed run left, by path below its folder.
     """
 
     arm: Annotated[str, Meta(min_length=1)]
@@ -95,6 +101,7 @@ class RunRecord:
     inputs: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    files: Mapping[str, Sha256] = field(default_factory=dict)
 
 
 def write_run(folder: Path, record: RunRecord) -> None:
@@ -102,12 +109,37 @@ def write_run(folder: Path, record: RunRecord) -> None:
     document = msgspec.to_builtins(record)
     fit(document, RunRecord, f"{folder / RECORD}: $", RunError)
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / RECORD, document)
+    write_checked(folder / RECORD, document)
 
 
 def read_run(folder: Path) -> RunRecord:
-    """Read ``run.json``; one that does not fit its type is a `RunError`."""
-    return fit(read_json(folder / RECORD), RunRecord, f"{folder / RECORD}: $", RunError)
+    """Read ``run.json``; raises as `read_record` does."""
+    return read_record(folder / RECORD, RunRecord)
+
+
+def read_record(path: Path, kind: type[Kind]) -> Kind:
+    """Read a record with its check value as a type of this package.
+
+    Raises:
+        NotFoundError: there is none.
+        CorruptionError: it was changed after it was written.
+        RunError: it does not fit its type, or an earlier release wrote it, without a check value.
+    """
+    document = read_json(path)
+    bare = document
+    if isinstance(document, dict):
+        bare = {key: value for key, value in document.items() if key != CHECK}
+        if bare == document:
+            raise RunError(
+                f"{path}: expected a record with a check value, got one without, as earlier "
+                "releases wrote it; run the stage again"
+            )
+    record = fit(bare, kind, f"{path}: $", RunError)
+    try:
+        without_check(document, path)
+    except CorruptionError as error:
+        raise CorruptionError(f"{error}; {REMEDY}") from None
+    return record
 
 
 def write_evaluations(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -141,7 +173,7 @@ def write_losses(
     writer = csv.DictWriter(table, names)
     writer.writeheader()
     writer.writerows(rows)
-    replace_file(folder / "losses.csv", table.getvalue().encode())
+    replace_file(folder / LOSSES, table.getvalue().encode())
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -222,9 +254,9 @@ def _write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:
     rows = []
-    for number, line in enumerate(read_file(path).decode().splitlines(), start=1):
+    for number, line in enumerate(read_file(path).splitlines(), start=1):
         try:
-            rows.append(json.loads(line))
-        except ValueError as error:
+            rows.append(parse_json(line, f"{path}:{number}"))
+        except CorruptionError as error:
             raise RunError(f"{path}:{number}: expected a JSON object, got {line[:60]!r}") from error
     return rows

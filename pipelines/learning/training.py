@@ -55,7 +55,8 @@ class Budget:
 class Training:
     """One training with one seed, from ``start`` or from scratch.
 
-    After each evaluation ``progress`` is told, and ``stop`` decides whether to go on.
+    After each evaluation ``progress`` is told, and ``stop`` decides whether to go on. Checkpoints
+    carry ``plan``, the digest of what the run is made from; that of another plan is refused.
     """
 
     make_env: Callable[[int], VecEnv]
@@ -66,6 +67,7 @@ class Training:
     start: SavedPolicy | None = None
     stop: Stop = never
     progress: Progress = lambda _steps, _row: None
+    plan: str = ""
 
 
 def run_training(training: Training, folder: Path) -> AveragedPPO:
@@ -82,19 +84,19 @@ def run_training(training: Training, folder: Path) -> AveragedPPO:
     rows: list[dict[str, Any]] = []
     losses: list[dict[str, float]] = []
     if found := checkpoints(folder / "checkpoint"):
-        record = load_checkpoint(model, found[-1])
+        record = load_checkpoint(model, found[-1], plan=training.plan)
         rows, losses = record["evaluations"], record["losses"]
         _write_curves(folder, rows, losses)
     else:
         _look(training, model, rows)
-        _save(model, folder, rows, losses)
+        _save(training, model, folder, rows, losses)
     while _goes_on(training, model, rows):
         _begin(training, model, rows)
         for _ in range(EVALUATIONS_A_CHECKPOINT):
             if _goes_on(training, model, rows):
                 _advance(training, model, rows, losses)
                 _look(training, model, rows)
-        _save(model, folder, rows, losses)
+        _save(training, model, folder, rows, losses)
     env.close()
     return model
 
@@ -193,12 +195,14 @@ def _look(training: Training, model: AveragedPPO, rows: list[dict[str, Any]]) ->
 
 
 def _save(
+    training: Training,
     model: AveragedPPO,
     folder: Path,
     rows: list[dict[str, Any]],
     losses: list[dict[str, float]],
 ) -> None:
-    save_checkpoint(model, folder / "checkpoint", {"evaluations": rows, "losses": losses})
+    record = {"evaluations": rows, "losses": losses, "plan": training.plan}
+    save_checkpoint(model, folder / "checkpoint", record)
     _write_curves(folder, rows, losses)
 
 

@@ -8,17 +8,18 @@ from matplotlib.figure import Figure
 
 from pipelines.comparison.stats import wilson
 from pipelines.comparison.words import with_ends
+from pipelines.learning.promotion import read_manifest
 from pipelines.learning.runlog import RATES, read_evaluations
 from pipelines.report.drawing import SHADES, WIDTH, share_axis, steps_axis, styled, write_png
 from pipelines.report.tables import DENSITIES, Table
-from trajstore.disk.files import read_json, replace_file
+from trajstore.disk.files import replace_file
 
 Row = Mapping[str, Any]
 
 
 def write_expert(folder: Path, out: Path) -> None:
     """Write ``expert.md`` and ``expert.png`` from its manifest and the curves of every seed."""
-    manifest = read_json(folder / "manifest.json")
+    manifest = read_manifest(folder)
     out.mkdir(parents=True, exist_ok=True)
     replace_file(out / "expert.md", promotion(manifest).encode())
     write_png(learning_curves(folder, manifest), out / "expert.png")

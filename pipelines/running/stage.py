@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import functools
+import os
 import signal
 import sys
 import threading
@@ -21,7 +22,7 @@ PLACES = {
     "dataset": ("data/current/expert", "folder of a sealed version"),
     "report": ("data/reports/validation.json", "report of the validation"),
     "store": ("data/store", "folder of the store"),
-    "reviews": ("data/reviews.json", "what curators decided"),
+    "reviews": (os.environ.get("TRAJSTORE_REVIEWS", "data/reviews.json"), "what curators decided"),
 }
 """What stages read, by the option that names it: the usual place, and what it is."""
 

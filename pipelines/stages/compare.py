@@ -15,23 +15,28 @@ from pipelines.report.expert import write_expert
 from pipelines.report.page import write_report
 from pipelines.running.params import read_section
 from pipelines.running.stage import add_paths, in_one_line, parser_of
-from trajstore.disk.files import read_json
+from trajstore.version.manifest import Manifest
 
 GROUPS = {"baseline": "--baseline", "finetune": "--pretrained", "control": "--control"}
 """The options that name two groups, and a third, by arm."""
 
 
 def load(params: CompareParams, options: Mapping[str, str] = MappingProxyType({})) -> Inputs:
-    """Read every arm, the expert and the dataset's manifest.
+    """Read every arm, the expert and the dataset's manifest, all as they were sealed.
 
     Errors tell the options of the command line that name an arm's folder, given by arm.
     """
     _check_folders(params, options)
-    arms = {name: load_arm(name, Path(folder)) for name, folder in params.arms.items()}
+    groups = {name for name, option in options.items() if option == GROUPS.get(name)}
+    arms = {
+        name: load_arm(name, Path(folder), sealed_as=None if name in groups else name)
+        for name, folder in params.arms.items()
+    }
     expert = load_expert(Path(params.expert), leave_out=params.held_out) if params.expert else None
-    manifest = Path(params.dataset, "manifest.json")
-    known = params.dataset and manifest.is_file()
-    return Inputs(arms, expert, read_json(manifest) if known else None)
+    dataset = Manifest.read(Path(params.dataset)) if params.dataset else None
+    inputs = Inputs(arms, expert, dataset)
+    inputs.check_origin()
+    return inputs
 
 
 def _check_folders(params: CompareParams, options: Mapping[str, str]) -> None:

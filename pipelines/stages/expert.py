@@ -18,16 +18,18 @@ from pipelines.learning.promotion import (
     decide,
     diagnose,
     has_converged,
+    read_former,
     superseded,
+    write_manifest,
 )
 from pipelines.learning.runlog import read_evaluations, read_run
+from pipelines.learning.sealing import EXPERT
 from pipelines.learning.training import Budget
 from pipelines.learning.world import Played, World, read_world
 from pipelines.running.fanout import Engine
 from pipelines.running.params import ParamsError, Seeds, read_section
 from pipelines.running.stage import add_paths, in_one_line, parser_of
 from pipelines.tasks.social_nav.config import ENV_VERSION
-from trajstore.disk.files import read_json, write_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ def run(params: ExpertParams, world: World, out: Path) -> Mapping[str, Any]:
     if not params.seeds:
         raise ParamsError("params: expert.seeds: expected at least one seed, got none; add one")
     _check_gate(params, world)
+    former = read_former(out)
     env, each = world.env, world.evaluation.judge_each
     train_one = partial(train_seed, judge_each=each)
     rows = side_by_side(train_one, _jobs(params, world, out), out, engine=params.engine)
@@ -98,10 +101,8 @@ def run(params: ExpertParams, world: World, out: Path) -> Mapping[str, Any]:
         "environment": ENV_VERSION,
         "diagnosis": [] if promotion.promoted else diagnose(rows),
     }
-    path = out / "manifest.json"
-    former = read_json(path) if path.is_file() else {}
     manifest["history"] = superseded(former, manifest)
-    write_json(path, manifest)
+    write_manifest(out, manifest)
     return manifest
 
 
@@ -111,7 +112,7 @@ def _jobs(params: ExpertParams, world: World, out: Path) -> list[Job]:
     return [
         Job(
             stage="expert",
-            arm="expert",
+            arm=EXPERT,
             seed=seed,
             folder=out / f"seed_{seed}",
             env=world.env,

@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 from loguru import logger
 
 from pipelines.learning.evaluation import FirstSeed, episode_list
-from pipelines.learning.job import FinetuneParams, Job, side_by_side, train
-from pipelines.learning.policy import load_policy
+from pipelines.learning.job import FinetuneParams, Job, read_start, side_by_side, train
 from pipelines.learning.promotion import has_arrived
 from pipelines.learning.runlog import read_run
 from pipelines.learning.training import never
+from pipelines.learning.verdict import check_quarantine
 from pipelines.learning.world import World, read_world
 from pipelines.running.params import ParamsError, read_section
 from pipelines.running.stage import add_paths, in_one_line, parser_of
@@ -54,24 +55,32 @@ def jobs_of(
             stop=arrived if budget.stop_on_arrival else never,
             parameters={"evaluation": world.evaluation},
             judge_each=world.evaluation.judge_each,
-            start=start / f"seed_{seed}" / "policy" if start else None,
+            start=start,
         )
         for seed in params.seeds
     ]
 
 
 def run(
-    arm: str, params: FinetuneParams, world: World, out: Path, *, start: Path | None = None
+    arm: str,
+    params: FinetuneParams,
+    world: World,
+    out: Path,
+    *,
+    start: Path | None = None,
+    reviews: Path | None = None,
 ) -> list[str]:
-    """Train every seed of an arm; a clone of other layers is refused."""
+    """Train every seed of an arm; a clone of other layers, or of a refused dataset, is refused."""
     jobs = jobs_of(arm, params, world, out, start=start)
     hidden = params.ppo.hidden
-    for clone in [job.start for job in jobs if job.start is not None]:
-        got = load_policy(clone).architecture.hidden
+    for seed in params.seeds if start is not None else ():
+        clone, record = read_start(cast(Path, start), seed)
+        check_quarantine(record.inputs["dataset"], reviews, where=f"clone {start}/seed_{seed}")
+        got = clone.architecture.hidden
         if got != hidden:
             raise ParamsError(
                 f"finetune.ppo.hidden: expected {list(got)}, the hidden layers of the clone "
-                f"{clone}, got {list(hidden)}; clone again, or change the section"
+                f"{start}/seed_{seed}, got {list(hidden)}; clone again, or change the section"
             )
     return side_by_side(train_seed, jobs, out, engine=params.engine)
 
@@ -84,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         __doc__,
         example="--arm finetune --start data/runs/clone --out data/runs/finetune",
     )
-    add_paths(parser, "params")
+    add_paths(parser, "params", "reviews")
     parser.add_argument("--arm", required=True, help="name of the arm, such as baseline")
     parser.add_argument("--start", type=Path, help="folder of clones; none trains from scratch")
     parser.add_argument("--transfer", action="store_true", help="train on what is not shown")
@@ -98,6 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "lists, got none; name their folder"
         )
     world = read_world(arguments.params, transfer=arguments.transfer)
-    for line in run(arm, params, world, arguments.out, start=start):
+    reviews = arguments.reviews
+    for line in run(arm, params, world, arguments.out, start=start, reviews=reviews):
         logger.info(line)
     return 0

@@ -22,16 +22,17 @@ from pipelines.learning.cloning import (
 from pipelines.learning.interface import check_interface, interface_of
 from pipelines.learning.job import FinetuneParams
 from pipelines.learning.policy import Architecture, build_policy, save_policy
-from pipelines.learning.run import unfinished
-from pipelines.learning.runlog import RunRecord, RunStatus, write_losses, write_run
+from pipelines.learning.run import drop_other_seeds, training_inputs, unfinished
+from pipelines.learning.runlog import RunRecord, RunStatus, write_losses
+from pipelines.learning.sealing import seal_arm, seal_run, unseal_arm
+from pipelines.learning.verdict import check_verdict
 from pipelines.learning.world import EnvParams, TransferParams
 from pipelines.running.fanout import check_engine, run_jobs
 from pipelines.running.params import read_section
 from pipelines.running.stage import add_paths, in_one_line, parser_of
 from trajstore.dataset import Dataset
-from trajstore.disk.files import read_json, remove_tree
+from trajstore.disk.files import remove_tree
 from trajstore.errors import StatusError
-from trajstore.version.manifest import Status
 
 Floats = NDArray[np.float32]
 Draw = Callable[[], Iterator[tuple[Floats, Floats]]]
@@ -50,6 +51,11 @@ class CloneJob:
     shown: TransferParams | None
     seed: int
     folder: Path
+
+    @property
+    def arm(self) -> str:
+        """What the clones of one folder are called: as the folder."""
+        return self.folder.resolve().parent.name
 
 
 def demonstrations(dataset: Dataset, chosen: NDArray[np.bool_], *, gamma: float) -> Demonstrations:
@@ -98,12 +104,13 @@ def passes(
 def train_clone(job: CloneJob) -> None:
     """Clone one policy, teach its critic, and leave a run folder; an earlier one goes."""
     remove_tree(job.folder)
+    shown = asdict(job.shown) if job.shown else None
     record = RunRecord(
-        arm="control_clone" if job.shuffled else "clone",
+        arm=job.arm,
         seed=job.seed,
         status=RunStatus.COMPLETED,
         steps=0,
-        parameters=asdict(job.params),
+        parameters=asdict(job.params) | {"shuffled": job.shuffled, "shown": shown},
     )
     with unfinished(job.folder, record):
         _clone(job, record)
@@ -146,12 +153,13 @@ def _clone(job: CloneJob, record: RunRecord) -> None:
         interface=job.env.interface,
         record={"seed": job.seed, "dataset": dataset.manifest.content_digest},
     )
-    write_run(
+    dataset_digest = {"dataset": dataset.manifest.content_digest}
+    seal_run(
         job.folder,
         replace(
             record,
-            inputs={"dataset": dataset.manifest.content_digest},
-            parameters=asdict(job.params) | {"chosen": int(chosen.sum())},
+            inputs=training_inputs("pretrain") | dataset_digest,
+            parameters={**record.parameters, "chosen": int(chosen.sum())},
             notes=(f"critic loss {critic[0]:.4f} -> {critic[-1]:.4f}",) if critic else (),
         ),
     )
@@ -181,18 +189,6 @@ def _allowed(job: CloneJob, dataset: Dataset) -> NDArray[np.bool_]:
     return allowed
 
 
-def check_verdict(report: Path, dataset: Dataset, *, where: Path) -> None:
-    """Refuse a dataset unless the report says that this very one is validated."""
-    found = read_json(report)
-    told = (found.get("digest"), found.get("status")) if isinstance(found, dict) else (None, None)
-    expected = (dataset.manifest.content_digest, Status.VALIDATED.value)
-    if told != expected:
-        raise StatusError(
-            f"dataset {where}: expected {report} to call digest {expected[0]} {expected[1]}, "
-            f"got digest {told[0]}, status {told[1]}; run the stage validate"
-        )
-
-
 def _say_what_is_shown(job: CloneJob) -> None:
     there, asked = int(_allowed(job, _open(job)).sum()), job.params.episodes
     if asked > there:
@@ -204,7 +200,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage."""
     parser = parser_of("pretrain", __doc__, example="--episodes 10 --out data/runs/clone_10")
     out = "data/runs/clone", "folder of the clones"
-    add_paths(parser, "params", "dataset", "report", out=out)
+    add_paths(parser, "params", "dataset", "report", "reviews", out=out)
     parser.add_argument("--shuffle-actions", action="store_true", help="the negative control")
     parser.add_argument("--transfer", action="store_true", help="only what may be demonstrated")
     parser.add_argument("--episodes", type=int, help="instead of the section's number; 0 means all")
@@ -224,8 +220,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     jobs = [clone_of(seed, arguments.out / f"seed_{seed}") for seed in params.seeds]
     check_engine(online.engine)
-    check_verdict(arguments.report, Dataset.open(arguments.dataset), where=arguments.dataset)
+    dataset, reviews = arguments.dataset, arguments.reviews
+    check_verdict(arguments.report, Dataset.open(dataset), reviews=reviews, where=dataset)
     _say_what_is_shown(jobs[0])
+    unseal_arm(arguments.out, jobs[0].arm)
+    drop_other_seeds(arguments.out, params.seeds)
     run_jobs(train_clone, jobs, engine=online.engine)
+    seal_arm(arguments.out, jobs[0].arm, params.seeds)
     logger.info("{} clones in {}", len(jobs), arguments.out)
     return 0

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from pipelines.running.params import Amount, Count, read_section
 from pipelines.running.stage import add_paths, in_one_line, parser_of
+from trajstore.disk.checked import CHECK, without_check
 from trajstore.disk.files import read_json
 from trajstore.errors import CorruptionError
 from trajstore.lifecycle import Published, publish
@@ -56,6 +57,8 @@ def _read_verdict(report: Path) -> Verdict:
     record = read_json(report)
     try:
         document = {"format_version": 1, "status": record["verdict"], "history": []}
+        if CHECK in record:
+            record = without_check(record, report)
         document |= {name: record[name] for name in ("digest", "findings", "contract")}
     except (KeyError, TypeError) as error:
         raise CorruptionError(

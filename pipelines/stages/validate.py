@@ -15,7 +15,8 @@ from pipelines.running.params import Amount, NotNegative, read_section
 from pipelines.running.stage import PLACES, add_paths, in_one_line, parser_of
 from pipelines.tasks.make import make_env
 from trajstore.dataset import Dataset
-from trajstore.disk.files import make_directories, write_json
+from trajstore.disk.checked import write_checked
+from trajstore.disk.files import make_directories
 from trajstore.quality import CHECKS, policy_agreement, replay_agreement, validate
 from trajstore.quality.contract import Contract
 from trajstore.quality.replay import first_step
@@ -94,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         reviews=arguments.reviews,
     )
     make_directories(arguments.out.parent)
-    write_json(arguments.out, report)
+    write_checked(arguments.out, report)
     for finding in report["findings"]:
         logger.info("{severity}: {message}", **finding)
     logger.info("{} is {}", arguments.dataset, report["status"])

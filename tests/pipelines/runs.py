@@ -7,14 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.learning.runlog import (
-    RunRecord,
-    RunStatus,
-    write_episodes,
-    write_evaluations,
-    write_run,
-)
-from trajstore.disk.files import write_json
+from pipelines.learning.promotion import write_manifest
+from pipelines.learning.runlog import RunRecord, RunStatus, write_episodes, write_evaluations
+from pipelines.learning.sealing import seal_arm, seal_run
+from tests import factories
+from trajstore.version.layout import Part
+from trajstore.version.manifest import Manifest
 
 FAMILIES = (
     "frontal_approach",
@@ -137,20 +135,13 @@ def write_seed(
     """One completed run ``seed_<seed>`` below ``folder``."""
     rng = np.random.default_rng([seed, *arm.encode()])
     target = folder / f"seed_{seed}"
-    write_run(
-        target,
-        RunRecord(
-            arm=arm,
-            seed=seed,
-            status=RunStatus.COMPLETED,
-            steps=int(grid[-1]),
-            inputs={"dataset": "d" * 64},
-            parameters={"ppo": {"learning_rate": 1e-3}},
-        ),
-    )
     slow = Curve(curve.start, curve.end, curve.scale * (0.8 + 0.1 * (seed % 5)), curve.timeouts)
     write_evaluations(target, [evaluation(slow, s, scenarios, rng, each) for s in grid])
     write_episodes(target, final_rows(slow, grid[-1], [*scenarios, *held_out], rng, each))
+    inputs = {} if "baseline" in arm else {"dataset": "c" * 64, "start": "e" * 64}
+    parameters = {"ppo": {"learning_rate": 1e-3}}
+    steps = int(grid[-1])
+    seal_run(target, RunRecord(arm, seed, RunStatus.COMPLETED, steps, inputs, parameters))
     return target
 
 
@@ -171,6 +162,7 @@ def write_arm(
     """One completed run a seed."""
     for seed in seeds:
         write_seed(folder, curve, arm=arm, seed=seed, **options)
+    seal_arm(folder, arm, seeds)
     return folder
 
 
@@ -187,20 +179,46 @@ def write_expert(
     level = Curve(success, success, 1.0)
     folder.mkdir(parents=True, exist_ok=True)
     write_episodes(folder, final_rows(level, 0, scenarios, rng, each))
-    seeds = [{"seed": s, "steps": steps, "success": success, "collision": 0.03} for s in range(3)]
-    write_json(folder / "manifest.json", {"seeds": seeds, "best_seed": 1})
+    judged = evaluation(level, 0, [name for name in scenarios if name in SCENARIOS], rng, each)
+    judged |= {"success": success, "collision": 0.03}
+    del judged["steps"]
+    numbers = range(3)
+    for seed in numbers:
+        seal_run(folder / f"seed_{seed}", RunRecord("expert", seed, RunStatus.COMPLETED, steps))
+    seal_arm(folder, "expert", numbers)
+    write_manifest(folder, manifest_of([judged | {"seed": s, "steps": steps} for s in numbers]))
     return folder
 
 
-def write_dataset_manifest(folder: Path, *, episodes: int = 200, steps: int = 24_000) -> Path:
-    """The two numbers of a dataset's manifest that a comparison reads, and its digest."""
-    folder.mkdir(parents=True, exist_ok=True)
-    manifest: Mapping[str, Any] = {
-        "episodes": episodes,
-        "steps": steps,
-        "content_digest": "c" * 64,
+def manifest_of(judged: Sequence[Mapping[str, Any]], **changes: Any) -> dict[str, Any]:
+    """The manifest of an expert whose seeds were judged so; the second one is the best."""
+    rows = [{"policy": "f" * 64, "selection": 0.9, **row} for row in judged]
+    best = rows[min(1, len(rows) - 1)]
+    rates = {name: best[name] for name in ("success", "collision", "episodes")}
+    return {
+        "id": "expert-made",
+        "policy": best["policy"],
+        "state": "approved",
+        "promotable": True,
+        "reasons": [],
+        "best_seed": best["seed"],
+        "best": f"seed_{best['seed']}/policy",
+        "tracking": rates | {"return": 1.0, "by_scenario": {}},
+        "seeds": rows,
+        "pooled": rates,
+        "environment": "made-1",
+        "diagnosis": [],
+        "history": [],
+        **changes,
     }
-    write_json(folder / "manifest.json", manifest)
+
+
+def write_dataset_manifest(folder: Path, *, episodes: int = 200, steps: int = 24_000) -> Path:
+    """The manifest of a version, without its arrays."""
+    folder.mkdir(parents=True, exist_ok=True)
+    part = Part("", episodes, steps)
+    made = Manifest(factories.SCHEMA, "c" * 64, (part,), {})
+    (folder / "manifest.json").write_bytes(made.to_bytes())
     return folder
 
 

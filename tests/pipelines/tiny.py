@@ -12,7 +12,9 @@ from pipelines.learning.cloning import PretrainParams
 from pipelines.learning.job import FinetuneParams
 from pipelines.learning.policy import Architecture, build_policy, load_policy, save_policy
 from pipelines.learning.ppo import FromClone, PpoParams
-from pipelines.learning.promotion import Convergence, Criterion, Gate
+from pipelines.learning.promotion import Convergence, Criterion, Gate, write_manifest
+from pipelines.learning.runlog import RunRecord, RunStatus
+from pipelines.learning.sealing import seal_arm, seal_run
 from pipelines.learning.training import Budget, Training
 from pipelines.learning.world import EnvParams, EvaluationParams, World
 from pipelines.stages import record as record_stage
@@ -20,7 +22,7 @@ from pipelines.stages.expert import ExpertParams
 from pipelines.stages.record import RecordParams
 from pipelines.tasks.make import make_vec_env
 from pipelines.tasks.social_nav.config import RewardWeights
-from trajstore.disk.files import write_json
+from tests.pipelines import runs
 from trajstore.version.manifest import Manifest
 
 SCENARIOS = ("frontal_approach/low", "crowd_navigation/low")
@@ -76,12 +78,24 @@ def policy(target: Path, *, seed: int = 0) -> Path:
     return target
 
 
-def expert(folder: Path, *, state: str = "approved") -> Path:
+def expert(folder: Path, *, state: str = "approved", seed: int = 1, weights: int = 0) -> Path:
     """An expert with one seed's random policy."""
-    digest = load_policy(policy(folder / "seed_1/policy")).digest
-    rows = [{"seed": 1, "policy": digest}]
-    record = {"id": "expert-tiny", "best": "seed_1/policy", "best_seed": 1, "seeds": rows}
-    write_json(folder / "manifest.json", record | {"state": state})
+    run = folder / f"seed_{seed}"
+    digest = load_policy(policy(run / "policy", seed=weights)).digest
+    seal_run(run, RunRecord("expert", seed, RunStatus.COMPLETED, 16))
+    seal_arm(folder, "expert", [seed])
+    row = {**rates(0.95, 0.02, seed=seed), "return": 1.0, "steps": 16, "policy": digest}
+    write_manifest(folder, runs.manifest_of([row], id="expert-tiny", state=state))
+    return folder
+
+
+def clones(folder: Path, *, seed: int = 1, weights: int = 0, dataset: str = "d" * 64) -> Path:
+    """The clone of one seed with random weights, as the stage seals it."""
+    run = folder / f"seed_{seed}"
+    policy(run / "policy", seed=weights)
+    record = RunRecord(folder.name, seed, RunStatus.COMPLETED, 0, {"dataset": dataset})
+    seal_run(run, record)
+    seal_arm(folder, folder.name, [seed])
     return folder
 
 

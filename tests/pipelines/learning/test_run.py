@@ -23,6 +23,7 @@ from pipelines.learning.run import (
     unfinished,
 )
 from pipelines.learning.runlog import RunRecord, RunStatus, read_run, write_run
+from pipelines.learning.sealing import seal_run
 from tests.pipelines.learning.test_runlog import EVALUATION
 from trajstore.errors import StorageError
 
@@ -54,6 +55,8 @@ def test_a_run_that_did_not_complete_is_not(tmp_path: Path, status: RunStatus) -
         {"inputs": {"code": "ab", "start": "x"}},
         {"parameters": {"ppo": {"hidden": (8, 8), "clip": 0.3}}},
         {"parameters": {}},
+        {"arm": "finetune"},
+        {"seed": 2},
     ],
 )
 def test_a_run_of_other_inputs_is_not(tmp_path: Path, change: dict[str, Any]) -> None:
@@ -64,8 +67,9 @@ def test_what_the_same_plan_left_is_kept_and_all_else_goes(tmp_path: Path) -> No
     folder = tmp_path / "seed_1"
     start_afresh(folder, MADE)
     (folder / "checkpoint").mkdir()
+    (folder / "evaluations.jsonl").touch()
     start_afresh(folder, MADE)
-    assert (folder / "checkpoint").exists()
+    assert sorted(path.name for path in folder.iterdir()) == ["checkpoint", PLAN]
     start_afresh(folder, replace(MADE, parameters={}))
     assert [path.name for path in folder.iterdir()] == [PLAN]
 
@@ -122,7 +126,7 @@ def test_the_same_code_elsewhere_has_the_same_digest(
 def test_an_edit_in_a_room_of_the_training_trains_again_and_no_other(
     copied: Path, tmp_path: Path, name: str, trains: bool
 ) -> None:
-    write_run(tmp_path, replace(MADE, inputs=training_inputs("finetune")))
+    seal_run(tmp_path, replace(MADE, inputs=training_inputs("finetune")))
     (copied / name).parent.mkdir(exist_ok=True)
     with (copied / name).open("a") as stream:
         stream.write("# changed\n")
@@ -140,7 +144,7 @@ def test_a_file_of_another_name_trains_again(copied: Path) -> None:
 def test_another_version_of_what_computes_trains_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
 ) -> None:
-    write_run(tmp_path, replace(MADE, inputs=training_inputs("expert")))
+    seal_run(tmp_path, replace(MADE, inputs=training_inputs("expert")))
     known = module.version
     monkeypatch.setattr(module, "version", lambda name: known(name) + ".1" * (name == package))
     assert not is_finished(tmp_path, replace(MADE, inputs=training_inputs("expert")))

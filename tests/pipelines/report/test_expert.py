@@ -5,29 +5,28 @@ from typing import Any
 
 import pytest
 
-from pipelines.learning.runlog import write_evaluations
+from pipelines.learning.promotion import write_manifest
+from pipelines.learning.runlog import RunRecord, RunStatus, write_evaluations
+from pipelines.learning.sealing import seal_arm, seal_run
 from pipelines.report.expert import promotion, write_expert
 from pipelines.stages.report import main
-from tests.pipelines import tiny
-from trajstore.disk.files import write_json
+from tests.pipelines import runs, tiny
 
 
 def manifest(*, promoted: bool = True) -> dict[str, Any]:
-    seeds = [tiny.rates(0.96, 0.03, seed=1), tiny.rates(0.94, 0.04, seed=2)]
-    return {
-        "id": "expert-0123",
-        "state": "approved" if promoted else "draft",
-        "best_seed": 1,
-        "reasons": [] if promoted else ["seed 2: expected success >= 0.95, got 0.940"],
-        "diagnosis": [] if promoted else ["try more expert.budget.steps"],
-        "seeds": [row | {"steps": 1000} for row in seeds],
-        "pooled": {"success": 0.95, "collision": 0.035, "episodes": 400},
-    }
+    seeds = [tiny.rates(0.94, 0.04, seed=2), tiny.rates(0.96, 0.03, seed=1)]
+    return runs.manifest_of(
+        [row | {"steps": 1000, "return": 1.0} for row in seeds],
+        id="expert-0123",
+        state="approved" if promoted else "draft",
+        reasons=[] if promoted else ["seed 2: expected success >= 0.95, got 0.940"],
+        diagnosis=[] if promoted else ["try more expert.budget.steps"],
+        pooled={"success": 0.95, "collision": 0.035, "episodes": 400},
+    )
 
 
 def folder(target: Path) -> Path:
     target.mkdir(parents=True)
-    write_json(target / "manifest.json", manifest())
     for seed in (1, 2):
         (target / f"seed_{seed}").mkdir()
         rows = [
@@ -36,6 +35,9 @@ def folder(target: Path) -> Path:
             for steps in (0, 500, 1000)
         ]
         write_evaluations(target / f"seed_{seed}", rows)
+        seal_run(target / f"seed_{seed}", RunRecord("expert", seed, RunStatus.COMPLETED, 1000))
+    seal_arm(target, "expert", (1, 2))
+    write_manifest(target, manifest())
     return target
 
 

@@ -17,6 +17,7 @@ from pipelines.comparison.compare import compare
 from pipelines.comparison.goals import verdict
 from pipelines.comparison.record import CompareParams, Comparison, Rates, Status, read_comparison
 from pipelines.comparison.stats import Estimate
+from pipelines.learning.promotion import read_manifest, write_manifest
 from pipelines.learning.runlog import (
     RunError,
     RunRecord,
@@ -26,10 +27,11 @@ from pipelines.learning.runlog import (
     write_episodes,
     write_run,
 )
+from pipelines.learning.sealing import seal_arm, seal_run
 from pipelines.running.params import read_section
-from pipelines.stages.compare import load
+from pipelines.stages.compare import GROUPS, load
 from tests.pipelines import runs
-from trajstore.disk.files import read_json, write_json
+from trajstore.disk.files import write_json
 
 SMALL = ("blind_corner/low", "crowd_navigation/high")
 GRID = list(range(0, 80_001, 8_000))
@@ -155,7 +157,7 @@ def test_a_baseline_that_never_arrives_makes_the_ratio_an_upper_bound(
     params: CompareParams, root: Path
 ) -> None:
     chosen = replace(params, arms={**params.arms, "baseline": str(root / "late")})
-    found = compare(chosen, load(chosen))
+    found = compare(chosen, load(chosen, GROUPS))
     ratio = found.ratio.gate
     assert (ratio.bound, ratio.censored, ratio.seeds) == ("at_most", 3, 3)
     assert all(row.baseline == Arrival(GRID[-1], censored=True) for row in ratio.per_seed)
@@ -166,7 +168,7 @@ def test_a_pretrained_arm_that_never_arrives_shows_no_goal_as_met(
     params: CompareParams, root: Path
 ) -> None:
     chosen = replace(params, arms={**params.arms, "finetune": str(root / "late")})
-    found = compare(chosen, load(chosen))
+    found = compare(chosen, load(chosen, GROUPS))
     assert found.ratio.gate.bound == "at_least"
     assert found.goals[0].status in ("missed", "not_shown")
     assert found.ratio.gate.estimate > 1.0
@@ -199,7 +201,13 @@ def test_a_seed_without_a_partner_is_refused(params: CompareParams, tmp_path: Pa
 
 def test_other_final_episodes_are_refused(params: CompareParams, tmp_path: Path) -> None:
     runs.write_arm(
-        tmp_path / "finetune", STEADY, arm="f", seeds=range(3), grid=GRID, scenarios=SMALL, each=5
+        tmp_path / "finetune",
+        STEADY,
+        arm="finetune",
+        seeds=range(3),
+        grid=GRID,
+        scenarios=SMALL,
+        each=5,
     )
     chosen = replace(params, arms={**params.arms, "finetune": str(tmp_path / "finetune")})
     with pytest.raises(RunError, match="on the same episodes"):
@@ -246,10 +254,15 @@ def test_held_out_families_are_reported_and_change_no_other_number(
     arms = {}
     for name in ("baseline", "finetune", "control", "few_10"):
         arms[name] = str(shutil.copytree(root / name, tmp_path / name))
-        for folder in (tmp_path / name).iterdir():
+        folders = sorted((tmp_path / name).glob("seed_*"))
+        for folder in folders:
             add_held_out(folder, success=name == "finetune")
+            seal_run(folder, read_run(folder))
+        seal_arm(tmp_path / name, name, range(len(folders)))
     taught = shutil.copytree(root / "expert", tmp_path / "expert")
+    manifest = read_manifest(taught)
     add_held_out(taught, success=True)
+    write_manifest(taught, manifest)
     chosen = replace(params, arms=arms, expert=str(taught))
     found = compare(chosen, load(chosen))
     assert msgspec.convert(msgspec.to_builtins(found), Comparison) == found
@@ -283,19 +296,18 @@ def test_without_held_out_episodes_the_report_says_so(report: Comparison) -> Non
 def test_the_headline_names_baseline_seeds_that_have_no_partner(
     params: CompareParams, root: Path, tmp_path: Path
 ) -> None:
-    shutil.copytree(root / "finetune", tmp_path / "finetune")
-    shutil.rmtree(tmp_path / "finetune/seed_2")
+    arm(tmp_path, "finetune", STEADY, range(2))
     arms = {"baseline": str(root / "baseline"), "finetune": str(tmp_path / "finetune")}
     found = compare(replace(params, arms=arms), load(replace(params, arms=arms)))
     assert any("2 is left out" in sentence for sentence in found.headline)
 
 
 def test_where_nobody_arrives_the_headline_claims_nothing(
-    params: CompareParams, root: Path
+    params: CompareParams, root: Path, tmp_path: Path
 ) -> None:
-    arms = {"baseline": str(root / "late"), "finetune": str(root / "twin")}
-    shutil.copytree(root / "late", root / "twin")
-    found = compare(replace(params, arms=arms), load(replace(params, arms=arms)))
+    arms = {"baseline": str(root / "late"), "finetune": str(tmp_path / "late")}
+    shutil.copytree(root / "late", tmp_path / "late")
+    found = compare(replace(params, arms=arms), load(replace(params, arms=arms), GROUPS))
     assert found.headline[0].startswith("Neither arm meets success of at least 90 %")
     assert found.headline[1].endswith("not known.")
 
@@ -304,10 +316,10 @@ def test_parity_is_asked_for_on_the_episodes_of_the_evaluations(
     params: CompareParams, root: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(root / "expert", tmp_path / "expert")
-    manifest = read_json(tmp_path / "expert/manifest.json")
+    manifest = read_manifest(tmp_path / "expert")
     tracked = {"success": 0.93, "collision": 0.04}
-    write_json(
-        tmp_path / "expert/manifest.json", manifest | {"tracking": tracked | {"episodes": 300}}
+    write_manifest(
+        tmp_path / "expert", {**manifest, "tracking": {**manifest["tracking"], **tracked}}
     )
     chosen = replace(params, expert=str(tmp_path / "expert"))
     found = compare(chosen, load(chosen))

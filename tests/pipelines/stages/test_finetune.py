@@ -9,7 +9,13 @@ from pipelines.learning import training
 from pipelines.learning.job import Job
 from pipelines.learning.policy import load_policy
 from pipelines.learning.run import PACKAGES
-from pipelines.learning.runlog import RunStatus, read_episodes, read_evaluations, read_run
+from pipelines.learning.runlog import (
+    RunError,
+    RunStatus,
+    read_episodes,
+    read_evaluations,
+    read_run,
+)
 from pipelines.learning.world import read_world
 from pipelines.running.params import ParamsError
 from pipelines.stages import finetune
@@ -17,7 +23,7 @@ from pipelines.stages.finetune import jobs_of, train_seed
 from pipelines.tasks.social_nav.scenarios import held_out_names
 from tests.pipelines import tiny
 from trajstore.disk.files import read_json
-from trajstore.errors import NotFoundError, StorageError, TrajStoreError
+from trajstore.errors import StorageError, TrajStoreError
 
 ROOT = Path(__file__).parents[3]
 WORLD = tiny.WORLD
@@ -60,7 +66,7 @@ def test_held_out_scenarios_are_played_at_the_end_of_a_run_and_never_before(
 
 
 def test_a_clone_of_other_layers_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    tiny.policy(tmp_path / "clones/seed_1/policy")
+    tiny.clones(tmp_path / "clones")
     wide = replace(tiny.FINETUNE, seeds=(1,), ppo=replace(tiny.PPO, hidden=(9,)))
     with pytest.raises(ParamsError, match=r"hidden: expected \[8\], the hidden .* got \[9\]"):
         finetune.run("finetune", wide, WORLD, tmp_path / "runs", start=tmp_path / "clones")
@@ -76,12 +82,12 @@ def test_a_seed_that_finished_before_is_shown_as_finished(tmp_path: Path) -> Non
 
 
 def test_the_start_is_an_input_of_a_run(tmp_path: Path) -> None:
-    start = tiny.policy(tmp_path / "start")
+    start = tiny.clones(tmp_path / "start")
     train_seed(job(tmp_path / "run", arm="finetune", start=start))
     inputs = read_run(tmp_path / "run").inputs
-    assert set(inputs) == {"code", *PACKAGES, "start"}
-    assert inputs["start"] == load_policy(start).digest
-    other = tiny.policy(tmp_path / "other", seed=4)
+    assert set(inputs) == {"code", *PACKAGES, "start", "dataset"}
+    assert inputs["start"] == load_policy(start / "seed_1/policy").digest
+    other = tiny.clones(tmp_path / "other", weights=4)
     said = train_seed(job(tmp_path / "run", arm="finetune", start=other))
     assert said == "finetune seed 1: 48 online steps"
 
@@ -123,7 +129,7 @@ def test_a_new_seed_is_trained_and_one_that_is_not_wanted_goes(tmp_path: Path) -
     done(1)
     assert [line.split(": ")[1] for line in done(1, 2)] == ["finished before", "48 online steps"]
     done(2)
-    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["seed_2"]
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["arm.json", "seed_2"]
 
 
 def test_an_arm_without_budget_settings_or_clone_is_refused_by_name(tmp_path: Path) -> None:
@@ -131,7 +137,7 @@ def test_an_arm_without_budget_settings_or_clone_is_refused_by_name(tmp_path: Pa
         finetune.run("other", tiny.FINETUNE, WORLD, tmp_path)
     with pytest.raises(ParamsError, match="expected settings for arm 'baseline'"):
         finetune.run("baseline", tiny.FINETUNE, WORLD, tmp_path, start=tmp_path / "clone")
-    with pytest.raises(NotFoundError, match="expected a policy, got none"):
+    with pytest.raises(RunError, match=r"clone: expected arm\.json"):
         finetune.run("finetune", tiny.FINETUNE, WORLD, tmp_path, start=tmp_path / "clone")
 
 
@@ -153,7 +159,7 @@ def test_what_cannot_begin_removes_no_seed(tmp_path: Path, fault: str) -> None:
     start = tmp_path / "clone"
     if fault == "engine":
         params = replace(params, engine="clouds")
-        tiny.policy(start / "seed_1/policy")
+        tiny.clones(start)
     (tmp_path / "runs/seed_7").mkdir(parents=True)
     with pytest.raises(TrajStoreError, match=fault):
         finetune.run("finetune", params, WORLD, tmp_path / "runs", start=start)

@@ -10,6 +10,7 @@ import torch
 
 from pipelines.learning.interface import InterfaceError
 from pipelines.learning.policy import load_policy
+from pipelines.learning.run import PACKAGES
 from pipelines.learning.runlog import RunStatus, read_run
 from pipelines.learning.world import TransferParams
 from pipelines.stages import pretrain
@@ -102,7 +103,8 @@ def test_a_clone_leaves_a_run_and_the_same_seed_the_same_one(
     assert tiny.contents(tmp_path / "one") == tiny.contents(tmp_path / "two")
     record = read_run(tmp_path / "one")
     assert record.status is RunStatus.COMPLETED
-    assert record.inputs == {"dataset": Dataset.open(recorded).manifest.content_digest}
+    assert record.inputs["dataset"] == Dataset.open(recorded).manifest.content_digest
+    assert set(record.inputs) == {"dataset", "code", *PACKAGES}
     assert load_policy(tmp_path / "one/policy").record["seed"] == 1
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from pipelines.learning.evaluation import FirstSeed, episode_list
-from pipelines.learning.promotion import read_expert
+from pipelines.learning.promotion import ExpertManifest, read_expert, write_manifest
+from pipelines.learning.runlog import read_record
 from pipelines.running.params import ParamsError
 from pipelines.stages import record
 from pipelines.tasks.social_nav.scenarios import scenario_names
 from tests.pipelines import tiny
 from trajstore.dataset import Dataset
-from trajstore.disk.files import read_json, write_json
 from trajstore.errors import CorruptionError, StatusError
 from trajstore.recording.recorder import Segment
 from trajstore.recording.unfinished import open_recording, recording_folder
@@ -115,19 +115,13 @@ def test_a_recording_that_was_begun_otherwise_is_dropped(
     if change == "fewer episodes":
         each = 2
     else:
-        expert = tmp_path / "other"
-        tiny.expert(expert)
-        tiny.policy(expert / "seed_2/policy", seed=9)
-        digest = read_json(expert / "seed_2/policy/policy.json")["tensors_sha256"]
-        other = {"best": "seed_2/policy", "best_seed": 2, "id": "expert-other"}
-        manifest = read_json(expert / "manifest.json") | other
-        write_json(expert / "manifest.json", manifest | {"seeds": [{"seed": 2, "policy": digest}]})
+        expert = tiny.expert(tmp_path / "other", seed=2, weights=9)
     clean = recorded(expert, tmp_path / "clean", each=each)
     assert recorded(expert, tmp_path / "v", each=each) == clean
     assert len(Dataset.open(tmp_path / "v")) == 2 * each
 
 
-@pytest.mark.parametrize("state", ["draft", "superseded", None])
+@pytest.mark.parametrize("state", ["draft", "superseded"])
 def test_only_an_approved_expert_is_recorded(tmp_path: Path, state: str) -> None:
     expert = tiny.expert(tmp_path / "expert", state=state)
     with pytest.raises(StatusError, match="expected state approved"):
@@ -137,8 +131,9 @@ def test_only_an_approved_expert_is_recorded(tmp_path: Path, state: str) -> None
 
 def test_only_the_policy_that_was_approved_is_recorded(tmp_path: Path) -> None:
     expert = tiny.expert(tmp_path / "expert")
-    manifest = read_json(expert / "manifest.json")
-    write_json(expert / "manifest.json", manifest | {"seeds": [{"seed": 1, "policy": "0" * 64}]})
+    manifest = read_record(expert / "manifest.json", ExpertManifest)
+    row = {**manifest["seeds"][0], "policy": "0" * 64}
+    write_manifest(expert, {**manifest, "seeds": [row], "policy": "0" * 64})
     with pytest.raises(CorruptionError, match="expected the approved policy"):
         read_expert(expert)
 

@@ -1,0 +1,51 @@
+"""Whether a dataset, or what was cloned from it, may be trained from: by all who decide on it."""
+
+from pathlib import Path
+
+from pipelines.learning.runlog import RunError
+from trajstore.dataset import Dataset
+from trajstore.disk.checked import CHECK, without_check
+from trajstore.disk.files import read_json
+from trajstore.errors import StatusError
+from trajstore.quality.records import read_verdict
+from trajstore.quality.reviews import effective_status, read_reviews
+from trajstore.version.manifest import Status
+
+
+def check_verdict(
+    report: Path, dataset: Dataset, *, where: Path, reviews: Path | None = None
+) -> None:
+    """Refuse a dataset unless the report says that this very one is validated, and no one says no.
+
+    A review wins over the report, as everywhere, and so does a verdict beside the version.
+    """
+    digest = dataset.manifest.content_digest
+    found = read_report(report)
+    if (found.get("digest"), found.get("status")) != (digest, Status.VALIDATED.value):
+        raise StatusError(
+            f"dataset {where}: expected {report} to call digest {digest} validated, got digest "
+            f"{found.get('digest')}, status {found.get('status')}; run the stage validate"
+        )
+    beside = read_verdict(where)
+    judged = beside.on(digest) if beside else None
+    check_quarantine(digest, reviews, judged=judged, where=f"dataset {where}")
+
+
+def read_report(path: Path) -> dict[str, object]:
+    """The report of a validation; one without a check value, of an earlier release, passes."""
+    found = read_json(path)
+    if not isinstance(found, dict):
+        raise RunError(f"{path}: expected a report of validation, got other JSON; validate again")
+    return without_check(found, path) if CHECK in found else found
+
+
+def check_quarantine(
+    digest: str, reviews: Path | None, *, judged: Status | None = None, where: str
+) -> None:
+    """Refuse content that a review, or else its verdict, quarantines."""
+    status = effective_status(judged or Status.VALIDATED, read_reviews(reviews), digest)
+    if status is Status.QUARANTINED:
+        raise StatusError(
+            f"{where}: expected data fit for training, got quarantined ones, digest {digest}; "
+            f"see why in {reviews}, and validate others"
+        )
