@@ -23,6 +23,9 @@ repro: $(READY)  ## run the whole experiment: expert, dataset, cloning, comparis
 study: $(READY)  ## the sweep over demonstrations and the transfer setting, on top of repro
 	$(BIN)/python -m pipelines repro study
 
+pull: $(READY)  ## bring every output from the DVC remote, checked before it is put in place
+	$(BIN)/python -m pipelines pull
+
 test: $(READY)  ## lint, types and every test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -47,4 +50,4 @@ clean:  ## remove what the tools left; keeps .venv and data
 	rm -rf .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info
 	find trajstore pipelines tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
-.PHONY: help venv repro study test quick torture bench format clean
+.PHONY: help venv repro study pull test quick torture bench format clean

@@ -16,6 +16,7 @@ STAGES = {
     "pretrain": "clone the expert's episodes, one policy a seed",
     "finetune": "train one arm online, every seed",
     "compare": "compare finished runs and write the report",
+    "pull": "bring every output from the DVC remote, checked before it is put in place",
     "repro": "run all of it through DVC, then sum it up",
     "report": "write the page and the plots anew from a comparison.json",
     "export": "write a policy as a Stable-Baselines3 zip",
