@@ -8,6 +8,8 @@ from typing import Annotated, Any
 from loguru import logger
 from msgspec import Meta
 
+import pipelines
+import trajstore
 from pipelines.learning.evaluation import FirstSeed, episode_list
 from pipelines.learning.policy import SavedPolicy, load_policy
 from pipelines.learning.promotion import read_expert
@@ -22,6 +24,7 @@ from pipelines.tasks.social_nav.schema import episode_schema
 from pipelines.tasks.social_nav.social_nav import ENV_ID
 from pipelines.tasks.social_nav.vector import TRAINING_SEEDS
 from trajstore.disk.json_text import canonical_json
+from trajstore.episode.provenance import git_state
 from trajstore.errors import NotFoundError
 from trajstore.recording.recorder import Recorder, Segment
 from trajstore.recording.recover import discard_recording
@@ -29,6 +32,8 @@ from trajstore.recording.unfinished import open_recording
 
 BLOCK = 64
 """Episodes simulated at once, a segment of the recording each; who died loses at most these."""
+CODE = tuple(Path(str(package.__file__)).parent for package in (pipelines, trajstore))
+"""Folders whose changes make the commit of a dataset a dirty one."""
 _SEEDS = TRAINING_SEEDS[0] - FirstSeed.COLLECTION
 Item = tuple[int, str, int]
 """An episode's place in the version, its scenario, its seed."""
@@ -78,8 +83,9 @@ def record_shard(shard: Shard) -> int:
 
 
 def provenance(expert: Mapping[str, Any], policy: SavedPolicy, env: EnvParams) -> dict[str, Any]:
-    """What made the dataset; nothing in it depends on when or where."""
+    """What made the dataset; nothing in it depends on when or where, and no content on ``git``."""
     return {
+        "git": git_state(CODE[0], CODE),
         "environment": {
             "id": ENV_ID,
             "version": ENV_VERSION,

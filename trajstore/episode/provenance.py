@@ -4,8 +4,10 @@ Two runs of one recipe on one commit give the same provenance, hence the same by
 """
 
 import math
+import os
 import platform
 import subprocess
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from importlib import metadata
@@ -16,9 +18,12 @@ from trajstore.disk.json_text import canonical_json, json_depth, json_memory
 from trajstore.errors import SchemaError
 
 PACKAGES = ("numpy", "trajstore", "zarr")
+CODE = (".py", ".pyx", ".so", ".pyd")
+"""Ends of the names of files that a program runs."""
 _GIT_SECONDS = 10
 MAX_DEPTH = 64
 MAX_MEMORY = 16 * 2**20
+_ELSEWHERE = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_NAMESPACE"}
 
 
 def capture(
@@ -33,7 +38,8 @@ def capture(
     Args:
         parameters: of the run, plain JSON values.
         packages: whose installed versions are noted; those not installed are left out.
-        folder: inside the git repository of the program; the current folder unless told.
+        folder: where the program's code lies; that of the script that runs unless told, or the
+            current folder where there is no script of the user's own.
         facts: what else made it: digest of a policy, environment, seeds, ...
 
     Raises:
@@ -48,7 +54,7 @@ def capture(
         with suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
     own = {
-        "git": git_state(folder or Path.cwd()),
+        "git": git_state(folder or _program()),
         "packages": versions,
         "parameters": dict(parameters or {}),
         "python": platform.python_version(),
@@ -124,24 +130,50 @@ def leaves(record: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, An
             yield f"{above}{key}", value
 
 
-def git_state(folder: Path) -> dict[str, Any] | None:
-    """Commit and whether files differ from it; ``None`` outside a repository or without git."""
-    commit = _git(folder, "rev-parse", "HEAD")
-    if commit is None:
+def _program() -> Path:
+    file = getattr(sys.modules["__main__"], "__file__", None)
+    if file is None or Path(file).resolve().is_relative_to(Path(sys.prefix).resolve()):
+        return Path.cwd()
+    return Path(file).resolve().parent
+
+
+def git_state(folder: Path, code: Iterable[Path] = ()) -> dict[str, Any] | None:
+    """The commit of the repository that holds the code of a folder, and whether code differs.
+
+    ``dirty`` counts tracked files that were changed, and modules that git does not know.
+
+    Args:
+        folder: where the code lies; a repository further out that tracks nothing of it is none.
+        code: files and folders whose changes count; all of the repository unless told.
+
+    Returns:
+        ``None`` outside a repository, in one that does not hold the code, or without git.
+    """
+    top, commit = _git(folder, "rev-parse", "--show-toplevel"), _git(folder, "rev-parse", "HEAD")
+    if top is None or commit is None or not _git(folder, "ls-files", "--", "."):
         return None
-    changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
-    return {"commit": commit, "dirty": bool(changes)}
+    root = Path(top.strip()).resolve()
+    places = [str(place) for path in code if (place := path.resolve()).is_relative_to(root)]
+    places = places or [str(root)]
+    changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", *places)
+    others = _git(folder, "ls-files", "-z", "--others", "--exclude-standard", "--", *places)
+    unknown = others is None or any(name.endswith(CODE) for name in others.split("\0"))
+    return {"commit": commit.strip(), "dirty": changed != "" or unknown}
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
+    """What git says; a repository's own settings run nothing, and nothing is written."""
+    safe = ("--no-optional-locks", "-c", "core.fsmonitor=false")
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), *arguments],
+            ["git", "-C", str(folder), *safe, *arguments],
             capture_output=True,
             check=True,
-            text=True,
+            encoding="utf-8",
+            env={name: it for name, it in os.environ.items() if name not in _ELSEWHERE},
+            errors="replace",
             timeout=_GIT_SECONDS,
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    return done.stdout

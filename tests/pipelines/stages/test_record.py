@@ -156,3 +156,16 @@ def test_what_cannot_run_drops_no_unfinished_recording(
     with pytest.raises(ParamsError, match=complaint):
         recorded(expert, tmp_path / "v", engine=engine, each=1)
     assert tiny.contents(tmp_path) == before
+
+
+def test_the_commit_of_the_code_is_told_beside_the_content(
+    expert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = recorded(expert, tmp_path / "one")
+    told = {"commit": "ab" * 20, "dirty": True}
+    monkeypatch.setattr(record, "git_state", lambda *_: told)
+    other = recorded(expert, tmp_path / "other")
+    manifests = [Dataset.open(tmp_path / name).manifest for name in ("one", "other")]
+    assert one == other
+    assert manifests[0].content_digest == manifests[1].content_digest
+    assert manifests[1].provenance["git"] == told
