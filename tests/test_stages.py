@@ -8,8 +8,9 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-HARMLESS = {"pipelines/running"}
-"""Rooms that decide nothing of what a finished stage writes: how tasks run, and what is shown."""
+HARMLESS = {"pipelines/running", "trajstore/disk", "trajstore/errors.py"}
+"""Rooms that decide nothing of what a finished stage writes: how tasks run, and how bytes are kept.
+"""
 DIRECT = {"validate", "record"}
 """Stages whose results are what the library makes; the others use it to read and write."""
 
@@ -47,6 +48,36 @@ def test_a_stage_names_the_rooms_that_can_change_its_results_and_no_others(stage
     named = {dep for dep in STAGES[stage]["deps"] if dep.startswith("pipelines/")}
     own = str(module.relative_to(ROOT))
     assert named == {own, *(reached(module) - HARMLESS)}, f"dvc.yaml, {stage}"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_names_the_rooms_of_the_library_that_can_change_its_results(stage: str) -> None:
+    """Those that the world and the stage itself import, and those behind them."""
+    if stage in DIRECT | {"publish"}:
+        return
+    waiting, found = {ROOT / "pipelines/tasks", module_of(stage)}, set[Path]()
+    while waiting:
+        place = waiting.pop()
+        for module in [place] if place.is_file() else place.rglob("*.py"):
+            reached = library(module) - found
+            found |= reached
+            waiting |= reached
+    named = {dep for dep in STAGES[stage]["deps"] if dep.startswith("trajstore")}
+    wanted = {str(place.relative_to(ROOT)) for place in found} - HARMLESS
+    if stage == "compare":  # reads two numbers of a manifest, and no episode
+        wanted -= {"trajstore/episode"}
+    assert named == wanted, f"dvc.yaml, {stage}"
+
+
+def library(path: Path) -> set[Path]:
+    """Rooms of ``trajstore``, and modules at its door, that a file imports."""
+    names = {
+        str(node.module).split(".")[1]
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("trajstore.")
+    }
+    doors = {ROOT / "trajstore" / name for name in names}
+    return {door if door.is_dir() else door.with_suffix(".py") for door in doors}
 
 
 @pytest.mark.parametrize("stage", STAGES)

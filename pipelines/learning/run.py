@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from loguru import logger
 
+import trajstore
 from pipelines.learning.runlog import (
     RECORD,
     RunError,
@@ -34,6 +35,7 @@ PLAN = "plan.json"
 CHECKPOINT = "checkpoint"
 INTERRUPTED = "interrupted; run the stage again to go on"
 ROOT = Path(__file__).parents[1]
+LIBRARY = Path(trajstore.__file__).parent
 PACKAGES = ("gymnasium", "imitation", "numba", "numpy", "scipy", "stable-baselines3", "torch")
 """Packages whose versions decide what a training or a cloning computes."""
 
@@ -43,14 +45,20 @@ def training_code(stage: str) -> tuple[str, ...]:
     return ("learning", f"stages/{stage}.py", "tasks")
 
 
+def library_code(stage: str) -> tuple[str, ...]:
+    """What of ``trajstore`` decides them: episodes; for clones also how those are drawn."""
+    return ("dataset.py", "episode", "version") if stage == "pretrain" else ("episode",)
+
+
 def code_digest(stage: str) -> str:
     """SHA-256 over every file that decides the results of a stage that trains, in hex."""
     total = hashlib.sha256()
-    for part in training_code(stage):
-        path = ROOT / part
+    parts = [(ROOT, part) for part in training_code(stage)]
+    for root, part in [*parts, *((LIBRARY, part) for part in library_code(stage))]:
+        path = root / part
         for source in [path] if path.is_file() else sorted(path.rglob("*")):
             if source.is_file() and "__pycache__" not in source.parts:
-                total.update(str(source.relative_to(ROOT)).encode())
+                total.update(f"{root.name}/{source.relative_to(root)}".encode())
                 total.update(source.read_bytes())
     return total.hexdigest()
 

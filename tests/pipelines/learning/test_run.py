@@ -17,6 +17,7 @@ from pipelines.learning.run import (
     code_digest,
     drop_other_seeds,
     is_finished,
+    library_code,
     start_afresh,
     training_code,
     training_inputs,
@@ -134,6 +135,26 @@ def test_an_edit_in_a_room_of_the_training_trains_again_and_no_other(
     assert is_finished(tmp_path, now) is not trains
 
 
+@pytest.mark.parametrize("stage", ["expert", "finetune", "pretrain"])
+def test_every_file_of_every_room_counts(
+    copied: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    library = copied.with_name("trajstore")
+    hidden = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "trajstore", library, ignore=hidden)
+    monkeypatch.setattr(module, "LIBRARY", library)
+    parts = [copied / part for part in training_code(stage)]
+    parts += [library / part for part in library_code(stage)]
+    files = [path for part in parts for path in (part, *part.rglob("*")) if path.is_file()]
+    assert len(files) > 30
+    digests = {code_digest(stage)}
+    for path in files:
+        with path.open("a") as stream:
+            stream.write("# changed\n")
+        digests.add(code_digest(stage))
+    assert len(digests) == len(files) + 1
+
+
 def test_a_file_of_another_name_trains_again(copied: Path) -> None:
     before = code_digest("expert")
     (copied / "learning/ppo.py").rename(copied / "learning/ppos.py")
@@ -153,9 +174,10 @@ def test_another_version_of_what_computes_trains_again(
 def test_a_digest_is_taken_over_what_the_pipeline_names() -> None:
     for name, stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].items():
         command = stage["cmd"].split()[3]
-        if command in ("expert", "finetune"):
-            named = {dep for dep in stage["deps"] if dep.startswith("pipelines/")}
-            assert named == {f"pipelines/{part}" for part in training_code(command)}, name
+        if command in ("expert", "finetune", "pretrain"):
+            named = {dep for dep in stage["deps"] if dep.startswith(("pipelines/", "trajstore"))}
+            code = {f"pipelines/{part}" for part in training_code(command)}
+            assert named == code | {f"trajstore/{part}" for part in library_code(command)}, name
 
 
 def test_a_run_under_way_is_partial_and_then_what_the_block_says(tmp_path: Path) -> None:
