@@ -22,7 +22,7 @@ from pipelines.learning.runlog import (
     read_episodes,
     read_evaluations,
 )
-from pipelines.learning.sealing import check_files, read_arm, read_sealed
+from pipelines.learning.sealing import read_arm, read_member, read_sealed
 from trajstore.version.manifest import Manifest
 
 Rate = Literal["success", "collision"]
@@ -109,19 +109,12 @@ def load_arm(name: str, folder: Path, *, sealed_as: str | None = None) -> Arm:
             f"{folder}: expected runs of arm {sealed_as}, got those of arm {sealed.arm}; put each "
             "arm back into its own folder, or name it by its own name"
         )
-    check_files(
-        folder,
-        {f"seed_{seed}/{RECORD}": value for seed, value in sealed.runs.items()},
-        {f"seed_{run.record.seed}/{RECORD}": run.files[RECORD] for run in found},
-    )
+    seeds = {run.record.seed for run in found}
+    for seed in sorted({*map(int, sealed.runs), *seeds}):
+        read_member(folder, sealed, seed)
     runs = {run.record.seed: run for run in found}
     arm = Arm(name, dict(sorted(runs.items())))
     for seed, run in arm.runs.items():
-        if run.record.arm != sealed.arm:
-            raise RunError(
-                f"{folder}/seed_{seed}: expected a run of arm {sealed.arm}, got one of "
-                f"{run.record.arm}; put it back into its own folder"
-            )
         if set(run.episodes) != set(arm.listed()):
             raise RunError(
                 f"{folder}/seed_{seed}: expected the final episodes of the other seeds, "

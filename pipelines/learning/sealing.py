@@ -7,8 +7,10 @@ seed, with the name of the folder that the arm was made in.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from pipelines.learning.policy import RECORD as POLICY
 from pipelines.learning.policy import TENSORS
@@ -48,7 +50,7 @@ class ArmRecord:
 
     arm: str
     folder: str
-    runs: Mapping[str, Sha256]
+    runs: Mapping[Annotated[str, Meta(pattern="^[0-9]{1,10}$")], Sha256]
 
 
 def evidence(folder: Path) -> dict[str, str]:
@@ -146,6 +148,11 @@ def read_member(folder: Path, arm: ArmRecord, seed: int) -> RunRecord:
             "run the stage with this seed"
         )
     record = read_sealed(run)
+    if record.arm != arm.arm:
+        raise RunError(
+            f"{run}: expected a run of arm {arm.arm}, got one of {record.arm}; put it back into "
+            "its own folder"
+        )
     if digest(run / RECORD) != arm.runs[str(seed)]:
         raise RunError(
             f"{run / RECORD}: expected the record that {folder / ARM} lists, got that of another "

@@ -195,6 +195,15 @@ def _say_what_is_shown(job: CloneJob) -> None:
         logger.info("asked for {:,} episodes, only {:,} may be shown; shows all", asked, there)
 
 
+def run(jobs: Sequence[CloneJob], out: Path, *, engine: str) -> None:
+    """Make the clones of one folder anew, and seal them; other seeds' clones go."""
+    seeds = [job.seed for job in jobs]
+    unseal_arm(out, jobs[0].arm)
+    drop_other_seeds(out, seeds)
+    run_jobs(train_clone, jobs, engine=engine)
+    seal_arm(out, jobs[0].arm, seeds)
+
+
 @in_one_line
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage."""
@@ -223,9 +232,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     dataset, reviews = arguments.dataset, arguments.reviews
     check_verdict(arguments.report, Dataset.open(dataset), reviews=reviews, where=dataset)
     _say_what_is_shown(jobs[0])
-    unseal_arm(arguments.out, jobs[0].arm)
-    drop_other_seeds(arguments.out, params.seeds)
-    run_jobs(train_clone, jobs, engine=online.engine)
-    seal_arm(arguments.out, jobs[0].arm, params.seeds)
+    run(jobs, arguments.out, engine=online.engine)
     logger.info("{} clones in {}", len(jobs), arguments.out)
     return 0
