@@ -19,7 +19,13 @@ from pipelines.learning.run import (
     training_inputs,
     unfinished,
 )
-from pipelines.learning.runlog import RunRecord, RunStatus, read_evaluations, write_episodes
+from pipelines.learning.runlog import (
+    RunError,
+    RunRecord,
+    RunStatus,
+    read_evaluations,
+    write_episodes,
+)
 from pipelines.learning.sealing import (
     read_arm,
     read_member,
@@ -147,6 +153,11 @@ def train(job: Job) -> bool:
 def read_start(clones: Path, seed: int) -> tuple[SavedPolicy, RunRecord]:
     """The clone of one seed among those in a folder, and its record, both as they were sealed."""
     record = read_member(clones, read_arm(clones), seed)
+    if record.steps or "dataset" not in record.inputs:
+        raise RunError(
+            f"{clones}/seed_{seed}: expected a clone to start from, got a run of arm {record.arm}; "
+            "name the folder of the clones"
+        )
     return load_policy(clones / f"seed_{seed}" / "policy"), record
 
 

@@ -30,7 +30,7 @@ from pipelines.learning.runlog import (
     write_run,
 )
 from trajstore.disk.checked import write_checked
-from trajstore.disk.files import digest
+from trajstore.disk.files import digest, remove_tree
 from trajstore.errors import CorruptionError, NotFoundError, StorageError
 
 ARM, EXPERT = "arm.json", "expert"
@@ -120,7 +120,7 @@ def unseal_arm(out: Path, arm: str) -> None:
                 f"{folder}: expected a run of arm {arm}, {folder.name}, got one of arm "
                 f"{record.arm}, seed {record.seed}; put it back into its own folder, or remove it"
             )
-    (out / ARM).unlink(missing_ok=True)
+    remove_tree(out / ARM)
 
 
 def read_arm(folder: Path) -> ArmRecord:

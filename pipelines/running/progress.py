@@ -84,10 +84,13 @@ def _draw(bars: Progress, drawn: Mapping[str, Any], logs: Path, done: threading.
 
 
 def stages_of(pipeline: Path) -> list[str]:
-    """The stages of a ``dvc.yaml`` in their order, none if there is no such file."""
+    """The stages of a ``dvc.yaml`` in their order, none if it names none; DVC says why."""
     if not pipeline.is_file():
         return []
-    return list(yaml.safe_load(pipeline.read_text(encoding="utf-8"))["stages"])
+    try:
+        return list(yaml.safe_load(pipeline.read_text(encoding="utf-8"))["stages"])
+    except (yaml.YAMLError, KeyError, TypeError, ValueError):
+        return []
 
 
 def online_steps(params: Path) -> dict[str, int]:

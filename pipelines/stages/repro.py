@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines.running.progress import RUNNING, Forecast, online_steps, stages_of
-from pipelines.running.stage import INTERRUPTED, parser_of
+from pipelines.running.stage import INTERRUPTED, in_one_line, parser_of
 from trajstore.disk.files import read_json
 from trajstore.errors import NotFoundError
 
@@ -130,6 +130,7 @@ def conclude(console: Console, seconds: float) -> None:
     console.print("  trajstore play data/current/expert")
 
 
+@in_one_line
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a pipeline and sum it up; the exit status is DVC's."""
     parser = parser_of("repro", __doc__, example="repro compare")

@@ -33,6 +33,20 @@ def test_a_bug_is_not_hidden() -> None:
         failing(ZeroDivisionError())
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (NotADirectoryError(20, "Not a directory", "a/b"), "a/b: expected to be read or written"),
+        (OSError(), "disk: expected to be read or written, got OSError"),
+    ],
+)
+def test_what_the_disk_refuses_is_one_line(
+    error: OSError, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert failing(error) == 1
+    assert capsys.readouterr().err.startswith(said)
+
+
 def test_a_good_end_keeps_its_status() -> None:
     assert in_one_line(lambda argv=None: len(argv or ()))(["a", "b"]) == 2
 
@@ -55,7 +69,7 @@ def test_every_stage_says_in_one_line_that_it_has_no_parameters(
 @pytest.mark.parametrize(
     "stage",
     ["expert", "record", "validate", "publish", "pretrain", "finetune", "compare", "export",
-     "repro", "report"],
+     "pull", "repro", "report"],
 )  # fmt: skip
 def test_the_help_of_every_stage_ends_with_an_example(
     stage: str, capsys: pytest.CaptureFixture[str]

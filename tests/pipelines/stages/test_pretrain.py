@@ -1,5 +1,8 @@
 """Clones are fed from the store; the control sees the same actions, but no reason for them."""
 
+import os
+import subprocess
+import sys
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -13,13 +16,16 @@ from pipelines.learning.policy import load_policy
 from pipelines.learning.run import PACKAGES
 from pipelines.learning.runlog import RunStatus, read_run
 from pipelines.learning.world import TransferParams
-from pipelines.stages import pretrain
+from pipelines.stages import finetune, pretrain
 from pipelines.stages.pretrain import CloneJob, demonstrations, passes, train_clone
 from tests import factories
 from tests.pipelines import tiny
 from trajstore.dataset import Dataset
+from trajstore.disk.checked import write_checked
 from trajstore.disk.files import write_json
 from trajstore.errors import StatusError
+from trajstore.quality.reviews import review
+from trajstore.version.manifest import Status
 
 JOB = CloneJob(tiny.PRETRAIN, tiny.FINETUNE, tiny.ENV, Path(), False, None, 1, Path())
 
@@ -184,3 +190,53 @@ def test_more_episodes_than_there_are_is_said_once(recorded: Path, asked: int, s
     assert len(lines) == said
     if said:
         assert lines == ["asked for 100,000 episodes, only 8 may be shown; shows all\n"]
+
+
+def quarantine(reviews: Path, dataset: Path) -> None:
+    digest = Dataset.open(dataset).manifest.content_digest
+    review(reviews, digest, Status.QUARANTINED, reason="a sensor was loose")
+
+
+def test_what_a_person_quarantined_is_not_cloned_whatever_the_report_says(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report, reviews = tmp_path / "validation.json", tmp_path / "reviews.json"
+    digest = Dataset.open(recorded).manifest.content_digest
+    write_checked(report, {"status": "validated", "digest": digest})
+    words = ["--params", TINY, "--dataset", str(recorded), "--report", str(report)]
+    words += ["--reviews", str(reviews), "--out", str(tmp_path / "runs")]
+    quarantine(reviews, recorded)
+    assert pretrain.main(words) == 1
+    said = capsys.readouterr().err
+    assert "expected data fit for training, got quarantined ones" in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+    reviews.write_text("{")
+    assert pretrain.main(words) == 1
+    report.write_text(report.read_text().replace("validated", "Validated"))
+    reviews.unlink()
+    assert pretrain.main(words) == 1
+    assert "changed after it was written" in capsys.readouterr().err
+
+
+def test_the_reviews_that_are_set_for_the_library_are_read_here_too(tmp_path: Path) -> None:
+    setting = {"TRAJSTORE_REVIEWS": str(tmp_path / "mine.json")}
+    words = [sys.executable, "-m", "pipelines", "pretrain", "--help"]
+    shown = subprocess.run(
+        words, env=os.environ | setting, capture_output=True, text=True, check=True
+    ).stdout
+    assert "mine.json" in "".join(shown.split())
+
+
+def test_clones_of_what_was_quarantined_later_are_no_start(
+    recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    digest = Dataset.open(recorded).manifest.content_digest
+    clones, reviews = tiny.clones(tmp_path / "clone", dataset=digest), tmp_path / "reviews.json"
+    quarantine(reviews, recorded)
+    with pytest.raises(StatusError, match=r"clone .*seed_1: expected data fit for training"):
+        finetune.run(
+            "finetune", tiny.FINETUNE, tiny.WORLD, tmp_path / "runs", start=clones, reviews=reviews
+        )
+    assert not (tmp_path / "runs").exists()
