@@ -110,8 +110,10 @@ def _fetch(source: Any, oid: str, target: Path, *, where: str) -> None:  # noqa:
             f"{where}: expected its listing in the remote, got none at {path}; run 'dvc push' "
             "where it is"
         ) from error
-    except OSError as error:
-        raise PullError(f"{where}: expected the remote to answer, got {error}") from error
+    except PullError:
+        raise
+    except Exception as error:  # what services raise has no root of its own
+        raise PullError(f"{where}: expected the remote to answer, got {error!r}") from error
     if (got := _md5(target)) != oid.removesuffix(".dir"):
         raise PullError(
             f"{where}: expected the listing {oid} at {path}, got one with MD5 {got}; the remote "

@@ -211,6 +211,21 @@ def test_a_link_on_the_way_is_no_way_out(root: Path, place: str) -> None:
     assert state(root) == before
 
 
+@pytest.mark.parametrize("place", ["data/z.txt", "data/runs/a/seed_1/x"])
+def test_a_link_in_the_place_of_a_file_is_replaced_and_not_followed(root: Path, place: str) -> None:
+    outside = root / "outside"
+    outside.write_text("mine")
+    link = root / "clone" / place
+    link.parent.mkdir(parents=True)
+    link.symlink_to(outside)
+    with pytest.raises(PullError):
+        pull(root / "clone")
+    assert outside.read_text() == "mine"
+    pull(root / "clone", force=True)
+    assert outside.read_text() == "mine"
+    assert not link.is_symlink()
+
+
 def test_what_an_earlier_pull_believed_is_not_believed_again(root: Path) -> None:
     """DVC has put the hostile listing into its cache and into its index."""
     listing = listings(root)[0]
