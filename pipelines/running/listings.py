@@ -45,7 +45,7 @@ def pull(folder: Path, *, remote: str | None = None, force: bool = False) -> lis
     First the listings are fetched and checked, then the files, and then they are put in place.
 
     Args:
-        folder: the root of the repository.
+        folder: the root of the repository, or a folder inside it.
         remote: name of the DVC remote; its default unless given.
         force: replace files that were changed here and are nowhere else.
 
@@ -57,7 +57,7 @@ def pull(folder: Path, *, remote: str | None = None, force: bool = False) -> lis
         with Repo(os.fspath(folder)) as repo:
             outputs = [_listed(repo, out, remote) for out in _locked_outputs(repo)]
             for output in outputs:
-                check_links(folder.resolve(), output)
+                check_links(Path(repo.root_dir), output)
             repo.drop_data_index()  # what an earlier pull may have believed
             repo.fetch(remote=remote)
             _check_objects(repo, outputs)

@@ -1,5 +1,6 @@
 """The command of the comparison names the option whose folder is missing or named twice."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,29 @@ def test_a_third_group_without_the_two_is_a_usage_error() -> None:
     with pytest.raises(SystemExit) as left:
         main(["--control", "x"])
     assert left.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("place", "complaint"),
+    [("swapped", "baseline: expected what was made in a folder of this name, got arm finetune"),
+     ("renamed", "before: expected what was made in a folder of this name, got arm finetune"),
+     ("named otherwise", "finetune: expected runs of arm few_5, got those of arm finetune")],
+)  # fmt: skip
+def test_an_arm_is_what_its_record_says_and_not_what_its_folder_is_called(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], place: str, complaint: str
+) -> None:
+    shutil.copytree(root, tmp_path / "runs")
+    baseline, finetune = tmp_path / "runs/baseline", tmp_path / "runs/finetune"
+    words: list[str] = []
+    if place == "swapped":
+        baseline.rename(tmp_path / "beside")
+        finetune.rename(baseline)
+        (tmp_path / "beside").rename(finetune)
+    elif place == "renamed":
+        finetune = finetune.rename(tmp_path / "before")
+    else:
+        words = ["--arm", f"few_5={root / 'finetune'}"]
+    given = ["--baseline", str(baseline), "--pretrained", str(finetune), *words]
+    assert main([*given, "--out", str(tmp_path / "out")]) == 1
+    assert complaint in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -98,7 +98,7 @@ def test_what_was_pushed_is_brought_back_twice_and_from_a_named_remote(root: Pat
     pull(root / "clone")
     (root / "clone/data/runs/b/y").unlink()
     shutil.rmtree(root / "remote")
-    pull(root / "clone")
+    pull(root / "clone/data/runs")
     assert (root / "clone/data/runs/b/y").read_text() == "3"
 
 
