@@ -7,8 +7,7 @@ from trajstore.dataset import Dataset
 from trajstore.disk.checked import CHECK, without_check
 from trajstore.disk.files import read_json
 from trajstore.errors import StatusError
-from trajstore.quality.records import read_verdict
-from trajstore.quality.reviews import effective_status, read_reviews
+from trajstore.quality.reviews import effective_status, read_reviews, status_of
 from trajstore.version.manifest import Status
 
 
@@ -26,9 +25,7 @@ def check_verdict(
             f"dataset {where}: expected {report} to call digest {digest} validated, got digest "
             f"{found.get('digest')}, status {found.get('status')}; run the stage validate"
         )
-    beside = read_verdict(where)
-    judged = beside.on(digest) if beside else None
-    check_quarantine(digest, reviews, judged=judged, where=f"dataset {where}")
+    _refuse(status_of(where, reviews, digest), digest, reviews, where=f"dataset {where}")
 
 
 def read_report(path: Path) -> dict[str, object]:
@@ -39,11 +36,13 @@ def read_report(path: Path) -> dict[str, object]:
     return without_check(found, path) if CHECK in found else found
 
 
-def check_quarantine(
-    digest: str, reviews: Path | None, *, judged: Status | None = None, where: str
-) -> None:
-    """Refuse content that a review, or else its verdict, quarantines."""
-    status = effective_status(judged or Status.VALIDATED, read_reviews(reviews), digest)
+def check_quarantine(digest: str, reviews: Path | None, *, where: str) -> None:
+    """Refuse what was made from content that a review quarantines."""
+    status = effective_status(None, read_reviews(reviews), digest)
+    _refuse(status, digest, reviews, where=where)
+
+
+def _refuse(status: Status, digest: str, reviews: Path | None, *, where: str) -> None:
     if status is Status.QUARANTINED:
         raise StatusError(
             f"{where}: expected data fit for training, got quarantined ones, digest {digest}; "
