@@ -27,7 +27,8 @@ from pipelines.learning.runlog import (
 )
 from pipelines.learning.sealing import read_sealed
 from trajstore.disk.checked import read_checked, write_checked
-from trajstore.disk.files import canonical_json, remove_tree
+from trajstore.disk.files import remove_tree
+from trajstore.disk.json_text import canonical_json
 from trajstore.errors import CorruptionError, NotFoundError
 
 PLAN = "plan.json"

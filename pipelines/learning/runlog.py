@@ -21,7 +21,8 @@ from pipelines.running.params import Amount, Count, Share, fit, named
 from pipelines.tasks.social_nav.metrics import METRICS_VERSION
 from pipelines.tasks.social_nav.state import Outcome
 from trajstore.disk.checked import CHECK, without_check, write_checked
-from trajstore.disk.files import digest, parse_json, read_file, read_json, replace_file
+from trajstore.disk.files import digest, read_file, read_json, replace_file
+from trajstore.disk.json_text import parse_json
 from trajstore.errors import CorruptionError, TrajStoreError
 
 RECORD, EVALUATIONS, EPISODES = "run.json", "evaluations.jsonl", "episodes.jsonl"

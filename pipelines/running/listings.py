@@ -18,7 +18,8 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from loguru import logger
 
-from trajstore.disk.files import open_file, parse_json
+from trajstore.disk.files import open_file
+from trajstore.disk.json_text import parse_json
 from trajstore.errors import CorruptionError, TrajStoreError
 
 MAX_LISTING_BYTES = 256 * 2**20
