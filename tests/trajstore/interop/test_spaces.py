@@ -182,7 +182,7 @@ def test_a_space_of_missions_becomes_text_of_any_letters() -> None:
         (gym.Space((2,), np.float32), "got Space; wrap the environment"),
         (None, "got NoneType; wrap the environment"),
     ],
-    ids=str,
+    ids=lambda it: it if isinstance(it, str) else type(it).__name__,
 )
 def test_other_spaces_are_refused_by_name_with_a_remedy(space: object, complaint: str) -> None:
     with pytest.raises(SchemaError, match=complaint):
