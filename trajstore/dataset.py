@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trajstore.choosing.choice import Criterion, Numbers, choose, mask_of
+from trajstore.choosing.columns import EpisodeColumns
+from trajstore.choosing.marks import Marks
 from trajstore.episode.episode import Episode
-from trajstore.episode.schema import Axis, EpisodeSchema
-from trajstore.errors import NotFoundError
+from trajstore.episode.schema import EpisodeSchema
 from trajstore.version.files import LocalFiles, open_files
 from trajstore.version.findings import Finding
+from trajstore.version.gathering import Gathering
 from trajstore.version.integrity import Progress, check
-from trajstore.version.reading import Assembly, Columns, RowSet, Table, Where
+from trajstore.version.manifest import Manifest
+from trajstore.version.reading import Assembly, Table, Where
 from trajstore.version.sampling import (
     Batch,
     Batches,
@@ -25,8 +29,8 @@ from trajstore.version.sampling import (
     check_generator,
     check_pass,
     episode_number,
-    window_steps,
 )
+from trajstore.version.selected import described, table_of
 
 if TYPE_CHECKING:
     import zarr
@@ -40,12 +44,15 @@ class Dataset:
     never data. Memory does not grow with the dataset.
     """
 
-    def __init__(self, files: LocalFiles, *, cache: Path | None = None) -> None:
+    def __init__(
+        self, files: LocalFiles, *, cache: Path | None = None, assembly: Assembly | None = None
+    ) -> None:
         """Use ``Dataset.open``."""
         self.files, self.close = files, files.close
-        self.manifest, self.path, self.where = files.manifest, files.path, files.where
+        self.path, self.where = files.path, files.where
         self._cache = cache
-        self._assembly = Assembly.of(files, cache=cache)
+        self._assembly = assembly or Assembly.of(files, cache=cache)
+        self._gathering = Gathering(self._assembly)
 
     @classmethod
     def open(
@@ -91,7 +98,7 @@ class Dataset:
         return group
 
     def __reduce__(self) -> tuple[Callable[..., "Dataset"], tuple[object, ...]]:
-        return _reopened, (self.files.again, self._cache)
+        return _reopened, (self.files.again, self._cache, self._assembly.chosen)
 
     def __repr__(self) -> str:
         return f"Dataset({self.where!r}: {len(self):,} episodes, {self.steps:,} steps)"
@@ -99,10 +106,53 @@ class Dataset:
     def __len__(self) -> int:
         return self.manifest.episodes
 
+    @cached_property
+    def manifest(self) -> Manifest:
+        """What the version holds; of a selection, what it would hold, but for statistics, files."""
+        return described(self._assembly)
+
     @property
     def schema(self) -> EpisodeSchema:
         """The fields of every episode."""
-        return self.manifest.schema
+        return self._assembly.manifest.schema
+
+    def select(
+        self, where: str | Where | None = None, *,
+        episodes: Numbers | None = None,
+        exclude: Numbers | None = None,
+        marks: Marks | None = None,
+    ) -> "Dataset":  # fmt: skip
+        """Some of the episodes, in their order, as a dataset of their own; nothing is copied.
+
+        ``findings`` and ``zarr`` of a selection are those of the whole version.
+
+        Args:
+            where: a condition such as ``"operator == 'bo' and success and anomaly < 1"``, see
+                `trajstore.choosing.expression`; or as in ``sample``.
+            episodes: those to choose from, numbers or text such as ``"0,4-9"``; all unless given.
+            exclude: those to leave out, likewise.
+            marks: by digest of the episode, as ``choosing.marks.read_marks`` gives them: those
+                marked ``exclude`` are left out, and ``where`` can ask for ``tags`` and ``mark``.
+
+        Raises:
+            ArgumentError: if the condition is none, or ``episodes`` are no numbers.
+            NotFoundError: if there is no such episode, or none is left.
+        """
+        return self.only(self.choose(Criterion(where, episodes, exclude, marks)))
+
+    def choose(self, criterion: Criterion, **facts: str) -> np.ndarray:
+        """The numbers of the episodes that ``select`` would give; ``facts`` as in ``columns``."""
+        columns = self.columns(criterion.marks, **facts)
+        return choose(columns, criterion, lambda: self.episodes, self.where)
+
+    def columns(self, marks: Marks | None = None, **facts: str) -> EpisodeColumns:
+        """What a condition may ask for, with ``facts`` that are the same for every episode."""
+        return EpisodeColumns(self._assembly, marks, **facts)
+
+    def only(self, episodes: np.ndarray) -> "Dataset":
+        """The episodes of these numbers, ``int64[n]``, as ``select`` gives them."""
+        some = self._assembly.select(episodes)
+        return Dataset(self.files, cache=self._cache, assembly=some)
 
     @property
     def steps(self) -> int:
@@ -124,13 +174,7 @@ class Dataset:
 
         Texts come as text, digests as hexadecimal text; the arrays are shared and read-only.
         """
-        specs = self.schema.on(Axis.EPISODE)
-        table = Table({spec.name: self.column(spec.name) for spec in specs})
-        table["length"] = self.lengths
-        table["anomaly"] = self._assembly.scores
-        digests = self._assembly.index("digest")
-        table["digest"] = np.array([row.tobytes().hex() for row in digests])
-        return table
+        return table_of(self._assembly)
 
     def column(self, name: str) -> np.ndarray:
         """All rows of a field, episodes end to end; text as text; read-only.
@@ -185,8 +229,8 @@ class Dataset:
         check_count(n)
         check_generator(rng)
         steps = self._steps_of(where)
-        items = rng.integers(steps.count, size=n)
-        return self._batch(self._columns(fields), *steps.locate(items))
+        found = steps.locate(rng.integers(steps.count, size=n))
+        return self._gathering.batch(self._gathering.columns(fields), *found)
 
     def take(
         self, steps: Sequence[int] | np.ndarray, *, fields: Sequence[str] | None = None
@@ -201,12 +245,8 @@ class Dataset:
             SchemaError: if a field is unknown.
             IndexError: if there is no such step.
         """
-        items = np.asarray(steps, np.int64)
-        if items.size and not 0 <= items.min() <= items.max() < self.steps:
-            raise IndexError(
-                f"steps: expected 0 to {self.steps - 1}, got {items.min()} to {items.max()}"
-            )
-        return self._batch(self._columns(fields), *self._all_steps.locate(items))
+        found = self._gathering.located(steps)
+        return self._gathering.batch(self._gathering.columns(fields), *found)
 
     def batches(
         self,
@@ -243,57 +283,16 @@ class Dataset:
         position = Position(seed, 0, size, steps.count, window, self.manifest.content_digest)
         if resume is not None:
             position = position.resumed(resume)
-        columns = self._columns(fields)
-        return Batches(partial(self._items, columns, steps, window), position)
-
-    def _items(
-        self, columns: Columns, steps: Steps, window: int | None, items: np.ndarray
-    ) -> Batch:
-        episode, step = steps.locate(items)
-        if window is None:
-            return self._batch(columns, episode, step)
-        within, mask = window_steps(step, self.lengths[episode], window)
-        batch = self._batch(columns, episode[:, None], within)
-        return {**batch, "episode": episode, "step": step, "mask": mask}
-
-    def _batch(self, columns: Columns, episode: np.ndarray, step: np.ndarray) -> Batch:
-        step_rows = self._assembly.starts[episode] + step
-        fields = self._assembly.fields
-        batch = columns.fill(fields, step_rows, step_rows + episode)
-        if columns.episodes:
-            chosen = RowSet(episode.reshape(len(episode)))
-            for name in columns.episodes:
-                batch[name] = chosen.of(fields[name])
-        for name, spec in columns.texts.items():
-            batch[name] = self._assembly.words(spec, batch[name])
-        batch["episode"], batch["step"] = episode, step
-        return batch
-
-    def _columns(self, fields: Sequence[str] | None) -> Columns:
-        return self._all_columns if fields is None else Columns(self.schema, fields)
-
-    @cached_property
-    def _all_columns(self) -> Columns:
-        return Columns(self.schema, None)
+        gather = partial(self._gathering.items, self._gathering.columns(fields), steps, window)
+        return Batches(gather, position)
 
     def _steps_of(self, where: Where | None) -> Steps:
-        if where is None:
-            return self._all_steps
-        chosen = np.asarray(where(self.episodes) if callable(where) else where)
-        if chosen.dtype != np.bool_ or chosen.shape != (len(self),):
-            raise ValueError(
-                f"where: expected bool[{len(self)}], got {chosen.dtype} of shape {chosen.shape}"
-            )
-        if not chosen.any():
-            raise NotFoundError(
-                f"{self.where}: expected episodes to draw from, got none left by where"
-            )
-        return Steps(self.lengths, chosen)
-
-    @cached_property
-    def _all_steps(self) -> Steps:
-        return Steps(self.lengths)
+        mask = None if where is None else mask_of(where, lambda: self.episodes, len(self))
+        return self._gathering.steps(mask)
 
 
-def _reopened(again: Callable[[], LocalFiles], cache: Path | None) -> Dataset:
-    return Dataset(again(), cache=cache)
+def _reopened(
+    again: Callable[[], LocalFiles], cache: Path | None, chosen: np.ndarray | None
+) -> Dataset:
+    whole = Dataset(again(), cache=cache)
+    return whole if chosen is None else whole.only(chosen)

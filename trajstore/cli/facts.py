@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +157,7 @@ def details(store: Store, dataset: Dataset) -> Facts:
         "format_version": manifest.format_version,
         "schema": manifest.schema.to_json(),
         "schema_digest": manifest.schema.digest,
-        "parts": [asdict(part) for part in manifest.parts],
+        "parts": [part.to_json() for part in manifest.parts],
         "files": len(manifest.files),
         "scenario_counts": dict(manifest.scenario_counts),
         "statistics": {name: dict(values) for name, values in manifest.statistics.items()},

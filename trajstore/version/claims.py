@@ -15,7 +15,7 @@ from trajstore.episode.anomalies import Anomaly
 from trajstore.episode.schema import EpisodeSchema
 from trajstore.episode.texts import check_text, shown
 from trajstore.errors import CorruptionError, QuotaExceededError, SchemaError
-from trajstore.version.layout import Part, arrays_of, part_rows
+from trajstore.version.layout import Part, arrays_of
 from trajstore.version.statistics import QUANTILES
 
 Findings = tuple[Mapping[str, Any], ...]
@@ -39,7 +39,7 @@ def check_parts(schema: EpisodeSchema, parts: Sequence[Part], files: int) -> Non
         path = f"parts/{number}" if number else ""
         if part.path != path:
             raise SchemaError(f"parts: expected the path {path!r}, got {shown(part.path)}")
-        if not 0 < part.episodes <= part.steps < 2**56:
+        if not (0 < part.episodes <= part.steps < 2**56 and part.fits):
             raise SchemaError(f"expected a part of episodes and their steps, got {shown(part)}")
         claimed += sum(spec.file_count for spec in arrays_of(schema, part).values())
         if claimed > files:
@@ -98,7 +98,7 @@ def check_words(
     episodes = sum(part.episodes for part in parts)
     for name, words in vocabularies.items():
         spec = schema.field(name)
-        rows = sum(part_rows(spec.axis, part) for part in parts) * math.prod(spec.shape)
+        rows = sum(part.rows(spec.axis) for part in parts) * math.prod(spec.shape)
         if not spec.is_text or len(words) > rows:
             raise SchemaError(
                 f"vocabulary of {name!r}: expected a field of text and at most {rows:,} words, "

@@ -6,7 +6,7 @@ large chunks that can be memory-mapped; a *wide* one in shards of small compress
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -33,6 +33,8 @@ INDEX = {
     "anomaly": FieldSpec("index/anomaly", Axis.EPISODE, (), "float32"),
 }
 """Arrays that every part has beside its fields, one row an episode."""
+FIRST = FieldSpec("index/first", Axis.EPISODE, (2,), "int64")
+"""Of a part with gaps: the first row of each episode on the step axis, and on the state axis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +44,32 @@ class Part:
     Attributes:
         path: relative to the version's folder; empty for the first part, then ``parts/1``, ...
         steps: sum of the lengths of its episodes.
+        recorded: episodes and steps whose rows lie there, if some of them are no longer episodes
+            of the version: the part has gaps, at most as many steps as its episodes have.
     """
 
     path: str
     episodes: int
     steps: int
+    recorded: tuple[int, int] | None = None
+
+    @property
+    def fits(self) -> bool:
+        """Whether what was recorded can hold the episodes, which are at least half of it."""
+        episodes, steps = self.recorded or (self.episodes, self.steps)
+        return self.episodes <= episodes <= steps and self.steps <= steps <= 2 * self.steps
+
+    def rows(self, axis: Axis) -> int:
+        """How many rows lie there of a field of that axis."""
+        episodes, steps = self.recorded or (self.episodes, self.steps)
+        if axis is Axis.EPISODE:
+            return self.episodes
+        return steps if axis is Axis.STEP else steps + episodes
+
+    def to_json(self) -> dict[str, object]:
+        """A mapping of plain JSON values."""
+        plain = asdict(self)
+        return plain if self.recorded else {it: plain[it] for it in ("path", "episodes", "steps")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,20 +198,13 @@ def _power_of_two(number: int) -> int:
     return 1 << (max(number, 1).bit_length() - 1)
 
 
-def part_rows(axis: Axis, part: Part) -> int:
-    """Rows that a part has on an axis."""
-    states = 0 if axis is Axis.STEP else part.episodes
-    return states + (0 if axis is Axis.EPISODE else part.steps)
-
-
 def arrays_of(schema: EpisodeSchema, part: Part) -> dict[str, ArraySpec]:
     """The arrays of a part by field name; those of its index as ``index/length`` and so on."""
     paths = {field: f"{field.axis.value}/{field.name}" for field in schema.fields}
-    paths |= {field: field.name for field in INDEX.values()}
+    index = [*INDEX.values(), FIRST] if part.recorded else INDEX.values()
+    paths |= {field: field.name for field in index}
     return {
-        field.name: array_spec(
-            field, f"{part.path}/{path}".lstrip("/"), part_rows(field.axis, part)
-        )
+        field.name: array_spec(field, f"{part.path}/{path}".lstrip("/"), part.rows(field.axis))
         for field, path in paths.items()
     }
 

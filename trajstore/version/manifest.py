@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from trajstore.errors import (
 from trajstore.version.claims import check_anomalies, check_figures, check_parts, check_words
 from trajstore.version.layout import Part
 
-FORMAT_VERSION = 1
+FORMATS = (1, 2)
 MANIFEST = "manifest.json"
 _MALFORMED = (
     *(TrajStoreError, ValidationError, RecursionError),
@@ -72,7 +72,11 @@ class Manifest:
     scenario_counts: Mapping[str, int] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     anomalies: Mapping[int, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
-    format_version: int = FORMAT_VERSION
+
+    @property
+    def format_version(self) -> int:
+        """1, or 2 if a part has gaps."""
+        return FORMATS[any(part.recorded for part in self.parts)]
 
     @property
     def episodes(self) -> int:
@@ -102,7 +106,7 @@ class Manifest:
             "episodes": self.episodes,
             "files": {path: record.to_json() for path, record in self.files.items()},
             "format_version": self.format_version,
-            "parts": [asdict(part) for part in self.parts],
+            "parts": [part.to_json() for part in self.parts],
             "provenance": dict(self.provenance),
             "scenario_counts": dict(self.scenario_counts),
             "schema": self.schema.to_json(),
@@ -129,9 +133,9 @@ class Manifest:
         record = parse_json(data, where)
         if not isinstance(record, dict) or type(record.get("format_version")) is not int:
             raise CorruptionError(f"{where}: expected a manifest, got other JSON")
-        if record["format_version"] != FORMAT_VERSION:
+        if record["format_version"] not in FORMATS:
             raise FormatError(
-                f"{where}: expected format {FORMAT_VERSION}, got {record['format_version']}; "
+                f"{where}: expected format 1 to {FORMATS[-1]}, got {record['format_version']}; "
                 "read it with the release that wrote it"
             )
         try:

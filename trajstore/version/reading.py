@@ -17,6 +17,7 @@ from trajstore.version.files import LocalFiles
 from trajstore.version.layout import INDEX, ArraySpec, arrays_of
 from trajstore.version.manifest import Manifest
 from trajstore.version.mapped import ChunkGrid, MappedRows
+from trajstore.version.places import Places, places
 from trajstore.version.shards import CachedRows, ShardedRows
 
 _BLOCK_BYTES = 4 * 2**20
@@ -134,7 +135,7 @@ class Fields(dict[str, Rows]):
 
     def __missing__(self, name: str) -> Rows:
         """Open a field, or ``index/length`` and its like."""
-        specs = [arrays[name] for arrays in self._parts]
+        specs = [arrays[name] for arrays in self._parts if name in arrays]
         if not specs[0].shard_rows:
             self[name] = MappedRows(specs, self._files)
         elif self._cache is None:
@@ -158,41 +159,42 @@ class Assembly:
         self.where = where
         self.manifest = manifest
         self.fields = fields
+        self.chosen: np.ndarray | None = None
+        self.whole: Assembly | None = None
 
     @classmethod
     def of(cls, files: LocalFiles, *, cache: Path | None = None) -> "Assembly":
         """That of a version whose files are at hand."""
         return cls(files.where, files.manifest, Fields(files, cache=cache))
 
+    def select(self, episodes: np.ndarray) -> "Assembly":
+        """Some of the episodes, by number, as a version of their own; what is open is shared."""
+        some = Assembly(self.where, self.manifest, self.fields)
+        some.chosen = episodes if self.chosen is None else self.chosen[episodes]
+        some.whole, some.places = self.whole or self, self.places.take(episodes)
+        return some
+
     @cached_property
+    def places(self) -> Places:
+        """Where the rows of the episodes lie."""
+        return places(self.where, self.manifest.parts, self.fields)
+
+    @property
     def lengths(self) -> np.ndarray:
         """``int64[N]``, the steps of each episode, which add up to the manifest's."""
-        lengths = self.index("length")
-        if np.any(lengths < 1) or int(lengths.sum()) != self.manifest.steps:
-            raise CorruptionError(
-                f"{self.where}: expected episodes of {self.manifest.steps:,} steps together, "
-                f"got lengths that add up to {int(lengths.sum()):,}"
-            )
-        return lengths
-
-    @cached_property
-    def starts(self) -> np.ndarray:
-        """``int64[N]``, row of each episode's first step on the step axis."""
-        starts: np.ndarray = np.cumsum(self.lengths) - self.lengths
-        return starts
-
-    @cached_property
-    def bounds(self) -> list[int]:
-        """The same as plain numbers, and the end after the last."""
-        return [*self.starts.tolist(), self.manifest.steps]
+        return self.places.lengths
 
     def index(self, name: str) -> np.ndarray:
         """One of the arrays that every version has, a row an episode."""
-        return self.fields[INDEX[name].name].span(0, self.manifest.episodes)
+        return self._joined(INDEX[name])
 
     @cached_property
     def scores(self) -> np.ndarray:
         """``float32[N]``, the episodes' anomaly scores, without detectors unfit for the version."""
+        if self.whole is not None:
+            chosen: np.ndarray = self.whole.scores[self.chosen]
+            chosen.flags.writeable = False
+            return chosen
         sealed, found = self.index("anomaly"), self.manifest.anomalies
         wrong = anomalies.unfit(found, len(sealed))
         if not wrong:
@@ -204,21 +206,41 @@ class Assembly:
         scores.flags.writeable = False
         return scores
 
-    def count(self, spec: FieldSpec) -> int:
-        """Rows of a field."""
-        states = self.manifest.episodes if spec.axis is not Axis.STEP else 0
-        return states + (self.manifest.steps if spec.axis is not Axis.EPISODE else 0)
-
     def column(self, name: str) -> np.ndarray:
         """All rows of a field, episodes end to end."""
         spec = self.manifest.schema.field(name)
-        return self.words(spec, self.fields[name].span(0, self.count(spec)))
+        return self.words(spec, self._joined(spec))
+
+    def _joined(self, spec: FieldSpec) -> np.ndarray:
+        rows = self.fields[spec.name]
+        runs = self._runs(spec.axis)
+        if len(runs) == 1:
+            return rows.span(*runs[0])
+        if spec.axis is Axis.EPISODE:
+            joined = rows.at(self.places.first[spec.axis])
+        else:
+            joined = np.empty((self.places.count(spec.axis), *spec.shape), spec.numpy_dtype)
+            begin = 0
+            for first, stop in runs:
+                joined[begin : begin + stop - first] = rows.span(first, stop)
+                begin += stop - first
+        joined.flags.writeable = False
+        return joined
+
+    def _runs(self, axis: Axis) -> list[tuple[int, int]]:
+        """The rows of all episodes; where these are all that there are, nothing is read for it."""
+        parts = self.manifest.parts
+        gaps = axis is not Axis.EPISODE and any(part.recorded for part in parts)
+        if self.chosen is None and not gaps:
+            return [(0, sum(part.rows(axis) for part in parts))]
+        return self.places.runs(axis)
 
     def blocks(self, spec: FieldSpec) -> Iterator[np.ndarray]:
-        """The same a few megabytes at a time, texts as codes."""
-        step, count = max(1, _BLOCK_BYTES // spec.row_bytes), self.count(spec)
-        for first in range(0, count, step):
-            yield self.fields[spec.name].span(first, min(first + step, count))
+        """The rows of a field a few megabytes at a time, texts as codes."""
+        step, rows = max(1, _BLOCK_BYTES // spec.row_bytes), self.fields[spec.name]
+        for begin, end in self._runs(spec.axis):
+            for first in range(begin, end, step):
+                yield rows.span(first, min(first + step, end))
 
     def words(self, spec: FieldSpec, rows: np.ndarray) -> np.ndarray:
         """The rows as they are, or the words that they stand for in a text field."""
@@ -236,20 +258,17 @@ class Assembly:
     def rows(self, name: str) -> Iterator[np.ndarray]:
         """The rows of one field, an episode at a time."""
         spec = self.manifest.schema.field(name)
-        return (self._rows(spec, index) for index in range(self.manifest.episodes))
+        return (self._rows(spec, index) for index in range(len(self.lengths)))
 
     def arrays(self, index: int) -> dict[str, np.ndarray]:
         """The values of one episode by field."""
         return {spec.name: self._rows(spec, index) for spec in self.manifest.schema.fields}
 
     def _rows(self, spec: FieldSpec, index: int) -> np.ndarray:
-        rows = self.fields[spec.name]
+        rows = self.fields[spec.name].span(*self.places.spans[spec.axis][index])
         if spec.axis is Axis.EPISODE:
-            return self.words(spec, rows.span(index, index + 1)).reshape(spec.shape)
-        first, stop = self.bounds[index], self.bounds[index + 1]
-        if spec.axis is Axis.STATE:
-            first, stop = first + index, stop + index + 1
-        return self.words(spec, rows.span(first, stop))
+            return self.words(spec, rows).reshape(spec.shape)
+        return self.words(spec, rows)
 
     def digests(self) -> list[bytes]:
         """The digests of the episodes, 32 bytes each."""

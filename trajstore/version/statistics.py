@@ -44,6 +44,27 @@ class FieldStatistics:
         self._moments = _Moments()
         self._outside = 0
 
+    def sampled(self, count: int) -> np.ndarray:
+        """Which of ``count`` rows the figures of a wide field come from, but for its limits."""
+        stride = 1
+        while -(-count // stride) > self._sample.limit:
+            stride *= 2
+        return np.arange(0, count, stride)
+
+    def take(
+        self, sampled: np.ndarray, blocks: Iterable[np.ndarray], limits: tuple[Any, Any]
+    ) -> None:
+        """All rows of a wide field at once: those sampled, and all, of known limits.
+
+        The rows are some of those which the limits are of: the first that reach both are enough.
+        """
+        self._sample.add(sampled)
+        known = [None if it is None else np.array([it], self._field.numpy_dtype) for it in limits]
+        for block in blocks:
+            self._limit(*_range(_flat(block, self._wide))[:2])
+            if [self._low, self._high] == known:
+                return
+
     def add(self, rows: np.ndarray) -> None:
         """Take the next rows, ``[rows, *row shape]``; they must not change later."""
         while self._held_rows + len(rows) >= self._block_rows:
@@ -92,24 +113,27 @@ class FieldStatistics:
             self._outside += int(beyond.any(axis=1).sum())
         rows = _flat(block, self._wide)
         low, high, finite = _range(rows)
-        self._low = low if self._low is None else np.fmin(self._low, low)
-        self._high = high if self._high is None else np.fmax(self._high, high)
+        self._limit(low, high)
         if not self._wide:
             self._moments.add(rows, low, high, finite)
+
+    def _limit(self, low: np.ndarray, high: np.ndarray) -> None:
+        self._low = low if self._low is None else np.fmin(self._low, low)
+        self._high = high if self._high is None else np.fmax(self._high, high)
 
 
 class _Sample:
     """Every n-th row, n doubling as needed, so that between half the limit and the limit stay."""
 
     def __init__(self, limit: int) -> None:
-        self._limit, self._stride, self._seen = limit, 1, 0
+        self.limit, self._stride, self._seen = limit, 1, 0
         self._rows: list[np.ndarray] = []
 
     def add(self, block: np.ndarray) -> None:
         first = -self._seen % self._stride
         self._rows.append(block[first :: self._stride].copy())
         self._seen += len(block)
-        while sum(len(rows) for rows in self._rows) > self._limit:
+        while sum(len(rows) for rows in self._rows) > self.limit:
             self._rows = [np.concatenate(self._rows)[::2]]
             self._stride *= 2
 
@@ -237,6 +261,10 @@ class Statistics:
         """Take the next rows of a field, ``[rows, *row shape]``; text is passed over."""
         if name in self._fields:
             self._fields[name].add(rows)
+
+    def of(self, name: str) -> FieldStatistics:
+        """Those of one field."""
+        return self._fields[name]
 
     def to_json(self) -> dict[str, dict[str, Any]]:
         """Figures by field name, as `FieldStatistics.to_json` gives them."""

@@ -99,8 +99,10 @@ def test_today_the_same_bytes_are_written(tmp_path: Path) -> None:
 
 def test_a_newer_format_is_refused_by_name() -> None:
     record = parse_json((FIXTURE / "manifest.json").read_bytes(), "fixture")
-    data = canonical_json(record | {"format_version": 2}) + b"\n"
-    with pytest.raises(FormatError, match="expected format 1, got 2; read it with the release"):
+    data = canonical_json(record | {"format_version": 3}) + b"\n"
+    with pytest.raises(
+        FormatError, match="expected format 1 to 2, got 3; read it with the release"
+    ):
         Manifest.from_bytes(data)
 
 

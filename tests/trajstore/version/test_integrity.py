@@ -187,10 +187,10 @@ def test_a_manifest_that_is_none_is_a_finding(version, text):
 
 
 def test_a_newer_format_is_named(version):
-    record = json.loads((version / "manifest.json").read_text()) | {"format_version": 2}
+    record = json.loads((version / "manifest.json").read_text()) | {"format_version": 3}
     (version / "manifest.json").write_text(json.dumps(record))
     [found] = verify(version)
-    assert "expected format 1, got 2" in found.message
+    assert "expected format 1 to 2, got 3" in found.message
 
 
 def flipped(content: bytes, rng: np.random.Generator) -> bytes:
