@@ -15,6 +15,7 @@ CHANGING = {
     r"\d{4}-\d\d-\d\dT[0-9:+]+": "TIME",
     r"\b\d+ (s|min)\b": "AGE",
     r"\b[0-9a-f]{64}\b": "DIGEST",
+    r"\([0-9a-f]{12}\)": "(DIGEST)",
     r"─+": "-",
     r"(?<!\S)-?\d+\.\d+(e\+\d+)?(?!\S)": "NUMBER",
 }

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from trajstore import lifecycle
+from trajstore.curation.curator import Curator
 from trajstore.dataset import Dataset
 from trajstore.disk.files import is_there
 from trajstore.disk.system import storing
@@ -36,7 +37,7 @@ Purpose = Literal["training", "inspection"]
 REVIEWS = "reviews.json"
 
 
-class Store:
+class Store(Curator):
     """The folder of all datasets.
 
     Example::

@@ -23,6 +23,7 @@ from trajstore.cli.output import (
     print_pairs,
     print_table,
 )
+from trajstore.curation.ancestry import lineage
 from trajstore.episode.names import parse_reference, version_number
 from trajstore.episode.texts import check_text, legible
 from trajstore.errors import SchemaError, StatusError
@@ -197,9 +198,10 @@ def _named(store: Store, reference: str) -> tuple[str, str, Path]:
 @reference_argument("after")
 def diff(store: Store, before: str, after: str, as_json: bool) -> None:
     """Compare two versions: episodes, fields, coverage, distributions, provenance."""
-    found = drift.diff(look(store, before), look(store, after))
+    one, other = look(store, before), look(store, after)
+    found, line = drift.diff(one, other), lineage(store.ancestors, one, other)
     if as_json:
-        print_json(found.to_json())
+        print_json(found.to_json() | {"lineage": line})
         return
     pairs = {
         "content": "the same" if found.same_content else "differs",
@@ -209,8 +211,10 @@ def diff(store: Store, before: str, after: str, as_json: bool) -> None:
         "changed": _indices([new for _, new in found.changed]),
     }
     print_pairs(pairs, title=f"{plain(before)} -> {plain(after)}")
-    for line in found.schema:
-        print_line(f"schema: {plain(line)}")
+    for step in line:
+        print_line(f"lineage: {plain(step)}")
+    for told in found.schema:
+        print_line(f"schema: {plain(told)}")
     if found.coverage:
         counts = [(plain(it), str(one), str(two)) for it, (one, two) in found.coverage.items()]
         print_table(("scenario", ">before", ">after"), counts, title="coverage")

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 
 import click
+import msgspec
 import numpy as np
 
 from trajstore.cli.facts import (
@@ -27,6 +28,7 @@ from trajstore.cli.output import (
     print_table,
     size,
 )
+from trajstore.curation.ancestry import generations, made_of
 from trajstore.episode import anomalies
 from trajstore.episode.provenance import leaves
 from trajstore.errors import NotFoundError
@@ -70,14 +72,16 @@ def _row(facts: Facts) -> list[str]:
 @reference_argument()
 def inspect(store: Store, reference: str, as_json: bool) -> None:
     """Show what a version holds, where it came from, and what was decided about it."""
-    facts = details(store, look(store, reference))
+    dataset = look(store, reference)
+    line = store.ancestors(dataset)
+    facts = details(store, dataset) | {"ancestors": msgspec.to_builtins(line)}
     if as_json:
         print_json(facts)
         return
     used = f"{size(facts['bytes'])} of {size(facts['quota_bytes'])}"
     pairs = {
         "status": chip(facts["status"]),
-        "episodes": f"{facts['episodes']:,}",
+        "episodes": f"{facts['episodes']:,}{_gaps(facts)}",
         "steps": f"{facts['steps']:,}",
         "size": f"{used} {bar(facts['bytes'], facts['quota_bytes'])} in {facts['files']} files",
         "content": facts["content_digest"],
@@ -97,8 +101,20 @@ def inspect(store: Store, reference: str, as_json: bool) -> None:
         found = [(plain(it), str(n), told.get(it, "")) for it, n in kinds.most_common()]
         print_table(["anomaly", ">times", ""], found)
     _print_decisions(facts)
+    made = made_of(facts["provenance"])
+    if made is not None:
+        print_line(f"[italic]ancestry[/]: made by {plain(made)}")
+        for depth, text in generations(line):
+            print_line(f"{'  ' * depth}  from {plain(text)}")
     origin = {name[:150]: cut(value) for name, value in leaves(facts["provenance"])}
     print_pairs(origin, title="provenance")
+
+
+def _gaps(facts: Facts) -> str:
+    """How many episodes lie in the files that are none of the version's."""
+    parts = [part for part in facts["parts"] if "recorded" in part]
+    more = sum(part["recorded"][0] - part["episodes"] for part in parts)
+    return f" (its files hold the rows of {more:,} more, left out)" if more else ""
 
 
 def _replay(facts: Facts) -> str:

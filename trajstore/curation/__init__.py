@@ -1,0 +1,1 @@
+"""New versions from those that exist: selected, merged, split; and datasets renamed and copied."""
