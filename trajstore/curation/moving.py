@@ -4,8 +4,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from trajstore.curation.making import Version, check_new
 from trajstore.dataset import Dataset
@@ -17,7 +15,7 @@ from trajstore.errors import CorruptionError, LockedError, NotFoundError, Sealed
 from trajstore.lifecycle.shelf import Shelf
 from trajstore.quality.records import read_verdict, status_path, write_verdict
 from trajstore.version.files import LocalFiles
-from trajstore.version.location import is_url, locate, remote_at
+from trajstore.version.location import is_url, locate, place, remote_at
 from trajstore.version.manifest import MANIFEST, Manifest
 
 
@@ -92,10 +90,9 @@ def copy(version: Version, to: str | Path, name: str, *, dry_run: bool = False) 
         CorruptionError: if the version is damaged, or does not come back as it was.
         StorageError: if the operating system or the service refuses.
     """
-    if is_url(to) and not str(to).startswith("file://"):
+    if is_url(to):
         return _to_url(version, str(to).rstrip("/"), name, dry_run=dry_run)
-    path = url2pathname(urlsplit(str(to)).path) if is_url(to) else to
-    return _to_folder(version, Path(path), name, dry_run=dry_run)
+    return _to_folder(version, place(to), name, dry_run=dry_run)
 
 
 def _copied(version: Version, name: str, number: int, where: object, *, new: bool) -> Copied:
@@ -146,12 +143,12 @@ def _into(shelf: Shelf, version: Version) -> Copied:
 
 def _to_url(version: Version, url: str, name: str, *, dry_run: bool) -> Copied:
     files, manifest = version.dataset.files, version.dataset.files.manifest
-    place = f"{url}/{name}"
-    known = [number for it in locate(place).names() if (number := version_number(it))]
-    there = {number: _manifest_at(f"{place}/v{number}") for number in known}
+    above = f"{url}/{name}"
+    known = [number for it in locate(above).names() if (number := version_number(it))]
+    there = {number: _manifest_at(f"{above}/v{number}") for number in known}
     for number, found in there.items():
         if found is not None and found.content_digest == manifest.content_digest:
-            return _copied(version, name, number, f"{place}/v{number}", new=False)
+            return _copied(version, name, number, f"{above}/v{number}", new=False)
     taken = {number for number, found in there.items() if found is not None}
     wanted = _wanted(version)
     number = next(
@@ -159,7 +156,7 @@ def _to_url(version: Version, url: str, name: str, *, dry_run: bool) -> Copied:
         for it in count(max(taken, default=0) + 1 if wanted in taken else wanted)
         if it not in taken
     )
-    done = _copied(version, name, number, f"{place}/v{number}", new=True)
+    done = _copied(version, name, number, f"{above}/v{number}", new=True)
     if dry_run:
         return done
     for path in sorted(manifest.files):
@@ -167,7 +164,7 @@ def _to_url(version: Version, url: str, name: str, *, dry_run: bool) -> Copied:
     verdict = read_verdict(version.dataset.path)
     if verdict is not None and verdict.on(manifest.content_digest):
         content = read_file(status_path(version.dataset.path))
-        _upload_bytes(place, f"v{number}.status.json", content)
+        _upload_bytes(above, f"v{number}.status.json", content)
     for path, record in manifest.files.items():
         remote_at(done.where).copy(path, record, lambda _: None)
     _upload_bytes(done.where, MANIFEST, manifest.to_bytes())
@@ -185,8 +182,8 @@ def _manifest_at(url: str) -> Manifest | None:
 
 def _upload(url: str, path: str, record: FileRecord, files: LocalFiles) -> None:
     folder, _, name = path.rpartition("/")
-    place = locate(f"{url}/{folder}".rstrip("/"))
-    sink = place.create(name)
+    there = locate(f"{url}/{folder}".rstrip("/"))
+    sink = there.create(name)
     try:
         files.copy(path, sink.write)
         sent = sink.close()
@@ -194,18 +191,18 @@ def _upload(url: str, path: str, record: FileRecord, files: LocalFiles) -> None:
         sink.abandon()
     if sent != record:
         raise StorageError(f"{url}/{path}: expected to send what was sealed, got other bytes")
-    place.commit(name)
+    there.commit(name)
 
 
 def _upload_bytes(url: str, name: str, content: bytes) -> None:
-    place = locate(url)
-    sink = place.create(name)
+    there = locate(url)
+    sink = there.create(name)
     try:
         sink.write(content)
         sink.close()
     finally:
         sink.abandon()
-    place.commit(name)
+    there.commit(name)
 
 
 def name_of(dataset: Dataset) -> str:

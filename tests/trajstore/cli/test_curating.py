@@ -111,7 +111,7 @@ def test_rename_and_copy_say_what_is_where(data: Path, capsys: pytest.CaptureFix
     assert "is now teleop" in output(capsys, "rename", "expert", "teleop")
     output(capsys, "approve", "teleop@v1", "--reason", "seen")
     copy = ("copy", "teleop@v1", "--to", "there/store")
-    assert "would be copied to there/store/teleop/v1" in output(capsys, *copy, "--dry-run")
+    assert "there/store/teleop/v1: would be copied" in output(capsys, *copy, "--dry-run")
     shown = output(capsys, *copy)
     assert "copied and compared" in shown
     assert "validated by review: what was decided lies in " in shown
