@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests import factories
 from trajstore.dataset import Dataset
-from trajstore.disk.files import canonical_json
+from trajstore.disk.json_text import canonical_json
 from trajstore.episode.episode import Episode
 from trajstore.episode.fields import Axis, FieldSpec
 from trajstore.episode.schema import EpisodeSchema
