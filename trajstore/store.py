@@ -25,7 +25,7 @@ from trajstore.lifecycle import Published, Shelf
 from trajstore.lifecycle.archived import archived_version, is_pack, open_archived, open_packed
 from trajstore.lifecycle.kinds import kind_of
 from trajstore.lifecycle.rotation import Decision, Retention
-from trajstore.quality.reviews import status_of
+from trajstore.quality.reviews import REVIEWS, status_of
 from trajstore.recording.recorder import Recorder
 from trajstore.recording.recover import next_target
 from trajstore.recording.unfinished import unfinished
@@ -34,7 +34,6 @@ from trajstore.version.manifest import MANIFEST, Manifest, Status, is_bereft
 from trajstore.version.writer import DEFAULT_QUOTA_BYTES, check_recipe
 
 Purpose = Literal["training", "inspection"]
-REVIEWS = "reviews.json"
 
 
 class Store(Curator):
@@ -239,11 +238,13 @@ class Store(Curator):
             NotFoundError: if there is no such version.
         """
         path = self.path(reference)
-        return status_of(path, self.reviews, Manifest.read(path).content_digest)
+        digest = Manifest.read(path).content_digest
+        return status_of(path, self.reviews, digest, root=self.root)
 
     def status_of_dataset(self, dataset: Dataset) -> Status:
         """The status of an open version, wherever it lies."""
-        return status_of(dataset.path, self.reviews, dataset.manifest.content_digest)
+        digest = dataset.manifest.content_digest
+        return status_of(dataset.path, self.reviews, digest, root=self.root)
 
     def publish(self, path: Path | str, name: str) -> Published:
         """Copy a validated version into the store under the next number, then rotate.

@@ -48,7 +48,7 @@ def training_code(stage: str) -> tuple[str, ...]:
 
 def library_code(stage: str) -> tuple[str, ...]:
     """What of ``trajstore`` decides them: episodes; for clones also how those are drawn."""
-    return ("dataset.py", "episode", "version") if stage == "pretrain" else ("episode",)
+    return ("choosing", "dataset.py", "episode", "version") if stage == "pretrain" else ("episode",)
 
 
 def code_digest(stage: str) -> str:

@@ -11,7 +11,8 @@ from pipelines.learning.promotion import write_manifest
 from pipelines.learning.runlog import RunRecord, RunStatus, write_episodes, write_evaluations
 from pipelines.learning.sealing import seal_arm, seal_run
 from tests import factories
-from trajstore.version.layout import Part
+from trajstore.disk.system import FileRecord
+from trajstore.version.layout import Part, arrays_of
 from trajstore.version.manifest import Manifest
 
 FAMILIES = (
@@ -217,7 +218,12 @@ def write_dataset_manifest(folder: Path, *, episodes: int = 200, steps: int = 24
     """The manifest of a version, without its arrays."""
     folder.mkdir(parents=True, exist_ok=True)
     part = Part("", episodes, steps)
-    made = Manifest(factories.SCHEMA, "c" * 64, (part,), {})
+    listed = {
+        f"{spec.path}/{number}": FileRecord(1, "d" * 64)
+        for spec in arrays_of(factories.SCHEMA, part).values()
+        for number in range(spec.file_count)
+    }
+    made = Manifest(factories.SCHEMA, "c" * 64, (part,), listed)
     (folder / "manifest.json").write_bytes(made.to_bytes())
     return folder
 

@@ -82,6 +82,25 @@ def test_a_quarantine_is_seen_from_every_spelling(
         assert "by review quarantined" in " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.parametrize("named", ["path", "file URL", "dot"])
+def test_a_version_of_another_store_is_judged_by_its_own_reviews_too(
+    data: Path, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = data / "store" / "expert" / "v2"
+    monkeypatch.chdir(version)
+    text = {"path": str(version), "file URL": f"file://{version}", "dot": "."}[named]
+    other = Store(tmp_path / "other" / "store")
+    assert other.status(text) is Status.QUARANTINED
+    with pytest.raises(StatusError, match="got a quarantined one"):
+        other.open(text)
+    with pytest.raises(StatusError):
+        other.publish(text, "expert")
+    assert not other.datasets()
+    monkeypatch.setenv("TRAJSTORE_REVIEWS", str(tmp_path / "mine.json"))
+    with pytest.raises(StatusError):
+        Store(tmp_path / "other" / "store").open(text)
+
+
 @pytest.mark.parametrize(
     "version",
     ["v2", "./v2", "v2/", "../expert/v2", "v2/state/..", "~/data/store/expert/v2", "FILE", "LINK"],

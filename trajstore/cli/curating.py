@@ -15,7 +15,7 @@ from trajstore.cli.options import (
 )
 from trajstore.cli.output import plain, print_json, print_line, size
 from trajstore.curation.making import Kept
-from trajstore.quality.reviews import history, read_reviews
+from trajstore.quality.reviews import decisions_on
 from trajstore.store import Store
 
 
@@ -197,7 +197,7 @@ def copy(
     """
     dataset = look(store, reference)
     done = store.copy(reference, to, name=name, dry_run=dry_run)
-    decided = history(read_reviews(store.reviews), done.content_digest)
+    decided = decisions_on(dataset.path, store.reviews, done.content_digest, root=store.root)
     if as_json:
         print_json(asdict(done) | {"dry_run": dry_run, "reviews": len(decided)})
         return

@@ -14,7 +14,7 @@ from trajstore.episode import anomalies
 from trajstore.errors import NotFoundError, StorageError, TrajStoreError
 from trajstore.lifecycle.kinds import kind_of
 from trajstore.quality.records import read_report, read_verdict
-from trajstore.quality.reviews import UNREADABLE, history, read_reviews, standing
+from trajstore.quality.reviews import UNREADABLE, decisions_on, standing
 from trajstore.recording.unfinished import (
     check_begun,
     journal_bytes,
@@ -79,7 +79,7 @@ def version_lines(store: Store, names: list[str]) -> Iterator[Facts]:
 
 def _line(store: Store, path: Path, manifest: Manifest) -> Facts:
     """One version in a line: counts, sizes, status, and when it was sealed if it lies here."""
-    status, wrong = standing(path, store.reviews, manifest.content_digest)
+    status, wrong = standing(path, store.reviews, manifest.content_digest, root=store.root)
     file = path / MANIFEST
     return {
         "status": status,
@@ -150,7 +150,7 @@ def details(store: Store, dataset: Dataset) -> Facts:
     """All of a version that its manifest, its verdict, its reviews and its replay say."""
     manifest, path = dataset.manifest, dataset.path
     verdict, replay = read_verdict(path), read_report(path)
-    decided = history(read_reviews(store.reviews), manifest.content_digest)
+    decided = decisions_on(path, store.reviews, manifest.content_digest, root=store.root)
     return {
         **_line(store, path, manifest),
         "path": dataset.where,

@@ -33,7 +33,7 @@ from trajstore.quality import drift
 from trajstore.quality import validate as check
 from trajstore.quality.contract import Contract, read_contract
 from trajstore.quality.records import read_verdict, status_path
-from trajstore.quality.reviews import effective_status, read_reviews, tells_of_damage
+from trajstore.quality.reviews import decisions_on, effective_status, tells_of_damage
 from trajstore.store import Store
 from trajstore.version.findings import Finding
 from trajstore.version.manifest import Manifest, Status
@@ -60,7 +60,8 @@ def validate(
     """
     dataset = look(store, reference)
     held_to = _contract(store, dataset.path, contract)
-    decided = read_reviews(store.reviews)
+    digest = dataset.manifest.content_digest
+    decided = decisions_on(dataset.path, store.reviews, digest, root=store.root)
     looking = dry_run or is_elsewhere(reference)
     report = check(dataset, held_to) if looking else judge(dataset.path, held_to)
     status = effective_status(report.status, decided, report.digest, findings=report.findings)

@@ -12,6 +12,8 @@ Command = TypeVar("Command", bound=Callable[..., Any] | click.Command)
 
 def _chosen(context: click.Context, option: click.Parameter, value: str | None) -> None:
     """Keep where something lies; of two, the one behind the command counts."""
+    if value == "":
+        raise click.BadParameter("expected a path, got an empty one", context, option)
     if value is not None:
         context.ensure_object(dict)[option.name] = value
 

@@ -27,7 +27,7 @@ from trajstore.playback.page import Opening, write_page
 from trajstore.playback.payload import LIMIT, About, Side, build, choose, match
 from trajstore.playback.viewed import Viewed
 from trajstore.quality.records import read_report, read_verdict
-from trajstore.quality.reviews import history, read_reviews
+from trajstore.quality.reviews import decisions_on
 from trajstore.store import Store
 
 OUT = Path("play")
@@ -150,7 +150,9 @@ def open_reference(store: Store, text: str) -> Opened:
     inside = location is None or path.parent.parent.resolve() == root
     verdict = read_verdict(path)
     findings = verdict.findings if verdict and verdict.status is status else ()
-    decided = history(read_reviews(store.reviews), dataset.manifest.content_digest)
+    decided = decisions_on(
+        dataset.path, store.reviews, dataset.manifest.content_digest, root=store.root
+    )
     about = About(
         name=path.parent.name if inside else path.name,
         version=path.name if inside else "",

@@ -116,7 +116,7 @@ def _validated(shelf: Shelf, source: Path, verdict: Verdict | None) -> Manifest:
     """The manifest of a source that its verdict or a review calls validated."""
     manifest = Manifest.read(source)
     digest = manifest.content_digest
-    status = status_of(source, shelf.reviews, digest, verdict=verdict)
+    status = status_of(source, shelf.reviews, digest, verdict=verdict, root=shelf.folder.parent)
     if status is not Status.VALIDATED:
         judged = verdict is not None and verdict.on(digest)
         raise StatusError(

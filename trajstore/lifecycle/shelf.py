@@ -171,7 +171,8 @@ class Shelf:
 
     def status(self, version: int, digest: str | None = None) -> Status:
         """The status that counts of a live or archived version, perhaps of known content."""
-        return status_of(self.path(version), self.reviews, digest or self.digest(version))
+        path, known = self.path(version), digest or self.digest(version)
+        return status_of(path, self.reviews, known, root=self.folder.parent)
 
     def archived(self, wanted: Reference) -> Entry:
         """The ledger's entry of the archived version that is meant.

@@ -18,6 +18,7 @@ import msgspec
 from msgspec.structs import replace
 
 from trajstore.disk.json_text import parse_json
+from trajstore.episode.names import version_number
 from trajstore.episode.texts import check_text, legible, shown
 from trajstore.errors import CorruptionError, FormatError, SchemaError, StorageError
 from trajstore.quality.decisions import (
@@ -39,6 +40,10 @@ DAMAGE = frozenset(
 )
 """Checks whose findings say that the data are not what was sealed; no approval outweighs these."""
 
+REVIEWS = "reviews.json"
+"""Usual name of the file of decisions; it lies beside its store."""
+_ABOVE = 2
+"""Folders between a version and what its store lies in: the dataset's and the store's."""
 UNREADABLE = "unreadable"
 """Shown in place of a status that cannot be told."""
 
@@ -184,6 +189,35 @@ def history(reviews: Iterable[Review], digest: str) -> list[Review]:
     return [review for review in reviews if review.digest == digest]
 
 
+def decisions_on(
+    version: Path, reviews: Path | None, digest: str, *, root: Path | None = None
+) -> list[Review]:
+    """The reviews of content that lies, or lay, in a folder, oldest first.
+
+    Those beside another store than the one asked count as well, if the folder is in that; so a
+    quarantine cannot be walked around by a path.
+
+    Args:
+        version: the folder.
+        reviews: the file of decisions of the store that is asked.
+        digest: of the content, hexadecimal.
+        root: of the store that is asked.
+    """
+    decided = history(read_reviews(reviews), digest)
+    home = _home(version)
+    if home is None or home == reviews or version.parents[1] == root:
+        return decided
+    beside = history(read_reviews(home), digest)
+    return sorted({*decided, *beside}, key=lambda it: instant(it.time)) if beside else decided
+
+
+def _home(version: Path) -> Path | None:
+    """The file of decisions beside the store that a version's folder is in, if it is in one."""
+    if version_number(version.name) is None or len(version.parents) <= _ABOVE:
+        return None
+    return version.parents[_ABOVE] / REVIEWS
+
+
 def effective_status(
     verdict: Status | None,
     reviews: Iterable[Review],
@@ -211,34 +245,42 @@ def tells_of_damage(findings: Iterable[Finding]) -> bool:
 
 
 def status_of(
-    version: Path, reviews: Path | None, digest: str, *, verdict: Verdict | None = None
+    version: Path,
+    reviews: Path | None,
+    digest: str,
+    *,
+    verdict: Verdict | None = None,
+    root: Path | None = None,
 ) -> Status:
     """The status of content, for everybody: by its reviews, else by its verdict.
 
     Args:
         version: folder that it has or had.
-        reviews: the file of people's decisions.
+        reviews: the file of people's decisions; see `decisions_on`.
         digest: of the content, hexadecimal.
         verdict: of the checks; the one beside the version unless given.
+        root: of the store that is asked; see `decisions_on`.
 
     Raises:
         CorruptionError: if the verdict or the reviews are damaged.
         FormatError: if a newer release wrote the reviews.
     """
     verdict = verdict or read_verdict(version)
-    decided = read_reviews(reviews)
+    decided = decisions_on(version, reviews, digest, root=root)
     if verdict is None or verdict.digest != digest:
         return effective_status(None, decided, digest)
     return effective_status(verdict.status, decided, digest, findings=verdict.findings)
 
 
-def standing(version: Path, reviews: Path | None, digest: str) -> tuple[str, str]:
+def standing(
+    version: Path, reviews: Path | None, digest: str, *, root: Path | None = None
+) -> tuple[str, str]:
     """The status of content for showing it, and what is wrong if that cannot be told.
 
     Damaged reviews, or a damaged verdict, say nothing about the arrays: the status is then
     ``unreadable``, and the second text says what to do. Nothing may be trained from on its account.
     """
     try:
-        return status_of(version, reviews, digest).value, ""
+        return status_of(version, reviews, digest, root=root).value, ""
     except (CorruptionError, FormatError, StorageError) as error:
         return UNREADABLE, str(error)

@@ -36,8 +36,8 @@ def test_a_bug_is_not_hidden() -> None:
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (NotADirectoryError(20, "Not a directory", "a/b"), "a/b: expected to be read or written"),
-        (OSError(), "disk: expected to be read or written, got OSError"),
+        (NotADirectoryError(20, "Not a directory", "a/b"), "a/b: expected the system to take it"),
+        (OSError(), "output: expected the system to take it"),
     ],
 )
 def test_what_the_disk_refuses_is_one_line(
