@@ -41,6 +41,13 @@ MEDIA = {"interop", "playback"}
 """Rooms of ``trajstore`` in which optional packages may be imported."""
 UNPICKLING = {"pickle", "cloudpickle", "dill", "shelve", "marshal", "joblib"}
 MAY_SPAWN = {"episode/provenance.py", "playback/media.py"}
+MAY_DISCOVER = {"episode/plugins.py"}
+"""Modules of ``trajstore`` that ask what other installed packages offer."""
+MAY_IMPORT_BY_NAME = {
+    *("__init__.py", "dataset.py", "version/location.py", "version/writer.py"),
+    *("cli/__init__.py", "cli/environments.py", "cli/exchange.py", "interop/environment.py"),
+}
+"""Modules of ``trajstore`` that import what a table of ours, or the user, names."""
 MODULES = sorted(
     path for package in FLOORS for path in (ROOT / package).rglob("*.py") if path.parent.name
 )
@@ -65,6 +72,13 @@ def imported(path: Path) -> Iterator[str]:
             name = called.id if isinstance(called, ast.Name) else called
             if name in ("import_module", "__import__", "find_spec", "entry_points"):
                 yield from _named(node)
+
+
+def calls(path: Path) -> Iterator[str]:
+    """Names of functions and methods that a file calls."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
+            yield node.func.id if isinstance(node.func, ast.Name) else node.func.attr
 
 
 def _named(call: ast.Call) -> Iterator[str]:
@@ -138,6 +152,16 @@ def test_a_module_keeps_to_its_corner(path: Path) -> None:
         assert not tops & OPTIONAL, f"{path} imports {tops & OPTIONAL}"
     if package == "trajstore" and str(path.relative_to(ROOT / package)) not in MAY_SPAWN:
         assert "subprocess" not in tops
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_few_modules_choose_what_is_imported(path: Path) -> None:
+    package, _ = room_of(path)
+    here, called = str(path.relative_to(ROOT / package)), set(calls(path))
+    assert not called & {"eval", "exec", "__import__"}
+    if package == "trajstore":
+        assert "entry_points" not in called or here in MAY_DISCOVER
+        assert "import_module" not in called or here in MAY_IMPORT_BY_NAME
 
 
 def test_the_walk_sees_imports_by_name(tmp_path: Path) -> None:

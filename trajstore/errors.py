@@ -62,3 +62,7 @@ class ReplayError(TrajStoreError):
 
 class ArchiveError(TrajStoreError):
     """A pack is not what was archived, or cannot be read."""
+
+
+class PluginError(TrajStoreError):
+    """What another package offers cannot be used, or has failed; the message names the package."""

@@ -6,19 +6,20 @@ packages fill, the entry points of the group ``trajstore.environments``.
 
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
-from importlib.metadata import entry_points
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
 import click
 
-from trajstore.errors import ReplayError
+from trajstore.episode.plugins import group_of, offered
+from trajstore.errors import PluginError, ReplayError
 from trajstore.quality.replay import Environment, Simulator, refused
 
-GROUP = "trajstore.environments"
+GROUP = group_of("environment")
 """Entry points: the name is an environment's id, the value a function that `simulator` may use."""
 REGISTERED = "gymnasium"
 """What the user names for any id that Gymnasium knows."""
@@ -69,20 +70,17 @@ def _recorded(provenance: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _offered(name: object) -> Callable[..., Environment]:
     """What installed packages offer for a recorded id."""
-    found = {it.value: it for it in entry_points(group=GROUP) if it.name == name}
+    found = {it.entry.value: it for it in offered("environment") if it.name == name}
     if len(found) != 1:
         raise ReplayError(
             f"environment {name!r}: expected one installed package that offers it ({GROUP}), "
             f"got {' and '.join(sorted(found)) or 'none'}; install one, or {_REMEDY}"
         )
-    (entry,) = found.values()
+    (plugin,) = found.values()
     try:
-        function: Callable[..., Environment] = entry.load()
-    except (ImportError, AttributeError) as error:
-        raise ReplayError(
-            f"environment {name!r}: expected {entry.value} of an installed package, got "
-            f"{type(error).__name__}: {error}; install what it needs, or {_REMEDY}"
-        ) from error
+        function: Callable[..., Environment] = replace(plugin, clash="").load()
+    except PluginError as error:
+        raise ReplayError(f"{error}; install what it needs, or {_REMEDY}") from error
     return function
 
 

@@ -13,6 +13,7 @@ import click
 from trajstore.cli.options import command, dry_run_option, look, output_path, reference_argument
 from trajstore.cli.output import plain, print_json, print_line
 from trajstore.episode.names import check_name
+from trajstore.episode.plugins import offered
 from trajstore.errors import ArgumentError, CorruptionError, SchemaError, TrajStoreError
 from trajstore.store import Store
 from trajstore.version.manifest import Manifest, content_digest
@@ -29,11 +30,17 @@ FORMATS = {
 READERS = {"minari": "minari_files", "imitation": "imitation_files"}
 """Modules that read a format without the package of its name, where others than those write it."""
 
-_CHOICE = click.Choice(list(FORMATS))
-_HELP = "; ".join(f"{name}: {what}" for name, what in FORMATS.items())
+_OFFERED = {it.name: it for it in offered("format", FORMATS) if not it.clash}
+_CHOICE = click.Choice([*FORMATS, *_OFFERED])
+_HELP = "; ".join(
+    f"{name}: {what}"
+    for name, what in (FORMATS | {it: f"of {one.origin}" for it, one in _OFFERED.items()}).items()
+)
 
 
 def _module(name: str) -> Any:  # noqa: ANN401 - a module
+    if name in _OFFERED:
+        return import_module("trajstore.interop.plugged").format_of(_OFFERED[name])
     try:
         return import_module(f"trajstore.interop.{name}")
     except ModuleNotFoundError as error:

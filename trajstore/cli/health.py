@@ -4,7 +4,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from importlib import metadata
 
@@ -12,10 +12,14 @@ import click
 import google_crc32c
 from click.shell_completion import BashComplete, FishComplete, ZshComplete
 
+from trajstore.cli.exchange import FORMATS
 from trajstore.cli.facts import version_lines
 from trajstore.cli.options import command, examples
 from trajstore.cli.output import plain, print_json, print_table, size
-from trajstore.errors import TrajStoreError
+from trajstore.episode.anomalies import DETECTORS
+from trajstore.episode.plugins import KINDS, offered
+from trajstore.errors import PluginError, TrajStoreError
+from trajstore.quality import CHECKS
 from trajstore.store import Store
 from trajstore.version.location import locate
 
@@ -34,8 +38,12 @@ Check = tuple[str, str, str]
 
 @command("trajstore doctor", "trajstore doctor --json")
 def doctor(store: Store, as_json: bool) -> int:
-    """Check the installation and the store; exit status 1 if something is bad."""
-    checks = [*_environment(), *_store(store), *_archive(store), *_versions(store)]
+    """Check the installation and the store; exit status 1 if something is bad.
+
+    What other installed packages offer (checks, detectors, formats, environments, tasks) is listed;
+    one that cannot be used is left aside, and why is said.
+    """
+    checks = [*_environment(), *_plugins(), *_store(store), *_archive(store), *_versions(store)]
     if as_json:
         print_json([dict(zip(("verdict", "what", "found"), one, strict=True)) for one in checks])
     else:
@@ -55,6 +63,18 @@ def _environment() -> Iterator[Check]:
     fast = google_crc32c.implementation == "c"
     yield "good" if fast else "bad", "crc32c", "native" if fast else "slow, in Python; reinstall it"
     yield "good" if sys.byteorder == "little" else "bad", "byte order", sys.byteorder
+
+
+def _plugins() -> Iterator[Check]:
+    """What other packages offer, and what is left aside of it."""
+    own: dict[str, Collection[str]] = {"check": CHECKS, "detector": DETECTORS, "format": FORMATS}
+    for plugin in (it for kind in KINDS for it in offered(kind, own.get(kind, ()))):
+        try:
+            plugin.load()
+        except PluginError as error:
+            yield "note", f"{plugin.kind} {plugin.name}", f"{plugin.origin}, left aside: {error}"
+        else:
+            yield "good", f"{plugin.kind} {plugin.name}", plugin.origin
 
 
 def _store(store: Store) -> Iterator[Check]:

@@ -21,6 +21,7 @@ from trajstore.cli.output import (
     print_json,
     print_line,
     print_pairs,
+    print_plugins,
     print_table,
 )
 from trajstore.curation.ancestry import lineage
@@ -69,6 +70,7 @@ def validate(
         print_json(report.to_json() | {"effective_status": status.value})
     else:
         _print_findings(report.findings)
+        print_plugins(report.plugins)
         reviewed = "" if status is report.status else f", by review {chip(status.value)}"
         print_line(
             f"{plain(reference)}: {chip(report.status.value)}{reviewed}; "

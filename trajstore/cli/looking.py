@@ -25,6 +25,7 @@ from trajstore.cli.output import (
     print_json,
     print_line,
     print_pairs,
+    print_plugins,
     print_table,
     size,
 )
@@ -160,6 +161,7 @@ def _print_decisions(facts: Facts) -> None:
     ]
     if found:
         print_table(["severity", "check", "finding"], found)
+    print_plugins(verdict.get("plugins", {}))
 
 
 @command("trajstore du", "trajstore du expert@v3")

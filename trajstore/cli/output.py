@@ -73,6 +73,15 @@ def print_pairs(pairs: Mapping[str, str], *, title: str = "") -> None:
     _console().print(table)
 
 
+def print_plugins(plugins: Mapping[str, str]) -> None:
+    """Checks that other packages brought, by name, if there are any."""
+    if plugins:
+        told = ", ".join(
+            f"{plain(name)} ({plain(origin)})" for name, origin in sorted(plugins.items())
+        )
+        print_line(f"checks of other packages: {told}")
+
+
 def print_line(text: str) -> None:
     """One line of rich's markup."""
     _console().print(text, soft_wrap=True)

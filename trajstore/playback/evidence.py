@@ -1,11 +1,11 @@
 """What was recorded beside what is found again: totals, anomaly scores, digests, statistics."""
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from trajstore.episode.anomalies import Anomaly, score, totals
+from trajstore.episode.anomalies import DETECTORS, Anomaly, score, totals
 from trajstore.episode.schema import EpisodeSchema
 from trajstore.playback.viewed import Seen
 
@@ -20,11 +20,11 @@ Figures = Mapping[str, Any]
 
 
 def facts(
-    seen: Seen, schema: EpisodeSchema, row: Mapping[str, Any], unfit: Container[str] = ()
+    seen: Seen, schema: EpisodeSchema, row: Mapping[str, Any], unfit: Iterable[str] = ()
 ) -> list[dict[str, object]]:
     """What an episode's row of the table holds beside what the episode comes to now.
 
-    Detectors that are ``unfit`` do not score.
+    Detectors that are ``unfit``, or of other packages, do not score.
     """
     length, sealed = int(row["length"]), str(row.get("digest", ""))
     rows = [_fact("length", length, len(seen.arrays.get("terminated", range(length))))]
@@ -32,7 +32,8 @@ def facts(
     if seen.episode is None:
         return [*rows, _fact("digest", sealed[:8] or "unreadable", "cannot be read")]
     if "anomaly" in row:
-        found = score([Anomaly(**mark) for mark in seen.marks if mark["kind"] not in unfit])
+        scoring = DETECTORS.keys() - set(unfit)
+        found = score([Anomaly(**mark) for mark in seen.marks if mark["kind"] in scoring])
         rows.append(_fact("anomaly score", float(row["anomaly"]), found))
     if "digest" in row:
         now = seen.episode.digest

@@ -143,12 +143,12 @@ def _dataset(viewed: Viewed, about: About, channels: Sequence[Channel]) -> dict[
         "scene": "pose" in manifest.schema.roles,
         "dt": viewed.dt,
         "radius": dict(zip(("agent", "others"), viewed.radii, strict=True)),
-        "notices": [["bad", text] for text in _notices(viewed, about)] + _unfit(viewed),
+        "notices": [["bad", text] for text in _notices(viewed, about)] + _told(viewed),
     }
 
 
-def _unfit(viewed: Viewed) -> list[list[str]]:
-    return [
+def _told(viewed: Viewed) -> list[list[str]]:
+    return [["", text] for text in viewed.left_aside] + [
         ["", f"{kind} flags {count} of {len(viewed)} episodes: unfit for it, does not score."]
         for kind, count in viewed.unfit.items()
     ]

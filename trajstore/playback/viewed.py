@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from trajstore.dataset import Dataset
-from trajstore.episode import anomalies
+from trajstore.episode import anomalies, plugins
 from trajstore.episode.episode import Episode
 from trajstore.episode.roles import RADII
 from trajstore.episode.schema import Axis, FieldSpec
-from trajstore.errors import CorruptionError, StorageError
+from trajstore.errors import CorruptionError, PluginError, StorageError
 
 RADIUS = 0.3
 STEP_SECONDS = 0.1
@@ -42,6 +42,7 @@ class Viewed:
         dt: seconds of a step; ``None`` if unknown.
         radii: of the agent and of others, metres.
         unfit: detectors that flag most episodes, and how many; they do not score.
+        left_aside: why detectors of other packages could not be used, one text each.
     """
 
     def __init__(self, dataset: Dataset) -> None:
@@ -49,6 +50,8 @@ class Viewed:
         self.dataset, self.manifest = dataset, dataset.manifest
         self.faults: dict[str, str] = {}
         self.unfit = anomalies.unfit(self.manifest.anomalies, len(self))
+        self._detectors, wrong = plugins.detectors()
+        self.left_aside = dict.fromkeys(map(str, wrong))
         self._columns: dict[str, np.ndarray] = {}
         self.table = self._table()
         lengths = self.table["length"]
@@ -90,8 +93,16 @@ class Viewed:
             arrays = self._readable(index)
             marks = [dict(one) for one in self.manifest.anomalies.get(index, ())]
             return Seen(None, arrays, self.dataset.schema.in_roles(arrays), marks)
-        marks = [one.to_json() for one in anomalies.find(episode)]
+        marks = [one.to_json() for one in (*anomalies.find(episode), *self._found(episode))]
         return Seen(episode, episode.arrays, episode.schema.in_roles(episode.arrays), marks)
+
+    def _found(self, episode: Episode) -> Iterator[anomalies.Anomaly]:
+        """What detectors of other packages find."""
+        for detector in self._detectors:
+            try:
+                yield from detector.find(episode)
+            except PluginError as error:
+                self.left_aside[str(error)] = None
 
     def _readable(self, index: int) -> dict[str, np.ndarray]:
         """Rows of an episode that is not whole, of the narrow fields that can be read."""

@@ -1,6 +1,14 @@
 """Is this dataset fit for training? Every check, all findings, one status."""
 
 from trajstore.quality.agreement import policy_agreement, replay_agreement
-from trajstore.quality.report import CHECKS, Check, Report, validate
+from trajstore.quality.report import CHECKS, Check, Report, every_check, validate
 
-__all__ = ["CHECKS", "Check", "Report", "policy_agreement", "replay_agreement", "validate"]
+__all__ = [
+    "CHECKS",
+    "Check",
+    "Report",
+    "every_check",
+    "policy_agreement",
+    "replay_agreement",
+    "validate",
+]

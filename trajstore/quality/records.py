@@ -117,6 +117,7 @@ class Verdict(Record, frozen=True):
         digest: content digest of the version that was judged, hexadecimal.
         history: earlier and present judgements, oldest first.
         contract: the contract that the version was held to, as JSON.
+        plugins: package and version of each check that another package brought, by name.
     """
 
     status: Status
@@ -124,6 +125,7 @@ class Verdict(Record, frozen=True):
     findings: tuple[Finding, ...] = ()
     history: tuple[Judgement, ...] = ()
     contract: Mapping[str, object] | None = None
+    plugins: Mapping[str, str] = {}
 
     def on(self, digest: str) -> Status | None:
         """The status if this verdict is about that content digest, else ``None``."""
@@ -131,7 +133,8 @@ class Verdict(Record, frozen=True):
 
     def to_json(self) -> dict[str, Any]:
         """The verdict as it stands in its file."""
-        return super().to_json() | {"findings": [finding.to_json() for finding in self.findings]}
+        record = super().to_json() | {"findings": [it.to_json() for it in self.findings]}
+        return {key: value for key, value in record.items() if value or key != "plugins"}
 
 
 VERDICT = Kind(Verdict, "a verdict", "remove it and validate the version again", "status")

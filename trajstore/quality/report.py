@@ -4,7 +4,7 @@ A new check is a generator function and its entry in ``CHECKS``.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from trajstore.dataset import Dataset
 from trajstore.errors import TrajStoreError
 from trajstore.quality import alignment, contents, coverage, telling
 from trajstore.quality.contract import Contract
+from trajstore.quality.plugged import PluggedCheck, plugged_checks
 from trajstore.quality.records import (
     Clock,
     Judgement,
@@ -45,7 +46,7 @@ CHECKS: dict[str, Check] = {
     "statistics": contents.statistics,
     "anomalies": contents.anomaly_scores,
 }
-"""Every check that ``validate`` runs, in this order; add yours here."""
+"""Every check of ours that ``validate`` runs, in this order; add yours here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Report:
         digest: content digest of the version, hexadecimal.
         findings: of all checks, in the order in which these ran.
         status: what they lead to, before anyone reviews it.
+        plugins: package and version of each check that another package brought, by name.
     """
 
     digest: str
@@ -64,10 +66,12 @@ class Report:
     findings: tuple[Finding, ...]
     status: Status
     contract: Contract
+    plugins: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values, without times, so that equal data give equal reports."""
-        return {
+        plugins = {"plugins": dict(self.plugins)} if self.plugins else {}
+        return plugins | {
             "digest": self.digest,
             "episodes": self.episodes,
             "status": self.status.value,
@@ -77,11 +81,16 @@ class Report:
         }
 
 
+def every_check() -> dict[str, Check]:
+    """Our checks, and those of other installed packages."""
+    return {**CHECKS, **plugged_checks(CHECKS)}
+
+
 def validate(
     dataset: Dataset,
     contract: Contract,
     *,
-    checks: Mapping[str, Check] = CHECKS,
+    checks: Mapping[str, Check] | None = None,
 ) -> Report:
     """Run every check, to its end, whatever the others found.
 
@@ -90,9 +99,10 @@ def validate(
     Args:
         dataset: any sealed version; it is only read.
         contract: what it must fulfil.
-        checks: by name; add those that need a policy or a simulator:
-            ``{**CHECKS, "policy": policy_agreement(act)}``.
+        checks: by name; ours and those of installed packages unless told. Add those that need a
+            policy or a simulator: ``{**every_check(), "policy": policy_agreement(act)}``.
     """
+    checks = every_check() if checks is None else checks
     findings: list[Finding] = []
     for name, check in checks.items():
         try:
@@ -106,14 +116,16 @@ def validate(
     elif len(dataset) < contract.minimum_episodes:
         status = Status.DRAFT
     digest = dataset.manifest.content_digest
-    return Report(digest, len(dataset), tuple(checks), tuple(findings), status, contract)
+    plugins = {it: one.plugin.origin for it, one in checks.items() if isinstance(one, PluggedCheck)}
+    made = tuple(checks), tuple(findings), status, contract, plugins
+    return Report(digest, len(dataset), *made)
 
 
 def judge(
     version: Path,
     contract: Contract,
     *,
-    checks: Mapping[str, Check] = CHECKS,
+    checks: Mapping[str, Check] | None = None,
     clock: Clock = utc_now,
 ) -> Report:
     """Run every check on a version and put the verdict beside it.
@@ -124,7 +136,7 @@ def judge(
     Args:
         version: folder of a sealed version; it is only read.
         contract: what it must fulfil.
-        checks: by name; all by default.
+        checks: by name; ours and those of installed packages unless told.
         clock: tells the time that the history notes.
 
     Raises:
@@ -152,6 +164,6 @@ def judge(
     if not history or history[-1]["status"] != report.status or history[-1]["why"] != why:
         now: Judgement = {"time": clock(), "status": report.status.value, "why": why}
         history = (*history, now)
-    held_to = contract.to_json()
-    write_verdict(version, Verdict(report.status, report.digest, report.findings, history, held_to))
+    made = report.findings, history, contract.to_json(), report.plugins
+    write_verdict(version, Verdict(report.status, report.digest, *made))
     return report

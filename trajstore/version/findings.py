@@ -25,6 +25,7 @@ class Finding:
         episode: index of the first episode concerned, if there is one.
         step: first step of that episode concerned, if there is one.
         file: path relative to the version's folder, if a file is concerned.
+        plugin: package and version of the check, if another package brought it.
 
     Names of files come from outside: what does not print is escaped in message and file.
     """
@@ -35,6 +36,7 @@ class Finding:
     episode: int | None = None
     step: int | None = None
     file: str | None = None
+    plugin: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "message", legible(self.message))

@@ -15,10 +15,11 @@ from gymnasium.envs.classic_control import CartPoleEnv
 from pipelines.tasks.social_nav.simulator import simulate
 from pipelines.tasks.social_nav.social_nav import ENV_ID
 from tests.trajstore.quality import test_replay
-from trajstore.cli import environments, run
+from trajstore.cli import run
 from trajstore.cli.environments import GROUP, simulator
 from trajstore.cli.verifying import replay_command
 from trajstore.dataset import Dataset
+from trajstore.episode import plugins
 from trajstore.episode.episode import Episode
 from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
 from trajstore.errors import ReplayError, SchemaError
@@ -42,7 +43,7 @@ def drift(provenance: dict[str, Any]) -> Any:
 def offered(monkeypatch: pytest.MonkeyPatch) -> list[EntryPoint]:
     """What installed packages offer."""
     table = [OFFERED]
-    monkeypatch.setattr(environments, "entry_points", lambda group: table if group == GROUP else [])
+    monkeypatch.setattr(plugins, "entry_points", lambda group: table if group == GROUP else [])
     monkeypatch.setattr(EntryPoint, "load", lambda entry: KNOWN[entry.value])
     return table
 
@@ -81,8 +82,8 @@ def test_two_packages_that_offer_one_id_are_named(offered: list[EntryPoint]) -> 
 
 def test_a_package_that_lacks_what_it_offers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     broken = EntryPoint("Drift", "no_such_module_here:make", GROUP)
-    monkeypatch.setattr(environments, "entry_points", lambda group: [broken])
-    with pytest.raises(ReplayError, match=r"'Drift': expected no_such_module_here:make of an inst"):
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [broken])
+    with pytest.raises(ReplayError, match=r"Drift of an .*No module named 'no_such_mod.*--env"):
         simulator(test_replay.PROVENANCE, None)
 
 
