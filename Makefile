@@ -42,6 +42,13 @@ bench: $(READY)  ## measure the store beside its peers; writes benchmarks/out
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks
 
+exchange: $(READY)  ## hold our files against other packages, each in an environment of its own
+	$(PYTHON) -m venv .exchange/croissant
+	.exchange/croissant/bin/python -m pip install --quiet --disable-pip-version-check \
+		mlcroissant==1.1.1 pytest==$(shell sed -n 's/^pytest==//p' constraints.txt) -e '.[play]'
+	.exchange/croissant/bin/python -m pytest -q -p no:cacheprovider -W default \
+		tests/trajstore/playback/test_croissant.py
+
 format: $(READY)  ## format and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -50,4 +57,4 @@ clean:  ## remove what the tools left; keeps .venv and data
 	rm -rf .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info
 	find trajstore pipelines tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
-.PHONY: help venv repro study pull test quick torture bench format clean
+.PHONY: help venv repro study pull test quick torture bench exchange format clean

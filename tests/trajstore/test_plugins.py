@@ -1,4 +1,4 @@
-"""What other packages offer is found and named; what is at fault is left aside and stops nothing."""
+"""What other packages offer is found and named; what is at fault is left aside, no more."""
 
 import json
 import os

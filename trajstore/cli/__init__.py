@@ -14,6 +14,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "list": ("looking:list_versions", "Datasets and versions of the store."),
     "inspect": ("looking:inspect", "What a version holds, and where it came from."),
     "du": ("looking:du", "Bytes on disk, by version and field."),
+    "card": ("describing:card", "Write a dataset card: a page, a picture, Croissant."),
     "verify": ("verifying:verify", "Compare every byte of a version with what was sealed."),
     "play": ("play:play", "Watch episodes, with their anomalies marked."),
     "validate": ("judging:validate", "Decide whether a version is fit for training."),
