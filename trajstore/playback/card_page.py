@@ -28,7 +28,7 @@ def page(card: Card) -> str:
         "How to load it": _loading,
         "Files": _files,
     }
-    lines = [f"# {text(card.name)}", ""]
+    lines = [f"# {'@'.join(map(text, card.name.split('@')))}", ""]
     for title, write in sections.items():
         lines += [f"## {title}", ""] if title else []
         lines += [*write(card), ""]

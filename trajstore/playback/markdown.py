@@ -7,7 +7,14 @@ from trajstore.episode.texts import brief, legible
 
 MOST = 400
 """Letters of one text; what is longer is cut."""
-_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "{": "&#123;", "}": "&#125;", "@": "&#64;"}
+_ENTITIES = {
+    "&": "&amp;",
+    "<": "&lt;",
+    ">": "&gt;",
+    "{": "&#123;",
+    "}": "&#125;",
+    "@": "&#64;<!-- -->",  # viewers make links of addresses and names, whatever marks are escaped
+}
 _MARKS = re.compile(r"[\\`*_\[\]|~$:#!^=\"'()+.-]")
 """What could begin a mark, a link, or something that a viewer makes of plain text."""
 
