@@ -9,12 +9,13 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from trajstore.dataset import Dataset
+from trajstore.episode.names import version_number
 from trajstore.episode.schema import Axis
 from trajstore.errors import ArgumentError, SealedError
 from trajstore.playback.channels import channels_of
@@ -23,10 +24,12 @@ from trajstore.playback.viewed import Viewed
 from trajstore.quality.records import ReplayReport, Verdict, read_report, read_verdict
 from trajstore.quality.reviews import Review, history, read_reviews, standing
 from trajstore.store import Store
+from trajstore.version.location import is_url
 
 PAGE, CROISSANT, PICTURE = "README.md", "croissant.json", "episode.png"
 SIZE = (400, 320)
 """Of one picture of the strip, pixels; charts have twice the width."""
+WEB = ("http://", "https://")
 SHOWN = 4
 """Pictures of an episode's course."""
 OF_THE_RECIPE = ("environment", "git", "packages", "parameters", "policy", "python")
@@ -90,27 +93,25 @@ def card_of(store: Store, dataset: Dataset, *, url: str = "") -> Card:
         store: whose reviews and verdicts count.
         dataset: the version; its episodes are read.
         url: where the folder of the version is, or will be, published; ``http`` or ``https``.
+            Unless told, where it lies if that is such a URL, without a name or a key in it.
 
     Raises:
         ArgumentError: if the URL is none.
         CorruptionError: if the version, its verdict or the reviews are damaged.
     """
-    if url and not (
-        url.startswith(("http://", "https://")) and url.isascii() and url.isprintable()
-    ):
+    if url and not (url.startswith(WEB) and url.isascii() and url.isprintable()):
         raise ArgumentError(f"url: expected one of http or https, got {ascii(url)[:80]}")
-    path, digest = dataset.path, dataset.manifest.content_digest
-    inside = path.parent.parent.resolve() == store.root.resolve()
+    path, digest, place = dataset.path, dataset.manifest.content_digest, _place(store, dataset)
     verdict, replay = read_verdict(path), read_report(path)
     return Card(
-        name=f"{path.parent.name}@{path.name}" if inside else path.name,
-        folder=path.name,
+        name=place.name if version_number(place.name) is None else "@".join(place.parts[-2:]),
+        folder=place.name,
         dataset=dataset,
         status=standing(path, store.reviews, digest)[0],
         verdict=verdict if verdict and verdict.digest == digest else None,
         reviews=history(read_reviews(store.reviews), digest),
         replay=replay if replay and replay.content_digest == digest else None,
-        url=url.rstrip("/"),
+        url=(url or _public(dataset.where)).rstrip("/"),
         picture=_picture(dataset),
     )
 
@@ -134,6 +135,18 @@ def write_card(card: Card, target: Path, *, replace: bool = False) -> dict[str, 
                 "folder, or say --replace"
             )
     return {name: write_whole(target / name, content) for name, content in files.items()}
+
+
+def _place(store: Store, dataset: Dataset) -> PurePath:
+    """The folder that a version is known by: in the store, at a URL, or wherever else."""
+    inside = dataset.path.parent.parent.resolve() == store.root.resolve()
+    if is_url(dataset.where) and not inside:
+        return PurePosixPath(dataset.where.rstrip("/"))
+    return dataset.path if inside else dataset.path.resolve()
+
+
+def _public(where: str) -> str:
+    return where if where.startswith(WEB) and not {"@", "?", "#"} & set(where) else ""
 
 
 def _texts(record: Mapping[str, Any], keys: Sequence[str]) -> Iterator[str]:

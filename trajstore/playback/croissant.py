@@ -8,6 +8,7 @@ hold them. Each field has the set of its files, and the record sets ``fields``, 
 import datetime
 import hashlib
 from typing import Any
+from urllib.parse import quote
 
 from trajstore.episode.names import version_number
 from trajstore.episode.texts import brief, legible
@@ -118,7 +119,7 @@ def _listed(card: Card) -> list[dict[str, str]]:
             "@type": "cr:FileObject",
             "@id": path,
             "name": path,
-            "contentUrl": f"{card.url or card.folder}/{path}",
+            "contentUrl": f"{card.url or quote(card.folder)}/{quote(path)}",
             "contentSize": f"{size} B",
             "encodingFormat": "application/json"
             if path.endswith(".json")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,6 +16,7 @@ from markdown_it import MarkdownIt
 from tests import factories
 from tests.trajstore import scenes
 from trajstore.cli import run
+from trajstore.dataset import Dataset
 from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
 from trajstore.episode.texts import legible
 from trajstore.errors import ArgumentError, CorruptionError, SealedError
@@ -301,6 +303,32 @@ def test_texts_of_others_stay_texts(plain: Card, tmp_path: Path, text: str) -> N
     assert record["@context"] == good["@context"]
     assert keys(record) == keys(good) or empty
     assert "<" not in raw
+
+
+@pytest.mark.parametrize(
+    "name", ["wal<b>k", "[x](y)", "a b", "{{x}}", "@x", "`x`", "a|b", "..x", "é"]
+)
+def test_the_name_of_a_folder_stays_text(plain: Card, tmp_path: Path, name: str) -> None:
+    hostile(tmp_path / name, "plain")
+    card = card_of(Store(tmp_path / "store"), Dataset.open(tmp_path / name))
+    told, known = shown(page(card)), shown(page(plain))
+    assert told.tags.keys() <= known.tags.keys()
+    assert name in "".join(told.told)
+    record = json.loads(croissant(card))
+    jsonschema.validate(record, CROISSANT)
+    links = [it["contentUrl"] for it in record["distribution"] if "contentUrl" in it]
+    assert all(re.fullmatch(r"[\w./%-]+", link, re.A) for link in links)
+
+
+def test_a_card_is_named_after_where_the_version_lies(store: Store, tmp_path: Path) -> None:
+    scenes.dataset(tmp_path / "data" / "current" / "walks", 2)
+    for where, name in (
+        (store.path("nav@v3"), "nav@v3"),
+        (f"file://{store.path('nav@v3')}", "nav@v3"),
+        (tmp_path / "data" / "current" / "walks", "walks"),
+    ):
+        for root in (store.root, tmp_path / "elsewhere"):
+            assert card_of(Store(root), Dataset.open(where)).name == name
 
 
 def keys(value: Any) -> Any:
