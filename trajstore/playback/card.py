@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from trajstore.curation.ancestry import Ancestor, Made, made_of
 from trajstore.dataset import Dataset
 from trajstore.episode.names import version_number
 from trajstore.episode.schema import Axis
@@ -64,6 +65,7 @@ class Card:
     verdict: Verdict | None
     reviews: Sequence[Review]
     replay: ReplayReport | None
+    ancestors: Sequence[Ancestor] = ()
     url: str = ""
     picture: bytes = b""
 
@@ -73,17 +75,9 @@ class Card:
         return list(dict.fromkeys(it.strip() for it in found if it.strip()))
 
     @property
-    def made(self) -> Mapping[str, Any]:
-        """How the version was made of others, as its provenance tells it; empty if recorded."""
-        told = self.dataset.manifest.provenance.get("curation")
-        return told if isinstance(told, Mapping) else {}
-
-    @property
-    def parents(self) -> list[Mapping[str, Any]]:
-        """The versions that it was made of: ``reference``, ``content_digest``, ``episodes``."""
-        found = self.made.get("parents")
-        rows = found if isinstance(found, list | tuple) else []
-        return [it for it in rows if isinstance(it, Mapping)]
+    def made(self) -> Made | None:
+        """How the version was made of others, as its provenance tells it; nothing if recorded."""
+        return made_of(self.dataset.manifest.provenance)
 
 
 def card_of(store: Store, dataset: Dataset, *, url: str = "") -> Card:
@@ -111,6 +105,7 @@ def card_of(store: Store, dataset: Dataset, *, url: str = "") -> Card:
         verdict=verdict if verdict and verdict.digest == digest else None,
         reviews=history(read_reviews(store.reviews), digest),
         replay=replay if replay and replay.content_digest == digest else None,
+        ancestors=store.ancestors(dataset),
         url=(url or _public(dataset.where)).rstrip("/"),
         picture=_picture(dataset),
     )

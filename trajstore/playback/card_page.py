@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from trajstore.curation.ancestry import CURATION, generations
 from trajstore.episode import anomalies
 from trajstore.episode.provenance import leaves
 from trajstore.playback.card import CROISSANT, PICTURE, Card
@@ -133,16 +134,14 @@ def _outcomes(card: Card) -> dict[str, int]:
 
 
 def _origin(card: Card) -> Iterator[str]:
-    if card.made:
-        yield f"Made from other versions ({text(card.made.get('how', 'not said how'))}):"
-        keys = ("reference", "taken", "episodes", "content_digest")
-        rows = [tuple(text(it.get(key, "")) for key in keys) for it in card.parents]
-        yield from ("", *_cut(("parent", ">taken", ">of episodes", "content digest"), rows), "")
-        told = {key: card.made.get(key) for key in ("criterion", "reason") if card.made.get(key)}
-        yield from (f"{key.capitalize()}: {text(value)}." for key, value in told.items())
-        yield ""
-    known = {key: it for key, it in card.dataset.manifest.provenance.items() if key != "curation"}
-    rows = [(text(name), text(value)) for name, value in leaves(known)]
+    provenance = dict(card.dataset.manifest.provenance)
+    if card.made is not None:
+        provenance.pop(CURATION)
+        yield from (f"Made from other versions: {text(card.made, 2_000)}", "")
+        line = list(generations(card.ancestors))
+        yield from (f"{'  ' * depth}- {text(told, 1_000)}" for depth, told in line[:MOST_ROWS])
+        yield from ("", f"and {len(line) - MOST_ROWS:,} more", "") if line[MOST_ROWS:] else ("",)
+    rows = [(text(name), text(value)) for name, value in leaves(provenance)]
     yield from _cut(("provenance", "value"), rows) if rows else ("The provenance says nothing.",)
 
 
@@ -169,8 +168,11 @@ def _loading(card: Card) -> Iterator[str]:
 
 def _files(card: Card) -> Iterator[str]:
     manifest = card.dataset.manifest
+    more = sum(it.recorded[0] - it.episodes for it in manifest.parts if it.recorded)
     where = text(card.url or f"the folder {card.folder} beside this page")
     yield f"{len(manifest.files) + 1:,} files in {where}."
+    if more:
+        yield f"They hold the rows of {more:,} more episodes, which were left out and are none of it."
     yield from ("", f"- Content: `{manifest.content_digest}` (SHA-256 over all episodes)")
     yield f"- Manifest: `{manifest.digest}`"
     yield f"- `{CROISSANT}` is for programs (Croissant 1.1). It has fields, files with digests,"

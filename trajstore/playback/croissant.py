@@ -95,14 +95,16 @@ def croissant(card: Card) -> str:
     number = version_number(card.folder)
     record |= {"version": f"{number}.0.0"} if number else {}
     record |= {"url": card.url} if card.url else {}
-    if card.parents:
-        record["isBasedOn"] = [_parent(it) for it in card.parents]
+    if card.made is not None:
+        record["isBasedOn"] = [
+            {
+                "@type": "sc:Dataset",
+                "name": _line(it.reference),
+                "identifier": _line(it.content_digest),
+            }
+            for it in card.made.parents
+        ]
     return json_text(record) + "\n"
-
-
-def _parent(parent: Any) -> dict[str, str]:  # noqa: ANN401 - JSON
-    named = {"name": "reference", "identifier": "content_digest"}
-    return {"@type": "sc:Dataset"} | {key: _line(parent.get(it, "")) for key, it in named.items()}
 
 
 def _listed(card: Card) -> list[dict[str, str]]:

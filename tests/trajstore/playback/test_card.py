@@ -261,7 +261,7 @@ def hostile(target: Path, text: str) -> None:
     }
     arrays = {name: arrays[name] for name in schema.names}
     episode = type(factories.episode(1))(schema, arrays)
-    parent = {"reference": word, "content_digest": word, "episodes": 3, "taken": word}
+    parent = {"reference": word, "content_digest": word, "episodes": 3, "taken": 2}
     curation = {"how": word, "parents": [parent], "criterion": {"where": word}, "reason": word}
     said = dict.fromkeys(SAID, word) | {"authors": [word, f"{word}2"]}
     provenance = {word or "-": word, "list": [word], "curation": curation, **said}
@@ -365,11 +365,28 @@ def test_licences_of_what_a_version_was_made_of_are_told(tmp_path: Path) -> None
     card = opened(Store(tmp_path / "store"), "both@v1")
     text = "".join(shown(page(card)).told)
     assert "Licence: MIT; CC0-1.0" in text
-    assert "p@v0" in text
+    assert "p@v0 (000000000000): 1 of 2 episodes; not in this store" in text
     assert "a < 1" in text
     record = json.loads(croissant(card))
     assert record["license"] == ["MIT", "CC0-1.0"]
     assert [it["name"] for it in record["isBasedOn"]] == ["p@v0", "p@v1"]
+
+
+def test_ancestry_is_followed_through_generations(store: Store, tmp_path: Path) -> None:
+    store.select("nav@v3", name="few", episodes=[0, 1, 2, 4], reason="a <b> reason")
+    store.select("few@v1", name="fewer", episodes=[0, 1, 3])
+    card = opened(store, "fewer@v1")
+    told = shown(page(card))
+    text = "".join(told.told)
+    assert "few@v1" in text
+    assert "nav@v3" in text
+    assert "a <b> reason" in text
+    assert told.tags["ul []"] == 4, "generations, nested; licence; files"
+    assert json.loads(croissant(card))["isBasedOn"][0]["name"] == "few@v1"
+    assert card.said("licence") == ["CC-BY-4.0"]
+    assert ("left out and are none of it" in text) is any(
+        it.recorded for it in card.dataset.manifest.parts
+    )
 
 
 def test_nothing_is_written_over_or_into_a_version(store: Store, tmp_path: Path) -> None:
