@@ -172,7 +172,7 @@ def _files(card: Card) -> Iterator[str]:
     where = text(card.url or f"the folder {card.folder} beside this page")
     yield f"{len(manifest.files) + 1:,} files in {where}."
     if more:
-        yield f"They hold the rows of {more:,} more episodes, which were left out and are none of it."
+        yield f"They also hold the rows of {more:,} episodes that were left out: none of its own."
     yield from ("", f"- Content: `{manifest.content_digest}` (SHA-256 over all episodes)")
     yield f"- Manifest: `{manifest.digest}`"
     yield f"- `{CROISSANT}` is for programs (Croissant 1.1). It has fields, files with digests,"

@@ -151,10 +151,12 @@ def _sets(card: Card) -> list[dict[str, Any]]:
 
 
 def _told(card: Card) -> str:
-    files = len(card.dataset.manifest.files)
-    if files <= MOST_FILES:
-        return "Each is listed with its SHA-256."
-    return f"The version has {files:,} files: the SHA-256 of each stands in {MANIFEST}."
+    manifest = card.dataset.manifest
+    told = "Each is listed with its SHA-256."
+    if len(manifest.files) > MOST_FILES:
+        told = f"The SHA-256 of each of {len(manifest.files):,} files stands in {MANIFEST}."
+    gaps = any(part.recorded for part in manifest.parts)
+    return f"{told} Rows of episodes that were left out lie in them too." if gaps else told
 
 
 def _paths(card: Card, name: str) -> list[str]:
