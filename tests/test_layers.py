@@ -44,7 +44,14 @@ MAY_SPAWN = {"episode/provenance.py", "playback/media.py"}
 MAY_DISCOVER = {"episode/plugins.py"}
 """Modules of ``trajstore`` that ask what other installed packages offer."""
 MAY_IMPORT_BY_NAME = {
-    *("__init__.py", "dataset.py", "version/location.py", "version/writer.py"),
+    *(
+        "__init__.py",
+        "dataset.py",
+        "version/composing.py",
+        "version/location.py",
+        "version/writer.py",
+        "playback/card.py",
+    ),
     *("cli/__init__.py", "cli/environments.py", "cli/exchange.py", "interop/environment.py"),
 }
 """Modules of ``trajstore`` that import what a table of ours, or the user, names."""

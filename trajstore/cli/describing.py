@@ -6,7 +6,8 @@ import click
 
 from trajstore.cli.options import check_output, command, look, output_path, reference_argument
 from trajstore.cli.output import plain, print_json, print_line, size
-from trajstore.playback.card import PICTURE, card_of, write_card
+from trajstore.playback.card import PICTURE, card_of
+from trajstore.playback.card_files import write_card
 from trajstore.store import Store
 
 

@@ -5,11 +5,10 @@ What comes from data or people is text in them, never markup.
 """
 
 import io
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import PurePath, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -18,9 +17,8 @@ from trajstore.curation.ancestry import Ancestor, Made, made_of
 from trajstore.dataset import Dataset
 from trajstore.episode.names import version_number
 from trajstore.episode.schema import Axis
-from trajstore.errors import ArgumentError, SealedError
+from trajstore.errors import ArgumentError
 from trajstore.playback.channels import channels_of
-from trajstore.playback.page import write_whole
 from trajstore.playback.viewed import Viewed
 from trajstore.quality.records import ReplayReport, Verdict, read_report, read_verdict
 from trajstore.quality.reviews import Review, history, read_reviews, standing
@@ -109,27 +107,6 @@ def card_of(store: Store, dataset: Dataset, *, url: str = "") -> Card:
         url=(url or _public(dataset.where)).rstrip("/"),
         picture=_picture(dataset),
     )
-
-
-def write_card(card: Card, target: Path, *, replace: bool = False) -> dict[str, int]:
-    """Write the files of a card into a folder, which may be there; returns their sizes in bytes.
-
-    Raises:
-        SealedError: if one of the files is there and not to be replaced; nothing is written.
-        StorageError: if the operating system refuses.
-    """
-    page: Any = import_module("trajstore.playback.card_page")
-    croissant: Any = import_module("trajstore.playback.croissant")
-    files = {PAGE: page.page(card).encode(), CROISSANT: croissant.croissant(card).encode()}
-    if card.picture:
-        files[PICTURE] = card.picture
-    for name in files:
-        if os.path.lexists(target / name) and not replace:
-            raise SealedError(
-                f"{target / name}: expected a new file, got one that is there; choose another "
-                "folder, or say --replace"
-            )
-    return {name: write_whole(target / name, content) for name, content in files.items()}
 
 
 def _place(store: Store, dataset: Dataset) -> PurePath:

@@ -21,7 +21,8 @@ from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
 from trajstore.episode.texts import legible
 from trajstore.errors import ArgumentError, CorruptionError, SealedError
 from trajstore.lifecycle import judge, review
-from trajstore.playback.card import Card, card_of, write_card
+from trajstore.playback.card import Card, card_of
+from trajstore.playback.card_files import write_card
 from trajstore.playback.card_page import page
 from trajstore.playback.croissant import croissant
 from trajstore.quality import reviews as reviews_of

@@ -7,7 +7,8 @@ import pytest
 
 from tests import factories
 from tests.trajstore import scenes
-from trajstore.playback.card import card_of, write_card
+from trajstore.playback.card import card_of
+from trajstore.playback.card_files import write_card
 from trajstore.store import Store
 
 mlcroissant = pytest.importorskip("mlcroissant")
