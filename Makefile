@@ -3,6 +3,8 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+EXCHANGE := .venv-exchange
+CROISSANT := .exchange/croissant
 export OMP_NUM_THREADS := 1
 export DVC_NO_ANALYTICS := 1
 
@@ -14,7 +16,7 @@ venv: $(READY)  ## prepare .venv from the pinned constraints
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,play,interop,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,play,interop,lerobot,dev]'
 	@touch $@
 
 repro: $(READY)  ## run the whole experiment: expert, dataset, cloning, comparison, report
@@ -42,12 +44,22 @@ bench: $(READY)  ## measure the store beside its peers; writes benchmarks/out
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks
 
-exchange: $(READY)  ## hold our files against other packages, each in an environment of its own
-	$(PYTHON) -m venv .exchange/croissant
-	.exchange/croissant/bin/python -m pip install --quiet --disable-pip-version-check \
+exchange: $(EXCHANGE)/.ready $(CROISSANT)/.ready  ## hold our files against other packages, in environments of their own
+	PYTHONPATH=. $(EXCHANGE)/bin/python -m pytest -q -p no:cacheprovider tests/exchange
+	$(CROISSANT)/bin/python -m pytest -q -p no:cacheprovider -W default tests/trajstore/playback/test_croissant.py
+
+$(EXCHANGE)/.ready: pyproject.toml tests/exchange/requirements.txt tests/exchange/packages.txt
+	$(PYTHON) -m venv $(EXCHANGE)
+	$(EXCHANGE)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/exchange/requirements.txt
+	$(EXCHANGE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/exchange/packages.txt
+	$(EXCHANGE)/bin/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(CROISSANT)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(CROISSANT)
+	$(CROISSANT)/bin/python -m pip install --quiet --disable-pip-version-check \
 		mlcroissant==1.1.1 pytest==$(shell sed -n 's/^pytest==//p' constraints.txt) -e '.[play]'
-	.exchange/croissant/bin/python -m pytest -q -p no:cacheprovider -W default \
-		tests/trajstore/playback/test_croissant.py
+	@touch $@
 
 format: $(READY)  ## format and fix what can be fixed
 	$(BIN)/ruff format .

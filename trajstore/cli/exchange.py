@@ -1,67 +1,91 @@
 """``export`` and ``import``: to and from other formats."""
 
-from collections.abc import Mapping
-from contextlib import suppress
-from importlib import import_module
-from inspect import signature
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from inspect import cleandoc, signature
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from trajstore.cli.options import command, dry_run_option, look, output_path, reference_argument
-from trajstore.cli.output import plain, print_json, print_line
+from trajstore.cli.output import is_interactive, plain, print_json, print_line, progress
 from trajstore.episode.names import check_name
 from trajstore.episode.plugins import offered
 from trajstore.errors import ArgumentError, CorruptionError, SchemaError, TrajStoreError
+from trajstore.interop.formats import EXPORT, FINAL_STATES, FORMATS, IMPORT, told
 from trajstore.store import Store
 from trajstore.version.manifest import Manifest, content_digest
 
 if TYPE_CHECKING:
     from trajstore.interop.imported import Imported
 
-FORMATS = {
-    "npz": "one file of NumPy arrays",
-    "minari": "a Minari dataset (HDF5)",
-    "imitation": "a folder as imitation saves it",
-}
-"""Formats, each a module below ``trajstore.interop``."""
-READERS = {"minari": "minari_files", "imitation": "imitation_files"}
-"""Modules that read a format without the package of its name, where others than those write it."""
-
 _OFFERED = {it.name: it for it in offered("format", FORMATS) if not it.clash}
-_CHOICE = click.Choice([*FORMATS, *_OFFERED])
-_HELP = "; ".join(
-    f"{name}: {what}"
-    for name, what in (FORMATS | {it: f"of {one.origin}" for it, one in _OFFERED.items()}).items()
-)
+_INTO = click.Choice([*(name for name, it in FORMATS.items() if it.writer), *_OFFERED])
+_FROM = click.Choice([*(name for name, it in FORMATS.items() if it.reader), *_OFFERED])
+_MORE = "\n\n".join(f"{name}: of {it.origin}." for name, it in _OFFERED.items())
+_OPTIONS = {"spaces": "--space"}
 
 
-def _module(name: str) -> Any:  # noqa: ANN401 - a module
-    if name in _OFFERED:
-        return import_module("trajstore.interop.plugged").format_of(_OFFERED[name])
-    try:
-        return import_module(f"trajstore.interop.{name}")
-    except ModuleNotFoundError as error:
+def _called(function: Callable[..., Any], kind: str, *given: Any, **choices: Any) -> Any:  # noqa: ANN401 - of the formats
+    """What a format's function gives; it has to know the options that were chosen."""
+    chosen = {name: value for name, value in choices.items() if value}
+    for name in chosen.keys() - signature(function).parameters.keys():
+        option = _OPTIONS.get(name, f"--{name.replace('_', '-')}")
         raise click.UsageError(
-            f"{name}: expected the package {error.name!r}, got none installed; "
-            'install "trajstore[interop]"'
-        ) from error
+            f"{option}: expected another format, as {kind} has no use for it; leave it out"
+        )
+    try:
+        return function(*given, **chosen)
+    except ArgumentError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _function(kind: str, name: str) -> Callable[..., Any]:
+    if kind in _OFFERED:
+        made = import_module("trajstore.interop.plugged").format_of(_OFFERED[kind])
+        found: Callable[..., Any] = getattr(made, name)
+        return found
+    try:
+        return FORMATS[kind].function(name)
+    except ArgumentError as error:
+        raise click.UsageError(str(error)) from error
 
 
 @command(
     "trajstore export expert@v3 --to npz expert-v3.npz",
     "trajstore export expert --to minari expert-v3",
+    "trajstore export expert --to lerobot expert-lerobot --lossless --fps 10",
 )
 @reference_argument()
-@click.option("--to", "kind", type=_CHOICE, required=True, help=_HELP)
+@click.option("--to", "kind", type=_INTO, required=True, help="Format; see above.")
+@click.option("--lossless", is_flag=True, help="lerobot: pictures as PNG, not as video.")
+@click.option("--codec", type=click.Choice(["av1", "h264"]), help="lerobot: of videos [av1].")
+@click.option(
+    "--fps",
+    type=click.IntRange(min=1),
+    help="lerobot, rerun: steps a second, where the provenance does not say it by dt.",
+)
 @click.argument("target", metavar="PATH", type=click.Path(path_type=Path), callback=output_path)
-def export(store: Store, reference: str, kind: str, target: Path, as_json: bool) -> None:
-    """Write the version REF to a new PATH in another format, without loss."""
+def export(
+    store: Store,
+    reference: str,
+    kind: str,
+    target: Path,
+    as_json: bool,
+    **choices: Any,  # noqa: ANN401 - options of the formats
+) -> None:
+    """Write the version REF to a new PATH in another format.
+
+    What readers of that format will miss is listed. The formats, what they keep and lose:
+    """
+    function = _function(kind, EXPORT)
     dataset = look(store, reference)
     try:
-        left_out = _module(kind).export_dataset(dataset, target)
+        with _watched(len(dataset), "writing") as progress:
+            left_out = _called(function, kind, dataset, target, progress=progress, **choices)
     except SchemaError as error:
         raise click.UsageError(f"--to {kind}: {error}") from error
     counts = {"episodes": len(dataset), "steps": dataset.steps}
@@ -71,16 +95,31 @@ def export(store: Store, reference: str, kind: str, target: Path, as_json: bool)
         return
     print_line(plain(f"wrote {len(dataset):,} episodes to {target}"))
     for line in left_out:
-        print_line(plain(f"not written: {line}"))
+        print_line(plain(f"readers of {kind} miss: {line}"))
+
+
+export.help = f"{cleandoc(export.help or '')}\n\n{told(EXPORT)}\n\n{_MORE}"
+
+
+@contextmanager
+def _watched(count: int, label: str) -> Iterator[Callable[[int], None]]:
+    """A bar that is told of episodes, if a person watches."""
+    if not is_interactive():
+        yield lambda _: None
+        return
+    with click.progressbar(length=count, label=label, file=sys.stderr) as shown:
+        yield shown.update
 
 
 @command(
     "trajstore import expert.npz --from npz --as expert",
     "trajstore import demos --from imitation --as demos --environment CartPole-v1",
+    "trajstore import low_dim.hdf5 --from robomimic --as lift",
+    "trajstore import pusht --from lerobot --as pusht --final-state repeat",
     name="import",
 )
 @click.argument("source", metavar="PATH", type=click.Path(path_type=Path))
-@click.option("--from", "kind", type=_CHOICE, required=True, help=_HELP)
+@click.option("--from", "kind", type=_FROM, required=True, help="Format; see above.")
 @click.option("--as", "name", required=True, help="Dataset that gets a new version.")
 @click.option("--mark-truncated", is_flag=True, help="Take an episode without an end as truncated.")
 @click.option(
@@ -105,6 +144,13 @@ def export(store: Store, reference: str, kind: str, target: Path, as_json: bool)
     metavar="STEPS",
     help="Episodes of so many steps were truncated, where the file cannot say it.",
 )
+@click.option(
+    "--final-state",
+    type=click.Choice(list(FINAL_STATES)),
+    help="What stands for the state after the last action, where the file holds none: the last "
+    "observation, without its action (drop, the default); it again (repeat); none at all, "
+    "observations being on the step axis (none).",
+)
 @dry_run_option("Read all of it, and record nothing.")
 def import_(
     store: Store,
@@ -118,11 +164,13 @@ def import_(
     """Record the episodes at PATH as the next version of a dataset; it begins as a draft.
 
     All of it is read once before anything is recorded. What the file holds and the episodes do
-    not is listed. An import that was interrupted goes on when it is given again.
+    not is listed. An import that was interrupted goes on when it is given again. The formats, what
+    they keep and lose:
     """
     check_name(name)
-    imported = _imported(kind, source, choices)
-    digests = [bytes.fromhex(episode.digest) for episode in imported.episodes]
+    imported: Imported = _called(_function(kind, IMPORT), kind, source, **choices)
+    episodes = progress(imported.episodes, "reading", count=imported.count)
+    digests = [bytes.fromhex(episode.digest) for episode in episodes]
     count = len(digests)
     if not count:
         raise CorruptionError(f"{source}: expected at least one episode, got none; export it again")
@@ -133,7 +181,7 @@ def import_(
     if known is not None:
         facts |= {"recorded": False, "version": known}
     elif not dry_run:
-        facts |= _recorded(store, name, imported)
+        facts |= _recorded(store, name, imported, count)
     if as_json:
         print_json(facts)
         return
@@ -147,17 +195,7 @@ def import_(
     print_line(plain(f"read {count:,} episodes {done}"))
 
 
-def _imported(kind: str, source: Path, choices: dict[str, Any]) -> "Imported":
-    """What a format's module makes of the source and the options, which it has to know."""
-    read = _module(READERS.get(kind, kind)).import_dataset
-    given = {name: value for name, value in choices.items() if value}
-    for name in given.keys() - signature(read).parameters.keys():
-        option = "--space" if name == "spaces" else f"--{name.replace('_', '-')}"
-        raise click.UsageError(f"{option}: expected another format, as {kind} files say it")
-    try:
-        return cast("Imported", read(source, **given))
-    except ArgumentError as error:
-        raise click.UsageError(str(error)) from error
+import_.help = f"{cleandoc(import_.help or '')}\n\n{told(IMPORT)}\n\n{_MORE}"
 
 
 def _version_of(store: Store, name: str, content: str, provenance: Mapping[str, Any]) -> str | None:
@@ -170,8 +208,9 @@ def _version_of(store: Store, name: str, content: str, provenance: Mapping[str, 
     return None
 
 
-def _recorded(store: Store, name: str, imported: "Imported") -> dict[str, object]:
+def _recorded(store: Store, name: str, imported: "Imported", count: int) -> dict[str, object]:
+    episodes = progress(imported.episodes, "recording", count=count)
     with store.record(name, schema=imported.schema, provenance=imported.provenance) as recorder:
         before = recorder.episodes
-        recorder.add_all(islice(imported.episodes, before, None))
+        recorder.add_all(islice(episodes, before, None))
     return {"version": recorder.target.name, "resumed": before}

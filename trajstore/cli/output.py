@@ -146,12 +146,16 @@ def is_interactive() -> bool:
     return sys.stderr.isatty()
 
 
-def progress(items: Iterable[Item], label: str) -> Iterator[Item]:
-    """Pass items through and show how far it is, if a person watches."""
+def progress(items: Iterable[Item], label: str, *, count: int | None = None) -> Iterator[Item]:
+    """Pass items through and show how far it is, if a person watches.
+
+    Those whose number is told come one by one, else they are collected first.
+    """
     if not is_interactive():
         yield from items
         return
-    with click.progressbar(list(items), label=label, file=sys.stderr) as shown:
+    known = list(items) if count is None else items
+    with click.progressbar(known, length=count, label=label, file=sys.stderr) as shown:
         yield from shown
 
 

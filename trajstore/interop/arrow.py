@@ -1,7 +1,7 @@
-"""Arrow files of lists of numbers and text, read without believing what they claim.
+"""Arrow and Parquet files of numbers and text, read without believing what they claim.
 
-Only the plain part of the format is read: uncompressed batches of one file each, lists that are
-whole. Types that name files or code are not there for whoever reads these.
+Only the plain part of Arrow's format is read: uncompressed batches of one file each, lists that
+are whole. Types that name files or code are not there for whoever reads these.
 """
 
 from collections.abc import Iterator
@@ -10,12 +10,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from trajstore.disk.files import open_file
 from trajstore.errors import CorruptionError
 
 COMPRESSED = 3
 """Place of the field of a batch's metadata that says how it is compressed."""
+MAX_RATIO, FREE_BYTES = 100, 64 * 2**20
+"""How much larger than in the file the rows may become that are larger than the free bytes."""
 
 
 def batches(path: Path) -> Iterator[pa.RecordBatch]:
@@ -36,6 +39,33 @@ def batches(path: Path) -> Iterator[pa.RecordBatch]:
                 yield batch
     except pa.ArrowException as error:
         raise CorruptionError(f"{path}: expected an Arrow stream, got {error}") from error
+
+
+def parquet(path: Path) -> pq.ParquetFile:
+    """A Parquet file, once the rows that it claims were compared with its size.
+
+    Raises:
+        CorruptionError: if it is none, or claims more than it can hold.
+    """
+    with open_file(path) as plain:
+        size = plain.seek(0, 2)
+    try:
+        file = pq.ParquetFile(path)
+    except pa.ArrowException as error:
+        raise CorruptionError(f"{path}: expected a Parquet file, got {error}") from error
+    whole = file.metadata
+    claimed = values = 0
+    for place in range(whole.num_row_groups):
+        group = whole.row_group(place)
+        claimed += group.total_byte_size
+        values += sum(group.column(it).num_values for it in range(group.num_columns))
+    claimed = max(claimed, 4 * values)  # few bytes can stand for many equal values
+    if claimed > max(FREE_BYTES, MAX_RATIO * size):
+        raise CorruptionError(
+            f"{path}: expected rows that its {size:,} bytes hold, got {claimed:,} bytes of them; "
+            "export it again"
+        )
+    return file
 
 
 def _check_plain(file: pa.MemoryMappedFile, path: Path) -> None:
@@ -76,6 +106,10 @@ def array_of(values: Any, where: str) -> np.ndarray:  # noqa: ANN401 - an Arrow 
     Raises:
         CorruptionError: if some are not, or a value is missing or no number.
     """
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    if isinstance(values.type, pa.ExtensionType):
+        values = values.storage
     shape = [len(values)]
     while pa.types.is_nested(values.type) and not pa.types.is_struct(values.type):
         lengths = values.value_lengths()

@@ -23,7 +23,7 @@ from trajstore.episode.nesting import ACTION, OBSERVATION, REWARD, below
 from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import SchemaError
 from trajstore.interop.imitation_files import COLUMNS, REST, SIDECAR, import_dataset
-from trajstore.interop.imported import about, check_has, whole_export
+from trajstore.interop.imported import Progress, about, check_has, unwatched, whole_export
 from trajstore.version.reading import Where
 
 __all__ = ["TransitionBatches", "export_dataset", "import_dataset", "trajectories", "trajectory"]
@@ -118,7 +118,9 @@ def _observation(arrays: Mapping[str, np.ndarray]) -> Any:  # noqa: ANN401 - arr
     return types.DictObs(nested)
 
 
-def export_dataset(dataset: Dataset, target: Path) -> tuple[str, ...]:
+def export_dataset(
+    dataset: Dataset, target: Path, *, progress: Progress = unwatched
+) -> tuple[str, ...]:
     """Write a version in imitation's own format, in a new folder; all of it passes memory.
 
     What imitation has no place for lies beside its files, so that nothing is left out.
@@ -139,6 +141,7 @@ def export_dataset(dataset: Dataset, target: Path) -> tuple[str, ...]:
         serialize.save(whole, trajectories(dataset))
         write_file(whole / SIDECAR, canonical_json(about(dataset)))
         np.savez(whole / REST, allow_pickle=False, **rest)
+        progress(len(dataset))
     return ()
 
 

@@ -80,7 +80,8 @@ def import_dataset(
     if known.provenance:
         provenance["environment"] = dict(known.provenance)
     episodes = partial(_theirs, source, paths, schema, found)
-    return Imported(schema, told(provenance, left_out, notes), episodes, left_out, notes)
+    said = told(provenance, left_out, notes)
+    return Imported(schema, said, episodes, left_out, notes, len(found.truncated))
 
 
 def _files(source: Path) -> list[Path]:
@@ -140,7 +141,8 @@ def _ours(
             yield whole_episode(where, schema, found, mark_truncated=mark_truncated)
             first += length
 
-    return Imported(schema, told(provenance, left_out), episodes, left_out)
+    said = told(provenance, left_out)
+    return Imported(schema, said, episodes, left_out, count=len(lengths))
 
 
 class _Survey:

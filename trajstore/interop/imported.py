@@ -37,6 +37,14 @@ UNREADABLE = (
 """What readers of other packages raise on files that are not theirs, or are damaged."""
 
 
+Progress = Callable[[int], None]
+"""Called with the episodes that were written since the last call."""
+
+
+def unwatched(episodes: int) -> None:
+    """The progress that nobody watches."""
+
+
 @dataclass(frozen=True, slots=True)
 class Imported:
     """What an importer gives.
@@ -48,6 +56,7 @@ class Imported:
         left_out: what the file holds and the episodes do not, one line each; the provenance says
             it too.
         notes: what the file cannot say, and how it was taken, one line each.
+        count: of the episodes, if it is known before they are read.
     """
 
     schema: EpisodeSchema
@@ -55,6 +64,7 @@ class Imported:
     read: Callable[[], Iterator[Episode]]
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    count: int | None = None
 
     @property
     def episodes(self) -> Iterator[Episode]:

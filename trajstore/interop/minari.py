@@ -20,7 +20,7 @@ from trajstore.episode.fields import Axis, FieldSpec
 from trajstore.episode.nesting import ACTION, OBSERVATION, REWARD, below, nest
 from trajstore.errors import SchemaError
 from trajstore.interop.gymnasium import space_of
-from trajstore.interop.imported import about, check_has, whole_export
+from trajstore.interop.imported import Progress, about, check_has, unwatched, whole_export
 from trajstore.interop.minari_files import OURS, PLACES, import_dataset
 
 __all__ = ["export_dataset", "import_dataset"]
@@ -43,7 +43,9 @@ _AT_ONCE = 50
 _VERSIONED = re.compile(r"[-_\w]+-v\d+", re.ASCII)
 
 
-def export_dataset(dataset: Dataset, target: Path) -> tuple[str, ...]:
+def export_dataset(
+    dataset: Dataset, target: Path, *, progress: Progress = unwatched
+) -> tuple[str, ...]:
     """Write a version as a Minari dataset in a new folder; ``MinariDataset(target / "data")``.
 
     Fields that Minari has no place for become ``infos``; schema and provenance travel too. What
@@ -90,6 +92,7 @@ def export_dataset(dataset: Dataset, target: Path) -> tuple[str, ...]:
         for first in range(0, len(dataset), _AT_ONCE):
             indices = range(len(dataset))[first : first + _AT_ONCE]
             storage.update_episodes([_buffer(dataset[index], index) for index in indices])
+            progress(len(indices))
     return missed
 
 

@@ -110,7 +110,9 @@ def import_dataset(
                 arrays = _arrays(schema, episode, noted, skip, where)
                 yield whole_episode(where, schema, arrays, mark_truncated=mark_truncated)
 
-    return Imported(schema, told(provenance, left_out, notes), episodes, left_out, notes)
+    noted_count = metadata.get("total_episodes")
+    count = noted_count if isinstance(noted_count, int) else None
+    return Imported(schema, told(provenance, left_out, notes), episodes, left_out, notes, count)
 
 
 def _metadata(folder: Path) -> dict[str, Any]:

@@ -24,10 +24,12 @@ from trajstore.errors import CorruptionError
 from trajstore.interop.arrays import EXPECTED, Arrays, rows_of
 from trajstore.interop.imported import (
     Imported,
+    Progress,
     about,
     read_about,
     reading,
     told,
+    unwatched,
     whole_episode,
     whole_export,
     without,
@@ -38,7 +40,9 @@ MAX_TEXT = 16 * 2**20
 _TIME = (1980, 1, 1, 0, 0, 0)
 
 
-def export_dataset(dataset: Dataset, target: Path) -> tuple[str, ...]:
+def export_dataset(
+    dataset: Dataset, target: Path, *, progress: Progress = unwatched
+) -> tuple[str, ...]:
     """Write a version into a new NPZ file; memory is that of one episode. Nothing is left out.
 
     Raises:
@@ -49,8 +53,11 @@ def export_dataset(dataset: Dataset, target: Path) -> tuple[str, ...]:
         for name, value in about(dataset).items():
             _write(archive, name, np.array(canonical_json(value).decode()))
         _write(archive, "length", dataset.lengths)
-        for spec in dataset.schema.fields:
+        fields = dataset.schema.fields
+        for place, spec in enumerate(fields):
             _write_field(archive, dataset, spec)
+            before, now = (len(dataset) * it // len(fields) for it in (place, place + 1))
+            progress(now - before)
     return ()
 
 
@@ -88,7 +95,8 @@ def import_dataset(
             arrays.check(_key(spec), spec, len(lengths), int(lengths.sum(dtype=np.int64)))
         left_out = tuple(f"field {name!r}: as asked" for name in leave_out)
     episodes = partial(_episodes, source, schema, lengths, mark_truncated=mark_truncated)
-    return Imported(schema, told(provenance, left_out), episodes, left_out)
+    said = told(provenance, left_out)
+    return Imported(schema, said, episodes, left_out, count=len(lengths))
 
 
 _ABOUT = ("schema", "provenance")

@@ -52,10 +52,17 @@ def _function(plugin: Plugin, module: object, name: str) -> Callable[..., Any]:
 
 
 def _exported(
-    plugin: Plugin, export: Callable[..., Any], dataset: Dataset, target: Path
+    plugin: Plugin,
+    export: Callable[..., Any],
+    dataset: Dataset,
+    target: Path,
+    *,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> tuple[str, ...]:
     with plugin.at_fault(f"expected it to write {target}"):
-        return tuple(map(str, export(dataset, target) or ()))
+        left_out = tuple(map(str, export(dataset, target) or ()))
+    progress(len(dataset))
+    return left_out
 
 
 def _episodes(plugin: Plugin, imported: Imported) -> Iterator[Episode]:

@@ -263,7 +263,10 @@ def test_an_export_without_an_environment_says_so(
 ) -> None:
     factories.dataset(tmp_path / "v1")
     assert run(["export", str(tmp_path / "v1"), "--to", "minari", str(tmp_path / "out")]) == 0
-    assert "not written: env_spec: the provenance names no environment" in capsys.readouterr().out
+    assert (
+        "readers of minari miss: env_spec: the provenance names no environment"
+        in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize("key", ["walker/gear", ".", "a/"])

@@ -7,17 +7,19 @@ import pytest
 
 from tests import factories
 from trajstore.cli import run
-from trajstore.cli.exchange import FORMATS
 from trajstore.dataset import Dataset
 from trajstore.episode.episode import Episode
 from trajstore.episode.fields import Axis, FieldSpec
 from trajstore.episode.schema import EpisodeSchema
+from trajstore.interop.formats import FORMATS
 from trajstore.interop.imported import whole_export
 from trajstore.recording.bulk import write_dataset
 
 NESTED = EpisodeSchema(
     (FieldSpec("observation/speed", Axis.STATE, (), "float64"), *factories.SCHEMA.fields[1:])
 )
+
+BOTH_WAYS = [name for name, it in FORMATS.items() if it.reader and it.writer]
 
 
 @pytest.fixture
@@ -36,7 +38,7 @@ def names(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
-@pytest.mark.parametrize("kind", list(FORMATS))
+@pytest.mark.parametrize("kind", BOTH_WAYS)
 @pytest.mark.parametrize("target", ["out", "new/deeper/out"])
 def test_a_relative_path_is_one_like_any_other(here: Path, kind: str, target: str) -> None:
     assert run(["export", "./v1", "--to", kind, target]) == 0
@@ -46,7 +48,7 @@ def test_a_relative_path_is_one_like_any_other(here: Path, kind: str, target: st
     assert not [name for name in names(here) if "partial" in name]
 
 
-@pytest.mark.parametrize("kind", list(FORMATS))
+@pytest.mark.parametrize("kind", BOTH_WAYS)
 def test_an_export_that_fails_leaves_nothing_and_can_be_tried_again(here: Path, kind: str) -> None:
     before = names(here)
     assert run(["export", "./v2", "--to", kind, "new/deeper/out"]) == 1
@@ -74,7 +76,7 @@ def test_nobody_watches_progress_that_is_not_shown_on_a_terminal(
     assert capfd.readouterr().err == ""
 
 
-@pytest.mark.parametrize("kind", list(FORMATS))
+@pytest.mark.parametrize("kind", BOTH_WAYS)
 def test_a_source_that_is_cut_off_records_nothing(
     here: Path, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
@@ -85,7 +87,7 @@ def test_a_source_that_is_cut_off_records_nothing(
     before = names(here)
     assert run(["import", "out", "--from", kind, "--as", "copy"]) == 1
     told = capsys.readouterr().err
-    assert told.startswith("trajstore: out: expected")
+    assert told.startswith("trajstore: out") and ": expected" in told
     assert len(told.splitlines()) == 1
     assert names(here) == before
 

@@ -1,0 +1,228 @@
+"""Where the rows and videos of a LeRobot dataset lie, as its metadata say; v2.0 to v3.0."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import isclose, isfinite
+from pathlib import Path
+from typing import Any
+
+from trajstore.disk.files import read_file, read_json
+from trajstore.disk.json_text import parse_json
+from trajstore.episode.fields import NUMBERS, TEXT
+from trajstore.episode.texts import shown
+from trajstore.errors import CorruptionError, FormatError
+from trajstore.interop.arrow import parquet
+from trajstore.interop.imported import inside
+
+INFO = "meta/info.json"
+VERSIONS = ("v2.0", "v2.1", "v3.0")
+PICTURES = ("image", "video")
+PLACED = ("timestamp", "frame_index", "episode_index", "index", "task_index")
+"""Columns that say where a row belongs."""
+MAX_FRAMES = 2**40
+_PLACEHOLDER = re.compile(r"\{(\w+)(?::0?(\d))?d?\}")
+_DTYPES = {"string": TEXT, "float": "float32", "double": "float64"}
+_KNOWN = {
+    "episode_index",
+    "tasks",
+    "length",
+    "dataset_from_index",
+    "dataset_to_index",
+    "task_index",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One feature of ``info.json``; ``shape`` is that of a row, a picture's as height, width, 3."""
+
+    key: str
+    kind: str
+    dtype: str
+    shape: tuple[int, ...]
+    names: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One episode: its number of frames, its table, and the first frame in each camera's video."""
+
+    index: int
+    length: int
+    table: str
+    videos: Mapping[str, tuple[str, int]]
+    tasks: tuple[str, ...]
+    notes: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What the metadata of a dataset say."""
+
+    source: Path
+    version: str
+    fps: float
+    features: Mapping[str, Feature]
+    entries: tuple[Entry, ...]
+    tasks: Mapping[int, str]
+    info: Mapping[str, Any]
+
+
+def layout(source: Path) -> Layout:
+    """Read the metadata of a dataset, and compare its counts with each other.
+
+    Raises:
+        CorruptionError: if they contradict each other, or name a place outside of the folder.
+        FormatError: if they are of another version of the format.
+    """
+    info = read_json(inside(source, INFO))
+    version = info.get("codebase_version")
+    if version not in VERSIONS:
+        raise FormatError(
+            f"{source}: expected LeRobot data of {', '.join(VERSIONS)}, got {shown(version)}; "
+            "convert it with LeRobot first"
+        )
+    fps = info["fps"]
+    if isinstance(fps, bool) or not isinstance(fps, int | float) or not 0 < fps < 1e6:
+        raise CorruptionError(f"{source}: fps: expected frames a second, got {shown(fps)}")
+    features = {key: _feature(source, key, told) for key, told in info["features"].items()}
+    cameras = [key for key, it in features.items() if it.kind == "video"]
+    read = _in_tables if version == "v3.0" else _in_lines
+    entries = tuple(read(source, info, float(fps), cameras))
+    tasks = dict(_tasks(source, version))
+    _check_counts(source, info, entries)
+    return Layout(source, version, float(fps), features, entries, tasks, info)
+
+
+def _feature(source: Path, key: str, told: Mapping[str, Any]) -> Feature:
+    where = f"{source}: feature {shown(key)}"
+    dtype, shape, names = told["dtype"], tuple(told.get("shape") or (1,)), told.get("names")
+    if not all(type(size) is int and 0 < size < 2**31 for size in shape):
+        raise CorruptionError(f"{where}: expected sizes of 1 or more, got {shown(shape)}")
+    if dtype in PICTURES:
+        first = len(shape) == 3 and shape[0] in (1, 3) and shape[2] not in (1, 3)
+        if first or (isinstance(names, list) and names[:1] in (["channels"], ["channel"])):
+            shape = (*shape[1:], shape[0])
+        if len(shape) != 3 or shape[2] not in (1, 3):
+            raise CorruptionError(f"{where}: expected height, width and 3 colours, got {shape}")
+        return Feature(key, dtype, "uint8", (*shape[:2], 3), names)
+    ours = _DTYPES.get(dtype, dtype)
+    if ours not in (*NUMBERS, TEXT):
+        raise CorruptionError(f"{where}: expected numbers, text or pictures, got {shown(dtype)}")
+    return Feature(key, "plain", ours, () if shape == (1,) else shape, names)
+
+
+def filled(source: Path, template: object, places: Mapping[str, Any]) -> str:
+    """A path of the metadata with its numbers; never formatted, as that could reach anything."""
+
+    def put(found: re.Match[str]) -> str:
+        if found[1] not in places:
+            raise CorruptionError(f"{source}: expected {sorted(places)} in a path, got {found[0]}")
+        value = places[found[1]]
+        return value if isinstance(value, str) else str(int(value)).zfill(int(found[2] or 0))
+
+    name = _PLACEHOLDER.sub(put, str(template))
+    if "{" in name or not name or "\0" in name:
+        raise CorruptionError(f"{source}: expected the path of a file, got {shown(template)}")
+    return name
+
+
+def _in_tables(
+    source: Path, info: Mapping[str, Any], fps: float, cameras: list[str]
+) -> Iterator[Entry]:
+    """The episodes of v3.0: many lie in one table, and end to end in one video."""
+    rows: list[dict[str, Any]] = []
+    for path in sorted((source / "meta" / "episodes").glob("chunk-*/file-*.parquet")):
+        file = parquet(inside(source, str(path.relative_to(source))))
+        named = [it for it in file.schema_arrow.names if not it.startswith("stats/")]
+        rows += file.read(columns=named, use_threads=False).to_pylist()
+    for place, row in enumerate(sorted(rows, key=lambda it: int(it["episode_index"]))):
+        where = {"chunk_index": row["data/chunk_index"], "file_index": row["data/file_index"]}
+        videos: dict[str, tuple[str, int]] = {}
+        for key in cameras:
+            told = {it: row[f"videos/{key}/{it}"] for it in where}
+            video = filled(source, info["video_path"], {**told, "video_key": key})
+            start = float(row[f"videos/{key}/from_timestamp"])
+            if not isfinite(start) or not 0 <= start * fps < MAX_FRAMES:
+                raise CorruptionError(f"{source}: episode {place}: expected a time, got {start}")
+            videos[key] = video, round(start * fps)
+        span = int(row["dataset_to_index"]) - int(row["dataset_from_index"])
+        yield _entry(source, place, row, filled(source, info["data_path"], where), videos, span)
+
+
+def _in_lines(
+    source: Path, info: Mapping[str, Any], fps: float, cameras: list[str]
+) -> Iterator[Entry]:
+    """The episodes of v2: a table and a video each."""
+    chunk = max(1, int(info.get("chunks_size") or 1000))
+    for place, row in enumerate(_lines(source, "meta/episodes.jsonl")):
+        where = {"episode_chunk": place // chunk, "episode_index": place}
+        videos = {
+            key: (filled(source, info["video_path"], {**where, "video_key": key}), 0)
+            for key in cameras
+        }
+        yield _entry(source, place, row, filled(source, info["data_path"], where), videos, None)
+
+
+def _entry(
+    source: Path,
+    place: int,
+    row: Mapping[str, Any],
+    table: str,
+    videos: Mapping[str, tuple[str, int]],
+    span: int | None,
+) -> Entry:
+    index, length = row["episode_index"], row["length"]
+    whole = all(type(it) is int for it in (index, length))
+    if not whole or index != place or not 0 < length < MAX_FRAMES or span not in (None, length):
+        raise CorruptionError(
+            f"{source}: expected episode {place} and its frames in the metadata, got "
+            f"episode {shown(index)} of {shown(length)} frames"
+            + ("" if span is None else f" in a table of {span:,}")
+        )
+    notes = {key: it for key, it in row.items() if key not in _KNOWN and "/" not in key}
+    tasks = tuple(map(str, row.get("tasks") or ()))
+    return Entry(index, length, table, videos, tasks, notes)
+
+
+def _lines(source: Path, name: str) -> Iterator[dict[str, Any]]:
+    path = inside(source, name)
+    for number, line in enumerate(read_file(path).splitlines()):
+        if line.strip():
+            row = parse_json(line, f"{path}: line {number + 1}")
+            if not isinstance(row, dict):
+                raise CorruptionError(f"{path}: line {number + 1}: expected a record")
+            yield row
+
+
+def _tasks(source: Path, version: str) -> Iterator[tuple[int, str]]:
+    if version != "v3.0":
+        for row in _lines(source, "meta/tasks.jsonl"):
+            yield int(row["task_index"]), str(row["task"])
+        return
+    if not (source / "meta" / "tasks.parquet").exists():
+        return
+    table = parquet(inside(source, "meta/tasks.parquet")).read(use_threads=False)
+    texts = [it for it in table.schema.names if it != "task_index"]
+    for index, text in zip(table["task_index"], table[texts[0]], strict=True):
+        yield int(index.as_py()), str(text.as_py())
+
+
+def _check_counts(source: Path, info: Mapping[str, Any], entries: tuple[Entry, ...]) -> None:
+    found = {"total_episodes": len(entries), "total_frames": sum(it.length for it in entries)}
+    for key, count in found.items():
+        if info.get(key, count) != count:
+            raise CorruptionError(
+                f"{source}: expected {key} {shown(info[key])} as {INFO} says, got {count:,}; "
+                "the dataset is not whole: download or export it again"
+            )
+
+
+def check_rate(source: Path, fps: float, found: float, what: str) -> None:
+    """Refuse another frame rate than the metadata say."""
+    if not isclose(fps, found, rel_tol=0.01):
+        raise CorruptionError(
+            f"{source}: expected {fps:g} frames a second as {INFO} says, got {found:g} in {what}; "
+            "correct the file that is wrong"
+        )
