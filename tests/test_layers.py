@@ -53,6 +53,7 @@ MAY_IMPORT_BY_NAME = {
         "playback/card.py",
     ),
     *("cli/__init__.py", "cli/environments.py", "cli/exchange.py", "interop/environment.py"),
+    *("interop/formats.py", "interop/lerobot_cameras.py", "interop/lerobot_files.py"),
 }
 """Modules of ``trajstore`` that import what a table of ours, or the user, names."""
 MODULES = sorted(

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from inspect import cleandoc, signature
 from itertools import islice
 from pathlib import Path

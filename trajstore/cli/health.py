@@ -12,13 +12,13 @@ import click
 import google_crc32c
 from click.shell_completion import BashComplete, FishComplete, ZshComplete
 
-from trajstore.cli.exchange import FORMATS
 from trajstore.cli.facts import version_lines
 from trajstore.cli.options import command, examples
 from trajstore.cli.output import plain, print_json, print_table, size
 from trajstore.episode.anomalies import DETECTORS
 from trajstore.episode.plugins import KINDS, offered
 from trajstore.errors import PluginError, TrajStoreError
+from trajstore.interop.formats import FORMATS
 from trajstore.quality import CHECKS
 from trajstore.store import Store
 from trajstore.version.location import locate
