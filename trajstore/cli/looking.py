@@ -137,6 +137,13 @@ def _print_fields(facts: Facts) -> None:
         head = [plain(field["name"]), field["axis"], shape, field["dtype"], plain(field["unit"])]
         rows.append([*head, *(_span(statistics.get(it[1:])) for it in columns[5:])])
     print_table(columns, rows)
+    named = [
+        (plain(field["name"]), plain(", ".join(f"{i} {it}" for i, it in enumerate(field["names"]))))
+        for field in facts["schema"]
+        if field.get("names")
+    ]
+    if named:
+        print_table(["field", "components"], named)
 
 
 def _span(values: object) -> str:

@@ -2,6 +2,7 @@
 
 import re
 import webbrowser
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -23,8 +24,11 @@ from trajstore.cli.output import complain, print_line, progress, size
 from trajstore.cli.watching import Range, play_in_terminal, write_media
 from trajstore.episode.names import parse_reference
 from trajstore.errors import NotFoundError, ReplayError
+from trajstore.playback.choice import LIMIT, choose
 from trajstore.playback.page import Opening, write_page
-from trajstore.playback.payload import LIMIT, About, Side, build, choose, match
+from trajstore.playback.pairing import Pair, pairs_of, told
+from trajstore.playback.payload import BUDGET_BYTES, About, Side, build
+from trajstore.playback.pictures import cameras_of
 from trajstore.playback.viewed import Viewed
 from trajstore.quality.records import read_report, read_verdict
 from trajstore.quality.reviews import decisions_on
@@ -159,6 +163,7 @@ def open_reference(store: Store, text: str) -> Opened:
         status=status.value,
         reasons=tuple(finding.message for finding in findings[:5]),
         replay=read_report(path),
+        reference=reference,
         reviews=tuple(
             f"{it.status.value} by {it.by}, {it.time[:10]}: {it.reason}" for it in decided[::-1]
         ),
@@ -174,9 +179,26 @@ def _side(opened: Opened, index: int | None, limit: int, environment: str | None
     if index is not None and index not in chosen:
         chosen = sorted([*chosen, index])
     side = build(viewed, opened.about, chosen, progress=READING)
-    if not side.record["scene"]:
+    filmed = _add_films(side, viewed, index)
+    if environment or not (filmed or side.record["scene"]):
         _add_frames(side, viewed, index, environment)
     return side
+
+
+def _add_films(side: Side, viewed: Viewed, index: int | None, room: int | None = None) -> bool:
+    """Keep what cameras recorded; whether there are any."""
+    cameras = cameras_of(viewed.manifest.schema, viewed.manifest.statistics)
+    if cameras:
+        try:
+            from trajstore.playback.films import add_films
+
+            filming = partial(progress, label="filming")
+            add_films(side, viewed, index=index, room=room, progress=filming)
+        except ModuleNotFoundError as error:
+            names = ", ".join(camera.name for camera in cameras)
+            why = f"it needs the package {error.name!r}: pip install 'trajstore[play]'"
+            side.record["left_out"].append(f"The film of {names} is not in this page: {why}")
+    return bool(cameras)
 
 
 def _add_frames(side: Side, viewed: Viewed, index: int | None, environment: str | None) -> None:
@@ -198,31 +220,43 @@ def _add_frames(side: Side, viewed: Viewed, index: int | None, environment: str 
 
 
 def _pair(one: Opened, other: Opened, index: int | None, limit: int) -> tuple[list[Side], Opening]:
+    notice = ""
     if one.episode is not None or other.episode is not None:
-        pairs = [(one.check(index) or 0, other.check(None) or 0)]
+        pairs = [Pair(one.check(index) or 0, other.check(None) or 0)]
     else:
         scores = one.viewed.scores()
-        pairs = match(_keys(one.viewed), _keys(other.viewed))
-        pairs = sorted(sorted(pairs, key=lambda pair: -scores[pair[0]])[:limit])
+        pairs = pairs_of(one.viewed, other.viewed)
+        notice = told(pairs, len(one.viewed), len(other.viewed))
         if index is not None:
-            pairs = [pair for pair in pairs if pair[0] == index] or [(index, index)]
-            other.check(index)
-    if not pairs:
-        raise NotFoundError(
-            "play: expected episodes of the same scenario and seed in both versions, got none; "
-            "name one of each as REF#EPISODE"
-        )
-    sides = [
-        build(opened.viewed, opened.about, sorted(set(indices)), progress=READING)
-        for opened, indices in zip((one, other), zip(*pairs, strict=True), strict=True)
-    ]
-    opening = Opening(pairs[0][0] if len(pairs) == 1 else None, pairs=pairs)
+            pairs = [pair for pair in pairs if pair.one == index]
+            pairs = pairs or [Pair(index, other.check(index) or 0)]
+        pairs = sorted(sorted(pairs, key=lambda pair: -scores[pair.one])[:limit])
+    _check_different(one, other, pairs)
+    sides = []
+    for opened, indices in zip(
+        (one, other), zip(*(it[:2] for it in pairs), strict=True), strict=True
+    ):
+        chosen, room = sorted(set(indices)), BUDGET_BYTES // 2
+        side = build(opened.viewed, opened.about, chosen, room=room, progress=READING)
+        _add_films(side, opened.viewed, None, room - side.bytes)
+        sides.append(side)
+    if notice:
+        sides[0].record["notices"].append(["", notice])
+    opening = Opening(pairs[0].one if len(pairs) == 1 else None, pairs=pairs)
     return sides, opening
 
 
-def _keys(viewed: Viewed) -> list[tuple[str, int]]:
-    seeds = map(int, viewed.table.get("seed", range(len(viewed))))
-    return list(zip(viewed.text("scenario"), seeds, strict=True))
+def _check_different(one: Opened, other: Opened, pairs: Sequence[Pair]) -> None:
+    """Refuse a comparison of what is the same; different episodes of one version may be seen."""
+    digests = {opened.viewed.manifest.content_digest for opened in (one, other)}
+    if len(digests) > 1 or any(pair.one != pair.other for pair in pairs):
+        return
+    names = [opened.about.reference for opened in (one, other)]
+    same = "is the same version" if names[0] == names[1] else "holds the same episodes"
+    raise click.UsageError(
+        f"play: {names[1]} {same} as {names[0]}, so there is nothing to compare; name another "
+        f"version, or another episode, such as {names[0]}#0 --against '#1'"
+    )
 
 
 def _target(*abouts: About) -> Path:

@@ -79,9 +79,16 @@ def write_media(
     viewed: Viewed, index: int | None, span: Range, targets: Mapping[str, Path | None]
 ) -> None:
     """Write the gif, mp4 and png asked for, of the worst episode unless one is named."""
+    writers = {}
     try:
         from trajstore.playback import media
         from trajstore.playback.frames import Painter
+
+        writers["gif"] = media.write_gif
+        if targets["mp4"] is not None:
+            from trajstore.playback.mp4 import write_mp4
+
+            writers["mp4"] = write_mp4
     except ModuleNotFoundError as error:
         raise click.UsageError(
             f"play: expected the package {error.name!r}, got none; pip install 'trajstore[play]'"
@@ -89,7 +96,7 @@ def write_media(
     shown = shown_episode(viewed, viewed.worst() if index is None else index)
     first, last = span.of(shown.steps)
     dt = shown.dt or STEP_SECONDS
-    for kind, write in (("gif", media.write_gif), ("mp4", media.write_mp4)):
+    for kind, write in writers.items():
         target = targets[kind]
         if target is not None:
             wanted = media.film_steps(first, last, speed=span.speed, dt=dt, rate=RATE)

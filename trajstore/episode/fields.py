@@ -13,7 +13,7 @@ import numpy as np
 
 from trajstore.episode.bounds import Bound, frozen_bound, limit
 from trajstore.episode.roles import check_role
-from trajstore.episode.texts import check_line, check_text, shown
+from trajstore.episode.texts import check_line, check_text, component_names, shown
 from trajstore.errors import SchemaError
 
 NUMBERS = (
@@ -64,6 +64,7 @@ class FieldSpec:
         strict: whether values outside of the range are refused; else they are kept, and counted
             in the statistics of the version.
         role: what it is to those who watch and judge, one of `trajstore.episode.roles.ROLES`.
+        names: of the components of a row, in C order, such as those of joints; none unless given.
 
     Raises:
         SchemaError: if the definition makes no sense.
@@ -84,6 +85,7 @@ class FieldSpec:
     finite: bool = True
     role: str = field(default="", compare=False)
     strict: bool = True
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_name(self.name)
@@ -99,9 +101,10 @@ class FieldSpec:
             where, bound = f"field {self.name!r}: {side}", getattr(self, side)
             plain = frozen_bound(where, bound, shape=self.shape, dtype=self.dtype)
             object.__setattr__(self, side, plain)
+        where, parts = f"field {self.name!r}", 0 if self.is_text else prod(self.shape)
+        object.__setattr__(self, "names", component_names(f"{where}: names", self.names, parts))
         _check_definition(self)
         if self.role != "":
-            where = f"field {self.name!r}"
             check_role(where, self.role, self.axis, self.shape, text=self.is_text)
 
     @property
@@ -156,7 +159,8 @@ class FieldSpec:
     def to_json(self) -> dict[str, object]:
         """A mapping of plain JSON values, from which `from_json` builds an equal field."""
         record = asdict(self) | {"axis": self.axis.value, "shape": list(self.shape)}
-        for name, usual in (("role", ""), ("strict", True)):
+        record["names"] = list(self.names)
+        for name, usual in (("role", ""), ("strict", True), ("names", [])):
             if record[name] == usual:
                 del record[name]
         return record

@@ -1,5 +1,7 @@
 """Text that a version holds: what may stand in it, and how a message quotes it."""
 
+from collections.abc import Sequence
+
 from trajstore.errors import SchemaError
 
 MAX_TEXT_BYTES = 4096
@@ -54,3 +56,17 @@ def check_line(where: str, text: object) -> None:
     if not isinstance(text, str) or not text.isprintable():
         raise SchemaError(f"{where}: expected one line of text that prints, got {shown(text)}")
     check_text(where, text, most_bytes=MAX_LINE_BYTES)
+
+
+def component_names(where: str, names: object, parts: int) -> tuple[str, ...]:
+    """Names of the components of a field: none, or as many different lines as it has ``parts``."""
+    if isinstance(names, str) or not isinstance(names, Sequence):
+        raise SchemaError(f"{where}: expected a list of texts, got {shown(names)}")
+    for name in names:
+        check_line(where, name)
+    if names and (len(names) != parts or len(set(names)) != parts or not all(names)):
+        raise SchemaError(
+            f"{where}: expected {parts} different names, one a component, got {len(names)}: "
+            f"{shown(names)}"
+        )
+    return tuple(names)

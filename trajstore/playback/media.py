@@ -1,19 +1,17 @@
-"""Films and contact sheets: GIF, MP4, PNG, and pictures small enough to stand in a page."""
+"""GIFs, contact sheets, and rendered pictures small enough to stand in a page."""
 
 import base64
 import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import imageio_ffmpeg
 import numpy as np
 from PIL import Image
 
-from trajstore.disk.system import storing
-from trajstore.errors import ReplayError, StorageError
+from trajstore.errors import ReplayError
 from trajstore.playback.page import write_whole
 from trajstore.playback.payload import BUDGET_BYTES, Progress, Side
 from trajstore.playback.viewed import Viewed
@@ -62,33 +60,6 @@ def write_gif(target: Path, pictures: Iterable[Image.Image], *, rate: float) -> 
     return write_whole(target, buffer.getvalue())
 
 
-def write_mp4(target: Path, pictures: Iterable[Image.Image], *, rate: float) -> int:
-    """Write an H.264 film and return its size in bytes; refused if the encoder refuses."""
-    pictures = iter(pictures)
-    first = next(pictures)
-    partial = target.with_name(f".{target.stem}.partial.mp4")
-    with storing(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial.touch()
-    film = imageio_ffmpeg.write_frames(
-        str(partial), first.size, fps=rate, codec="libx264", macro_block_size=2, quality=7
-    )
-    try:
-        film.send(None)
-        for picture in chain([first], pictures):
-            film.send(np.asarray(picture.convert("RGB")).tobytes())
-        film.close()
-        partial.replace(target)
-    except OSError as error:
-        told = str(error).partition("\n")[0]
-        raise StorageError(
-            f"{target}: expected to write a film, got {told}; make room, or choose another folder"
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
-    return target.stat().st_size
-
-
 def write_sheet(target: Path, pictures: Sequence[Image.Image], *, across: int = 4) -> int:
     """Write pictures of one size side by side as a PNG and return its size in bytes."""
     width, height = pictures[0].size
@@ -128,7 +99,7 @@ def add_frames(
     for name, value in NO_WINDOW.items():
         os.environ.setdefault(name, value)
     rows = sorted(side.record["episodes"], key=lambda row: (row["index"] != index, -row["score"]))
-    room = BUDGET_BYTES - sum(len(text) for text in side.numbers.values())
+    room = BUDGET_BYTES - side.bytes
     environment = simulator(viewed.manifest.provenance)
     try:
         with refused("environment: expected it to render", "; mend its 'render'"):

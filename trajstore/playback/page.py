@@ -18,9 +18,14 @@ from typing import Any
 
 from trajstore.disk.files import replace_file
 from trajstore.disk.system import storing
+from trajstore.playback.pairing import Pair
 from trajstore.playback.payload import Side, plain
 
-SCRIPTS = ("base", "unpack", "scene", "charts", "gallery", "facts", "player", "main")
+SCRIPTS = (
+    *("base", "source", "unpack", "fields", "marks", "film", "scene", "charts", "picker"),
+    *("filters", "gallery", "facts", "player", "main"),
+)
+"""Parts of the script in order. ``source`` alone knows where episodes lie and marks go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +35,13 @@ class Opening:
     Attributes:
         episode: index of the episode to open; ``None`` opens the gallery.
         speed: of playing, 1 is real time.
-        pairs: of a comparison, indices of episodes that belong side by side.
+        pairs: of a comparison, episodes that belong side by side.
     """
 
     episode: int | None = None
     step: int = 0
     speed: float = 1.0
-    pairs: Sequence[tuple[int, int]] | None = None
+    pairs: Sequence[Pair] | None = None
 
 
 def render(sides: Sequence[Side], opening: Opening | None = None) -> str:
@@ -89,11 +94,13 @@ def json_text(record: Any) -> str:  # noqa: ANN401 - JSON is what it is
 
 def _blobs(sides: Sequence[Side]) -> Iterator[str]:
     for number, side in enumerate(sides):
-        for index, text in side.numbers.items():
-            yield f'<script type="text/plain" id="e{number}-{index}">{text}</script>'
-        for index, pictures in side.frames.items():
-            text = json_text(pictures)
-            yield f'<script type="application/json" id="f{number}-{index}">{text}</script>'
+        for letter, packed in (("e", side.numbers), ("m", side.more)):
+            for index, text in packed.items():
+                yield f'<script type="text/plain" id="{letter}{number}-{index}">{text}</script>'
+        for letter, pictures in (("f", side.frames), ("c", side.films)):
+            for index, urls in pictures.items():
+                name, text = f"{letter}{number}-{index}", json_text(urls)
+                yield f'<script type="application/json" id="{name}">{text}</script>'
 
 
 def _policy(script: str, style: str) -> str:

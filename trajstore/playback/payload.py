@@ -11,15 +11,22 @@ import numpy as np
 from trajstore.episode.schema import Axis, EpisodeSchema
 from trajstore.playback import evidence
 from trajstore.playback.camera import finite_rows
-from trajstore.playback.channels import Channel, channels_of, charts_of, pack
+from trajstore.playback.channels import (
+    Channel,
+    channels_of,
+    charts_of,
+    drawn_fields,
+    more_channels,
+    pack,
+)
+from trajstore.playback.pictures import is_picture
+from trajstore.playback.table import fields_of, is_listed
 from trajstore.playback.viewed import Seen, Viewed
 from trajstore.quality.records import ReplayReport
 from trajstore.version.statistics import FieldStatistics
 
 BUDGET_BYTES = 13_000_000
 """Packed numbers and frames of a page; what goes beyond it is left out, and the page says so."""
-LIMIT = 400
-"""Episodes of a page, unless more are asked for."""
 MARKS = 200
 """Anomalies of one episode that a page lists."""
 
@@ -36,6 +43,8 @@ class About:
         status: draft, validated or quarantined; empty if it was never judged.
         reasons: why it has that status.
         reviews: what people decided and why, newest first.
+        reference: what a user types to open it.
+        marks: of episodes, as files of marks have them, which the page begins with.
     """
 
     name: str
@@ -44,6 +53,8 @@ class About:
     reasons: tuple[str, ...] = ()
     replay: ReplayReport | None = None
     reviews: tuple[str, ...] = ()
+    reference: str = ""
+    marks: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(slots=True)
@@ -53,42 +64,66 @@ class Side:
     Attributes:
         record: what the page knows of it, plain JSON values.
         numbers: packed channels by index of the episode.
-        frames: pictures by index of the episode, as data URLs.
+        more: those that are not shown until they are picked, likewise.
+        frames: rendered pictures by index of the episode, as data URLs.
+        films: recorded pictures by index of the episode and by camera, as data URLs.
     """
 
     record: dict[str, Any]
     numbers: dict[int, str] = field(default_factory=dict)
+    more: dict[int, str] = field(default_factory=dict)
     frames: dict[int, list[str]] = field(default_factory=dict)
+    films: dict[int, dict[str, list[str]]] = field(default_factory=dict)
+
+    @property
+    def bytes(self) -> int:
+        """What numbers and pictures take in the page."""
+        films = [urls for film in self.films.values() for urls in film.values()]
+        pictures = [url for urls in (*self.frames.values(), *films) for url in urls]
+        return sum(map(len, (*self.numbers.values(), *self.more.values(), *pictures)))
+
+    def open_one(self, index: object) -> str:
+        """The command that opens one episode."""
+        return f"trajstore play {self.record['reference'] or 'REF'} --episode {index}"
 
 
 def build(
-    viewed: Viewed, about: About, chosen: Sequence[int], *, progress: Progress = iter
+    viewed: Viewed,
+    about: About,
+    chosen: Sequence[int],
+    *,
+    room: int = BUDGET_BYTES,
+    progress: Progress = iter,
 ) -> Side:
-    """The chosen episodes of a dataset, by ascending index, ready for a page."""
+    """The chosen episodes of a dataset, by ascending index, in ``room`` bytes of a page."""
     manifest, replay = viewed.manifest, about.replay
     if replay is not None and replay.content_digest != manifest.content_digest:
         replay = None
-    channels = channels_of(manifest.schema, manifest.statistics)
+    schema, statistics = manifest.schema, manifest.statistics
+    channels, more = channels_of(schema, statistics), more_channels(schema, statistics)
     measured: dict[str, FieldStatistics] = {}
-    side = Side({})
+    side = Side(_dataset(viewed, about, channels, more))
     rows = []
     for index in progress(chosen):
         seen = viewed.see(index)
         row = _episode(viewed, index, seen) | {"replay": replay and _replay_of(index, replay)}
-        _measure(measured, manifest.schema, seen.arrays)
-        if any(channel.name in seen.arrays for channel in channels):
-            side.numbers[index] = pack(seen.arrays, channels, row["steps"])
+        _measure(measured, schema, seen.arrays)
+        for packed, some in ((side.numbers, channels), (side.more, more)):
+            if any(channel.name in seen.arrays for channel in some):
+                packed[index] = pack(seen.arrays, some, row["steps"])
         rows.append(row)
-    _fit(side, rows)
     whole = len(chosen) == len(viewed) and not viewed.faults
     found = {name: one.to_json() for name, one in measured.items()}
-    side.record = _dataset(viewed, about, channels) | {
+    side.record |= {
+        "notices": [["bad", text] for text in _notices(viewed, about)] + _told(viewed),
         "replay": replay and _replay(replay),
         "episodes": rows,
+        "fields": fields_of(viewed, rows),
         "whole": whole,
-        "left_out": _left_out(len(viewed), len(chosen)),
-        "statistics": evidence.compare_statistics(manifest.statistics, found, whole=whole),
+        "left_out": [*_left_out(len(viewed), len(chosen)), *_not_drawn(schema)],
+        "statistics": evidence.compare_statistics(statistics, found, whole=whole),
     }
+    _fit(side, rows, room)
     return side
 
 
@@ -128,10 +163,13 @@ def _episode(viewed: Viewed, index: int, seen: Seen) -> dict[str, Any]:
         "digest": str(table.get("digest", "")),
         "error": None if arrays else "The fields of this episode cannot be read.",
         "frames": None,
+        "film": None,
     }
 
 
-def _dataset(viewed: Viewed, about: About, channels: Sequence[Channel]) -> dict[str, Any]:
+def _dataset(
+    viewed: Viewed, about: About, channels: Sequence[Channel], more: Sequence[Channel]
+) -> dict[str, Any]:
     manifest = viewed.manifest
     return asdict(about) | {
         "episodes_total": manifest.episodes,
@@ -139,11 +177,11 @@ def _dataset(viewed: Viewed, about: About, channels: Sequence[Channel]) -> dict[
         "scenarios": dict(manifest.scenario_counts),
         "provenance": dict(manifest.provenance) | {"content_digest": manifest.content_digest},
         "channels": msgspec.to_builtins(channels),
-        "charts": charts_of(channels, {spec.name: spec.unit for spec in manifest.schema.fields}),
+        "more": msgspec.to_builtins(more),
+        "charts": charts_of(channels, more, {it.name: it.unit for it in manifest.schema.fields}),
         "scene": "pose" in manifest.schema.roles,
         "dt": viewed.dt,
         "radius": dict(zip(("agent", "others"), viewed.radii, strict=True)),
-        "notices": [["bad", text] for text in _notices(viewed, about)] + _told(viewed),
     }
 
 
@@ -185,24 +223,54 @@ def _replay_of(index: int, report: ReplayReport) -> dict[str, Any] | None:
     return {"equal": True, "words": report.words}
 
 
-def _left_out(total: int, chosen: int) -> str | None:
+def _left_out(total: int, chosen: int) -> list[str]:
     if total == chosen:
-        return None
-    return (
+        return []
+    return [
         f"{total - chosen:,} of {total:,} episodes are not in this page: it holds those with the "
         "highest anomaly scores and others spread evenly over the scenarios; --limit sets how "
         "many, --episode opens a certain one."
-    )
+    ]
 
 
-def _fit(side: Side, rows: list[dict[str, Any]]) -> None:
-    """Leave out the numbers of the plainest episodes until the rest fits a page."""
-    room = BUDGET_BYTES
-    for row in sorted(rows, key=lambda row: -row["score"]):
+def _not_drawn(schema: EpisodeSchema) -> list[str]:
+    """Fields of which nothing is shown."""
+    shown = {spec.name for spec in drawn_fields(schema)} | set(schema.roles.values())
+    rest = [
+        f"{spec.name} ({spec.dtype} {'x'.join(map(str, spec.shape)) or 'a row'})"
+        for spec in schema.fields
+        if spec.name not in shown and not is_picture(spec)
+        if spec.axis is not Axis.EPISODE or not is_listed(spec)
+    ]
+    if not rest:
+        return []
+    names = f"{', '.join(rest[:12])}{' and others' if len(rest) > 12 else ''}"
+    return [f"No chart or list shows {names}; read them with Dataset.open(...).column(name)."]
+
+
+def _fit(side: Side, rows: Sequence[dict[str, Any]], room: int) -> None:
+    """Leave out numbers of the plainest episodes until a page has room for the rest, in bytes."""
+    worst = sorted(rows, key=lambda row: -row["score"])
+    for row in worst:
         room -= len(side.numbers.get(row["index"], ""))
         if room < 0:
             side.numbers.pop(row["index"], None)
-            row["error"] = "Left out so that the page stays small; open it with --episode."
+            command = side.open_one(row["index"])
+            row["error"] = f"Left out so that the page stays small; open it with {command}."
+    room = max(room, 0)
+    for row in worst:
+        size = len(side.more.get(row["index"], ""))
+        if size > room:
+            del side.more[row["index"]]
+        else:
+            room -= size
+    without = [row for row in rows if row["index"] not in side.more and side.record["more"]]
+    if without:
+        fewer = f"Charts that are off at first are not in this page for {len(without):,} of "
+        side.record["left_out"].append(
+            f"{fewer}{len(rows):,} episodes, so that it stays small; open one with "
+            f"{side.open_one('N')}."
+        )
 
 
 def _measure(
@@ -213,52 +281,3 @@ def _measure(
             rows = arrays[spec.name]
             figures = measured.setdefault(spec.name, FieldStatistics(spec))
             figures.add(rows[None] if spec.axis is Axis.EPISODE else rows)
-
-
-def choose(scores: np.ndarray, scenarios: Sequence[str], *, limit: int) -> list[int]:
-    """Indices of at most ``limit`` episodes (at least 1), in order, by their anomaly scores.
-
-    Half of them are those with the highest scores, the other half is spread evenly over the
-    scenarios and, within a scenario, over the order of recording.
-
-    Example:
-        >>> choose(np.array([0.0, 3.0, 0.0, 0.0, 1.0, 0.0]), list("aaaabb"), limit=4)
-        [0, 1, 4, 5]
-    """
-    count = len(scores)
-    if count <= limit:
-        return list(range(count))
-    worst = [int(index) for index in np.argsort(-scores, kind="stable") if scores[index] > 0]
-    chosen = set(worst[: (limit + 1) // 2])
-    rest: dict[str, list[int]] = {}
-    for index in range(count):
-        if index not in chosen:
-            rest.setdefault(str(scenarios[index]), []).append(index)
-    queues = [_spread(indices) for _, indices in sorted(rest.items())]
-    while len(chosen) < limit:
-        for queue in queues:
-            if queue and len(chosen) < limit:
-                chosen.add(queue.pop())
-    return sorted(chosen)
-
-
-def match(
-    first: Sequence[tuple[str, int]], second: Sequence[tuple[str, int]]
-) -> list[tuple[int, int]]:
-    """Positions of episodes that belong side by side: same scenario and seed, once each.
-
-    Example:
-        >>> match([("a", 1), ("a", 2), ("b", 1)], [("b", 1), ("a", 1), ("c", 9)])
-        [(0, 1), (2, 0)]
-    """
-    places: dict[tuple[str, int], int] = {}
-    for position, key in enumerate(second):
-        places.setdefault(key, position)
-    return [(position, places.pop(key)) for position, key in enumerate(first) if key in places]
-
-
-def _spread(indices: list[int]) -> list[int]:
-    """The same indices, to be taken from the end, so that any number of them lies far apart."""
-    bits = max(1, (len(indices) - 1).bit_length())
-    order = sorted(range(len(indices)), key=lambda place: format(place, f"0{bits}b")[::-1])
-    return [indices[place] for place in reversed(order)]

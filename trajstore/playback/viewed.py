@@ -15,6 +15,8 @@ from trajstore.errors import CorruptionError, PluginError, StorageError
 RADIUS = 0.3
 STEP_SECONDS = 0.1
 """Of a scene whose provenance does not tell."""
+RATES = ("fps", "frame_rate", "render_fps")
+"""Keys of a provenance that tell steps a second."""
 
 
 class Seen(NamedTuple):
@@ -37,6 +39,7 @@ class Viewed:
     """A dataset that may be damaged: unreadable fields are left out and remembered.
 
     Attributes:
+        starts: ``int64[N]``, number of each episode's first step.
         table: columns of the episodes that could be read; ``length`` is always there.
         faults: what is wrong, by field.
         dt: seconds of a step; ``None`` if unknown.
@@ -55,9 +58,9 @@ class Viewed:
         self._columns: dict[str, np.ndarray] = {}
         self.table = self._table()
         lengths = self.table["length"]
-        self._starts = np.cumsum(lengths) - lengths
+        self.starts = np.cumsum(lengths) - lengths
         known, scene = self.manifest.provenance, "pose" in dataset.schema.roles
-        self.dt = number_of(known, "dt") or (STEP_SECONDS if scene else None)
+        self.dt = _seconds(known) or (STEP_SECONDS if scene else None)
         agent, others = (number_of(known, *RADII[it]) or RADIUS for it in ("agent", "others"))
         self.radii = agent, others
 
@@ -106,7 +109,7 @@ class Viewed:
 
     def _readable(self, index: int) -> dict[str, np.ndarray]:
         """Rows of an episode that is not whole, of the narrow fields that can be read."""
-        first = int(self._starts[index])
+        first = int(self.starts[index])
         stop = first + int(self.table["length"][index])
         found = {}
         for spec, rows in self._narrow(self.dataset.schema.fields):
@@ -138,6 +141,12 @@ class Viewed:
                     self.faults[spec.name] = str(error)
                     continue
             yield spec, self._columns[spec.name]
+
+
+def _seconds(known: Mapping[str, Any]) -> float | None:
+    """Of a step, as the provenance tells it, or as frames a second."""
+    rate = number_of(known, *RATES)
+    return number_of(known, "dt") or (rate and 1.0 / rate)
 
 
 def number_of(record: Mapping[str, Any], *keys: str) -> float | None:

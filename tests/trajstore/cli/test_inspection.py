@@ -90,6 +90,19 @@ def test_inspect_shows_all_that_is_known(trajstore):
         assert text in out
 
 
+def test_inspect_lists_the_names_of_components(tmp_path, capsys):
+    joints = {"action": ["v[bold]", "omega"]}
+    records = [it | {"names": joints.get(it["name"], [])} for it in factories.SCHEMA.to_json()]
+    schema = EpisodeSchema.from_json(records)
+    factories.dataset(tmp_path / "v1", schema=schema)
+    assert run(["inspect", str(tmp_path / "v1")]) == 0
+    assert "0 v[bold], 1 omega" in capsys.readouterr().out
+    assert run(["inspect", str(tmp_path / "v1"), "--json"]) == 0
+    fields = {it["name"]: it for it in json.loads(capsys.readouterr().out)["schema"]}
+    assert fields["action"]["names"] == ["v[bold]", "omega"]
+    assert "names" not in fields["reward"]
+
+
 def test_inspect_as_json_has_schema_statistics_and_provenance(trajstore):
     _, out, _ = trajstore("inspect", "expert@latest", "--json")
     facts = json.loads(out)

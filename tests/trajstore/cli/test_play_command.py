@@ -9,7 +9,7 @@ from pathlib import Path
 import gymnasium as gym
 import pytest
 
-from tests.trajstore import scenes
+from tests.trajstore import cameras, scenes
 from trajstore.cli import run
 from trajstore.interop.environment import environment_of
 from trajstore.interop.gymnasium import record, schema_of
@@ -31,6 +31,10 @@ def play(store: Path, *arguments: str) -> int:
     return run(["--store", str(store), "play", *arguments])
 
 
+def pairs(by: str, *found: tuple[int, int]) -> str:
+    return json.dumps([[one, other, by] for one, other in found], separators=(",", ":"))
+
+
 def test_a_page_is_written_and_its_path_printed(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -41,19 +45,44 @@ def test_a_page_is_written_and_its_path_printed(
 
 
 @pytest.mark.parametrize(
-    ("reference", "against", "pairs"),
+    ("reference", "against", "expected"),
     [
-        ("expert@v1", "expert@v2", "[[0,0],[1,1],[2,2],[3,3],[4,4]]"),
-        ("expert@v1#2", "expert@v2#4", "[[2,4]]"),
-        ("expert@v1#2", "#5", "[[2,5]]"),
+        (
+            "expert@v1",
+            "expert@v2",
+            pairs("scenario and seed", (0, 0), (1, 1), (2, 2), (3, 3), (4, 4)),
+        ),
+        ("expert@v1#2", "expert@v2#4", pairs("", (2, 4))),
+        ("expert@v1#2", "#5", pairs("", (2, 5))),
     ],
 )
 def test_two_versions_or_episodes_stand_side_by_side(
-    store: Path, tmp_path: Path, reference: str, against: str, pairs: str
+    store: Path, tmp_path: Path, reference: str, against: str, expected: str
 ) -> None:
     target = tmp_path / "page.html"
     assert play(store, reference, "--against", against, "--out", str(target), "--no-open") == 0
-    assert f'"pairs":{pairs}' in target.read_text()
+    assert f'"pairs":{expected}' in target.read_text()
+
+
+@pytest.mark.parametrize(
+    ("reference", "against"),
+    [
+        ("expert@v1", "expert@v1"),
+        ("expert@v1", "expert@v1#0"),
+        ("expert@v1#2", "expert@v1#2"),
+        ("expert@v1#2", "#2"),
+        ("expert@v1", "other@v1"),
+    ],
+)
+def test_nothing_is_compared_with_itself(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], reference: str, against: str
+) -> None:
+    if not (store / "other").exists():
+        scenes.dataset(store / "other/v1", 6, steps=30)
+    target = tmp_path / "page.html"
+    assert play(store, reference, "--against", against, "--out", str(target), "--no-open") == 2
+    assert "nothing to compare; name another version" in capsys.readouterr().err
+    assert not target.exists()
 
 
 @pytest.mark.parametrize(
@@ -162,3 +191,44 @@ def test_an_environment_that_renders_with_pygame_is_played_without_a_word(tmp_pa
     )
     assert done.stderr == ""
     assert "data:image" in (tmp_path / "page.html").read_text()
+
+
+BARE = """
+import sys
+for name in sys.argv[1].split(","):
+    sys.modules[name] = None
+from trajstore.cli import run
+sys.exit(run(sys.argv[2:]))
+"""
+
+
+def without(packages: str, *line: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command where some packages are not installed."""
+    command = [sys.executable, "-c", BARE, packages, *line]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_a_page_of_rendered_frames_needs_no_encoder_of_films(tmp_path: Path) -> None:
+    env = gym.make("CartPole-v1")
+    episodes = list(record(env, lambda _: 0, seeds=[1]))
+    provenance = {"environment": environment_of(env)}
+    write_dataset(tmp_path / "v1", episodes, schema=schema_of(env), provenance=provenance)
+    env.close()
+    page = str(tmp_path / "page.html")
+    line = ["play", str(tmp_path / "v1"), "--environment", "gymnasium", "--no-open", "--out", page]
+    done = without("imageio_ffmpeg", *line)
+    assert (done.returncode, "data:image" in Path(page).read_text()) == (0, True), done.stderr
+    film = str(tmp_path / "e.mp4")
+    done = without("imageio_ffmpeg", "play", str(tmp_path / "v1"), "--mp4", film)
+    assert done.returncode == 2
+    assert "pip install 'trajstore[play]'" in done.stderr
+    assert not Path(film).exists()
+
+
+def test_a_page_of_cameras_without_pillow_says_what_it_lacks(tmp_path: Path) -> None:
+    cameras.dataset(tmp_path / "v1", 2)
+    page = tmp_path / "page.html"
+    done = without("PIL", "play", str(tmp_path / "v1"), "--no-open", "--out", str(page))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "The film of front, wrist is not in this page" in page.read_text()
+    assert "pip install 'trajstore[play]'" in page.read_text()

@@ -36,6 +36,11 @@ fields = st.builds(
 )
 
 
+def named(field: FieldSpec) -> FieldSpec:
+    """The same field, its components numbered by name."""
+    return replace(field, names=[f"n{place}" for place in range(int(np.prod(field.shape)))])
+
+
 @given(st.lists(fields, max_size=4, unique_by=lambda it: it.name.split("/")[0].casefold()))
 def test_a_schema_survives_json(found: list[FieldSpec]) -> None:
     schema = EpisodeSchema((*found, *ENDS))
@@ -136,3 +141,38 @@ def test_the_order_of_fields_does_not_change_the_digest() -> None:
     turned = EpisodeSchema(factories.SCHEMA.fields[::-1])
     assert turned.digest == factories.SCHEMA.digest
     assert turned != factories.SCHEMA
+
+
+@given(fields)
+def test_component_names_survive_json_and_count_in_the_digest(field: FieldSpec) -> None:
+    plain, named_ = EpisodeSchema((field, *ENDS)), EpisodeSchema((named(field), *ENDS))
+    back = EpisodeSchema.from_json(json.loads(json.dumps(named_.to_json())))
+    assert back == named_ != plain
+    assert back.digest == named_.digest != plain.digest
+    assert "names" not in plain.to_json()[0]
+    assert "definition of f-" in plain.difference(named_)
+
+
+@pytest.mark.parametrize(
+    ("names", "complaint"),
+    [
+        (["x"], "expected 2 different names, one a component, got 1"),
+        (["x", "x"], "expected 2 different names"),
+        (["x", ""], "expected 2 different names"),
+        (["x", "a\nb"], "expected one line of text"),
+        (["x", 3], "expected one line of text"),
+        ("xy", "expected a list of texts"),
+        ({"x": 0, "y": 1}, "expected a list of texts"),
+        (3, "expected a list of texts"),
+        (["x" * 70_000, "y"], "at most 65,536 bytes"),
+    ],
+)
+def test_names_that_are_none_are_refused(names: object, complaint: str) -> None:
+    with pytest.raises(SchemaError, match=complaint):
+        spec(names=names)
+
+
+def test_text_has_no_components_to_name() -> None:
+    with pytest.raises(SchemaError, match="expected 0 different names"):
+        spec(axis="episode", shape=(), dtype="str", names=["word"])
+    assert spec(shape=(), names=["gripper"]).names == ("gripper",)

@@ -93,9 +93,10 @@ def test_a_page_and_a_picture_show_the_same_scene(store: Path) -> None:
     assert {key: boats[key] for key in SAME} == {key: old[key] for key in SAME}
     assert sides[0].numbers == sides[1].numbers
     roles = [channel["role"] for channel in boats["channels"]]
-    assert roles == ["pose", "velocity", "others", "others_velocity", "", "clearance"]
-    labels = [(chart["label"], chart["channel"]) for chart in boats["charts"]]
-    assert labels == [("reward", "reward"), ("speed", "log"), ("clearance", "gap")]
+    assert roles == ["pose", "velocity", "others", "others_velocity", "", "", "clearance"]
+    labels = [(chart["label"], chart["channel"]) for chart in boats["charts"] if chart["on"]]
+    assert labels[:3] == [("reward", "reward"), ("speed", "log"), ("clearance", "gap")]
+    assert labels[3:] == [("action[0]", "action"), ("action[1]", "action")]
     assert json.dumps(boats["episodes"][0]["goal"]) != "null"
 
 

@@ -18,6 +18,7 @@ function el(tag, props, ...children) {
 const ICONS = {
   play: "M7 4.5v15l12-7.5z", pause: "M7 5h3.5v14H7zM13.5 5H17v14h-3.5z", back: "M15 5l-7 7 7 7", next: "M9 5l7 7-7 7",
   up: "M5 15l7-7 7 7", down: "M5 9l7 7 7-7", link: "M10 14a4 4 0 0 0 6 .4l3-3a4 4 0 0 0-5.7-5.7l-1 1M14 10a4 4 0 0 0-6-.4l-3 3a4 4 0 0 0 5.7 5.7l1-1",
+  check: "M5 12.5l4.5 4.5L19 7.5", cross: "M6 6l12 12M18 6L6 18", tag: "M4 4h7l9 9-7 7-9-9zM8 8h.01", note: "M5 4h14v16H5zM8 9h8M8 13h8M8 17h4", undo: "M8 5L4 9l4 4M4 9h10a6 6 0 0 1 0 12h-3", save: "M12 4v11m-5-5 5 5 5-5M5 20h14", bars: "M5 20V11m5 9V5m5 15v-7m5 7V9", list: "M4 6h2m-2 6h2m-2 6h2M10 6h10M10 12h10M10 18h10",
   moon: "M20 14.5A8 8 0 0 1 9.5 4 8 8 0 1 0 20 14.5z", sun: "M12 4V2m0 20v-2m8-8h2M2 12h2m13.7-5.7 1.4-1.4M4.9 19.1l1.4-1.4m0-11.4L4.9 4.9m14.2 14.2-1.4-1.4M16 12a4 4 0 1 1-8 0 4 4 0 0 1 8 0z",
 };
 
@@ -78,10 +79,12 @@ function surface(canvas) {
   return { g, width, height };
 }
 
+// What the browser remembers; a page opened from a file may have no storage, and then nothing is.
 function store(key, value) {
   try {
     if (value === undefined) return localStorage.getItem(`trajstore.${key}`);
     localStorage.setItem(`trajstore.${key}`, value);
-  } catch { /* A page opened from a file may have no storage; then nothing is remembered. */ }
-  return null;
+    return true;
+  } catch { return value === undefined ? null : false; }
 }
+const recall = (key) => { try { return JSON.parse(store(key)); } catch { return null; } };

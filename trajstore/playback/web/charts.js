@@ -5,6 +5,9 @@ function series(data, chart) {
   return columns[chart.column];
 }
 
+// What a chart shows at a step: of the step axis, the last one has no value of its own.
+const valueAt = (values, t) => values[clamp(t, 0, values.length - 1)];
+
 // The last reward often pays out; it must not flatten all the others, so it may leave the strip.
 function extent(all, ends = true) {
   let low = Infinity, high = -Infinity;
@@ -14,19 +17,19 @@ function extent(all, ends = true) {
   return [low, high];
 }
 
-// lines: [{data, episode, side, colour}]; the longest sets the width.
-function drawCharts(canvas, charts, lines, t, total) {
+// What does not move: lines: [{data, episode, side, colour}]; the longest sets the width.
+function drawCharts(canvas, charts, lines, total) {
   const { g, width, height } = surface(canvas), tall = height / charts.length, x = (step) => step / total * width;
   for (const found of lines[0].episode.anomalies) {
     if (found.first === 0 && found.last >= lines[0].data.T - 1) continue;
     g.globalAlpha = 0.1; g.fillStyle = css[tone(found.score)];
     g.fillRect(x(found.first), 0, Math.max(2, x(found.last + 1) - x(found.first)), height); g.globalAlpha = 1;
   }
-  charts.forEach((chart, row) => strip(g, chart, lines, t, { top: row * tall, tall, width, x }));
-  g.lineWidth = 1.5; line(g, [[x(t), 0], [x(t), height]], css.accent);
+  return charts.map((chart, row) => strip(g, chart, lines, { top: row * tall, tall, width, x }));
 }
 
-function strip(g, chart, lines, t, { top, tall, width, x }) {
+// One strip; returns what its moving parts need: height of a value, and the lines in it.
+function strip(g, chart, lines, { top, tall, width, x }) {
   const drawn = lines.map((entry) => ({ ...entry, values: series(entry.data, chart), state: isState(entry.side, chart) })).filter((entry) => entry.values);
   const [low, high] = extent(drawn.map((entry) => entry.values), chart.label !== "reward"), from = top + 20, room = Math.max(8, tall - 28);
   const y = (v) => clamp(from + room - (v - low) / (high - low) * room, from - 2, from + room + 4);
@@ -34,7 +37,7 @@ function strip(g, chart, lines, t, { top, tall, width, x }) {
   line(g, [[0, top + 0.5], [width, top + 0.5]], css.line);
   if (low < 0 && high > 0) { g.setLineDash([2, 4]); line(g, [[0, y(0)], [width, y(0)]], css["line-2"]); g.setLineDash([]); }
   g.lineJoin = "round";
-  drawn.forEach(({ values, state, colour }, which) => {
+  for (const { values, state, colour } of drawn) {
     g.beginPath();
     let down = false;
     for (let i = 0; i < values.length; i++) {
@@ -45,15 +48,25 @@ function strip(g, chart, lines, t, { top, tall, width, x }) {
       down = true;
     }
     g.strokeStyle = colour; g.lineWidth = 1.7; g.stroke();
-    const now = values[clamp(t, 0, values.length - 1)];
-    if (Number.isNaN(now)) return;
-    disc(g, x(clamp(t, 0, values.length - 1)), y(now), 3.2, colour, css.panel);
-    words(g, `${number(now)}${chart.unit ? ` ${chart.unit}` : ""}`, width - which * 110, top + 11, "right", colour, 600);
-  });
+  }
   words(g, chart.label, 0, top + 11, "left", css["ink-2"], 600);
   const start = 8 + g.measureText(chart.label).width;
   const known = drawn.some((entry) => entry.values.some((v) => !Number.isNaN(v)));
-  words(g, known ? `${number(low)} … ${number(high)}` : "cannot be read", start, top + 11, "left", css["ink-3"], 400);
+  words(g, known ? `${number(low)} … ${number(high)}` : lines.every((entry) => entry.lacks) ? "not in this page" : drawn.length ? "cannot be read" : "…", start, top + 11, "left", css["ink-3"], 400);
+  const moving = drawn.map(({ values, colour }, which) => ({ values, value: el("span", { class: "now", vars: { color: colour, top: `${top + 2}px`, right: `${which * 110}px` } }), dot: el("i", { class: "dot", vars: { background: colour } }) }));
+  return { x, y, unit: chart.unit ? ` ${chart.unit}` : "", moving };
+}
+
+// What moves with the step: a cursor, and a dot and a number for each line. No canvas is drawn for it.
+function moveCharts(cursor, strips, t) {
+  if (!strips.length) return;
+  cursor.style.transform = `translateX(${strips[0].x(t)}px)`;
+  for (const { x, y, unit, moving } of strips) for (const { values, value, dot } of moving) {
+    const now = valueAt(values, t), known = !Number.isNaN(now);
+    value.textContent = known ? `${number(now)}${unit}` : "";
+    dot.hidden = !known;
+    if (known) dot.style.transform = `translate(${x(clamp(t, 0, values.length - 1))}px, ${y(now)}px)`;
+  }
 }
 
 function words(g, text, x, y, align, colour, weight) {
@@ -62,4 +75,4 @@ function words(g, text, x, y, align, colour, weight) {
   g.fillText(text, x, y);
 }
 
-const isState = (side, chart) => page.sides[side].channels.find((channel) => channel.name === chart.channel).axis === "state";
+const isState = (side, chart) => [...page.sides[side].channels, ...page.sides[side].more].find((channel) => channel.name === chart.channel).axis === "state";

@@ -20,9 +20,24 @@ function replayBox(episode) {
   return box(["Replay", el("span", { class: `chip ${kind || ""}` }, word)], el("p", { class: `verdict ${kind === "bad" ? "bad" : ""}` }, text));
 }
 
+// Every field of the episode, and what it comes to; whoever has many of them searches.
 function aboutBox(side, episode) {
-  const rows = [["episode", `${episode.index}`], ["scenario", episode.scenario || "–"], ["seed", episode.seed], ["outcome", episode.outcome ? plain(episode.outcome) : "–"], ["steps", page.sides[side].dt ? `${episode.steps} (${(episode.steps * page.sides[side].dt).toFixed(1)} s)` : episode.steps], ["digest", el("span", { class: "mono" }, episode.digest.slice(0, 16))]];
-  return box("Episode", el("dl", {}, rows.filter(([, value]) => value !== null).map(([key, value]) => [el("dt", {}, key), el("dd", {}, value)])));
+  const own = page.sides[side].fields, dt = page.sides[side].dt;
+  const text = (field) => field.name === "length" && dt ? `${episode.steps} (${(episode.steps * dt).toFixed(1)} s)` : `${fieldText(episode.values[field.name])}${field.unit && field.name !== "length" && field.kind !== "text" ? ` ${field.unit}` : ""}`;
+  const rows = [["episode", `${episode.index}`], ...own.map((field) => [plain(field.name), text(field)]), ["digest", el("span", { class: "mono" }, episode.digest.slice(0, 16) || "–")]];
+  return box("Episode", el("dl", {}, rows.map(([key, value]) => [el("dt", {}, key), el("dd", {}, value)])));
+}
+
+// Keep or exclude, tags and a note of one episode.
+function markBox(episode) {
+  const { mark, tags, note } = markOf(episode), them = [episode];
+  if (!episode.digest) return el("section", { class: "panel box", id: "markbox" }, el("h2", {}, "Mark"), el("p", { class: "verdict" }, "The digest of this episode cannot be read, so no mark would find it again."));
+  const two = (key, name, words, value) => el("button", { class: `tool ${value}`, type: "button", "data-do": key, title: `${words} (${key})`, "aria-pressed": String(mark === value), onclick: () => MARKING[key](them) }, icon(name), words);
+  const input = el("input", { class: "field", id: "tags", list: "tag-list", placeholder: "add a tag  ( l )", "aria-label": "Tags to add", autocomplete: "off", onkeydown: (event) => { if (event.key !== "Enter") return; event.preventDefault(); changeTags(them, input.value); } });
+  const area = el("textarea", { class: "field", id: "note", rows: note ? 3 : 1, placeholder: "note  ( w )", "aria-label": "Note", onchange: () => remark(them, (was) => ({ ...was, note: area.value.trim() })) }, note);
+  return el("section", { class: "panel box", id: "markbox" }, el("h2", {}, page.sides.length > 1 ? `Mark in ${page.sides[0].name} ${page.sides[0].version}` : "Mark"),
+    el("div", { class: "row" }, two("y", "check", "Keep", "keep"), two("x", "cross", "Exclude", "exclude")),
+    el("div", { class: "row tags" }, tags.map((tag) => el("button", { class: "chip odd", type: "button", title: `Take the tag ${tag} away`, "aria-label": `Take the tag ${tag} away`, onclick: () => remark(them, (was) => ({ ...was, tags: was.tags.filter((one) => one !== tag) })) }, tag, icon("cross"))), input, el("datalist", { id: "tag-list" }, allTags().map((tag) => el("option", { value: tag })))), area);
 }
 
 function findBox(side, episode, jump) {
@@ -72,8 +87,8 @@ function sheet() {
   const parts = page.sides.flatMap((side) => [
     page.sides.length > 1 && el("h2", {}, `${side.name} ${side.version}`), tiles(side), verdict(side), coverage(side), statistics(side),
     box("Provenance", el("pre", { class: "provenance" }, JSON.stringify(side.provenance, null, 2))),
-    side.left_out && box("Not in this page", el("p", { class: "verdict" }, side.left_out)),
+    side.left_out.length > 0 && box("Not in this page", side.left_out.map((text) => el("p", { class: "verdict" }, text))),
   ]);
   $("main").replaceChildren(...notices(), el("div", { class: "sheet" }, parts.filter(Boolean)));
-  redraw = () => {};
+  redraw = marked = () => {};
 }

@@ -86,17 +86,18 @@ function crowd(g, cam, data, t, show, radius) {
   }
 }
 
+// The recorded clearance, the same number as in its chart; where none is recorded, the nearest other's.
 function gap(g, cam, data, t, radius) {
-  const [x, y] = data.scene.pose, at = data.scene.others || [];
-  let best = 1.2, who = -1;
+  const [x, y] = data.scene.pose, at = data.scene.others || [], recorded = data.scene.clearance && valueAt(data.scene.clearance[0], t);
+  let best = Infinity, who = -1;
   for (let k = 0; k < at.length; k += 2) {
     const apart = Math.hypot(at[k][t] - x[t], at[k + 1][t] - y[t]) - radius.agent - radius.others;
     if (apart < best) { best = apart; who = k; }
   }
-  if (who < 0) return;
-  const a = [cam.x(x[t]), cam.y(y[t])], b = [cam.x(at[who][t]), cam.y(at[who + 1][t])];
-  g.lineWidth = 1.5; g.setLineDash([3, 4]); line(g, [a, b], best < 0.3 ? css.bad : css["ink-3"]); g.setLineDash([]);
-  label(g, `${best.toFixed(2)} m`, a[0], a[1] - radius.agent * cam.scale - 18, best < 0.3 ? css.bad : css["ink-2"]);
+  const value = recorded === undefined ? best : recorded, a = [cam.x(x[t]), cam.y(y[t])];
+  if (!(value < 1.2)) return;
+  if (best < 1.2) { g.lineWidth = 1.5; g.setLineDash([3, 4]); line(g, [a, [cam.x(at[who][t]), cam.y(at[who + 1][t])]], value < 0.3 ? css.bad : css["ink-3"]); g.setLineDash([]); }
+  label(g, `${number(value)} m`, a[0], a[1] - radius.agent * cam.scale - 18, value < 0.3 ? css.bad : css["ink-2"]);
 }
 
 function label(g, text, x, y, colour) {
@@ -145,7 +146,7 @@ const activeAt = (episode, t) => episode.anomalies.filter((found) => t >= found.
 
 function drawThumb(canvas, side, episode, data, t, other) {
   const { g, width, height } = surface(canvas);
-  if (!hasScene(data)) return drawSpark(g, width, height, side, data);
+  if (!hasScene(data)) { drawSpark(g, width, height, side, data); return; }
   const [x, y] = data.scene.pose, people = data.scene.others || [];
   const cam = camera(data.box || (data.box = bounds(episode, data)), width, height);
   scenery(g, cam, episode);

@@ -1,5 +1,4 @@
 // From the packed text of an episode to its columns; the counterpart of channels.py.
-const page = JSON.parse($("payload").textContent);
 const kept = new Map();
 
 async function inflate(text) {
@@ -16,7 +15,7 @@ function columns(bytes, channels, steps) {
   for (const channel of channels) {
     const rows = channel.axis === "state" ? steps + 1 : steps;
     out[channel.name] = channel.columns.map(() => {
-      const values = new Float32Array(rows);
+      const values = new Float64Array(rows);
       let last = 0;
       for (let row = 0; row < rows; row++) {
         let code = 0, factor = 1, byte;
@@ -35,12 +34,22 @@ function columns(bytes, channels, steps) {
 async function unpack(side, episode) {
   const key = `${side}-${episode.index}`;
   if (kept.has(key)) { const value = kept.get(key); kept.delete(key); kept.set(key, value); return value; }
-  const node = $(`e${key}`);
-  const bytes = node ? await inflate(node.textContent) : new Uint8Array(0);
-  const { channels } = page.sides[side], at = node ? columns(bytes, channels, episode.steps) : {};
+  const text = await source.numbers(side, episode.index), { channels } = page.sides[side];
+  const at = text ? columns(await inflate(text), channels, episode.steps) : {};
   const scene = Object.fromEntries(channels.filter((channel) => channel.role && at[channel.name]).map((channel) => [channel.role, at[channel.name]]));
-  const data = { T: episode.steps, at, scene };
+  const data = { T: episode.steps, at, scene, more: null };
   kept.set(key, data);
   if (kept.size > 80) kept.delete(kept.keys().next().value);
   return data;
+}
+
+// Charts that are off at first: their columns follow those that are there already.
+function unpackMore(side, episode, data) {
+  data.more = data.more || source.more(side, episode.index).then(async (text) => {
+    if (!text) return false;
+    const found = columns(await inflate(text), page.sides[side].more, episode.steps);
+    for (const [name, values] of Object.entries(found)) data.at[name] = [...(data.at[name] || []), ...values];
+    return true;
+  });
+  return data.more;
 }
