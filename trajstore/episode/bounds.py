@@ -1,5 +1,6 @@
 """The limits of a field's values: one number, or nested tuples that broadcast to its shape."""
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -68,3 +69,17 @@ def filled(bound: Any, missing: float) -> np.ndarray:  # noqa: ANN401 - any nest
     """A limit as an array of plain numbers, ``missing`` where there is none."""
     leaves = np.array(bound, dtype=object)
     return np.where(np.equal(leaves, np.array(None)), missing, leaves)
+
+
+@lru_cache(maxsize=1024)
+def covers(low: Bound | None, high: Bound | None, dtype: str) -> bool:
+    """Whether limits leave out no value of a dtype, like none, or 0 and 255 of ``uint8``."""
+    if low is None and high is None:
+        return True
+    kind = np.dtype(dtype)
+    if kind.kind not in "iu":
+        return False
+    ends = np.iinfo(kind)
+    least = limit(low, dtype=dtype, missing=-np.inf)
+    most = limit(high, dtype=dtype, missing=np.inf)
+    return bool(np.all(least <= ends.min) and np.all(most >= ends.max))

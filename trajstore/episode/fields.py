@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from trajstore.episode.bounds import Bound, frozen_bound, limit
+from trajstore.episode.bounds import Bound, covers, frozen_bound, limit
 from trajstore.episode.roles import check_role
 from trajstore.episode.texts import check_line, check_text, component_names, shown
 from trajstore.errors import SchemaError
@@ -274,7 +274,7 @@ def _plainly_allowed(spec: FieldSpec, values: np.ndarray) -> bool:
 
     A sum of squares that is finite has finite terms.
     """
-    if spec.strict and (spec.low is not None or spec.high is not None):
+    if spec.strict and not covers(spec.low, spec.high, spec.dtype):
         return False
     return not spec.finite or values.dtype.kind != "f" or isfinite(np.vdot(values, values))
 

@@ -50,7 +50,11 @@ def advance(environment: Any, action: Any) -> Step:  # noqa: ANN401
     Raises:
         SchemaError: if it returns something else, or hides that an episode has ended.
     """
-    result = environment.step(action)
+    return understood(environment.step(action))
+
+
+def understood(result: Any) -> Step:  # noqa: ANN401
+    """What a call of ``step`` has returned; raises as `advance` does."""
     if not isinstance(result, tuple) or len(result) != 5 or not isinstance(result[4], Mapping):
         what = "observation, reward, terminated, truncated and info"
         raise SchemaError(_other("step", what, result))

@@ -19,6 +19,7 @@ _WITHOUT_EFFECT = {
     *("RecordEpisodeStatistics", "RecordVideo", "RenderCollection"),
 }
 """Wrappers that change nothing which is recorded."""
+_OURS = {"RecordEpisodes", "SeededResets"}
 _REBUILT = {
     *("AtariPreprocessing", "ClipAction", "ClipReward", "DelayObservation", "DiscretizeAction"),
     *("DiscretizeObservation", "FilterObservation", "FlattenObservation", "FrameStack"),
@@ -86,7 +87,7 @@ def _layers(env: Any, name: str, known: Any) -> tuple[int | None, list[Any]]:  #
     for layer in around:
         own = type(layer)
         ours = own.__module__.startswith("gymnasium.wrappers")
-        if ours and own.__name__ in _WITHOUT_EFFECT:
+        if own.__name__ in (_WITHOUT_EFFECT if ours else _OURS if _is_ours(own) else ()):
             continue
         if ours and own.__name__ == "TimeLimit" and steps is None and not wrappers:
             steps = _limit(layer)
@@ -102,6 +103,10 @@ def _layers(env: Any, name: str, known: Any) -> tuple[int | None, list[Any]]:  #
     if wrappers[: len(given)] == given:
         wrappers = wrappers[len(given) :]
     return steps, wrappers
+
+
+def _is_ours(layer: type) -> bool:
+    return layer.__module__.startswith("trajstore.interop.")
 
 
 def _inside_out(env: Any) -> tuple[list[Any], list[Any]]:  # noqa: ANN401

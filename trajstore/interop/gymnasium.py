@@ -1,5 +1,6 @@
 """Gymnasium: the schema of an environment's episodes, and episodes of any environment."""
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import replace
@@ -7,14 +8,13 @@ from operator import index
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 
 from trajstore.episode.episode import Episode
-from trajstore.episode.fields import Axis, FieldSpec, check_values, limits
-from trajstore.episode.nesting import ACTION, OBSERVATION, REWARD, below, flatten, step_schema
+from trajstore.episode.fields import Axis, FieldSpec
+from trajstore.episode.nesting import ACTION, OBSERVATION, REWARD, flatten, step_schema
+from trajstore.episode.notes import Notes
 from trajstore.episode.playing import Step, advance, begin
 from trajstore.episode.schema import EpisodeSchema
-from trajstore.episode.values import row_of
 from trajstore.errors import SchemaError
 from trajstore.interop.spaces import fields_of, space_of
 
@@ -30,22 +30,25 @@ def schema_of(
     extra: Iterable[FieldSpec] = (),
     strict: bool = False,
     constant: Iterable[str] = (),
+    seeded: bool = True,
 ) -> EpisodeSchema:
     """The schema of an environment's episodes.
 
     Args:
-        env: whose spaces become the fields below ``observation`` and ``action``.
+        env: whose spaces become the fields below ``observation`` and ``action``; of a vector
+            environment, or a ``VecEnv`` of Stable-Baselines3, those of one of its environments.
         extra: fields that the environment reports in ``info`` under their names.
         strict: whether observations outside of their space are refused. Else they are recorded,
             counted in the manifest, and validation warns of them.
         constant: observation fields that stay the same for a whole episode, such as
             ``observation/mission``: they go on the episode axis.
+        seeded: whether each episode has a field ``seed``, without which it cannot be replayed.
 
     Raises:
-        SchemaError: if it is no single environment, or a space has no form as fields.
+        SchemaError: if it is no environment, or a space has no form as fields.
     """
-    check_single(env)
-    seen = fields_of(OBSERVATION, env.observation_space, axis=Axis.STATE, strict=strict)
+    observed, acted, reward = _spaces(env)
+    seen = fields_of(OBSERVATION, observed, axis=Axis.STATE, strict=strict)
     still = set(constant)
     unknown = sorted(still - {spec.name for spec in seen})
     if unknown:
@@ -54,10 +57,27 @@ def schema_of(
         )
     return step_schema(
         [replace(it, axis=Axis.EPISODE) if it.name in still else it for it in seen],
-        fields_of(ACTION, env.action_space, axis=Axis.STEP),
-        FieldSpec("seed", Axis.EPISODE, (), "int64", description="given to reset"),
+        fields_of(ACTION, acted, axis=Axis.STEP),
+        *([FieldSpec("seed", Axis.EPISODE, (), "int64", description="given to reset")] * seeded),
         *extra,
+        reward=reward,
     )
+
+
+def _spaces(env: Any) -> tuple[Any, Any, str]:  # noqa: ANN401
+    """Spaces of what one environment observes and does, and the dtype of its rewards.
+
+    Stable-Baselines3 rounds rewards to ``float32``, which a replay compares as such.
+    """
+    count = getattr(getattr(env, "unwrapped", env), "num_envs", None)
+    if count is None:
+        check_single(env)
+        return env.observation_space, env.action_space, "float64"
+    with warnings.catch_warnings():  # wrappers of gymnasium 0.29 pass on what they lack
+        warnings.simplefilter("ignore")
+        if getattr(env, "single_action_space", None) is None:
+            return env.observation_space, env.action_space, "float32"
+        return env.single_observation_space, env.single_action_space, "float64"
 
 
 def check_single(env: Any) -> None:  # noqa: ANN401 - whatever is given
@@ -66,8 +86,8 @@ def check_single(env: Any) -> None:  # noqa: ANN401 - whatever is given
     if count is not None:
         raise SchemaError(
             f"environment: expected a single one, got {type(env).__name__} of {count} that are "
-            "stepped together; record one of them, and the others in processes of their own, see "
-            "docs/environments.md, 'Several workers'"
+            "stepped together; wrap them to record all: trajstore.interop.vector.RecordEpisodes, "
+            "or that of trajstore.interop.stable_baselines3, see docs/environments.md"
         )
     usable = all(callable(getattr(env, it, None)) for it in ("reset", "step"))
     if isinstance(env, type) or not usable:
@@ -118,93 +138,44 @@ def _episode(
 ) -> Episode:
     told = None if options is None else deepcopy(dict(options))
     observation, info = begin(env, seed, told)
-    notes = _Notes(schema, f"of seed {seed}")
+    notes = Notes(schema, f"of seed {seed}")
     first = {it.name: deepcopy(info[it.name]) for it in schema.on(Axis.EPISODE) if it.name in info}
-    notes.state(observation, info, "reset")
+    notes.keep(notes.state(seen_in(notes, observation, info), "reset"))
     steps, ended = 0, False
     while not ended:
         action = act(observation)
-        notes.action(action, steps)
+        notes.keep(notes.action(action_in(notes, action, steps), steps))
         step = advance(env, action)
-        notes.step(step, steps)
+        notes.keep(notes.step(outcome_in(step), steps))
         ended = bool(step.terminated or step.truncated)
-        notes.state(step.observation, step.info, f"step {steps}")
+        notes.keep(notes.state(seen_in(notes, step.observation, step.info), f"step {steps}"))
         observation, steps = step.observation, steps + 1
     if not step.final:
-        _check_final(env)
-    notes.whole({**first, **step.info, "seed": seed})
+        check_final(env)
+    notes.keep(notes.end({**first, **step.info, "seed": seed}))
     return notes.episode()
 
 
-class _Notes:
-    """The rows of one episode, each copied when it comes."""
-
-    def __init__(self, schema: EpisodeSchema, of: str) -> None:
-        self._schema, self._of = schema, of
-        self._known = set(schema.names)
-        self._rows: dict[str, list[np.ndarray]] = {name: [] for name in schema.names}
-        self._states = schema.on(Axis.STATE)
-        self._actions = [it for it in schema.on(Axis.STEP) if below(it.name, ACTION)]
-        self._steps = [it for it in schema.on(Axis.STEP) if not below(it.name, ACTION)]
-        self._still = [it for it in schema.on(Axis.EPISODE) if below(it.name, OBSERVATION)]
-        self._whole = [it for it in schema.on(Axis.EPISODE) if not below(it.name, OBSERVATION)]
-        self._ranges = [(it, *limits(it)) for it in self._actions if not it.is_text]
-
-    def state(self, observation: Any, info: Mapping[str, Any], when: str) -> None:  # noqa: ANN401
-        values = {**info, **flatten(OBSERVATION, observation, self._known)}
-        self._note(self._states, values, when)
-        self._note(self._still, values, when)
-        for spec in self._still:
-            first, *others = self._rows[spec.name]
-            if others and not np.array_equal(first, others[-1]):
-                raise SchemaError(
-                    f"field {spec.name!r}: expected it to stay the same in an episode, got another "
-                    f"value at {when} {self._of}; do not name it as constant"
-                )
-            self._rows[spec.name] = [first]
-
-    def action(self, action: Any, step: int) -> None:  # noqa: ANN401
-        parts = flatten(ACTION, action, self._known)
-        for name in parts.keys() - self._known if self._actions else ():
-            raise SchemaError(
-                f"field {name!r}: expected no such part of an action, got one at step {step} "
-                f"{self._of}; it would be lost: declare it in the action space"
-            )
-        self._note(self._actions, parts, f"step {step}")
-        for spec, low, high in self._ranges:
-            row = self._rows[spec.name][-1]
-            if not ((row >= low) & (row <= high)).all():
-                check_values(spec, row[None], first=step)
-
-    def step(self, step: Step, number: int) -> None:
-        ends = {"terminated": step.terminated, "truncated": step.truncated}
-        self._note(self._steps, {**step.info, REWARD: step.reward, **ends}, f"step {number}")
-
-    def whole(self, values: Mapping[str, Any]) -> None:
-        self._note(self._whole, values, "the end")
-
-    def episode(self) -> Episode:
-        arrays = {
-            spec.name: rows[0] if spec.axis is Axis.EPISODE else np.stack(rows)
-            for spec, rows in zip(self._schema.fields, self._rows.values(), strict=True)
-        }
-        return Episode(self._schema, arrays)
-
-    def _note(self, specs: Iterable[FieldSpec], values: Mapping[str, Any], when: str) -> None:
-        when = f"{when} {self._of}"
-        for spec in specs:
-            if spec.name not in values:
-                source = "the environment to report it in info"
-                if below(spec.name, ACTION) or below(spec.name, OBSERVATION):
-                    source = "it as a part of the value"
-                raise SchemaError(
-                    f"field {spec.name!r}: expected {source}, got {sorted(map(str, values))} at "
-                    f"{when}"
-                )
-            self._rows[spec.name].append(row_of(spec, values[spec.name], when))
+def seen_in(notes: Notes, observation: Any, info: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ANN401
+    """What an environment tells of a state, by field."""
+    return {**info, **flatten(OBSERVATION, observation, notes.known)}
 
 
-def _check_final(env: Any) -> None:  # noqa: ANN401
+def action_in(notes: Notes, action: Any, step: int) -> dict[str, Any]:  # noqa: ANN401
+    """The parts of an action by field; one that no field takes is refused."""
+    parts = flatten(ACTION, action, notes.known)
+    if notes.actions:
+        notes.refuse_others(parts, "an action", f"step {step}", "declare it in the action space")
+    return parts
+
+
+def outcome_in(step: Step) -> dict[str, Any]:
+    """What a step led to, but for the state, by field."""
+    ends = {"terminated": step.terminated, "truncated": step.truncated}
+    return {**step.info, REWARD: step.reward, **ends}
+
+
+def check_final(env: Any) -> None:  # noqa: ANN401
     """Refuse an environment that resets itself and did not tell how the episode ended."""
     layer, seen = env, set[int]()
     while layer is not None and id(layer) not in seen:

@@ -1,5 +1,6 @@
 """How an episode stands in a journal: a header, a payload, and room for a mark behind it."""
 
+import mmap
 import os
 import struct
 from collections.abc import Iterator
@@ -22,6 +23,9 @@ that are synced together?"""
 FRAME = struct.Struct("<4sQQII")
 MARK_MAGIC = b"\xf5ACK"
 MARK = struct.Struct("<4sQI")
+PIECE_BYTES = 2 * 2**20
+"""Most of a frame that is written, or read into memory, at once."""
+Content = bytes | bytearray | memoryview
 _OPENING = struct.Struct("<32sQ")
 _TEXT = struct.Struct("<I")
 
@@ -45,14 +49,33 @@ def frame_bytes(episode: Episode) -> int:
     return FRAME.size + sum(map(len, _payload(episode))) + MARK.size
 
 
-def framed(episode: Episode, order: int, kind: bytes) -> bytearray:
-    """An episode as it stands in a journal, with room for the mark."""
-    content = bytearray().join([bytes(FRAME.size), *_payload(episode), bytes(MARK.size)])
-    payload = memoryview(content)[FRAME.size : -MARK.size]
-    FRAME.pack_into(content, 0, FRAME_MAGIC + kind, order, len(payload), crc32c(payload), 0)
-    own = crc32c(content[: FRAME.size - 4])
-    content[FRAME.size - 4 : FRAME.size] = own.to_bytes(4, "little")
-    return content
+def framed(episode: Episode, order: int, kind: bytes) -> Iterator[tuple[int, Content]]:
+    """An episode as it stands in a journal, with room for the mark: where what is to be written.
+
+    A large one comes in pieces, so that no memory holds it twice, its header last: it is no frame
+    before it is whole.
+    """
+    if sum(it.nbytes for it in episode.arrays.values()) <= PIECE_BYTES:
+        content = bytearray().join([bytes(FRAME.size), *_payload(episode), bytes(MARK.size)])
+        payload = memoryview(content)[FRAME.size : -MARK.size]
+        content[: FRAME.size] = _header(kind, order, len(payload), crc32c(payload))
+        yield 0, content
+        return
+    at, crc = FRAME.size, 0
+    for part in _payload(episode):
+        whole = memoryview(part)
+        for start in range(0, len(whole), PIECE_BYTES):
+            # a copy: mapped pages come from the disk while NumPy lets other threads run
+            piece = np.array(np.frombuffer(whole[start : start + PIECE_BYTES], np.uint8)).data
+            yield at, piece
+            crc, at = crc32c(piece, crc), at + len(piece)
+    yield at, bytes(MARK.size)
+    yield 0, _header(kind, order, at - FRAME.size, crc)
+
+
+def _header(kind: bytes, order: int, size: int, crc: int) -> bytes:
+    header = FRAME.pack(FRAME_MAGIC + kind, order, size, crc, 0)[:-4]
+    return header + crc32c(header).to_bytes(4, "little")
 
 
 def _payload(episode: Episode) -> Iterator[bytes | memoryview]:
@@ -93,8 +116,11 @@ def mark_at(stop: int) -> bytes:
     return mark + crc32c(mark).to_bytes(4, "little")
 
 
-def frame_at(journal: int, start: int, end: int) -> tuple[Frame, bytes] | None:
-    """The whole frame that starts there in a file that ends there, and its payload, or ``None``."""
+def frame_at(journal: int, start: int, end: int) -> tuple[Frame, Content] | None:
+    """The whole frame that starts there in a file that ends there, and its payload, or ``None``.
+
+    A large payload is mapped, not read: the system may take its memory back.
+    """
     offset = start + FRAME.size
     if offset + _OPENING.size > end:
         return None
@@ -104,8 +130,16 @@ def frame_at(journal: int, start: int, end: int) -> tuple[Frame, bytes] | None:
         return None
     if size < _OPENING.size or size > end - offset:
         return None
-    payload = os.pread(journal, size, offset)
+    payload = _read(journal, size, offset)
     if crc != crc32c(payload):
         return None
     digest, steps = _OPENING.unpack_from(payload)
     return Frame(order, offset, size, steps, digest), payload
+
+
+def _read(journal: int, size: int, offset: int) -> Content:
+    if size <= PIECE_BYTES:
+        return os.pread(journal, size, offset)
+    before = offset % mmap.ALLOCATIONGRANULARITY
+    found = mmap.mmap(journal, before + size, offset=offset - before, access=mmap.ACCESS_READ)
+    return memoryview(found)[before:]

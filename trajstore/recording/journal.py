@@ -30,6 +30,7 @@ from trajstore.recording.frames import (
     Frame,
     decoded,
     frame_at,
+    frame_bytes,
     framed,
     mark_at,
 )
@@ -89,15 +90,16 @@ class Journal:
         nobody can know what the disk holds: every later call fails too, until it is opened anew.
         """
         self._check_sound()
-        content = framed(episode, order, JOINED if self.unsynced else SYNCED)
-        offset, size = self.size + FRAME.size, len(content) - FRAME.size - MARK.size
-        waiting = self.unsynced + len(content)
+        total = frame_bytes(episode)
+        offset, size = self.size + FRAME.size, total - FRAME.size - MARK.size
+        waiting = self.unsynced + total
         due = sync or waiting > SYNC_BYTES or time.monotonic() - self._synced > SYNC_SECONDS
         with storing(self._path):
-            write_at(self._descriptor, content, self.size)
+            for place, content in framed(episode, order, JOINED if self.unsynced else SYNCED):
+                write_at(self._descriptor, content, self.size + place)
             if due:
                 self._sync(offset + size)
-        self.size += len(content)
+        self.size += total
         self.unsynced = 0 if due else waiting
         self.frames.append(Frame(order, offset, size, len(episode), bytes.fromhex(episode.digest)))
 

@@ -214,10 +214,13 @@ def several() -> list[Any]:
 
 @pytest.mark.filterwarnings("ignore:.*deprecated")
 def test_several_that_are_stepped_together_are_refused_by_name() -> None:
+    expected = schema_of(gym.make("CartPole-v1"))
     for env in several():
-        for use in (schema_of, environment_of, lambda it: record(it, lambda _: 0, seeds=[1])):
+        for use in (environment_of, lambda it: record(it, lambda _: 0, seeds=[1])):
             with pytest.raises(SchemaError, match=rf"single one, got {type(env).__name__} of [23]"):
                 use(env)
+        assert schema_of(env).names == expected.names
+        assert schema_of(env).field("observation") == expected.field("observation")
         env.close()
     single = gym.wrappers.RecordEpisodeStatistics(gym.make("CartPole-v1"))
     assert len(list(record(single, lambda _: 0, seeds=np.arange(2)))) == 2
