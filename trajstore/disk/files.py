@@ -133,6 +133,8 @@ def clear_sealing(target: Path) -> None:
 
     What somebody is at work in stays, and what only another user may remove.
     """
+    if not any(map(os.path.lexists, (_whole(target), _sealing_lock(target)))):
+        return
     with suppress(LockedError, StorageError), _sealing(target) as whole:
         if whole.exists():
             check_removable(whole)
@@ -141,9 +143,16 @@ def clear_sealing(target: Path) -> None:
 
 @contextmanager
 def _sealing(target: Path) -> Iterator[Path]:
-    whole = target.with_name(f".{target.name}.sealing")
-    with lock(whole.with_name(f"{whole.name}.lock"), purpose=f"sealing {target.name}"):
-        yield whole
+    with lock(_sealing_lock(target), purpose=f"sealing {target.name}"):
+        yield _whole(target)
+
+
+def _whole(target: Path) -> Path:
+    return target.with_name(f".{target.name}.sealing")
+
+
+def _sealing_lock(target: Path) -> Path:
+    return target.with_name(f".{target.name}.sealing.lock")
 
 
 @contextmanager

@@ -74,8 +74,8 @@ class Video:
 
     def __init__(self, path: Path, shape: tuple[int, ...], *, fps: int, codec: str) -> None:
         encoder, options = CODECS[codec]
-        self._file = av.open(str(path), "w", format="mp4")
-        self._stream: Any = self._file.add_stream(encoder, rate=fps, options=dict(options))
+        self._file = _new_file(path)
+        self._stream = self._file.add_stream(encoder, rate=fps, options=dict(options))
         self._stream.height, self._stream.width = shape[:2]
         self._stream.pix_fmt = "yuv420p"
         self._unit = Fraction(1, fps)
@@ -98,6 +98,10 @@ class Video:
     def _put(self, packets: list[Any]) -> None:
         self.size += sum(packet.size for packet in packets)
         self._file.mux(packets)
+
+
+def _new_file(path: Path) -> Any:  # noqa: ANN401 - typed from PyAV 16 on, and not before
+    return av.open(str(path), "w", format="mp4")
 
 
 def signal_to_noise(one: np.ndarray, other: np.ndarray) -> float:

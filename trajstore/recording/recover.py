@@ -9,7 +9,12 @@ from pathlib import Path
 from loguru import logger
 
 from trajstore.disk import system
-from trajstore.disk.files import check_removable, make_directories, remove_tree
+from trajstore.disk.files import (
+    check_removable,
+    clear_sealing,
+    make_directories,
+    remove_tree,
+)
 from trajstore.disk.system import storing, sync_directory
 from trajstore.errors import NotFoundError, SealedError, StorageError
 from trajstore.recording.frames import Frame
@@ -143,6 +148,7 @@ def check_target(wanted: Recording) -> None:
     found = open_recording(wanted.target) if is_begun(wanted.target) else None
     with storing(recording_folder(wanted.target)):
         remove_tree(_dropped(wanted.target))
+    clear_sealing(wanted.target)
     if os.path.lexists(wanted.target):
         if found is not None:
             _drop_if_sealed(found)
