@@ -25,6 +25,7 @@ from trajstore.lifecycle import Published, Shelf
 from trajstore.lifecycle.archived import archived_version, is_pack, open_archived, open_packed
 from trajstore.lifecycle.kinds import kind_of
 from trajstore.lifecycle.rotation import Decision, Retention
+from trajstore.quality.marks import without_excluded
 from trajstore.quality.reviews import REVIEWS, status_of
 from trajstore.recording.recorder import Recorder
 from trajstore.recording.recover import next_target
@@ -34,6 +35,7 @@ from trajstore.version.manifest import MANIFEST, Manifest, Status, is_bereft
 from trajstore.version.writer import DEFAULT_QUOTA_BYTES, check_recipe
 
 Purpose = Literal["training", "inspection"]
+Excluded = Literal["left out", "kept"]
 
 
 class Store(Curator):
@@ -116,7 +118,10 @@ class Store(Curator):
             extends=base,
         )
 
-    def open(self, reference: str | Path, *, purpose: Purpose = "training") -> Dataset:
+    def open(
+        self, reference: str | Path, *, purpose: Purpose = "training",
+        excluded: Excluded = "left out",
+    ) -> Dataset:  # fmt: skip
         """Read a version.
 
         Args:
@@ -125,6 +130,8 @@ class Store(Curator):
                 inspection also ``archive:expert@v1``, which is read in its pack, and the path
                 or URL of a pack.
             purpose: training refuses a quarantined version, inspection opens all.
+            excluded: for training, episodes that a curator marked ``exclude`` are left out: the
+                dataset is a view of the others, and the log says how many. Inspection opens all.
 
         Raises:
             NameRefusedError: if the reference is malformed.
@@ -133,13 +140,13 @@ class Store(Curator):
             CorruptionError: if its manifest is damaged.
             ArchiveError: if an archived version's pack is not the one that was archived.
             StorageError: if a URL cannot be reached.
-            ValueError: if the purpose is neither training nor inspection.
+            ValueError: if the purpose is neither training nor inspection, or ``excluded`` neither
+                left out nor kept.
         """
-        if purpose not in get_args(Purpose):
-            raise ValueError(
-                f"purpose: expected 'training' or 'inspection', got {ascii(purpose)[:80]}; "
-                "choose one of them"
-            )
+        for name, told, known in (("purpose", purpose, Purpose), ("excluded", excluded, Excluded)):
+            if told not in get_args(known):
+                expected = " or ".join(map(repr, get_args(known)))
+                raise ValueError(f"{name}: expected {expected}, got {ascii(told)[:80]}")
         wanted = _parsed(reference)
         if wanted.archived and purpose == "inspection":
             shelf = self.shelf(wanted.name)
@@ -154,7 +161,9 @@ class Store(Curator):
                 f"{reference}: expected a version fit for training, got a quarantined one; "
                 "see why with 'trajstore inspect'"
             )
-        return dataset
+        if purpose == "inspection" or excluded == "kept":
+            return dataset
+        return without_excluded(dataset, self.reviews, name=reference)
 
     def _had(self, digest: str) -> Path | None:
         """The folder that content has or had in this store, if its ledgers know it."""

@@ -237,8 +237,24 @@ class Inputs:
     expert: Expert | None
     dataset: Manifest | None
 
+    def _check_excluded(self) -> None:
+        """Refuse arms whose clones were shown the dataset without different episodes."""
+        found: dict[str, str] = {}
+        for name, arm in self.arms.items():
+            for seed, run in arm.runs.items():
+                if "dataset" in run.record.inputs:
+                    out = run.record.inputs.get("excluded", "none")
+                    found.setdefault(out, f"{out[:12]} (arm {name}, seed {seed})")
+        if len(found) > 1:
+            raise RunError(
+                "compare.arms: expected clones of the same episodes, got some that were shown the "
+                f"dataset without those excluded as {' and '.join(found.values())}; run the stage "
+                "pretrain again"
+            )
+
     def check_origin(self) -> None:
         """Refuse arms that start from clones of other data, and data of another expert."""
+        self._check_excluded()
         if self.dataset is None:
             return
         content = self.dataset.content_digest

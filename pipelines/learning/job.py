@@ -134,7 +134,8 @@ def train(job: Job) -> bool:
     if job.start is not None:
         start, clone = read_start(job.start, job.seed)
         check_interface(job.env.interface, start.interface, where=f"start policy {job.start}")
-        inputs |= {"start": start.digest, "dataset": clone.inputs["dataset"]}
+        shown = {key: clone.inputs[key] for key in ("dataset", "excluded") if key in clone.inputs}
+        inputs |= {"start": start.digest, **shown}
     parameters = {"ppo": job.ppo, "budget": job.budget, "env": job.env, **job.parameters}
     record = RunRecord(job.arm, job.seed, RunStatus.COMPLETED, 0, inputs, parameters)
     if is_finished(job.folder, record):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +31,11 @@ from pipelines.learning.world import EnvParams, TransferParams
 from pipelines.running.fanout import check_engine, run_jobs
 from pipelines.running.params import read_section
 from pipelines.running.stage import add_paths, in_one_line, parser_of
+from trajstore.choosing.marks import EXCLUDE
 from trajstore.dataset import Dataset
 from trajstore.disk.files import remove_tree
 from trajstore.errors import StatusError
+from trajstore.quality.marks import reviewed_marks
 
 Floats = NDArray[np.float32]
 Draw = Callable[[], Iterator[tuple[Floats, Floats]]]
@@ -41,7 +44,11 @@ Draw = Callable[[], Iterator[tuple[Floats, Floats]]]
 
 @dataclass(frozen=True, slots=True)
 class CloneJob:
-    """One clone."""
+    """One clone.
+
+    Attributes:
+        excluded: digests of the episodes that a curator marked so; they are not shown.
+    """
 
     params: PretrainParams
     online: FinetuneParams
@@ -51,6 +58,7 @@ class CloneJob:
     shown: TransferParams | None
     seed: int
     folder: Path
+    excluded: frozenset[str] = frozenset()
 
     @property
     def arm(self) -> str:
@@ -153,13 +161,18 @@ def _clone(job: CloneJob, record: RunRecord) -> None:
         interface=job.env.interface,
         record={"seed": job.seed, "dataset": dataset.manifest.content_digest},
     )
-    dataset_digest = {"dataset": dataset.manifest.content_digest}
+    origin = {"dataset": dataset.manifest.content_digest}
+    counts = {"chosen": int(chosen.sum())}
+    out = dataset.episodes["digest"][~_included(job, dataset)]
+    if len(out):
+        origin["excluded"] = sha256("\n".join(sorted(out)).encode()).hexdigest()
+        counts["excluded"] = len(out)
     seal_run(
         job.folder,
         replace(
             record,
-            inputs=training_inputs("pretrain") | dataset_digest,
-            parameters={**record.parameters, "chosen": int(chosen.sum())},
+            inputs=training_inputs("pretrain") | origin,
+            parameters={**record.parameters, **counts},
             notes=(f"critic loss {critic[0]:.4f} -> {critic[-1]:.4f}",) if critic else (),
         ),
     )
@@ -176,7 +189,7 @@ def _open(job: CloneJob) -> Dataset:
 
 def _allowed(job: CloneJob, dataset: Dataset) -> NDArray[np.bool_]:
     """Episodes that may be shown, ``[N]``."""
-    allowed = np.ones(len(dataset), bool)
+    allowed = _included(job, dataset)
     if job.params.only_successes:
         allowed &= dataset.episodes["outcome"] == "goal"
     if job.shown is not None:
@@ -189,8 +202,17 @@ def _allowed(job: CloneJob, dataset: Dataset) -> NDArray[np.bool_]:
     return allowed
 
 
+def _included(job: CloneJob, dataset: Dataset) -> NDArray[np.bool_]:
+    """Episodes that no curator marked ``exclude``, ``[N]``."""
+    return np.array([it not in job.excluded for it in dataset.episodes["digest"]], bool)
+
+
 def _say_what_is_shown(job: CloneJob) -> None:
-    there, asked = int(_allowed(job, _open(job)).sum()), job.params.episodes
+    dataset = _open(job)
+    out = len(dataset) - int(_included(job, dataset).sum())
+    if out:
+        logger.info("{:,} of {:,} episodes are marked exclude: not shown", out, len(dataset))
+    there, asked = int(_allowed(job, dataset).sum()), job.params.episodes
     if asked > there:
         logger.info("asked for {:,} episodes, only {:,} may be shown; shows all", asked, there)
 
@@ -208,9 +230,10 @@ def run(jobs: Sequence[CloneJob], out: Path, *, engine: str) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage."""
     parser = parser_of("pretrain", __doc__, example="--episodes 10 --out data/runs/clone_10")
-    out = "data/runs/clone", "folder of the clones"
-    add_paths(parser, "params", "dataset", "report", "reviews", out=out)
+    usual = "data/runs/clone", "folder of the clones"
+    add_paths(parser, "params", "dataset", "report", "reviews", out=usual)
     parser.add_argument("--shuffle-actions", action="store_true", help="the negative control")
+    parser.add_argument("--excluded", action="store_true", help="show episodes marked exclude too")
     parser.add_argument("--transfer", action="store_true", help="only what may be demonstrated")
     parser.add_argument("--episodes", type=int, help="instead of the section's number; 0 means all")
     arguments = parser.parse_args(argv)
@@ -224,12 +247,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         shown = read_section(arguments.params, "transfer", TransferParams)
     online = read_section(arguments.params, "finetune", FinetuneParams)
     env = read_section(arguments.params, "env", EnvParams)
-    clone_of = partial(
-        CloneJob, params, online, env, arguments.dataset, arguments.shuffle_actions, shown
-    )
-    jobs = [clone_of(seed, arguments.out / f"seed_{seed}") for seed in params.seeds]
-    check_engine(online.engine)
     dataset, reviews = arguments.dataset, arguments.reviews
+    marks = {} if arguments.excluded else reviewed_marks(reviews)
+    out = frozenset(it.episode for it in marks.values() if it.mark == EXCLUDE)
+    clone_of = partial(CloneJob, params, online, env, dataset, arguments.shuffle_actions, shown)
+    jobs = [clone_of(seed, arguments.out / f"seed_{seed}", out) for seed in params.seeds]
+    check_engine(online.engine)
     check_verdict(arguments.report, Dataset.open(dataset), reviews=reviews, where=dataset)
     _say_what_is_shown(jobs[0])
     run(jobs, arguments.out, engine=online.engine)

@@ -14,11 +14,13 @@ from pipelines.learning.world import EnvParams
 from pipelines.running.params import Amount, NotNegative, read_section
 from pipelines.running.stage import PLACES, add_paths, in_one_line, parser_of
 from pipelines.tasks.make import make_env
+from trajstore.choosing.marks import EXCLUDE
 from trajstore.dataset import Dataset
 from trajstore.disk.checked import write_checked
 from trajstore.disk.files import make_directories
 from trajstore.quality import CHECKS, policy_agreement, replay_agreement, validate
 from trajstore.quality.contract import Contract
+from trajstore.quality.marks import marks_of, reviewed_marks
 from trajstore.quality.replay import first_step
 from trajstore.quality.reviews import effective_status, history, read_reviews
 from trajstore.version.manifest import Status
@@ -68,10 +70,12 @@ def run(
     report = validate(opened, contract, checks=checks)
     decided = read_reviews(reviews)
     digest = opened.manifest.content_digest
+    marks = marks_of(opened, reviewed_marks(reviews)).values()
     return {
         **report.to_json(),
         "verdict": report.status.value,
         "reviews": [review.to_json() for review in history(decided, digest)],
+        "excluded": sorted(it.episode for it in marks if it.mark == EXCLUDE),
         "status": effective_status(report.status, decided, digest, findings=report.findings).value,
     }
 

@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "validate": ("judging:validate", "Decide whether a version is fit for training."),
     "approve": ("judging:approve", "Record a curator's approval of a version."),
     "quarantine": ("judging:quarantine", "Forbid training from a version."),
+    "review": ("marking:review", "Bring in marks of episodes, or show those that count."),
     "diff": ("judging:diff", "How two versions differ."),
     "select": ("curating:select", "Make a new dataset of some episodes of a version."),
     "merge": ("curating:merge", "Make a new dataset of the episodes of several versions."),

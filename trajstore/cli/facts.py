@@ -13,6 +13,7 @@ from trajstore.dataset import Dataset
 from trajstore.episode import anomalies
 from trajstore.errors import NotFoundError, StorageError, TrajStoreError
 from trajstore.lifecycle.kinds import kind_of
+from trajstore.quality.marks import counted as counted_marks
 from trajstore.quality.records import read_report, read_verdict
 from trajstore.quality.reviews import UNREADABLE, decisions_on, standing
 from trajstore.recording.unfinished import (
@@ -67,7 +68,8 @@ def version_lines(store: Store, names: list[str]) -> Iterator[Facts]:
             head = {"dataset": name, "version": f"v{number}"}
             path = shelf.path(number)
             try:
-                yield head | _line(store, path, Manifest.read(path)) | {"path": str(path)}
+                line = _line(store, path, Manifest.read(path))
+                yield head | line | {"path": str(path), "marks": marked(store, path)}
             except StorageError as error:
                 yield head | {"status": UNREADABLE, "error": str(error)}
             except TrajStoreError as error:
@@ -75,6 +77,21 @@ def version_lines(store: Store, names: list[str]) -> Iterator[Facts]:
         for target in store.unfinished(name):
             with suppress(NotFoundError):
                 yield recording_line(target)
+
+
+def marked(store: Store, version: Dataset | Path) -> dict[str, int]:
+    """How many episodes are marked; nothing where marks, or digests of episodes, are damaged."""
+    with suppress(TrajStoreError):
+        dataset = Dataset.open(version) if isinstance(version, Path) else version
+        return counted_marks(dataset, store.reviews)
+    return {}
+
+
+def told_marks(facts: Facts) -> str:
+    """The counts of marks in words; empty without any."""
+    words = {"keep": "kept", "exclude": "excluded", "tagged": "tagged", "noted": "with a note"}
+    counts = facts.get("marks", {})
+    return ", ".join(f"{counts[it]:,} {word}" for it, word in words.items() if counts.get(it))
 
 
 def _line(store: Store, path: Path, manifest: Manifest) -> Facts:
@@ -165,6 +182,7 @@ def details(store: Store, dataset: Dataset) -> Facts:
         "anomalies": {str(key): list(found) for key, found in manifest.anomalies.items()},
         "verdict": None if verdict is None else verdict.to_json(),
         "reviews": [review.to_json() for review in decided],
+        "marks": marked(store, dataset),
         "replay": None if replay is None else replay.to_json(),
         "replay_is_current": replay is not None
         and replay.content_digest == manifest.content_digest,

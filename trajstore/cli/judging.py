@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from trajstore.cli.facts import marked, told_marks
 from trajstore.cli.options import (
     command,
     dry_run_option,
@@ -66,8 +67,9 @@ def validate(
     looking = dry_run or is_elsewhere(reference)
     report = check(dataset, held_to) if looking else judge(dataset.path, held_to)
     status = effective_status(report.status, decided, report.digest, findings=report.findings)
+    marks = marked(store, dataset)
     if as_json:
-        print_json(report.to_json() | {"effective_status": status.value})
+        print_json(report.to_json() | {"effective_status": status.value, "marks": marks})
     else:
         _print_findings(report.findings)
         print_plugins(report.plugins)
@@ -76,6 +78,9 @@ def validate(
             f"{plain(reference)}: {chip(report.status.value)}{reviewed}; "
             f"{len(report.checks)} checks, {report.episodes:,} episodes"
         )
+        if told := told_marks({"marks": marks}):
+            left = "; training leaves out those excluded" if marks.get("exclude") else ""
+            print_line(f"marked by curators: {told}{left}")
     return 0 if status is Status.VALIDATED else 1
 
 

@@ -13,6 +13,7 @@ from trajstore.cli.facts import (
     complain_of_damage,
     counted,
     details,
+    told_marks,
     version_lines,
 )
 from trajstore.cli.options import command, look, reference_argument
@@ -52,7 +53,10 @@ def list_versions(store: Store, name: str | None, as_json: bool) -> int:
         print_line(f"{plain(store.root)}: no datasets yet")
     else:
         columns = "dataset version status >episodes >steps >size quota >scenarios >anomalies >age"
-        print_table(columns.split(), map(_row, found))
+        rows = [[*_row(facts), told_marks(facts)] for facts in found]
+        marked = any(row[-1] for row in rows)
+        names = [*columns.split(), *(["marks"] if marked else [])]
+        print_table(names, [row[: len(names)] for row in rows])
     return complain_of_damage(found)
 
 
@@ -89,6 +93,8 @@ def inspect(store: Store, reference: str, as_json: bool) -> None:
         "folder": plain(facts["path"]),
         "replay": _replay(facts),
     }
+    if words := told_marks(facts):
+        pairs["marks"] = words
     print_pairs(pairs, title=plain(reference))
     _print_fields(facts)
     rows = [(plain(name), f"{count:,}") for name, count in facts["scenario_counts"].items()]

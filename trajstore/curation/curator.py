@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from trajstore.choosing.choice import Criterion, Numbers
-from trajstore.choosing.marks import REVIEWED, read_marks, reviewed_marks
+from trajstore.choosing.marks import REVIEWED, read_marks
 from trajstore.curation import moving
 from trajstore.curation.ancestry import Ancestor, Find, ancestors
 from trajstore.curation.making import Kept, Options, Recipe, Version, check_schemas, make
@@ -20,6 +20,7 @@ from trajstore.disk.files import digest
 from trajstore.episode.names import Reference, is_name, parse_reference, version_number
 from trajstore.errors import ArgumentError, LockedError, NotFoundError, TrajStoreError
 from trajstore.lifecycle.shelf import Shelf
+from trajstore.quality.marks import marks_of, reviewed_marks
 from trajstore.recording.unfinished import open_recording
 from trajstore.version.location import is_url
 from trajstore.version.manifest import Manifest, Status
@@ -38,8 +39,9 @@ class Curator(ABC):
 
     @abstractmethod
     def open(
-        self, reference: str | Path, *, purpose: Literal["training", "inspection"] = "training"
-    ) -> Dataset:
+        self, reference: str | Path, *, purpose: Literal["training", "inspection"] = "training",
+        excluded: Literal["left out", "kept"] = "left out",
+    ) -> Dataset:  # fmt: skip
         """Read a version."""
 
     @abstractmethod
@@ -88,7 +90,7 @@ class Curator(ABC):
         """
         shelf = self.shelf(name)
         version = self._version(reference)
-        chosen = self._criterion(where, episodes, exclude, marks)
+        chosen = self._criterion(version, where, episodes, exclude, marks)
         if not chosen.to_json():
             raise ArgumentError(
                 f"select {version.reference}: expected a condition, episodes or marks, got none "
@@ -245,13 +247,19 @@ class Curator(ABC):
         return Version("/".join(told.parts[-2:]) if told.is_absolute() else str(told), dataset)
 
     def _criterion(
-        self, where: str | Where | None, episodes: Numbers | None, exclude: Numbers | None,
-        marks: str | Path | None,
+        self, version: Version, where: str | Where | None, episodes: Numbers | None,
+        exclude: Numbers | None, marks: str | Path | None,
     ) -> Criterion:  # fmt: skip
         if marks is None:
             return Criterion(where, episodes, exclude)
         if str(marks) == REVIEWED:
-            return Criterion(where, episodes, exclude, reviewed_marks(self.reviews), REVIEWED)
+            known = marks_of(version.dataset, reviewed_marks(self.reviews))
+            if not known:
+                raise NotFoundError(
+                    f"{self.reviews}: expected marks of episodes of {version.reference}, got none; "
+                    "make some in 'trajstore serve', or bring in a file: trajstore review"
+                )
+            return Criterion(where, episodes, exclude, known, REVIEWED)
         found, path = read_marks(Path(marks)), Path(marks)
         told = f"{path.name}, SHA-256 {digest(path)[:12]}"
         return Criterion(where, episodes, exclude, found, told)

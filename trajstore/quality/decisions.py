@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,12 @@ from trajstore.disk.checked import checked_line, read_line
 from trajstore.disk.files import make_directories, read_file, replace_file
 from trajstore.disk.locks import lock
 from trajstore.disk.system import storing
+from trajstore.episode.texts import shown
 from trajstore.errors import CorruptionError, FormatError, NotFoundError
 
 FORMAT_VERSION = 2
+REVIEW, MARK = "review", "mark"
+"""Kinds of lines: what is decided on a version, and on an episode."""
 REMEDY = "keep what both sides of a merge decided, or take the last good one from git"
 _MARKS = (b"<<<<<<<", b"|||||||", b"=======", b">>>>>>>")
 _KEEP_BOTH = (
@@ -40,6 +43,18 @@ class Decisions:
 
     records: Mapping[str, dict[str, Any]]
     former: tuple[str, bytes] | None = None
+
+    def all(self) -> list[dict[str, Any]]:
+        """All lines, in their order."""
+        return list(self.records.values())
+
+    def of(self, kind: str) -> dict[str, dict[str, Any]]:
+        """Those of one kind, without it."""
+        return {
+            where: {key: value for key, value in record.items() if key != "kind"}
+            for where, record in self.records.items()
+            if record.get("kind") == kind
+        }
 
 
 def read_decisions(path: Path) -> Decisions:
@@ -63,6 +78,12 @@ def read_decisions(path: Path) -> Decisions:
                 f"{_KEEP_BOTH if lines else _KEEP_BOTH_FORMER}"
             )
     records = {where: _record(line, where) for where, line in lines.items()}
+    for where, record in records.items():
+        if record.get("kind") not in (REVIEW, MARK):
+            raise FormatError(
+                f"{where}: expected a review or a mark, got {shown(record.get('kind'))}; read it "
+                "with the release that wrote it"
+            )
     rest = {where: line for where, line in places.items() if where not in lines}
     if lines and not rest:
         return Decisions(records)
@@ -102,6 +123,22 @@ def changing(path: Path, purpose: str) -> Iterator[Path]:
         make_directories(path.parent)
     with lock(path.with_name(f".{path.name}.lock"), purpose=purpose):
         yield path
+
+
+def after(time: str, others: Iterable[str]) -> str:
+    """The time, or a microsecond after the last of the others if it is not later than that.
+
+    Example:
+        >>> after("2027-01-01T00:00:00+00:00", ["2027-01-01T00:00:00+00:00"])
+        '2027-01-01T00:00:00.000001+00:00'
+    """
+    latest = max(map(instant, others), default="")
+    if instant(time) > latest:
+        return time
+    try:
+        return instant((datetime.fromisoformat(latest) + timedelta(microseconds=1)).isoformat())
+    except (ValueError, OverflowError):
+        return time
 
 
 def instant(time: str) -> str:

@@ -10,9 +10,10 @@ count once. A file of format 1 becomes lines when a review is added.
 
 import getpass
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec.structs import replace
@@ -23,6 +24,8 @@ from trajstore.episode.texts import check_text, legible, shown
 from trajstore.errors import CorruptionError, FormatError, SchemaError, StorageError
 from trajstore.quality.decisions import (
     REMEDY,
+    REVIEW,
+    Decisions,
     changing,
     instant,
     read_decisions,
@@ -94,7 +97,8 @@ def read_reviews(path: Path | None) -> list[Review]:
         CorruptionError: naming the line that is no review, such as what git leaves of a merge.
         FormatError: if a newer release wrote a line.
     """
-    found = [] if path is None else sorted(_held(path), key=lambda it: instant(it.time))
+    held = [] if path is None else _held(read_decisions(path))
+    found = sorted(held, key=lambda it: instant(it.time))
     return list(dict.fromkeys(found[::-1]))[::-1]
 
 
@@ -126,39 +130,55 @@ def review(
         StorageError: if the operating system refuses.
     """
     check_text("review: reason", reason)
-    decided = Review(digest, status, reason, _user(), clock(), legible(name))
+    decided = Review(digest, status, reason, user(), clock(), legible(name))
     try:
         msgspec.convert(decided.to_json(), Review)
     except msgspec.ValidationError as error:
         raise SchemaError(f"review: expected a content digest, got {shown(digest)}") from error
-    with changing(path, "a review") as file:
-        held = _held(file)
-        decided = _not_before(held, decided)
-        reviews = [*held, decided]
-        write_decisions(file, ({"kind": "review", **it.to_json()} for it in reviews))
+    with adding(path, "a review", decided.time) as (_, time, added):
+        decided = replace(decided, time=time)
+        added.append({"kind": REVIEW, **decided.to_json()})
     return decided
 
 
-def _user() -> str:
+@contextmanager
+def adding(
+    path: Path, purpose: str, time: str
+) -> Iterator[tuple[Decisions, str, list[dict[str, object]]]]:
+    """Hold the file; what is put into the list, each with its ``kind``, goes behind what is there.
+
+    Yields what is there, the time that what is added may carry (``time``, but not before any line
+    that is there), and the list. If that stays empty, nothing is written.
+    """
+    with changing(path, purpose) as file:
+        found = read_decisions(file)
+        held = _held(found)
+        times = [*(it.time for it in held), *(str(it.get("time", "")) for it in found.all())]
+        latest = max([*times, time], key=instant)
+        added: list[dict[str, object]] = []
+        yield found, time if instant(latest) == instant(time) else latest, added
+        if added:
+            former = [
+                {"kind": REVIEW, **it.to_json()} for it in held[: len(held) - len(found.of(REVIEW))]
+            ]
+            write_decisions(file, [*former, *found.all(), *added])
+
+
+def user() -> str:
+    """Who decides: the name of the user, or its number."""
     try:
         return legible(getpass.getuser())
     except (KeyError, OSError):  # a container's user without a name
         return f"user {os.getuid()}"
 
 
-def _held(path: Path) -> list[Review]:
-    """What the file holds, in its order."""
-    found = read_decisions(path)
+def _held(found: Decisions) -> list[Review]:
+    """The reviews that a file holds, in its order."""
     held = _former(*found.former) if found.former else []
-    return held + [_review(record, where) for where, record in found.records.items()]
+    return held + [_review(record, where) for where, record in found.of(REVIEW).items()]
 
 
-def _review(record: dict[str, object], where: str) -> Review:
-    kind = record.pop("kind", None)
-    if kind != "review":
-        raise FormatError(
-            f"{where}: expected a review, got {shown(kind)}; read it with the release that wrote it"
-        )
+def _review(record: dict[str, Any], where: str) -> Review:
     try:
         return msgspec.convert(record, Review)
     except msgspec.ValidationError as error:

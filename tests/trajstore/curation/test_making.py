@@ -316,7 +316,7 @@ REFUSED: dict[str, Refused] = {
     "no name": (TrajStoreError, "dataset name", lambda it: it.select("expert@v1", "../x",
                                                                      episodes="0")),
     "marks in the reviews": (
-        NotFoundError, "reviews do not hold marks yet",
+        NotFoundError, "expected marks of episodes of expert@v1, got none",
         lambda it: it.select("expert@v1", "x", marks="reviewed"),
     ),
     "too large": (
