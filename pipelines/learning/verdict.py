@@ -3,10 +3,12 @@
 from pathlib import Path
 
 from pipelines.learning.runlog import RunError
+from trajstore.choosing.marks import EXCLUDE
 from trajstore.dataset import Dataset
 from trajstore.disk.checked import CHECK, without_check
 from trajstore.disk.files import read_json
 from trajstore.errors import StatusError
+from trajstore.quality.marks import reviewed_marks
 from trajstore.quality.reviews import effective_status, read_reviews, status_of
 from trajstore.version.manifest import Status
 
@@ -34,6 +36,12 @@ def read_report(path: Path) -> dict[str, object]:
     if not isinstance(found, dict):
         raise RunError(f"{path}: expected a report of validation, got other JSON; validate again")
     return without_check(found, path) if CHECK in found else found
+
+
+def excluded_episodes(reviews: Path | None) -> frozenset[str]:
+    """Digests of the episodes that curators marked ``exclude``, in whatever dataset."""
+    marks = reviewed_marks(reviews).values()
+    return frozenset(it.episode for it in marks if it.mark == EXCLUDE)
 
 
 def check_quarantine(digest: str, reviews: Path | None, *, where: str) -> None:

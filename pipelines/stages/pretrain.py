@@ -26,16 +26,14 @@ from pipelines.learning.policy import Architecture, build_policy, save_policy
 from pipelines.learning.run import drop_other_seeds, training_inputs, unfinished
 from pipelines.learning.runlog import RunRecord, RunStatus, write_losses
 from pipelines.learning.sealing import seal_arm, seal_run, unseal_arm
-from pipelines.learning.verdict import check_verdict
+from pipelines.learning.verdict import check_verdict, excluded_episodes
 from pipelines.learning.world import EnvParams, TransferParams
 from pipelines.running.fanout import check_engine, run_jobs
 from pipelines.running.params import read_section
 from pipelines.running.stage import add_paths, in_one_line, parser_of
-from trajstore.choosing.marks import EXCLUDE
 from trajstore.dataset import Dataset
 from trajstore.disk.files import remove_tree
 from trajstore.errors import StatusError
-from trajstore.quality.marks import reviewed_marks
 
 Floats = NDArray[np.float32]
 Draw = Callable[[], Iterator[tuple[Floats, Floats]]]
@@ -248,8 +246,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     online = read_section(arguments.params, "finetune", FinetuneParams)
     env = read_section(arguments.params, "env", EnvParams)
     dataset, reviews = arguments.dataset, arguments.reviews
-    marks = {} if arguments.excluded else reviewed_marks(reviews)
-    out = frozenset(it.episode for it in marks.values() if it.mark == EXCLUDE)
+    out = frozenset[str]() if arguments.excluded else excluded_episodes(reviews)
     clone_of = partial(CloneJob, params, online, env, dataset, arguments.shuffle_actions, shown)
     jobs = [clone_of(seed, arguments.out / f"seed_{seed}", out) for seed in params.seeds]
     check_engine(online.engine)

@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "card": ("describing:card", "Write a dataset card: a page, a picture, Croissant."),
     "verify": ("verifying:verify", "Compare every byte of a version with what was sealed."),
     "play": ("play:play", "Watch episodes, with their anomalies marked."),
+    "serve": ("serve:serve", "Look at the store in a browser, and mark episodes."),
     "validate": ("judging:validate", "Decide whether a version is fit for training."),
     "approve": ("judging:approve", "Record a curator's approval of a version."),
     "quarantine": ("judging:quarantine", "Forbid training from a version."),

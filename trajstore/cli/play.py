@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from trajstore.choosing.marks import Mark
 from trajstore.cli.environments import REGISTERED, environment_option, simulator
 from trajstore.cli.options import (
     Decorator,
@@ -22,14 +23,16 @@ from trajstore.cli.options import (
 )
 from trajstore.cli.output import complain, print_line, progress, size
 from trajstore.cli.watching import Range, play_in_terminal, write_media
+from trajstore.dataset import Dataset
 from trajstore.episode.names import parse_reference
-from trajstore.errors import NotFoundError, ReplayError
+from trajstore.errors import CorruptionError, NotFoundError, ReplayError, StorageError
 from trajstore.playback.choice import LIMIT, choose
 from trajstore.playback.page import Opening, write_page
 from trajstore.playback.pairing import Pair, pairs_of, told
 from trajstore.playback.payload import BUDGET_BYTES, About, Side, build
 from trajstore.playback.pictures import cameras_of
 from trajstore.playback.viewed import Viewed
+from trajstore.quality.marks import marks_of, reviewed_marks
 from trajstore.quality.records import read_report, read_verdict
 from trajstore.quality.reviews import decisions_on
 from trajstore.store import Store
@@ -149,6 +152,13 @@ def open_reference(store: Store, text: str) -> Opened:
     found = re.fullmatch(r"(.+)#([0-9]{1,18})", text)
     reference, episode = (found[1], int(found[2])) if found else (text, None)
     dataset = look(store, reference)
+    opened = Opened(Viewed(dataset), about_of(store, reference, dataset), episode)
+    opened.check(None)
+    return opened
+
+
+def about_of(store: Store, reference: str, dataset: Dataset) -> About:
+    """What is known of a version beyond its own files, at this moment."""
     path, status = dataset.path, store.status_of_dataset(dataset)
     root, location = store.root.resolve(), parse_reference(reference).location
     inside = location is None or path.parent.parent.resolve() == root
@@ -157,7 +167,10 @@ def open_reference(store: Store, text: str) -> Opened:
     decided = decisions_on(
         dataset.path, store.reviews, dataset.manifest.content_digest, root=store.root
     )
-    about = About(
+    marks: dict[str, Mark] = {}
+    with suppress(CorruptionError, StorageError):
+        marks = marks_of(dataset, reviewed_marks(store.reviews))
+    return About(
         name=path.parent.name if inside else path.name,
         version=path.name if inside else "",
         status=status.value,
@@ -167,10 +180,8 @@ def open_reference(store: Store, text: str) -> Opened:
         reviews=tuple(
             f"{it.status.value} by {it.by}, {it.time[:10]}: {it.reason}" for it in decided[::-1]
         ),
+        marks=tuple(it.to_json() for it in marks.values()),
     )
-    opened = Opened(Viewed(dataset), about, episode)
-    opened.check(None)
-    return opened
 
 
 def _side(opened: Opened, index: int | None, limit: int, environment: str | None) -> Side:

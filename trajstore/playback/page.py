@@ -25,7 +25,8 @@ SCRIPTS = (
     *("base", "source", "unpack", "fields", "marks", "film", "scene", "charts", "picker"),
     *("filters", "gallery", "facts", "player", "main"),
 )
-"""Parts of the script in order. ``source`` alone knows where episodes lie and marks go."""
+"""Parts of the script in order. ``source`` alone knows where episodes lie and marks go; ``served``
+stands in its place where a server has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,6 @@ class Opening:
 def render(sides: Sequence[Side], opening: Opening | None = None) -> str:
     """The page of one dataset, or of two that are compared."""
     opening = opening or Opening()
-    script, style = _script(), _asset("style.css")
     names = [f"{side.record['name']} {side.record['version']}".strip() for side in sides]
     title = " against ".join(names)
     record = {
@@ -57,12 +57,18 @@ def render(sides: Sequence[Side], opening: Opening | None = None) -> str:
         "open": None if opening.episode is None else [opening.episode, opening.step],
         "speed": opening.speed,
     }
+    return filled(title, record, "\n".join(_blobs(sides)))
+
+
+def filled(title: str, record: Any, blobs: str, *, source: str = "source") -> str:  # noqa: ANN401
+    """The page of a record, whose script gets episodes by the module of that name."""
+    script, style = _script(source), _asset("style.css")
     parts = {
-        "policy": _policy(script, style),
+        "policy": _policy(script, style, connect="'self'" if source == "served" else ""),
         "title": escape(title),
         "style": style,
         "payload": json_text(record),
-        "blobs": "\n".join(_blobs(sides)),
+        "blobs": blobs,
         "script": script,
     }
     return re.sub(r"{{(\w+)}}", lambda place: parts[place[1]], _asset("page.html"))
@@ -103,10 +109,11 @@ def _blobs(sides: Sequence[Side]) -> Iterator[str]:
                 yield f'<script type="application/json" id="{name}">{text}</script>'
 
 
-def _policy(script: str, style: str) -> str:
+def _policy(script: str, style: str, *, connect: str = "") -> str:
     return (
         f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
         "img-src data:; base-uri 'none'; form-action 'none'"
+        + (f"; connect-src {connect}" if connect else "")
     )
 
 
@@ -120,6 +127,7 @@ def _asset(name: str) -> str:
 
 
 @cache
-def _script() -> str:
-    parts = [_asset(f"{name}.js") for name in SCRIPTS]
+def _script(source: str) -> str:
+    names = (source if name == "source" else name for name in SCRIPTS)
+    parts = [_asset(f"{name}.js") for name in names]
     return '"use strict";\n(() => {\n' + "\n".join(parts) + "\n})();\n"

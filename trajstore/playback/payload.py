@@ -12,7 +12,6 @@ from trajstore.episode.schema import Axis, EpisodeSchema
 from trajstore.playback import evidence
 from trajstore.playback.camera import finite_rows
 from trajstore.playback.channels import (
-    Channel,
     channels_of,
     charts_of,
     drawn_fields,
@@ -96,17 +95,14 @@ def build(
     progress: Progress = iter,
 ) -> Side:
     """The chosen episodes of a dataset, by ascending index, in ``room`` bytes of a page."""
-    manifest, replay = viewed.manifest, about.replay
-    if replay is not None and replay.content_digest != manifest.content_digest:
-        replay = None
-    schema, statistics = manifest.schema, manifest.statistics
+    schema, statistics = viewed.manifest.schema, viewed.manifest.statistics
     channels, more = channels_of(schema, statistics), more_channels(schema, statistics)
     measured: dict[str, FieldStatistics] = {}
-    side = Side(_dataset(viewed, about, channels, more))
+    side = Side({})
     rows = []
     for index in progress(chosen):
         seen = viewed.see(index)
-        row = _episode(viewed, index, seen) | {"replay": replay and _replay_of(index, replay)}
+        row = episode_record(viewed, about, index, seen)
         _measure(measured, schema, seen.arrays)
         for packed, some in ((side.numbers, channels), (side.more, more)):
             if any(channel.name in seen.arrays for channel in some):
@@ -114,9 +110,7 @@ def build(
         rows.append(row)
     whole = len(chosen) == len(viewed) and not viewed.faults
     found = {name: one.to_json() for name, one in measured.items()}
-    side.record |= {
-        "notices": [["bad", text] for text in _notices(viewed, about)] + _told(viewed),
-        "replay": replay and _replay(replay),
+    side.record = dataset_record(viewed, about) | {
         "episodes": rows,
         "fields": fields_of(viewed, rows),
         "whole": whole,
@@ -167,11 +161,23 @@ def _episode(viewed: Viewed, index: int, seen: Seen) -> dict[str, Any]:
     }
 
 
-def _dataset(
-    viewed: Viewed, about: About, channels: Sequence[Channel], more: Sequence[Channel]
-) -> dict[str, Any]:
-    manifest = viewed.manifest
+def episode_record(viewed: Viewed, about: About, index: int, seen: Seen) -> dict[str, Any]:
+    """The row of an episode that was read."""
+    replay = _fitting(viewed, about)
+    return _episode(viewed, index, seen) | {"replay": replay and _replay_of(index, replay)}
+
+
+def dataset_record(viewed: Viewed, about: About) -> dict[str, Any]:
+    """What a page says of a dataset as a whole, before any episode is read."""
+    manifest, replay = viewed.manifest, _fitting(viewed, about)
+    schema, statistics = manifest.schema, manifest.statistics
+    channels, more = channels_of(schema, statistics), more_channels(schema, statistics)
     return asdict(about) | {
+        "notices": [["bad", text] for text in _notices(viewed, about)] + _told(viewed),
+        "replay": replay and _replay(replay),
+        "left_out": _not_drawn(schema),
+        "whole": False,
+        "statistics": evidence.compare_statistics(statistics, {}, whole=False),
         "episodes_total": manifest.episodes,
         "steps_total": manifest.steps,
         "scenarios": dict(manifest.scenario_counts),
@@ -183,6 +189,12 @@ def _dataset(
         "dt": viewed.dt,
         "radius": dict(zip(("agent", "others"), viewed.radii, strict=True)),
     }
+
+
+def _fitting(viewed: Viewed, about: About) -> ReplayReport | None:
+    """The replay report, if it is of this content."""
+    found = about.replay
+    return found if found and found.content_digest == viewed.manifest.content_digest else None
 
 
 def _told(viewed: Viewed) -> list[list[str]]:

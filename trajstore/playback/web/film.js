@@ -11,7 +11,7 @@ function reel(urls, every) {
   const ready = new Map(), asked = new Map();
   const load = (i) => {
     if (ready.has(i)) return Promise.resolve();
-    if (!asked.has(i)) asked.set(i, createImageBitmap(blobOf(urls[i])).catch(() => null).then((bitmap) => { asked.delete(i); ready.set(i, bitmap); }));
+    if (!asked.has(i)) asked.set(i, source.picture(urls[i]).then((blob) => createImageBitmap(blob)).catch(() => null).then((bitmap) => { asked.delete(i); ready.set(i, bitmap); }));
     return asked.get(i);
   };
   const trim = (i) => {

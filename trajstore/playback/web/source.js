@@ -11,6 +11,8 @@ const source = {
   more: async (side, index) => textOf(`m${side}-${index}`),
   // Pictures of an episode as data URLs: those of its cameras by name, and those rendered.
   films: async (side, index) => ({ cameras: JSON.parse(textOf(`c${side}-${index}`) || "{}"), rendered: JSON.parse(textOf(`f${side}-${index}`) || "[]") }),
+  // One of these pictures.
+  picture: async (url) => blobOf(url),
   // Marks as files of marks have them; saving says whether they outlive the page.
   marks() { try { return JSON.parse(store(`marks.${page.sides[0].provenance.content_digest}`) || "null"); } catch { return null; } },
   save(all) { return store(`marks.${page.sides[0].provenance.content_digest}`, JSON.stringify(all)); },
