@@ -42,9 +42,8 @@ class Library:
         self.only = ""
         if reference is not None:
             about = about_of(store, reference, look(store, reference))
-            inside = about.version and parse_reference(reference).location is None
-            self.only = f"{about.name}@{about.version}" if inside else ONLY
-            if inside and not parse_reference(reference).archived:
+            self.only = f"{about.name}@{about.version}" if about.version else ONLY
+            if about.version and not parse_reference(reference).archived:
                 self._reference = self.only
 
     def find(self, name: str) -> Found:

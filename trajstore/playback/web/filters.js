@@ -12,10 +12,12 @@ function haystack(entry) {
   return [`#${a.index}`, a.scenario, plain(a.scenario), a.seed, a.outcome, plain(a.outcome), b && b.outcome, ...a.anomalies.map((found) => `${found.kind} ${plain(found.kind)}`), a.error && "unreadable", a.replay && !a.replay.equal && "replay differs", ...fields, said, ...tags, note, entry.by && `by ${entry.by}`].join(" ").toLowerCase();
 }
 
+const wordsOf = (entry) => entry.words || (entry.words = haystack(entry));
+
 function filtered() {
   const { text, scenario, outcomes, fields, sort } = state.filter, tokens = text.toLowerCase().split(/\s+/).filter(Boolean), rank = SORTS[sort][1];
   const on = [...fields].map(([name, filter]) => [fieldNamed(name), filter]).filter(([field, filter]) => field && isOn(filter));
-  return entries.filter((entry) => (!scenario || entry.a.scenario === scenario) && (!outcomes.size || outcomes.has(entry.a.outcome)) && tokens.every((token) => entry.words.includes(token)) && on.every(([field, filter]) => passes(field, filter, entry)))
+  return entries.filter((entry) => (!scenario || entry.a.scenario === scenario) && (!outcomes.size || outcomes.has(entry.a.outcome)) && tokens.every((token) => wordsOf(entry).includes(token)) && on.every(([field, filter]) => passes(field, filter, entry)))
     .sort((one, other) => rank(one) - rank(other) || one.a.index - other.a.index);
 }
 

@@ -62,6 +62,7 @@ async function preview(node) {
   requestAnimationFrame(frame);
 }
 
+const SLICE = 240;
 let cards = new Map(), anchor = null;
 
 function select(indices) { state.selected = new Set(indices); cards.forEach(dress); tally(); }
@@ -79,14 +80,24 @@ function gallery() {
   cards = new Map();
   let panel = null;
   const watch = new IntersectionObserver((seen) => seen.forEach((item) => { if (item.isIntersecting) { watch.unobserve(item.target); thumb(item.target); } }), { rootMargin: "300px" });
+  // Cards are made as the reader comes near their place.
+  let rest = [], many = SLICE;
+  const foot = el("div", { class: "foot" }), more = (count) => {
+    const some = rest.splice(0, count).map((entry) => { if (!cards.has(entry)) cards.set(entry, card(entry, watch)); return cards.get(entry); });
+    grid.append(...some);
+    some.forEach(dress);
+    if (rest.length) { grid.append(foot); near.unobserve(foot); near.observe(foot); } else foot.remove();
+  };
+  const near = new IntersectionObserver(([seen]) => { if (seen.isIntersecting && rest.length) { many += SLICE; more(SLICE); } }, { rootMargin: "900px" });
   const refresh = () => {
     const shown = filtered();
     chips.replaceChildren(...[chipsOf(refresh)].filter(Boolean));
     if (state.panel && !panel) { panel = panelOf(refresh); chips.after(panel); }
     if (panel) panel.hidden = !state.panel;
     if (state.panel) panel.update(shown);
-    grid.replaceChildren(...shown.map((entry) => { if (!cards.has(entry)) cards.set(entry, card(entry, watch)); return cards.get(entry); }));
-    cards.forEach(dress);
+    rest = [...shown];
+    grid.replaceChildren();
+    more(many);
     const seen = new Set(shown.map(({ a }) => a.index));
     select([...state.selected].filter((index) => seen.has(index)));
     if (!shown.length) grid.append(el("p", { class: "empty" }, "No episode fits these filters."));

@@ -4,7 +4,6 @@ const first = new Map(page.sides[0].episodes.map((episode) => [episode.index, ep
 const entries = matches.map(([index, b, by]) => ({ a: first.get(index), b, by })).filter(({ a }) => a);
 takeMarks(page.sides[0].marks);
 takeMarks(source.marks());
-for (const entry of entries) entry.words = haystack(entry);
 const state = {
   view: "gallery", episode: entries.length ? entries[0].a.index : 0, t: 0, playing: false, speed: page.speed,
   show: { trails: true, discs: false, follow: false, overlay: Boolean(page.pairs) },

@@ -41,7 +41,7 @@ function undo() {
 
 function keepMarks() {
   unsaved = !source.save(listed());
-  for (const entry of entries) entry.words = haystack(entry);
+  for (const entry of entries) entry.words = null;
   marked();
   tally();
 }

@@ -38,8 +38,11 @@ function viewsOf(item) {
   return found;
 }
 
+// The list holds the episodes around the one that plays, so that ten thousand are as quick as ten.
+const NEAR = 150;
 function listOf() {
-  const rows = filtered().map(({ a }) => el("button", { type: "button", class: markOf(a).mark === "exclude" ? "excluded" : "", "aria-current": String(a.index === live.entry.a.index), onclick: () => go({ episode: a.index, t: 0 }) }, el("span", { class: "no" }, `#${a.index}`), el("span", { class: "scn" }, plain(a.scenario || "")), el("span", { class: `sc ${level(a.score)}` }, a.score > 0 ? points(a.score) : ""), said(a.outcome), el("span", { class: "signs" }, signs(a))));
+  const all = filtered(), at = all.indexOf(live.entry), some = all.slice(Math.max(0, at - NEAR), Math.max(0, at) + NEAR);
+  const rows = some.map(({ a }) => el("button", { type: "button", class: markOf(a).mark === "exclude" ? "excluded" : "", "aria-current": String(a.index === live.entry.a.index), onclick: () => go({ episode: a.index, t: 0 }) }, el("span", { class: "no" }, `#${a.index}`), el("span", { class: "scn" }, plain(a.scenario || "")), el("span", { class: `sc ${level(a.score)}` }, a.score > 0 ? points(a.score) : ""), said(a.outcome), el("span", { class: "signs" }, signs(a))));
   return el("aside", { class: "panel list", "aria-label": "Episodes" }, rows);
 }
 
