@@ -45,17 +45,20 @@ class Library:
             self.only = f"{about.name}@{about.version}" if about.version else ONLY
             if about.version and not parse_reference(reference).archived:
                 self._reference = self.only
+            found = self.find(self.only)
+            found.served.record(found.about)
 
     def find(self, name: str) -> Found:
         """The version of that name in an address, as it is now; `NotFoundError` for any other."""
         reference = self._meant(name)
-        dataset = look(self._store, reference)
-        about = about_of(self._store, reference, dataset)
         with self._lock:
             held = self._held.pop(name, None)
-            if held is None or held.served.digest != dataset.manifest.content_digest:
-                held = Found(Served(Viewed(dataset)), about)
-            self._held[name] = Found(held.served, about)
+            if held is None or not held.served.is_current():
+                served = Served(Viewed(look(self._store, reference)))
+            else:
+                served = held.served
+            about = about_of(self._store, reference, served.viewed.dataset)
+            self._held[name] = Found(served, about)
             while len(self._held) > OPEN:
                 self._held.popitem(last=False)
             return self._held[name]

@@ -94,7 +94,10 @@ def json_text(record: Any) -> str:  # noqa: ANN401 - JSON is what it is
         >>> json_text({"scenario": "</script>"})
         '{"scenario":"\\u003c/script\\u003e"}'
     """
-    text = json.dumps(plain(record), separators=(",", ":"), allow_nan=False)
+    try:
+        text = json.dumps(record, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError):
+        text = json.dumps(plain(record), separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 

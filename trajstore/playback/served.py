@@ -16,6 +16,7 @@ from trajstore.playback.payload import About
 from trajstore.playback.pictures import Camera, cameras_of
 from trajstore.playback.table import STATISTICS, fields_of
 from trajstore.playback.viewed import Viewed
+from trajstore.version.manifest import MANIFEST
 
 LARGEST = 640
 """Pixels of the longest side of a picture that is sent."""
@@ -42,7 +43,19 @@ class Served:
     def __init__(self, viewed: Viewed) -> None:
         self.viewed = viewed
         self.digest = viewed.manifest.content_digest
+        self._sealed = self._stamp()
         self._lock = threading.RLock()
+
+    def is_current(self) -> bool:
+        """Whether the version still lies where it was opened; one elsewhere does not change."""
+        return self._sealed == self._stamp()
+
+    def _stamp(self) -> tuple[int, ...]:
+        try:
+            found = (self.viewed.dataset.path / MANIFEST).stat()
+        except OSError:
+            return ()
+        return found.st_ino, found.st_mtime_ns, found.st_size
 
     def record(self, about: About) -> dict[str, Any]:
         """What a page knows of the dataset before any episode is read, but for ``table``."""
