@@ -25,8 +25,9 @@ from trajstore.lifecycle import Published, Shelf
 from trajstore.lifecycle.archived import archived_version, is_pack, open_archived, open_packed
 from trajstore.lifecycle.kinds import kind_of
 from trajstore.lifecycle.rotation import Decision, Retention
+from trajstore.quality.decisions import REVIEWS
 from trajstore.quality.marks import without_excluded
-from trajstore.quality.reviews import REVIEWS, status_of
+from trajstore.quality.reviews import status_of
 from trajstore.recording.recorder import Recorder
 from trajstore.recording.recover import next_target
 from trajstore.recording.unfinished import unfinished
@@ -127,11 +128,10 @@ class Store(Curator):
         Args:
             reference: ``expert`` (the newest validated version), ``expert@v3``,
                 ``expert@latest`` (the newest, whatever its status), a path or a URL; for
-                inspection also ``archive:expert@v1``, which is read in its pack, and the path
-                or URL of a pack.
+                inspection also ``archive:expert@v1``, read in its pack, and a pack's path or URL.
             purpose: training refuses a quarantined version, inspection opens all.
-            excluded: for training, episodes that a curator marked ``exclude`` are left out: the
-                dataset is a view of the others, and the log says how many. Inspection opens all.
+            excluded: for training, episodes marked ``exclude`` are left out: the dataset is a view of
+                the others, and the log says how many. Inspection opens all.
 
         Raises:
             NameRefusedError: if the reference is malformed.
@@ -140,8 +140,7 @@ class Store(Curator):
             CorruptionError: if its manifest is damaged.
             ArchiveError: if an archived version's pack is not the one that was archived.
             StorageError: if a URL cannot be reached.
-            ValueError: if the purpose is neither training nor inspection, or ``excluded`` neither
-                left out nor kept.
+            ValueError: if the purpose, or ``excluded``, is none of these.
         """
         for name, told, known in (("purpose", purpose, Purpose), ("excluded", excluded, Excluded)):
             if told not in get_args(known):
@@ -163,7 +162,7 @@ class Store(Curator):
             )
         if purpose == "inspection" or excluded == "kept":
             return dataset
-        return without_excluded(dataset, self.reviews, name=reference)
+        return without_excluded(dataset, self.reviews, name=reference, root=self.root)
 
     def _had(self, digest: str) -> Path | None:
         """The folder that content has or had in this store, if its ledgers know it."""

@@ -38,9 +38,9 @@ def read_report(path: Path) -> dict[str, object]:
     return without_check(found, path) if CHECK in found else found
 
 
-def excluded_episodes(reviews: Path | None) -> frozenset[str]:
-    """Digests of the episodes that curators marked ``exclude``, in whatever dataset."""
-    marks = reviewed_marks(reviews).values()
+def excluded_episodes(dataset: Path, reviews: Path | None) -> frozenset[str]:
+    """Digests of the episodes that curators marked ``exclude``, those of other datasets too."""
+    marks = reviewed_marks(reviews, version=dataset).values()
     return frozenset(it.episode for it in marks if it.mark == EXCLUDE)
 
 

@@ -246,7 +246,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     online = read_section(arguments.params, "finetune", FinetuneParams)
     env = read_section(arguments.params, "env", EnvParams)
     dataset, reviews = arguments.dataset, arguments.reviews
-    out = frozenset[str]() if arguments.excluded else excluded_episodes(reviews)
+    out = frozenset[str]() if arguments.excluded else excluded_episodes(dataset, reviews)
     clone_of = partial(CloneJob, params, online, env, dataset, arguments.shuffle_actions, shown)
     jobs = [clone_of(seed, arguments.out / f"seed_{seed}", out) for seed in params.seeds]
     check_engine(online.engine)

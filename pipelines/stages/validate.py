@@ -20,7 +20,7 @@ from trajstore.disk.checked import write_checked
 from trajstore.disk.files import make_directories
 from trajstore.quality import CHECKS, policy_agreement, replay_agreement, validate
 from trajstore.quality.contract import Contract
-from trajstore.quality.marks import marks_of, reviewed_marks
+from trajstore.quality.marks import marked
 from trajstore.quality.replay import first_step
 from trajstore.quality.reviews import effective_status, history, read_reviews
 from trajstore.version.manifest import Status
@@ -70,7 +70,7 @@ def run(
     report = validate(opened, contract, checks=checks)
     decided = read_reviews(reviews)
     digest = opened.manifest.content_digest
-    marks = marks_of(opened, reviewed_marks(reviews)).values()
+    marks = marked(opened, reviews).values()
     return {
         **report.to_json(),
         "verdict": report.status.value,

@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
+from trajstore.choosing.marks import counts_of
 from trajstore.cli.output import chip, complain, plain, size
 from trajstore.cli.places import named_store
 from trajstore.dataset import Dataset
 from trajstore.episode import anomalies
 from trajstore.errors import NotFoundError, StorageError, TrajStoreError
 from trajstore.lifecycle.kinds import kind_of
-from trajstore.quality.marks import counted as counted_marks
+from trajstore.quality.marks import marked as marks_of
 from trajstore.quality.records import read_report, read_verdict
 from trajstore.quality.reviews import UNREADABLE, decisions_on, standing
 from trajstore.recording.unfinished import (
@@ -83,7 +84,7 @@ def marked(store: Store, version: Dataset | Path) -> dict[str, int]:
     """How many episodes are marked; nothing where marks, or digests of episodes, are damaged."""
     with suppress(TrajStoreError):
         dataset = Dataset.open(version) if isinstance(version, Path) else version
-        return counted_marks(dataset, store.reviews)
+        return counts_of(marks_of(dataset, store.reviews, root=store.root).values())
     return {}
 
 

@@ -10,7 +10,7 @@ from trajstore.cli.facts import told_marks
 from trajstore.cli.options import command, dry_run_option, look, reference_argument
 from trajstore.cli.output import plain, print_json, print_line
 from trajstore.episode.texts import legible
-from trajstore.quality.marks import check_marks, mark_episodes, marks_of, reviewed_marks
+from trajstore.quality.marks import check_marks, mark_episodes, marked
 from trajstore.store import Store
 
 
@@ -35,7 +35,7 @@ def review(store: Store, reference: str, file: Path | None, dry_run: bool, as_js
     without them.
     """
     dataset = look(store, reference)
-    before = marks_of(dataset, reviewed_marks(store.reviews))
+    before = marked(dataset, store.reviews, root=store.root)
     after, changed = dict(before), 0
     if file is not None:
         found = read_marks_file(file)

@@ -32,7 +32,7 @@ from trajstore.playback.pairing import Pair, pairs_of, told
 from trajstore.playback.payload import BUDGET_BYTES, About, Side, build
 from trajstore.playback.pictures import cameras_of
 from trajstore.playback.viewed import Viewed
-from trajstore.quality.marks import marks_of, reviewed_marks
+from trajstore.quality.marks import marked
 from trajstore.quality.records import read_report, read_verdict
 from trajstore.quality.reviews import decisions_on
 from trajstore.store import Store
@@ -169,7 +169,7 @@ def about_of(store: Store, reference: str, dataset: Dataset) -> About:
     )
     marks: dict[str, Mark] = {}
     with suppress(CorruptionError, StorageError):
-        marks = marks_of(dataset, reviewed_marks(store.reviews))
+        marks = marked(dataset, store.reviews, root=store.root)
     return About(
         name=path.parent.name if inside else path.name,
         version=path.name if inside else "",

@@ -20,7 +20,7 @@ from trajstore.disk.files import digest
 from trajstore.episode.names import Reference, is_name, parse_reference, version_number
 from trajstore.errors import ArgumentError, LockedError, NotFoundError, TrajStoreError
 from trajstore.lifecycle.shelf import Shelf
-from trajstore.quality.marks import marks_of, reviewed_marks
+from trajstore.quality.marks import marked
 from trajstore.recording.unfinished import open_recording
 from trajstore.version.location import is_url
 from trajstore.version.manifest import Manifest, Status
@@ -253,7 +253,7 @@ class Curator(ABC):
         if marks is None:
             return Criterion(where, episodes, exclude)
         if str(marks) == REVIEWED:
-            known = marks_of(version.dataset, reviewed_marks(self.reviews))
+            known = marked(version.dataset, self.reviews, root=self.root)
             if not known:
                 raise NotFoundError(
                     f"{self.reviews}: expected marks of episodes of {version.reference}, got none; "

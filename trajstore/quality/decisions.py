@@ -17,6 +17,7 @@ from trajstore.disk.checked import checked_line, read_line
 from trajstore.disk.files import make_directories, read_file, replace_file
 from trajstore.disk.locks import lock
 from trajstore.disk.system import storing
+from trajstore.episode.names import version_number
 from trajstore.episode.texts import shown
 from trajstore.errors import CorruptionError, FormatError, NotFoundError
 
@@ -30,6 +31,11 @@ _KEEP_BOTH = (
     ">>>>>>>"
 )
 _KEEP_BOTH_FORMER = "keep the reviews of both sides, each with its braces, a comma between them"
+
+REVIEWS = "reviews.json"
+"""Usual name of the file of decisions; it lies beside its store."""
+_ABOVE = 2
+"""Folders between a version and what its store lies in: the dataset's and the store's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,3 +160,18 @@ def instant(time: str) -> str:
         return moment.astimezone(UTC).isoformat(timespec="microseconds")
     except (ValueError, OverflowError):
         return time
+
+
+def decisions_beside(version: Path, reviews: Path | None, *, root: Path | None) -> list[Path]:
+    """The file of decisions that counts besides ``reviews``, if there is one."""
+    home = _home(version)
+    if home is None or home == reviews or version.parents[1] == root:
+        return []
+    return [home]
+
+
+def _home(version: Path) -> Path | None:
+    """The file of decisions beside the store that a version's folder is in, if it is in one."""
+    if version_number(version.name) is None or len(version.parents) <= _ABOVE:
+        return None
+    return version.parents[_ABOVE] / REVIEWS

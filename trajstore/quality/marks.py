@@ -15,7 +15,14 @@ from trajstore.choosing.marks import EpisodeDigest, Mark, MarksFile, counts_of
 from trajstore.dataset import Dataset
 from trajstore.episode.texts import legible
 from trajstore.errors import ArgumentError, CorruptionError, NotFoundError
-from trajstore.quality.decisions import MARK, REMEDY, after, instant, read_decisions
+from trajstore.quality.decisions import (
+    MARK,
+    REMEDY,
+    after,
+    decisions_beside,
+    instant,
+    read_decisions,
+)
 from trajstore.quality.records import Clock, utc_now
 from trajstore.quality.reviews import adding, user
 
@@ -32,14 +39,20 @@ class _Marked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: str = ""
 
 
-def reviewed_marks(reviews: Path | None) -> Mapping[str, Mark]:
+def reviewed_marks(
+    reviews: Path | None, *, version: Path | None = None, root: Path | None = None
+) -> Mapping[str, Mark]:
     """The marks that count, by digest of the episode; none without a file.
+
+    Those beside the store that the folder ``version`` is in count too, as in `decisions_on`.
 
     Raises:
         CorruptionError: naming the line that is no mark.
         FormatError: if a newer release wrote a line.
     """
-    return {} if reviews is None else _standing(read_decisions(reviews).of(MARK))
+    files = [] if version is None else decisions_beside(version, reviews, root=root)
+    lines = [read_decisions(it).of(MARK) for it in (reviews, *files) if it is not None]
+    return _standing({where: line for one in lines for where, line in one.items()})
 
 
 def _standing(records: Mapping[str, dict[str, Any]]) -> dict[str, Mark]:
@@ -119,18 +132,20 @@ def marks_of(dataset: Dataset, marks: Mapping[str, Mark]) -> dict[str, Mark]:
     return {it: marks[it] for it in digests_of(dataset) if it in marks} if marks else {}
 
 
-def counted(dataset: Dataset, reviews: Path | None) -> dict[str, int]:
-    """How many episodes are marked keep, exclude, tagged, noted; no array is read without marks."""
-    return counts_of(marks_of(dataset, reviewed_marks(reviews)).values())
+def marked(dataset: Dataset, reviews: Path | None, *, root: Path | None = None) -> dict[str, Mark]:
+    """The marks of episodes of a version, wherever they lie; no array is read without any."""
+    return marks_of(dataset, reviewed_marks(reviews, version=dataset.path, root=root))
 
 
-def without_excluded(dataset: Dataset, reviews: Path | None, *, name: object) -> Dataset:
+def without_excluded(
+    dataset: Dataset, reviews: Path | None, *, name: object, root: Path | None = None
+) -> Dataset:
     """A view of the episodes that nobody marked ``exclude``; the dataset itself if there are none.
 
     Raises:
         NotFoundError: if none is left.
     """
-    marks = marks_of(dataset, reviewed_marks(reviews))
+    marks = marked(dataset, reviews, root=root)
     out = counts_of(marks.values())["exclude"]
     if not out:
         return dataset

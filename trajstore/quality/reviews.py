@@ -19,7 +19,6 @@ import msgspec
 from msgspec.structs import replace
 
 from trajstore.disk.json_text import parse_json
-from trajstore.episode.names import version_number
 from trajstore.episode.texts import check_text, legible, shown
 from trajstore.errors import CorruptionError, FormatError, SchemaError, StorageError
 from trajstore.quality.decisions import (
@@ -27,6 +26,7 @@ from trajstore.quality.decisions import (
     REVIEW,
     Decisions,
     changing,
+    decisions_beside,
     instant,
     read_decisions,
     write_decisions,
@@ -43,10 +43,6 @@ DAMAGE = frozenset(
 )
 """Checks whose findings say that the data are not what was sealed; no approval outweighs these."""
 
-REVIEWS = "reviews.json"
-"""Usual name of the file of decisions; it lies beside its store."""
-_ABOVE = 2
-"""Folders between a version and what its store lies in: the dataset's and the store's."""
 UNREADABLE = "unreadable"
 """Shown in place of a status that cannot be told."""
 
@@ -224,18 +220,9 @@ def decisions_on(
         root: of the store that is asked.
     """
     decided = history(read_reviews(reviews), digest)
-    home = _home(version)
-    if home is None or home == reviews or version.parents[1] == root:
-        return decided
-    beside = history(read_reviews(home), digest)
+    others = decisions_beside(version, reviews, root=root)
+    beside = [it for file in others for it in history(read_reviews(file), digest)]
     return sorted({*decided, *beside}, key=lambda it: instant(it.time)) if beside else decided
-
-
-def _home(version: Path) -> Path | None:
-    """The file of decisions beside the store that a version's folder is in, if it is in one."""
-    if version_number(version.name) is None or len(version.parents) <= _ABOVE:
-        return None
-    return version.parents[_ABOVE] / REVIEWS
 
 
 def effective_status(
