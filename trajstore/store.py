@@ -130,8 +130,8 @@ class Store(Curator):
                 ``expert@latest`` (the newest, whatever its status), a path or a URL; for
                 inspection also ``archive:expert@v1``, read in its pack, and a pack's path or URL.
             purpose: training refuses a quarantined version, inspection opens all.
-            excluded: for training, episodes marked ``exclude`` are left out: the dataset is a view of
-                the others, and the log says how many. Inspection opens all.
+            excluded: for training, episodes marked ``exclude`` are left out: the dataset is a view
+                of the others, and the log says how many. Inspection opens all.
 
         Raises:
             NameRefusedError: if the reference is malformed.

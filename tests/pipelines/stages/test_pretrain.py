@@ -15,15 +15,18 @@ from pipelines.learning.interface import InterfaceError
 from pipelines.learning.policy import load_policy
 from pipelines.learning.run import PACKAGES
 from pipelines.learning.runlog import RunStatus, read_run
+from pipelines.learning.verdict import excluded_episodes
 from pipelines.learning.world import TransferParams
 from pipelines.stages import finetune, pretrain
 from pipelines.stages.pretrain import CloneJob, demonstrations, passes, train_clone
 from tests import factories
 from tests.pipelines import tiny
+from trajstore.choosing.marks import Mark
 from trajstore.dataset import Dataset
 from trajstore.disk.checked import write_checked
 from trajstore.disk.files import write_json
 from trajstore.errors import StatusError
+from trajstore.quality.marks import mark_episodes
 from trajstore.quality.reviews import review
 from trajstore.version.manifest import Status
 
@@ -240,3 +243,31 @@ def test_clones_of_what_was_quarantined_later_are_no_start(
             "finetune", tiny.FINETUNE, tiny.WORLD, tmp_path / "runs", start=clones, reviews=reviews
         )
     assert not (tmp_path / "runs").exists()
+
+
+def test_excluded_episodes_are_not_cloned_and_the_record_says_so(
+    recorded: Path, tmp_path: Path
+) -> None:
+    own = Dataset.open(recorded).episodes["digest"].tolist()
+    params = replace(tiny.PRETRAIN, episodes=0, only_successes=False)
+    job = replace(JOB, params=params, dataset=recorded, excluded=frozenset([*own[:2], "1" * 64]))
+    assert pretrain._allowed(job, Dataset.open(recorded)).tolist() == [
+        index > 1 for index in range(len(own))
+    ]
+    records = {}
+    for name, one in {"less": job, "all": replace(job, excluded=frozenset())}.items():
+        train_clone(replace(one, folder=tmp_path / name))
+        records[name] = read_run(tmp_path / name)
+    assert records["less"].parameters["excluded"] == 2
+    assert records["less"].parameters["chosen"] == len(own) - 2
+    assert records["less"].inputs["dataset"] == records["all"].inputs["dataset"]
+    assert "excluded" in records["less"].inputs
+    assert "excluded" not in records["all"].inputs
+
+
+def test_the_marks_of_the_reviews_are_what_is_left_out(recorded: Path, tmp_path: Path) -> None:
+    own, reviews = Dataset.open(recorded).episodes["digest"].tolist(), tmp_path / "reviews.json"
+    mark_episodes(reviews, [Mark(own[0], "exclude"), Mark(own[1], "keep")])
+    assert excluded_episodes(recorded, reviews) == {own[0]}
+    mark_episodes(reviews, [Mark(own[0])])
+    assert excluded_episodes(recorded, reviews) == frozenset()
