@@ -90,7 +90,7 @@ def test_mark_filter_and_select_under_serve(site: Site) -> None:
     page.keyboard.press("a")
     page.keyboard.press("x")
     own = Dataset.open(site.store.path("expert@v1")).episodes["digest"].tolist()
-    page.wait_for_function("document.querySelector('#counter').textContent.includes('exclude')")
+    page.wait_for_selector("#counter >> text=exclude")
     deadline = time.monotonic() + 20
     while len(site.saved(page)) < len(bad) and time.monotonic() < deadline:
         page.wait_for_timeout(50)
