@@ -89,6 +89,7 @@ class FieldSpec:
 
     def __post_init__(self) -> None:
         _check_name(self.name)
+        object.__setattr__(self, "name", str.__str__(self.name))
         try:
             object.__setattr__(self, "axis", Axis(self.axis))
         except ValueError:

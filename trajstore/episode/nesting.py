@@ -63,6 +63,7 @@ def segment(key: object) -> str:
             f"key {shown(key)}: expected text as the key of a nested value, got "
             f"{type(key).__name__}; rename it in a wrapper"
         )
+    key = str.__str__(key)  # an Enum's text is its value, whatever its str() is
     if _PLAIN.fullmatch(key):
         return key
     letters = key.encode("utf-8", "surrogatepass")

@@ -1,10 +1,13 @@
 """What an environment's ``reset`` and ``step`` return, for whoever records or replays.
 
 Some environments reset themselves when an episode ends, and return the first observation of the
-next one; the last of this one is then in ``info``. Some hide the end as well.
+next one; the last of this one is then in ``info``. Some do not tell it, or hide the end as well:
+they are found by the call of ``reset`` within ``step``.
 """
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
+from types import MethodType
 from typing import Any, NamedTuple
 
 from trajstore.episode.texts import shown
@@ -44,13 +47,86 @@ def begin(environment: Any, seed: int, options: Mapping[str, Any] | None) -> tup
     return result
 
 
-def advance(environment: Any, action: Any) -> Step:  # noqa: ANN401
+class Layers:
+    """An environment, and those in its attributes: who is reset while it steps is noticed.
+
+    Made anew when it was reset. One that lies in no ``env``, and is reset before the end, is one
+    that it plans with, and may be.
+    """
+
+    def __init__(self, environment: Any) -> None:  # noqa: ANN401
+        self._calls: dict[int, str] = {}
+        self._hooks: dict[int, tuple[dict[str, Any], Any]] = {}
+        self._stepped: set[int] = set()
+        pending = [(environment, True)]
+        for layer, stepped in pending:
+            own = getattr(layer, "__dict__", None)
+            if id(layer) in self._hooks or not isinstance(own, dict):
+                continue
+            self._stepped |= {id(layer)} if stepped else set()
+            self._hooks[id(layer)] = own, MethodType(_noting(layer, self._calls), layer)
+            inner = [(key, it) for key, it in own.items() if _is_environment(it)]
+            pending += [(it, stepped and key == "env") for key, it in inner]
+
+    def step(self, environment: Any, action: Any) -> Any:  # noqa: ANN401
+        """What the environment's ``step`` returns."""
+        self._calls.clear()
+        before = [(own, own.get("reset")) for own, _ in self._hooks.values()]
+        try:
+            for own, hook in self._hooks.values():
+                own["reset"] = hook
+            return environment.step(action)
+        finally:
+            for own, given in before:
+                if given is None:
+                    own.pop("reset", None)
+                else:
+                    own["reset"] = given
+
+    def check(self, *, ended: bool) -> None:
+        """Refuse a reset within the last step, which has told nothing of it."""
+        for key, name in self._calls.items():
+            if ended or key in self._stepped:
+                raise resets_itself(name)
+            del self._hooks[key]
+
+
+def _noting(layer: Any, calls: dict[int, str]) -> Callable[..., Any]:  # noqa: ANN401
+    """A ``reset`` that notes the class which calls it."""
+    own = layer.reset
+
+    def reset(self: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        if self is not layer:  # a copy that the environment has made of itself
+            return type(self).reset(self, *args, **kwargs)
+        caller = sys._getframe(1)
+        by = caller.f_locals.get(next(iter(caller.f_code.co_varnames), ""))
+        calls[id(layer)] = type(by if _is_environment(by) else layer).__name__
+        return own(*args, **kwargs)
+
+    return reset
+
+
+def _is_environment(value: Any) -> bool:  # noqa: ANN401
+    """Whether a value has what environments have; nothing of its code is run."""
+    own = type(value)
+    if not all(callable(getattr(own, it, None)) for it in ("step", "reset")):
+        return False
+    return hasattr(own, "observation_space") or "observation_space" in getattr(
+        value, "__dict__", ()
+    )
+
+
+def advance(environment: Any, action: Any, layers: Layers) -> Step:  # noqa: ANN401
     """Take one step; if the environment has reset itself, with what this episode ended with.
 
     Raises:
-        SchemaError: if it returns something else, or hides that an episode has ended.
+        SchemaError: if it returns something else, resets itself and does not tell what this
+            episode ended with, or hides that it has ended.
     """
-    return understood(environment.step(action))
+    step = understood(layers.step(environment, action))
+    if not step.final:
+        layers.check(ended=bool(step.terminated or step.truncated))
+    return step
 
 
 def understood(result: Any) -> Step:  # noqa: ANN401
@@ -70,6 +146,14 @@ def understood(result: Any) -> Step:  # noqa: ANN401
     final = step.info.get(FINAL[told])
     info = final if isinstance(final, Mapping) else step.info
     return step._replace(observation=step.info[told], info=info, final=True)
+
+
+def resets_itself(name: str) -> SchemaError:
+    """The refusal of an environment that does not tell how an episode ended."""
+    return SchemaError(
+        "environment: expected the last observation of the episode, got that of the next one, as "
+        f"{name} resets by itself; have it report 'final_observation' in info, or record without it"
+    )
 
 
 def _other(call: str, expected: str, result: object) -> str:

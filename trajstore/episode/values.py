@@ -24,7 +24,7 @@ def row_of(spec: FieldSpec, value: Any, when: str) -> np.ndarray:  # noqa: ANN40
     if spec.is_text:
         if array is None or array.dtype.kind != "U" or array.shape:
             raise _refusal(spec, value, when, "give it as text")
-        check_text(f"field {spec.name!r}", str(value))
+        check_text(f"field {spec.name!r}", str(as_plain(value)))
         return array
     row = None if array is None else exact(array, np.dtype(spec.dtype))
     if row is None or row.shape != spec.shape:
@@ -63,9 +63,28 @@ def as_array(value: Any) -> np.ndarray | None:  # noqa: ANN401
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         return None
     try:
-        return np.array(value, order="C", subok=False)
+        return np.array(as_plain(value), order="C", subok=False)
     except Exception:  # noqa: BLE001 - whatever foreign code raises, it gave no array
         return None
+
+
+def as_plain(value: Any) -> Any:  # noqa: ANN401
+    """A text or number of a class of its own, such as of an ``Enum``, as what it is.
+
+    Its ``str()`` may be another text, and NumPy takes that.
+
+    Example:
+        >>> from http import HTTPMethod, HTTPStatus
+        >>> as_plain(HTTPStatus.OK), as_plain(HTTPMethod.GET)
+        (200, 'GET')
+    """
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, np.generic | bool):
+        return value
+    if isinstance(value, float):
+        return float.__float__(value)
+    return int.__int__(value) if isinstance(value, int) else value
 
 
 def _refusal(spec: FieldSpec, value: object, when: str, remedy: str) -> SchemaError:

@@ -13,7 +13,7 @@ from trajstore.episode.episode import Episode
 from trajstore.episode.fields import Axis, FieldSpec
 from trajstore.episode.nesting import ACTION, OBSERVATION, REWARD, flatten, step_schema
 from trajstore.episode.notes import Notes
-from trajstore.episode.playing import Step, advance, begin
+from trajstore.episode.playing import Layers, Step, advance, begin, resets_itself
 from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import SchemaError
 from trajstore.interop.spaces import fields_of, space_of
@@ -141,11 +141,11 @@ def _episode(
     notes = Notes(schema, f"of seed {seed}")
     first = {it.name: deepcopy(info[it.name]) for it in schema.on(Axis.EPISODE) if it.name in info}
     notes.keep(notes.state(seen_in(notes, observation, info), "reset"))
-    steps, ended = 0, False
+    steps, ended, layers = 0, False, Layers(env)
     while not ended:
         action = act(observation)
         notes.keep(notes.action(action_in(notes, action, steps), steps))
-        step = advance(env, action)
+        step = advance(env, action, layers)
         notes.keep(notes.step(outcome_in(step), steps))
         ended = bool(step.terminated or step.truncated)
         notes.keep(notes.state(seen_in(notes, step.observation, step.info), f"step {steps}"))
@@ -184,9 +184,5 @@ def check_final(env: Any) -> None:  # noqa: ANN401
         later = own.__module__.startswith("gymnasium.wrappers") and own.__name__ == "Autoreset"
         same = "same" in str((getattr(layer, "metadata", None) or {}).get("autoreset_mode")).lower()
         if same or ("autoreset" in own.__name__.lower().replace("_", "") and not later):
-            raise SchemaError(
-                f"environment: expected the last observation of the episode, got that of the next "
-                f"one, as {own.__name__} resets by itself; have it report 'final_observation' in "
-                "info, or record without it"
-            )
+            raise resets_itself(own.__name__)
         layer = getattr(layer, "__dict__", {}).get("env")

@@ -5,7 +5,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from trajstore.episode.playing import begin, understood
+from trajstore.episode.playing import Layers, begin, understood
 from trajstore.interop.gymnasium import check_final, check_single
 from trajstore.interop.watched import Cut, Seeds, Watched
 from trajstore.recording.recorder import Recorder
@@ -45,6 +45,7 @@ class RecordEpisodes(gym.Wrapper[Any, Any, Any, Any]):
         self._watched = Watched(recorder, cut, "the environment")
         self._seeds = Seeds()
         self._over = False
+        self._within = Layers(env)
         self._resets_later = any(type(it).__name__ == "Autoreset" for it in _layers(env))
 
     @property
@@ -60,7 +61,7 @@ class RecordEpisodes(gym.Wrapper[Any, Any, Any, Any]):
         chosen = self._seeds.next(seed)
         observation, info = begin(self.env, chosen, options)
         self._watched.began(observation, info, chosen)
-        self._over = False
+        self._over, self._within = False, Layers(self.env)
         return observation, info
 
     def step(self, action: Any) -> Any:  # noqa: ANN401
@@ -68,14 +69,17 @@ class RecordEpisodes(gym.Wrapper[Any, Any, Any, Any]):
         resets = self._over and self._resets_later
         if not resets:
             self._watched.acted(action)
-        result = self.env.step(action)
+        result = self._within.step(self.env, action)
         step = understood(result)
         observation, _, _, _, info = result
+        self._over = bool(step.terminated or step.truncated)
         if resets:
             self._watched.began(observation, info, None)
+            self._within = Layers(self.env)
         else:
+            if not step.final:
+                self._within.check(ended=self._over)
             self._watched.stepped(step)
-        self._over = bool(step.terminated or step.truncated)
         if step.final:
             self._watched.began(observation, info, None)
         elif self._over:

@@ -15,7 +15,7 @@ from trajstore.dataset import Dataset
 from trajstore.episode.episode import Episode
 from trajstore.episode.fields import FieldSpec
 from trajstore.episode.nesting import ACTION, OBSERVATION, REWARD, below, flatten, nest
-from trajstore.episode.playing import advance, begin
+from trajstore.episode.playing import Layers, advance, begin
 from trajstore.episode.schema import Axis, EpisodeSchema
 from trajstore.episode.texts import shown
 from trajstore.episode.values import as_array, exact
@@ -184,8 +184,9 @@ def play(episode: Episode, environment: Environment) -> Iterator[dict[str, Any]]
     with refused("replay: expected the environment to play the episode"):
         observation, info = begin(environment, int(episode["seed"]), options)
         yield {**info, **flatten(OBSERVATION, observation, known)}
+        layers = Layers(environment)
         for number in range(len(episode)):
-            step = advance(environment, _action(episode, number))
+            step = advance(environment, _action(episode, number), layers)
             seen = flatten(OBSERVATION, step.observation, known)
             ends = {"terminated": step.terminated, "truncated": step.truncated}
             yield {**step.info, **seen, REWARD: step.reward, **ends}

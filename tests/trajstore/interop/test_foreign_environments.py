@@ -1,5 +1,8 @@
 """Environments that reuse arrays, reset themselves, step in numbers, or exceed their own spaces."""
 
+import copy
+import enum
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +14,10 @@ from gymnasium import spaces
 
 from trajstore.dataset import Dataset
 from trajstore.episode.fields import Axis, FieldSpec
-from trajstore.errors import SchemaError
+from trajstore.episode.nesting import flatten
+from trajstore.errors import ReplayError, SchemaError
 from trajstore.interop.environment import environment_of
-from trajstore.interop.gymnasium import record, schema_of
+from trajstore.interop.gymnasium import fields_of, record, schema_of
 from trajstore.quality import validate
 from trajstore.quality.contract import Contract
 from trajstore.quality.replay import verify_replay
@@ -178,6 +182,178 @@ def test_one_that_resets_itself_and_does_not_tell_is_refused_by_name() -> None:
     hiding.hide = True
     with pytest.raises(SchemaError, match=r"'terminal_observation' in info, .* hides where"):
         next(record(hiding, Policy(), seeds=[4]))
+
+
+class Loop(gym.Wrapper):
+    """Goes on with the next episode, and tells the end in words of its own."""
+
+    def step(s, a: Any) -> Any:  # noqa: N805
+        observation, reward, terminated, truncated, info = s.env.step(a)
+        if truncated:
+            info = {**info, "last_observation": observation}
+            observation, _ = s.env.reset(seed=77)
+        return observation, reward, terminated, truncated, info
+
+
+class Ring(Counter):
+    """Calls its own ``reset`` at every third step, and so at its end."""
+
+    every = 3
+
+    def step(self, action: Any) -> Any:
+        observation, *others, info = super().step(action)
+        if self.count[1] % self.every == 0:
+            observation, info = self.reset(seed=77)
+        return observation, *others, info
+
+
+class AtItsEnd(Ring):
+    every = 6
+
+
+class Adapter(gym.Env):
+    """Holds what it plays under a name of its own."""
+
+    def __init__(self) -> None:
+        self.game = Counter()
+        self.observation_space = self.game.observation_space
+        self.action_space = self.game.action_space
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        return self.game.reset(seed=seed)
+
+    def step(self, action: Any) -> Any:
+        observation, reward, terminated, truncated, info = self.game.step(action)
+        if truncated:
+            observation, info = self.game.reset(seed=77)
+        return observation, reward, terminated, truncated, info
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda: Loop(Counter()), "Loop"),
+        (lambda: gym.wrappers.TransformReward(Loop(Counter()), lambda it: it), "Loop"),
+        (Ring, "Ring"),
+        (AtItsEnd, "AtItsEnd"),
+        (lambda: gym.wrappers.TransformReward(AtItsEnd(), lambda it: it), "AtItsEnd"),
+        (Adapter, "Adapter"),
+    ],
+)
+def test_a_reset_within_a_step_is_refused_whatever_it_is_called(
+    make: Any, name: str, tmp_path: Path
+) -> None:
+    env = make()
+    with pytest.raises(SchemaError, match=f"as {name} resets by itself; have it report 'final_o"):
+        next(record(env, Policy(), seeds=[4]))
+    assert "reset" not in {**vars(env), **vars(env.unwrapped)}
+    episodes = list(record(Counter(), Policy(), seeds=[4]))
+    write_dataset(tmp_path / "v1", episodes, schema=schema_of(Counter()), provenance={})
+    dataset = Dataset.open(tmp_path / "v1")
+    with pytest.raises(ReplayError, match=f"as {name} resets by itself"):
+        verify_replay(dataset, lambda _: make())
+
+
+class Planner(Counter):
+    """Plays ahead on another environment and on copies of itself, and resets those alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = gym.make("CartPole-v1")
+
+    def step(self, action: Any) -> Any:
+        self.model.reset(seed=0)
+        for ahead in (copy.deepcopy(self), pickle.loads(pickle.dumps(self))):  # noqa: S301
+            ahead.reset(seed=9)
+            assert ahead.count.tolist() == [9, 0]
+        return super().step(action)
+
+
+class Twice(Counter):
+    """Has a ``reset`` of its own on the instance, which calls itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reset = self.again
+
+    def again(self, *, seed: int, options: Any = None) -> Any:
+        return self.reset(seed=seed, options={}) if options is None else super().reset(seed=seed)
+
+
+@pytest.mark.parametrize("make", [Planner, Twice])
+def test_a_reset_that_is_none_of_the_episode_is_left_alone(make: type[Counter]) -> None:
+    env = make()
+    own = vars(env).get("reset")
+    for seed, episode in zip([4, 5], record(env, Policy(), seeds=[4, 5]), strict=True):
+        assert episode["observation"].tolist() == [[seed, t] for t in range(7)]
+    assert vars(env).get("reset") == own
+
+
+class Turn(str, enum.Enum):  # noqa: UP042 - whose str() is not its value
+    RIGHT = "right_turn"
+    LEFT = "l"
+
+
+class Level(int, enum.Enum):
+    HARD = 7
+
+
+class Share(float, enum.Enum):
+    THIRD = 1 / 3
+
+
+class Shouted(str):
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return self.upper()
+
+
+class Naming(Counter):
+    """Reports one text and two numbers on every axis, of classes of their own."""
+
+    def __init__(self, text: Any) -> None:
+        super().__init__()
+        self.text = text
+
+    def seen(self) -> Any:
+        told = {"text": self.text, "level": Level.HARD, "share": Share.THIRD}
+        self.info = {f"{axis}_{key}": it for axis in Axis for key, it in told.items()}
+        return self.count
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (Turn.RIGHT, "right_turn"),
+        (Turn.LEFT, "l"),
+        (Axis.STATE, "state"),
+        (np.str_("as_it_is"), "as_it_is"),
+        (Shouted("quiet"), "quiet"),
+    ],
+)
+def test_text_and_numbers_of_an_enum_are_recorded_as_their_value(
+    text: Any, value: str, tmp_path: Path
+) -> None:
+    kinds = {"text": "str", "level": "int64", "share": "float64"}
+    extra = [FieldSpec(f"{a}_{k}", a, (), dtype) for a in Axis for k, dtype in kinds.items()]
+    schema = schema_of(Counter(), extra=extra)
+    episodes = list(record(Naming(text), Policy(), seeds=[4], schema=schema))
+    write_dataset(tmp_path / "v1", episodes, schema=schema, provenance={})
+    dataset = Dataset.open(tmp_path / "v1")
+    for axis in Axis:
+        assert set(np.ravel(dataset[0][f"{axis}_text"]).tolist()) == {value}
+        assert set(np.ravel(dataset[0][f"{axis}_level"]).tolist()) == {7}
+        assert set(np.ravel(dataset[0][f"{axis}_share"]).tolist()) == {1 / 3}
+    assert verify_replay(dataset, lambda _: Naming(text)).ok
+    assert not verify_replay(dataset, lambda _: Naming("another")).ok
+
+
+def test_names_of_an_enum_are_their_values() -> None:
+    space = spaces.Dict({Turn.RIGHT: spaces.Discrete(2)})
+    assert [it.name for it in fields_of("action", space, axis=Axis.STEP)] == ["action/right_turn"]
+    assert flatten("action", {Turn.RIGHT: 1}) == {"action/right_turn": 1}
+    assert f"{FieldSpec(Turn.RIGHT, Axis.STEP, (), 'bool').name}" == "right_turn"
 
 
 @pytest.mark.filterwarnings("ignore:.*deprecated")
