@@ -174,6 +174,8 @@ class ReplayReport(Record, frozen=True):
         tolerance: largest absolute difference that counts as equal; zero is bit for bit.
         environment: id and version as recorded.
         fields: that were compared at every step; empty in the reports of older releases.
+        not_compared: fields that were left out, and of those that hold for the whole episode what
+            the environment did not report.
     """
 
     content_digest: Digest
@@ -183,6 +185,7 @@ class ReplayReport(Record, frozen=True):
     tolerance: float = 0.0
     environment: str = ""
     fields: tuple[str, ...] = ()
+    not_compared: tuple[str, ...] = ()
 
     @property
     def checked(self) -> int:
@@ -207,6 +210,7 @@ class ReplayReport(Record, frozen=True):
     def __str__(self) -> str:
         text = f"{self.equal}/{self.checked} {self.words}"
         text += f" in {len(self.fields)} fields" if self.fields else ""
+        text += f", not compared: {', '.join(self.not_compared)}" if self.not_compared else ""
         return text if self.ok else f"{text}; first difference: {self.first_difference}"
 
     def to_json(self) -> dict[str, Any]:

@@ -50,8 +50,9 @@ def verify_replay(
 ) -> ReplayReport:
     """Play recorded episodes again and compare every field at every step.
 
-    An episode with a field that the environment does not report is not equal: nothing is passed
-    over unless it is named.
+    An episode with a field that the environment does not report is not equal, and neither is one
+    that it ends early. Of what holds for the whole episode, what it does not report is named in
+    the report, and so is what is left out: nothing is passed over unless it is named.
 
     Args:
         dataset: with provenance ``environment`` and the field ``seed`` (and ``scenario``).
@@ -72,6 +73,7 @@ def verify_replay(
     recorded = recorded if isinstance(recorded, Mapping) else {}
     name, version = str(recorded.get("id", "")), str(recorded.get("version", ""))
     differences = []
+    silent = set(leave_out)
     compared = [spec.name for spec in demanded(dataset.schema, leave_out)]
     with refused("replay: expected the recorded environment"):
         environment = simulator(provenance)
@@ -81,9 +83,10 @@ def verify_replay(
             differences = [Difference(None, None, "environment version", version, str(running))]
         checked, equal = [], 0
         for index in range(len(dataset)) if indices is None else indices:
-            found = compare(
-                dataset[index], environment, index=index, tolerance=tolerance, leave_out=leave_out
+            found, unreported = _compare(
+                dataset[index], environment, index, tolerance=tolerance, leave_out=leave_out
             )
+            silent |= unreported
             checked.append(index)
             equal += found is None
             differences += [] if found is None else [found]
@@ -97,6 +100,7 @@ def verify_replay(
         tolerance=tolerance,
         environment=f"{name} {version}".strip(),
         fields=tuple(compared),
+        not_compared=tuple(name for name in dataset.schema.names if name in silent),
     )
 
 
@@ -130,47 +134,64 @@ def compare(
 ) -> Difference | None:
     """The first difference between an episode and its replay; raises as `play` does.
 
-    A field that the environment does not report is one. Of what holds for the whole episode, what
-    it reports at the end is compared.
+    A field that the environment does not report is one, and so is an early end. Of what holds for
+    the whole episode, what it reports at the end is compared.
     """
+    return _compare(episode, environment, index, tolerance=tolerance, leave_out=leave_out)[0]
+
+
+def _compare(
+    episode: Episode,
+    environment: Environment,
+    index: int,
+    *,
+    tolerance: float,
+    leave_out: Collection[str],
+) -> tuple[Difference | None, set[str]]:
+    """The first difference, and what holds for the whole episode and was not reported."""
     moving = demanded(episode.schema, leave_out)
+    states = [spec for spec in moving if spec.axis is not Axis.STEP]
     last: dict[str, Any] = {}
-    row = 0
+    row, steps = 0, len(episode)
     for row, reported in enumerate(play(episode, environment)):
-        for spec in moving:
-            if row == 0 and spec.axis is Axis.STEP:
-                continue
-            at: Any = {Axis.STATE: row, Axis.STEP: row - 1, Axis.EPISODE: ()}[spec.axis]
-            found = _compared(spec, episode.arrays[spec.name][at], reported, tolerance)
-            if found is not None:
-                return Difference(index, max(row - 1, 0), *found)
+        found = _first(moving if row else states, episode, row, reported, tolerance)
+        if found is not None:
+            return Difference(index, max(row - 1, 0), *found), set()
         last |= reported
-    for spec in episode.schema.on(Axis.EPISODE):
-        if spec.name in last and spec not in moving and spec.name not in leave_out:
-            found = _compared(spec, episode.arrays[spec.name], last, tolerance)
-            if found is not None:
-                return Difference(index, max(row - 1, 0), *found)
-    return None
+    if row < steps:
+        ended = f"an environment that ended after {row:,}"
+        return Difference(index, row - 1, "length", f"{steps:,} steps", ended), set()
+    whole = [it for it in episode.schema.on(Axis.EPISODE) if it not in moving]
+    whole = [it for it in whole if it.name not in leave_out]
+    found = _first([it for it in whole if it.name in last], episode, row, last, tolerance)
+    silent = {it.name for it in whole} - last.keys() - {"seed", "scenario"}  # given to reset
+    return None if found is None else Difference(index, row - 1, *found), silent
 
 
-def _compared(
-    spec: FieldSpec,
-    recorded: Any,  # noqa: ANN401
+def _first(
+    specs: Iterable[FieldSpec],
+    episode: Episode,
+    row: int,
     reported: Mapping[str, Any],
     tolerance: float,
 ) -> tuple[str, str, str] | None:
-    """Where a field first differs from what was reported, and how: name, expected, got."""
-    if spec.name not in reported:
-        return spec.name, "the environment to report this field", f"{sorted(map(str, reported))}"
-    place = _difference(recorded, reported[spec.name], tolerance)
-    return None if place is None else (f"{spec.name}{place[0]}", *place[1:])
+    """The first field that differs from what was reported, and how: name, expected, got."""
+    for spec in specs:
+        if spec.name not in reported:
+            told = f"{sorted(map(str, reported))}"
+            return spec.name, "the environment to report this field", told
+        at: Any = {Axis.STATE: row, Axis.STEP: row - 1, Axis.EPISODE: ()}[spec.axis]
+        place = _difference(episode.arrays[spec.name][at], reported[spec.name], tolerance)
+        if place is not None:
+            return f"{spec.name}{place[0]}", *place[1:]
+    return None
 
 
 def play(episode: Episode, environment: Environment) -> Iterator[dict[str, Any]]:
     """Yield what the environment reports after reset and after each recorded action.
 
-    Each report maps field names to values: observations, and from the first step on rewards and
-    ends, and whatever ``info`` carries. An early end of the environment is the last report.
+    Each maps field names to values: observations, after a step also reward and ends, and whatever
+    ``info`` carries. An early end of the environment is the last report.
 
     Raises:
         ReplayError: if the episode has no seed or action, or the environment refuses it.

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from trajstore.dataset import Dataset
 from trajstore.episode.episode import Episode
-from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
+from trajstore.episode.schema import ENDS, Axis, EpisodeSchema, FieldSpec
 from trajstore.errors import CorruptionError, ReplayError, SchemaError
 from trajstore.quality.records import (
     REPORT,
@@ -155,6 +155,16 @@ def test_an_earlier_or_later_end_is_a_difference() -> None:
     short, long = compare(record(4), Drift(steps=5)), compare(record(4), Drift(steps=12))
     assert short == Difference(0, 4, "truncated", "False", "True")
     assert long == Difference(0, 8, "truncated", "True", "False")
+
+
+def test_an_early_end_is_a_difference_though_the_ends_are_left_out(dataset: Dataset) -> None:
+    report = verify_replay(dataset, lambda _: Drift(steps=2), leave_out=ENDS)
+    assert (report.equal, report.ok, len(report.differences)) == (0, False, 6)
+    assert str(report.first_difference) == (
+        "episode 0, step 1, length: expected 9 steps, got an environment that ended after 2"
+    )
+    assert first_step(Drift(steps=8), leave_out=ENDS)(dataset[0]) == 7
+    assert verify_replay(dataset, lambda _: Drift(steps=12), leave_out=ENDS).ok
 
 
 def test_a_tolerance_passes_rounding_and_nothing_larger(dataset: Dataset) -> None:
@@ -299,6 +309,11 @@ def test_what_holds_for_the_whole_episode_is_compared_at_its_end(tmp_path: Path)
     write_dataset(tmp_path / "v1", made, schema=schema, provenance=PROVENANCE)
     found = Dataset.open(tmp_path / "v1")
     assert verify_replay(found, lambda _: Ending()).ok
-    assert verify_replay(found, drift).ok, "it does not report an outcome, and need not"
+    assert verify_replay(found, lambda _: Ending()).not_compared == ()
+    quiet = verify_replay(found, drift)
+    assert quiet.ok, "it does not report an outcome, and need not"
+    assert str(quiet) == "1/1 bit-equal in 5 fields, not compared: outcome"
+    unlike = verify_replay(found, drift, leave_out=["outcome", "height"])
+    assert str(unlike) == "1/1 bit-equal in 4 fields, not compared: height, outcome"
     report = verify_replay(found, lambda _: Lost())
     assert str(report.first_difference) == ("episode 0, step 8, outcome: expected home, got lost")
