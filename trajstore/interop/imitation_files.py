@@ -12,6 +12,7 @@ from trajstore.episode.episode import Episode
 from trajstore.episode.fields import Axis, FieldSpec
 from trajstore.episode.nesting import ACTION, OBSERVATION, REWARD
 from trajstore.episode.schema import ENDS, EpisodeSchema
+from trajstore.episode.texts import shown
 from trajstore.errors import CorruptionError, SchemaError
 from trajstore.interop.arrays import Arrays, rows_of
 from trajstore.interop.arrow import array_of, batches
@@ -115,14 +116,27 @@ def _ours(
     source: Path, paths: list[Path], leave_out: Collection[str], *, mark_truncated: bool
 ) -> Imported:
     whole, provenance = read_about(read_json(inside(source, SIDECAR)))
-    lengths = [len(row["acts"].flatten()) for row in _rows(paths)]
+    lengths, others = [], set[str]()
+    noted = Infos()
+    for row in _rows(paths):
+        lengths.append(len(row["acts"].flatten()))
+        others |= row.keys()
+        noted.add(row, lengths[-1])
     rest = [spec for spec in whole.fields if spec.name not in COLUMNS]
     with Arrays(inside(source, REST)) as arrays:
+        strange = sorted(arrays.names - {spec.name for spec in rest})
+        if strange:
+            raise CorruptionError(
+                f"{source / REST}: expected the arrays of its schema, got others: "
+                f"{shown(strange)}; export it again"
+            )
         for spec in rest:
             arrays.check(spec.name, spec, len(lengths), sum(lengths))
         schema = without(whole, leave_out)
         columns = {it.name: arrays.read(it.name) for it in rest if it.name not in leave_out}
-    left_out = tuple(f"field {name!r}: as asked" for name in leave_out)
+    infos = (f"infos {shown(key)}: no field of the schema" for key in noted.keys)
+    asked = (f"field {name!r}: as asked" for name in leave_out)
+    left_out = (*asked, *infos, *_unknown(source, others))
 
     def episodes() -> Iterator[Episode]:
         with reading(source, EXPECTED):
@@ -145,6 +159,16 @@ def _ours(
     return Imported(schema, said, episodes, left_out, count=len(lengths))
 
 
+def _unknown(source: Path, columns: set[str]) -> Iterator[str]:
+    """Columns that imitation has no name for, and files that it does not write, in words."""
+    strange = sorted(columns - {*COLUMNS.values(), "infos", "terminal"})
+    yield from (f"column {shown(name)}: no part of the format" for name in strange)
+    known = {"state.json", "dataset_info.json", SIDECAR, REST}
+    for name in sorted(it.name for it in source.iterdir()):
+        if name not in known and not name.endswith(".arrow"):
+            yield f"file {shown(name)}: no part of the format"
+
+
 class _Survey:
     """What all trajectories of a folder have in common, found before the first becomes an episode.
 
@@ -161,8 +185,10 @@ class _Survey:
         types: dict[str, tuple[tuple[int, ...], str]] = {}
         largest: dict[str, int] = {}
         noted = Infos()
+        others: set[str] = set()
         for index, row in enumerate(_rows(paths)):
             where = f"{source}: episode {index}"
+            others |= row.keys()
             for name, column in COLUMNS.items():
                 if column not in row:
                     continue
@@ -182,7 +208,8 @@ class _Survey:
         self._unsaid = int((~self.truncated & ~by_limit).sum())
         self.truncated |= np.array(limited, bool) if self._says else by_limit
         self._not_terminal = len(terminal) - sum(terminal)
-        self.infos, self.left_out = noted.fields(consumed=self._says)
+        self.infos, lost = noted.fields(consumed=self._says)
+        self.left_out = (*lost, *_unknown(source, others))
 
     def notes(self) -> tuple[str, ...]:
         """How the ends were taken."""

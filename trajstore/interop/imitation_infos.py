@@ -15,6 +15,9 @@ from trajstore.interop.imported import field_name
 LIMITED = "TimeLimit.truncated"
 """What Stable-Baselines3 notes of an episode that the clock ended."""
 
+OBJECT = "py/object"
+"""Key of what is no plain JSON; the infos of such a step are left out, and it is named."""
+
 Row = Mapping[str, Any]
 """The columns of one trajectory, Arrow arrays of one value."""
 
@@ -27,6 +30,11 @@ class Infos:
         self._kinds: dict[str, set[type]] = {}
         self._counts: dict[str, int] = {}
         self._early = False
+
+    @property
+    def keys(self) -> list[str]:
+        """What the infos of some step hold."""
+        return list(self._kinds)
 
     def add(self, row: Row, steps: int) -> bool | None:
         """Note a trajectory; whether its infos say that the clock ended it, if they say it."""
@@ -80,4 +88,8 @@ def infos_of(row: Row, steps: int) -> list[dict[str, Any]]:
     if len(texts) != steps or not (pa.types.is_string(texts.type) and texts.null_count == 0):
         raise CorruptionError(f"infos: expected one text a step, got {len(texts)} of {texts.type}")
     infos = [json.loads(text) if text != "{}" else {} for text in texts.to_pylist()]
-    return [info if isinstance(info, dict) and "py/object" not in info else {} for info in infos]
+    return [{} if info is None else info if _is_plain(info) else {OBJECT: None} for info in infos]
+
+
+def _is_plain(info: object) -> bool:
+    return isinstance(info, dict) and OBJECT not in info

@@ -80,6 +80,8 @@ def about(dataset: Dataset) -> dict[str, Any]:
 
 def read_about(record: Mapping[str, Any]) -> tuple[EpisodeSchema, dict[str, Any]]:
     """Schema and provenance, from what `about` gave; what makes no sense raises as they do."""
+    if set(record) != {"schema", "provenance"}:
+        raise CorruptionError(f"expected schema and provenance alone, got {shown(sorted(record))}")
     return EpisodeSchema.from_json(record["schema"]), dict(record["provenance"])
 
 

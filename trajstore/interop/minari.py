@@ -22,22 +22,10 @@ from trajstore.errors import SchemaError
 from trajstore.interop.gymnasium import space_of
 from trajstore.interop.imported import Progress, about, check_has, unwatched, whole_export
 from trajstore.interop.minari_files import OURS, PLACES, import_dataset
+from trajstore.interop.noted import KEPT
 
 __all__ = ["export_dataset", "import_dataset"]
 
-KEPT: dict[str, Any] = {
-    "author": set,
-    "author_email": set,
-    "code_permalink": str,
-    "algorithm_name": str,
-    "description": str,
-    "eval_env_spec": str,
-    "requirements": list,
-    "ref_min_score": int | float,
-    "ref_max_score": int | float,
-    "num_episodes_average_score": int,
-}
-"""What Minari notes of a dataset, and the type that it wants."""
 
 _AT_ONCE = 50
 _VERSIONED = re.compile(r"[-_\w]+-v\d+", re.ASCII)

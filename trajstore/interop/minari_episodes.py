@@ -16,6 +16,7 @@ from PIL import Image
 
 from trajstore.disk.files import read_json
 from trajstore.episode.nesting import ACTION, flatten
+from trajstore.episode.texts import shown
 from trajstore.errors import CorruptionError
 from trajstore.interop import hdf5
 from trajstore.interop.arrow import array_of, batches, parquet
@@ -31,6 +32,7 @@ Rows = Any
 """Rows in memory, ``np.ndarray`` or a list of texts, or still in the file; see `values`."""
 
 _STEPS = {"reward": "rewards", "terminated": "terminations", "truncated": "truncations"}
+_PLACES = {"observations", "actions", "infos", *_STEPS.values()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +44,46 @@ class Stored:
         infos: rows by their keys, joined by ``/``.
         steps: rewards and the two ends, by our names.
         nested: reads ``observation`` or ``action`` as the space lies, but for fields to skip.
+        others: what else there is, in words; no field can hold it.
     """
 
     notes: Mapping[str, Any]
     infos: Mapping[str, Rows]
     steps: Mapping[str, Rows]
     nested: Callable[[str, frozenset[str]], Any]
+    others: tuple[str, ...] = ()
+
+
+def around(folder: Path, metadata: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """What stands around the episodes: notes on an HDF5 file, which is looked through, and files.
+
+    Raises:
+        CorruptionError: if the file leads elsewhere, or claims more than it holds.
+    """
+    known = {"metadata.json", FILE}
+    notes: dict[str, Any] = {}
+    plain = metadata.get("data_format", "hdf5") == "hdf5"
+    if plain:
+        with hdf5.opened(inside(folder, FILE)) as file:
+            found = hdf5.attributes(file)
+        notes = {key: it.tolist() if hasattr(it, "tolist") else it for key, it in found.items()}
+    inner = (it.name for it in folder.iterdir() if plain or not it.is_dir())
+    return notes, [
+        f"file {shown(name)}: no part of the format" for name in sorted({*inner} - known)
+    ]
 
 
 def stored(
-    folder: Path, metadata: Mapping[str, Any], said: Mapping[str, Space], *, checked: bool
+    folder: Path, metadata: Mapping[str, Any], said: Mapping[str, Space]
 ) -> Iterator[Stored]:
-    """The episodes of a folder in their order; its files are looked through unless they were.
+    """The episodes of a folder in their order; `around` has looked through an HDF5 file.
 
     Raises:
         CorruptionError: if a file leads elsewhere, claims more than it holds, or is damaged.
     """
     jpeg = bool(metadata.get("jpeg_encoding", True))
     if metadata.get("data_format", "hdf5") == "hdf5":
-        yield from _in_hdf5(inside(folder, FILE), said, jpeg=jpeg, checked=checked)
+        yield from _in_hdf5(inside(folder, FILE), said, jpeg=jpeg)
     else:
         yield from _in_tables(folder, metadata, said, jpeg=jpeg)
 
@@ -80,10 +103,8 @@ def values(rows: Rows, where: str) -> Any:  # noqa: ANN401 - an array or a list
     return hdf5.texts(rows, where) if hdf5.is_text(rows) else hdf5.array(rows, where)
 
 
-def _in_hdf5(
-    path: Path, said: Mapping[str, Space], *, jpeg: bool, checked: bool
-) -> Iterator[Stored]:
-    with hdf5.opened(path, checked=checked) as file:
+def _in_hdf5(path: Path, said: Mapping[str, Space], *, jpeg: bool) -> Iterator[Stored]:
+    with hdf5.opened(path, checked=True) as file:
         for index in range(len(file)):
             where = f"{path}: episode_{index}"
             group = file.get(f"episode_{index}")
@@ -93,16 +114,31 @@ def _in_hdf5(
             def nested(name: str, skip: frozenset[str], group: h5py.Group = group) -> Any:  # noqa: ANN401
                 return _nested(group[f"{name}s"], said[name], name, skip, jpeg=jpeg)
 
-            infos = group.get("infos")
+            infos = dict(_leaves(group["infos"])) if "infos" in group else {}
+            more = dict(_leaves({key: group[key] for key in group.keys() - _PLACES}))
             yield Stored(
                 hdf5.attributes(group),
-                {} if infos is None else dict(_leaves(infos)),
+                more | infos,
                 {ours: group[theirs] for ours, theirs in _STEPS.items()},
                 nested,
+                (*_attributes(group), *_twice(more, infos)),
             )
 
 
-def _leaves(group: h5py.Group, above: str = "") -> Iterator[tuple[str, h5py.Dataset]]:
+def _attributes(group: h5py.Group, above: str = "") -> Iterator[str]:
+    """The attributes below an episode, in words."""
+    for key, item in group.items():
+        yield from (f"attribute {shown(it)} of {shown(above + key)}: no place" for it in item.attrs)
+        if isinstance(item, h5py.Group):
+            yield from _attributes(item, f"{above}{key}/")
+
+
+def _twice(more: Mapping[str, Any], infos: Mapping[str, Any]) -> Iterator[str]:
+    for name in sorted(more.keys() & infos.keys()):
+        yield f"array {shown(name)}: infos have one of that name"
+
+
+def _leaves(group: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, h5py.Dataset]]:
     for key, item in group.items():
         if isinstance(item, h5py.Group):
             yield from _leaves(item, f"{above}{key}/")
@@ -174,12 +210,28 @@ def _in_tables(
             rows = rows.slice(0, len(rows) - 1) if name == ACTION else rows
             return _column(rows, said[name], name, skip, jpeg=jpeg)
 
+        infos = dict(_flat(table["infos"], where)) if "infos" in table else {}
+        more, others = _more(table, where)
         yield Stored(
             {key: it if isinstance(it, str) else np.asarray(it)[()] for key, it in notes.items()},
-            dict(_flat(table["infos"], where)) if "infos" in table else {},
+            more | infos,
             {ours: array_of(table[theirs], where)[:-1] for ours, theirs in _STEPS.items()},
             nested,
+            (*others, *_twice(more, infos)),
         )
+
+
+def _more(table: Table, where: str) -> tuple[dict[str, Rows], list[str]]:
+    """Columns that Minari has no name for, and those of a type that no field has, in words."""
+    found: dict[str, Rows] = {}
+    others = []
+    for name in sorted(table.keys() - _PLACES):
+        fields = [pa.field(name, table[name].type)]
+        try:
+            found |= _flat(pa.StructArray.from_arrays([table[name]], fields=fields), where)
+        except CorruptionError:
+            others.append(f"column {shown(name)}: neither numbers nor text in each row")
+    return found, others
 
 
 def _table(folder: Path, index: int) -> Table:

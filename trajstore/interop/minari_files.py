@@ -1,7 +1,7 @@
 """What Minari wrote, read without its loaders: those build environments that the files name."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,8 @@ from trajstore.interop.imported import (
     widened,
     without,
 )
-from trajstore.interop.minari_episodes import Stored, children, stored, values
-from trajstore.interop.noted import Noted
+from trajstore.interop.minari_episodes import Stored, around, children, stored, values
+from trajstore.interop.noted import KEPT, Noted, check_counts
 
 EXPECTED = "a Minari dataset"
 OURS = "trajstore"
@@ -45,6 +45,7 @@ _ELSEWHERE = {
     *("observation_space", "action_space", "data_format", "jpeg_encoding", "dataset_size"),
     *("total_episodes", "total_steps", OURS),
 }
+_EXPORTED = {*_ELSEWHERE, *KEPT, "dataset_id", "env_spec", "minari_version"}
 _AXES = {OBSERVATION: Axis.STATE, ACTION: Axis.STEP}
 
 
@@ -89,23 +90,30 @@ def import_dataset(
                 f"the space, --space '{name}=Discrete(4)' (spaces={{{name!r}: ...}})"
             )
         noted = Noted()
+        root, noted.left_out[:] = around(folder, metadata)
+        counts = (metadata, root)
         notes: tuple[str, ...] = ()
         if OURS in metadata:
-            for _ in _check_counts(stored(folder, metadata, said, checked=False), metadata, source):
-                pass
+            for episode in check_counts(stored(folder, metadata, said), counts, source):
+                noted.add(episode, source)
             schema, provenance = read_about(parse_json(str(metadata[OURS]).encode(), source))
+            noted.unknown(schema.names)
+            _unknown(metadata.keys() - _EXPORTED, root, noted)
             schema = without(schema, leave_out)
         else:
-            unlike, endless = _survey(folder, metadata, said, noted, source)
+            unlike, endless = _survey(folder, metadata, said, counts, noted, source)
             schema = _schema(said, unlike, noted, leave_out, source)
-            provenance = {"imported_from": "minari"} | _told_of(metadata, known.provenance, noted)
+            more = {key: it for key, it in root.items() if key not in metadata}
+            _unknown((), {key: it for key, it in root.items() if key in metadata}, noted)
+            provenance = {"imported_from": "minari"}
+            provenance |= _told_of({**more, **metadata}, known.provenance, noted)
             notes = (*noted.notes, *_endless(endless, marked=mark_truncated))
     left_out = (*(f"field {name!r}: as asked" for name in leave_out), *noted.left_out)
     skip = frozenset(leave_out)
 
     def episodes() -> Iterator[Episode]:
         with reading(source, EXPECTED):
-            for index, episode in enumerate(stored(folder, metadata, said, checked=True)):
+            for index, episode in enumerate(stored(folder, metadata, said)):
                 where = f"{source}: episode {index}"
                 arrays = _arrays(schema, episode, noted, skip, where)
                 yield whole_episode(where, schema, arrays, mark_truncated=mark_truncated)
@@ -145,37 +153,19 @@ def _check_space(record: Mapping[str, Any]) -> None:
         raise ValueError(f"a Box of shape {record['shape']} with other limits")
 
 
-def _check_counts(
-    episodes: Iterator[Stored], metadata: Mapping[str, Any], source: Path
-) -> Iterator[Stored]:
-    """Pass the episodes on, and refuse another number of them or of steps than was noted."""
-    count = steps = 0
-    for episode in episodes:
-        count, steps = count + 1, steps + len(episode.steps["reward"])
-        yield episode
-    if not count and not metadata.get("total_episodes"):
-        return
-    for key, found in {"total_episodes": count, "total_steps": steps}.items():
-        noted = metadata.get(key, found)
-        if noted != found:
-            raise CorruptionError(
-                f"{source}: expected {key} {shown(noted)} as its metadata says, got {found:,}; "
-                "the dataset is not whole: export or download it again"
-            )
-
-
 def _survey(
     folder: Path,
     metadata: Mapping[str, Any],
     said: Mapping[str, Space],
+    counts: Iterable[Mapping[str, Any]],
     noted: Noted,
     source: Path,
 ) -> tuple[dict[str, np.dtype[Any]], list[int]]:
     """Look at all episodes: fields of a wider dtype than their space's, and who has no end."""
     endless = []
     found: dict[str, np.dtype[Any]] = {}
-    episodes = stored(folder, metadata, said, checked=False)
-    for index, episode in enumerate(_check_counts(episodes, metadata, source)):
+    episodes = stored(folder, metadata, said)
+    for index, episode in enumerate(check_counts(episodes, counts, source)):
         noted.add(episode, source)
         ends = [np.asarray(values(episode.steps[name], str(source))) for name in ENDS]
         if all(end.shape and not end[-1:].any() for end in ends):
@@ -246,6 +236,13 @@ def _pruned(name: str, space: Space, leave_out: Collection[str]) -> Space | None
     kept = {str(key): _pruned(leaf, child, leave_out) for key, leaf, child in children(name, space)}
     left = {key: child for key, child in kept.items() if child is not None}
     return gym_spaces.Dict(left) if left else None
+
+
+def _unknown(keys: Iterable[str], root: Mapping[str, Any], noted: Noted) -> None:
+    """Leave out what the metadata of our own exports do not have, and attributes of the file."""
+    noted.left_out += (f"metadata {shown(key)}: no part of an export" for key in sorted(keys))
+    others = sorted(root.keys() - _ELSEWHERE)
+    noted.left_out += (f"attribute {shown(key)} of the file: no place" for key in others)
 
 
 def _told_of(metadata: Mapping[str, Any], known: Mapping[str, Any], noted: Noted) -> dict[str, Any]:

@@ -4,7 +4,7 @@ A field is on every episode. So what only some have, or has no form as numbers, 
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,26 @@ import numpy as np
 
 from trajstore.episode.fields import Axis, FieldSpec
 from trajstore.episode.texts import shown
-from trajstore.errors import SchemaError
+from trajstore.errors import CorruptionError, SchemaError
 from trajstore.interop.imported import field_name
 from trajstore.interop.minari_episodes import Stored, values
 
 DERIVED = ("id", "total_steps", "seed")
 """Notes on an episode that are no fields: its place, its length, and the seed, which is one."""
 SEED = "seed"
+KEPT: dict[str, Any] = {
+    "author": set,
+    "author_email": set,
+    "code_permalink": str,
+    "algorithm_name": str,
+    "description": str,
+    "eval_env_spec": str,
+    "requirements": list,
+    "ref_min_score": int | float,
+    "ref_max_score": int | float,
+    "num_episodes_average_score": int,
+}
+"""What Minari notes of a dataset, and the type that it wants."""
 
 
 @dataclass(slots=True)
@@ -66,6 +79,7 @@ class Noted:
         self.notes: list[str] = []
         self._columns: dict[tuple[str, str], _Column] = {}
         self._fields: dict[tuple[str, str], FieldSpec] = {}
+        self._others: dict[str, None] = {}
 
     @property
     def some_seeds(self) -> bool:
@@ -79,6 +93,7 @@ class Noted:
 
     def add(self, episode: Stored, source: Path) -> None:
         """Take note of an episode."""
+        self._others |= dict.fromkeys(episode.others)
         seed = episode.notes.get(SEED)
         self.seeds.append(int(seed) if isinstance(seed, int | np.integer) else None)
         for key, value in episode.notes.items():
@@ -90,6 +105,7 @@ class Noted:
 
     def settle(self, taken: Collection[str]) -> None:
         """Make fields of what every episode has, under names that are not taken."""
+        self.left_out += self._others
         used = set(taken)
         found = [seed for seed in self.seeds if seed is not None]
         if self.seeds and len(found) == len(self.seeds) and min(found) >= 0:
@@ -126,6 +142,12 @@ class Noted:
                 f"an environment reports {', '.join(unlike)} in info by another name, so that a "
                 "replay cannot compare them"
             )
+
+    def unknown(self, names: Collection[str]) -> None:
+        """Leave out what episodes of our own exports have that is no field of these names."""
+        keys = [(kind, key) for kind, key in self._columns if kind == "note" or key not in names]
+        self.left_out += (f"{kind} {shown(key)}: no field of the schema" for kind, key in keys)
+        self.left_out += self._others
 
     def arrays(self, episode: Stored, where: str) -> dict[str, np.ndarray]:
         """The values of the fields in one episode."""
@@ -213,3 +235,28 @@ def _is_of_gymnasium(wrapper: Mapping[str, Any]) -> bool:
     """Whether a wrapper is one of Gymnasium's that its arguments make again."""
     where = str(wrapper.get("entry_point"))
     return where.startswith("gymnasium.wrappers.") and isinstance(wrapper["kwargs"], Mapping)
+
+
+def check_counts(
+    episodes: Iterator[Stored], counts: Iterable[Mapping[str, Any]], source: Path
+) -> Iterator[Stored]:
+    """Pass the episodes on, and refuse another number of them or of steps than was noted."""
+    count = steps = 0
+    for episode in episodes:
+        rows = len(episode.steps["reward"])
+        _check_count(f"{source}: episode {count}", episode.notes, {"total_steps": rows})
+        count, steps = count + 1, steps + rows
+        yield episode
+    for noted in counts:
+        if count or noted.get("total_episodes"):
+            _check_count(f"{source}", noted, {"total_episodes": count, "total_steps": steps})
+
+
+def _check_count(where: str, notes: Mapping[str, Any], counted: Mapping[str, int]) -> None:
+    for key, found in counted.items():
+        noted = notes.get(key, found)
+        if noted != found:
+            raise CorruptionError(
+                f"{where}: expected {key} {shown(noted)} as its metadata says, got {found:,}; "
+                "the dataset is not whole: export or download it again"
+            )

@@ -1,10 +1,12 @@
 """What imitation saved comes in with its kinds, or asks for them; an end is what it says."""
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import pyarrow as pa
 import pytest
 from gymnasium import spaces
 from imitation.data import rollout, serialize, types
@@ -12,7 +14,7 @@ from imitation.data import rollout, serialize, types
 from tests import factories
 from trajstore.cli import run
 from trajstore.dataset import Dataset
-from trajstore.errors import ArgumentError, SchemaError
+from trajstore.errors import ArgumentError, CorruptionError, SchemaError
 from trajstore.interop import imitation
 from trajstore.interop.gymnasium import space_of
 from trajstore.interop.imitation import TransitionBatches, trajectories
@@ -193,3 +195,32 @@ def test_an_interrupted_import_goes_on_and_says_so(
     assert run(command) == 0
     assert "recorded nothing: x@v1 holds them already" in capsys.readouterr().out
     assert [it.name for it in (tmp_path / "st/x").glob("v*")] == ["v1"]
+
+
+def test_infos_that_are_no_plain_json_are_named(tmp_path: Path) -> None:
+    from trajstore.interop.imitation_infos import Infos
+
+    noted = Infos()
+    row = {"infos": pa.array([['{"py/object": "os.system"}', "[1]"]])}
+    assert noted.add(row, 2) is None
+    assert noted.fields(consumed=False) == ({}, ("infos 'py/object': no number at every step",))
+
+
+def test_what_was_put_beside_an_export_of_ours_is_named(tmp_path: Path) -> None:
+    factories.dataset(tmp_path / "v1")
+    imitation.export_dataset(Dataset.open(tmp_path / "v1"), tmp_path / "out")
+    assert imitation.import_dataset(tmp_path / "out").left_out == ()
+    (tmp_path / "out/notes.txt").write_text("mine")
+    found = imitation.import_dataset(tmp_path / "out")
+    assert found.left_out == ("file 'notes.txt': no part of the format",)
+    with (
+        zipfile.ZipFile(tmp_path / "out/trajstore.npz", "a") as archive,
+        archive.open("mine.npy", "w") as file,
+    ):
+        np.save(file, np.zeros(3))
+    with pytest.raises(CorruptionError, match="expected the arrays of its schema, got others"):
+        imitation.import_dataset(tmp_path / "out")
+    path = tmp_path / "out/trajstore.json"
+    path.write_text(path.read_text().replace("{", '{"mine": 1, ', 1))
+    with pytest.raises(CorruptionError, match=r"schema and provenance alone, got .*mine"):
+        imitation.import_dataset(tmp_path / "out")

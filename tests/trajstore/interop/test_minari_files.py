@@ -8,6 +8,8 @@ import gymnasium as gym
 import h5py
 import minari as theirs
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from gymnasium import spaces
 from minari.data_collector import EpisodeBuffer
@@ -17,7 +19,7 @@ from tests import factories
 from trajstore.cli import run
 from trajstore.dataset import Dataset
 from trajstore.episode.fields import Axis
-from trajstore.errors import ArgumentError, SchemaError
+from trajstore.errors import ArgumentError, CorruptionError, SchemaError
 from trajstore.interop import minari
 from trajstore.interop.environment import environment_of
 from trajstore.interop.gymnasium import record, schema_of
@@ -318,3 +320,88 @@ def test_an_environment_in_no_form_is_no_reason_to_refuse(tmp_path: Path, said: 
     assert found.provenance["minari"]["env_spec"] == said
     assert found.left_out == ("metadata 'note': nothing that a provenance can hold",)
     assert any("environment" in line for line in found.notes)
+
+
+def scribbled(path: Path) -> None:
+    """Things of one's own in each corner of a Minari file."""
+    with h5py.File(path, "a") as file:
+        file.attrs["note2"] = "kept"
+        file.attrs["calibration"] = [1.0, 2.0]
+        for number, episode in enumerate(file.values()):
+            episode["confidence"] = np.arange(len(episode["rewards"]) / 1.0)
+            episode["rewards"].attrs["unit"] = "m"
+            if number == 1:
+                episode["apart/once"] = [1, 2]
+    (path.parent / "readme.txt").write_text("hello")
+
+
+def test_what_minari_does_not_know_is_kept_or_listed(tmp_path: Path) -> None:
+    folder = dict_of(tmp_path / "m", spaces.Dict(a=spaces.Box(-1, 1, (2,))))
+    scribbled(folder / "main_data.hdf5")
+    found = minari.import_dataset(folder)
+    assert found.schema.field("confidence").axis is Axis.STEP
+    assert next(found.episodes)["confidence"].tolist() == [0.0, 1.0]
+    kept = found.provenance["minari"]
+    assert (kept["note2"], kept["calibration"]) == ("kept", [1.0, 2.0])
+    assert found.left_out == (
+        "file 'readme.txt': no part of the format",
+        "attribute 'unit' of 'rewards': no place",
+        "info 'apart/once': only 1 of 3 episodes have it",
+    )
+
+
+def test_what_was_put_into_an_export_of_ours_is_listed(tmp_path: Path) -> None:
+    minari.export_dataset(pendulum(tmp_path / "v1"), tmp_path / "out")
+    assert minari.import_dataset(tmp_path / "out").left_out == ()
+    folder = tmp_path / "out/data"
+    scribbled(folder / "main_data.hdf5")
+    path = folder / "metadata.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"mine": 1}))
+    found = minari.import_dataset(tmp_path / "out")
+    assert set(found.left_out) == {
+        "file 'readme.txt': no part of the format",
+        "attribute 'unit' of 'rewards': no place",
+        "attribute 'note2' of the file: no place",
+        "attribute 'calibration' of the file: no place",
+        "info 'confidence': no field of the schema",
+        "info 'apart/once': no field of the schema",
+        "metadata 'mine': no part of an export",
+    }
+    assert found.provenance["left_out"] == list(found.left_out)
+
+
+@pytest.mark.parametrize("data_format", ["hdf5", "arrow", "parquet"])
+def test_an_episode_of_another_length_than_it_says_is_refused(
+    tmp_path: Path, data_format: str
+) -> None:
+    folder = cartpole(tmp_path / "m", data_format=data_format)
+    if data_format == "hdf5":
+        with h5py.File(folder / "main_data.hdf5", "a") as file:
+            file["episode_1"].attrs["total_steps"] += 1
+    else:
+        path = folder / "1/metadata.json"
+        record = json.loads(path.read_text())
+        path.write_text(json.dumps(record | {"total_steps": record["total_steps"] + 1}))
+    with pytest.raises(CorruptionError, match=r"episode 1: expected total_steps .* not whole"):
+        minari.import_dataset(folder)
+
+
+@pytest.mark.parametrize("key", ["total_episodes", "total_steps"])
+def test_an_hdf5_file_that_counts_otherwise_is_refused(tmp_path: Path, key: str) -> None:
+    folder = dict_of(tmp_path / "m", spaces.Dict(a=spaces.Box(-1, 1, (2,))))
+    with h5py.File(folder / "main_data.hdf5", "a") as file:
+        file.attrs[key] = 7
+    with pytest.raises(CorruptionError, match=f"expected {key} 7 .* not whole"):
+        minari.import_dataset(folder)
+
+
+def test_columns_that_minari_does_not_know_are_kept_or_listed(tmp_path: Path) -> None:
+    folder = cartpole(tmp_path / "m", data_format="parquet", plain=True)
+    for path in folder.glob("*/*.parquet"):
+        table = pq.read_table(path)
+        table = table.append_column("confidence", pa.array(np.arange(table.num_rows / 1.0)))
+        days = pa.array(np.zeros(table.num_rows, "M8[D]"))
+        pq.write_table(table.append_column("day", days), path)
+    found = minari.import_dataset(folder)
+    assert next(found.episodes)["confidence"][:3].tolist() == [0.0, 1.0, 2.0]
+    assert found.left_out == ("column 'day': neither numbers nor text in each row",)
