@@ -78,9 +78,14 @@ def about(dataset: Dataset) -> dict[str, Any]:
     return {"schema": dataset.schema.to_json(), "provenance": provenance}
 
 
-def read_about(record: Mapping[str, Any]) -> tuple[EpisodeSchema, dict[str, Any]]:
-    """Schema and provenance, from what `about` gave; what makes no sense raises as they do."""
-    if set(record) != {"schema", "provenance"}:
+def read_about(
+    record: Mapping[str, Any], *, also: Collection[str] = ()
+) -> tuple[EpisodeSchema, dict[str, Any]]:
+    """Schema and provenance, from what `about` gave; what makes no sense raises as they do.
+
+    ``also`` are keys that a format has beside them; others are refused.
+    """
+    if set(record) - {*also} != {"schema", "provenance"}:
         raise CorruptionError(f"expected schema and provenance alone, got {shown(sorted(record))}")
     return EpisodeSchema.from_json(record["schema"]), dict(record["provenance"])
 

@@ -101,7 +101,7 @@ def is_ours(source: Path) -> bool:
 def read_schema(source: Path) -> tuple[Whole, dict[str, Any]]:
     """What was exported, and its provenance."""
     told = read_json(inside(source, ABOUT))
-    schema, provenance = read_about(told)
+    schema, provenance = read_about(told, also=["features"])
     return Whole(schema, {name: str(key) for name, key in told["features"].items()}), provenance
 
 
