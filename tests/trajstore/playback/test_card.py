@@ -276,7 +276,7 @@ def judged(folder: Path, word: str) -> Card:
     store = Store(folder, reviews=folder / "reviews.json")
     dataset = store.open("expert@v1", purpose="inspection")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(reviews_of, "_user", lambda: word)
+        patched.setattr(reviews_of, "user", lambda: word)
         digest, reason = dataset.manifest.content_digest, word.strip() or "-"
         review(store.reviews, digest, Status.QUARANTINED, reason=reason, name=word)
     return card_of(store, dataset)
