@@ -172,6 +172,12 @@ def test_few_modules_choose_what_is_imported(path: Path) -> None:
         assert "import_module" not in called or here in MAY_IMPORT_BY_NAME
 
 
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_room_but_that_of_tasks_knows_a_task(path: Path) -> None:
+    if room_of(path) != ("pipelines", "tasks"):
+        assert not [it for it in imported(path) if it.startswith("pipelines.tasks.social_nav")]
+
+
 def test_the_walk_sees_imports_by_name(tmp_path: Path) -> None:
     hidden = tmp_path / "hidden.py"
     hidden.write_text(

@@ -3,19 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from pipelines.comparison.arrival import Arrival, Target, time_to_target
-from pipelines.comparison.record import Digests, Rates, RunDigests
+from pipelines.learning.conditions import reach
 from pipelines.learning.promotion import MANIFEST, read_manifest
+from pipelines.learning.rows import measures_of
 from pipelines.learning.runlog import (
     EPISODES,
-    RATES,
     RECORD,
-    EpisodeRow,
-    Evaluation,
     RunError,
     RunRecord,
     digests,
@@ -23,9 +21,8 @@ from pipelines.learning.runlog import (
     read_evaluations,
 )
 from pipelines.learning.sealing import read_arm, read_member, read_sealed
-from trajstore.version.manifest import Manifest
 
-Rate = Literal["success", "collision"]
+Row = Mapping[str, Any]
 Key = tuple[str, int]
 """An episode: (scenario, seed)."""
 
@@ -35,15 +32,18 @@ class Run:
     """One finished training: evaluations oldest first, final episodes, SHA-256 of its files."""
 
     record: RunRecord
-    evaluations: Sequence[Evaluation]
-    episodes: Mapping[Key, EpisodeRow]
+    evaluations: Sequence[Row]
+    episodes: Mapping[Key, Row]
     files: Mapping[str, str]
 
     @property
-    def columns(self) -> tuple[list[int], list[float], list[float]]:
-        """Steps, success and collisions of the evaluations."""
-        success, collision = ([row[rate] for row in self.evaluations] for rate in RATES)
-        return [row["steps"] for row in self.evaluations], success, collision
+    def steps(self) -> list[int]:
+        """Online steps before each evaluation."""
+        return [int(row["steps"]) for row in self.evaluations]
+
+    def curve(self, measure: str) -> list[float]:
+        """One measure at each evaluation."""
+        return [float(row[measure]) for row in self.evaluations]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,11 @@ class Arm:
         """The seeds, in order."""
         return list(self.runs)
 
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """What its runs are measured by, the main one first."""
+        return measures_of(self.runs[self.seeds[0]].evaluations[0])
+
     def only(self, seeds: Sequence[int]) -> "Arm":
         """The arm with some of its seeds."""
         return Arm(self.name, {seed: self.runs[seed] for seed in seeds})
@@ -65,7 +70,7 @@ class Arm:
     def arrivals(self, target: Target, *, hold: int) -> dict[int, Arrival]:
         """When each seed meets a target."""
         return {
-            seed: time_to_target(*run.columns, target=target, hold=hold)
+            seed: time_to_target(run.evaluations, target=target, hold=hold)
             for seed, run in self.runs.items()
         }
 
@@ -78,20 +83,20 @@ class Arm:
         """The scenarios that count towards final rates: all but those of held-out families."""
         return sorted({name for name, _ in self.listed() if family(name) not in held_out})
 
-    def outcomes(self, rate: Rate, scenarios: Sequence[str]) -> np.ndarray:
+    def outcomes(self, measure: str, scenarios: Sequence[str]) -> np.ndarray:
         """``float[seeds, episodes]``: how the final episodes of the given scenarios ended."""
         keys = self.listed(scenarios)
         return np.array(
-            [[float(run.episodes[key][rate]) for key in keys] for run in self.runs.values()]
+            [[float(run.episodes[key][measure]) for key in keys] for run in self.runs.values()]
         )
 
-    def rates(self, scenarios: Sequence[str]) -> Rates[np.ndarray]:
-        """Final shares in the given scenarios, one a seed."""
-        return Rates(*(self.outcomes(rate, scenarios).mean(axis=1) for rate in RATES))
+    def finals(self, scenarios: Sequence[str]) -> dict[str, np.ndarray]:
+        """Final measures in the given scenarios, one a seed."""
+        return {it: self.outcomes(it, scenarios).mean(axis=1) for it in self.measures}
 
     def grid(self) -> list[int]:
         """Steps at which every seed was evaluated."""
-        return sorted(set.intersection(*(set(run.columns[0]) for run in self.runs.values())))
+        return sorted(set.intersection(*(set(run.steps) for run in self.runs.values())))
 
 
 def load_arm(name: str, folder: Path, *, sealed_as: str | None = None) -> Arm:
@@ -156,7 +161,7 @@ class Expert:
     """The teacher: what it reaches, and what it cost.
 
     Attributes:
-        judged: its rates over its episodes that count.
+        judged: its measures over its episodes that count.
         episodes: empty where only the rates are known.
         counted: scenarios of its episodes that count towards its rates.
         steps: environment steps that training it took, all seeds.
@@ -165,26 +170,26 @@ class Expert:
         tracking: its rates on the episodes of every evaluation; ``None`` if unknown.
     """
 
-    judged: Target
-    episodes: Mapping[Key, EpisodeRow]
+    judged: Mapping[str, float]
+    episodes: Mapping[Key, Row]
     counted: frozenset[str]
     steps: int
     files: Mapping[str, str]
     policy: str | None
-    tracking: Target | None
+    tracking: Mapping[str, float] | None
 
     @property
     def parity(self) -> Target:
-        """Its rates on the episodes of every evaluation; else on those it was judged on."""
-        return self.tracking or self.judged
+        """Its measures on the episodes of every evaluation; else on those it was judged on."""
+        return reach(self.tracking or self.judged)
 
-    def rates(self, scenarios: Sequence[str]) -> Rates[float] | None:
-        """Its rates over its episodes of the given scenarios; ``None`` if it played none."""
+    def finals(self, scenarios: Sequence[str]) -> dict[str, float] | None:
+        """Its measures over its episodes of the given scenarios; ``None`` if it played none."""
         rows = [row for key, row in self.episodes.items() if key[0] in scenarios]
-        return Rates(*_means(rows)) if rows else None
+        return _means(rows, tuple(self.judged)) if rows else None
 
 
-def load_expert(folder: Path, *, leave_out: Sequence[str] = ()) -> Expert:
+def load_expert(folder: Path, measures: Sequence[str], *, leave_out: Sequence[str] = ()) -> Expert:
     """Read the expert from a folder with a promotion manifest, or from that of a finished run.
 
     The families to leave out do not count towards its rates.
@@ -210,83 +215,20 @@ def load_expert(folder: Path, *, leave_out: Sequence[str] = ()) -> Expert:
     if not best:
         raise RunError(f"{folder}: expected episodes that count, got none; evaluate the run")
     return Expert(
-        judged=Target(*_means(best)),
+        judged=_means(best, measures),
         episodes={(row["scenario"], row["seed"]): row for row in rows},
         counted=frozenset(row["scenario"] for row in counted),
         steps=steps,
         files=digests(folder),
         policy=policy,
-        tracking=Target(*(tracked[rate] for rate in RATES)) if tracked else None,
+        tracking={it: float(tracked[it]) for it in measures} if tracked else None,
     )
 
 
-def _means(rows: Sequence[Mapping[str, Any]]) -> list[float]:
-    return [float(np.mean([row[rate] for row in rows])) for rate in RATES]
+def _means(rows: Sequence[Row], measures: Sequence[str]) -> dict[str, float]:
+    return {it: float(np.mean([row[it] for row in rows])) for it in measures}
 
 
 def family(scenario: str) -> str:
     """The family of a scenario ``family/density``."""
     return scenario.split("/")[0]
-
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """What a comparison reads: arms by name; expert and manifest of demonstrations, if given."""
-
-    arms: Mapping[str, Arm]
-    expert: Expert | None
-    dataset: Manifest | None
-
-    def _check_excluded(self) -> None:
-        """Refuse arms whose clones were shown the dataset without different episodes."""
-        found: dict[str, str] = {}
-        for name, arm in self.arms.items():
-            for seed, run in arm.runs.items():
-                if "dataset" in run.record.inputs:
-                    out = run.record.inputs.get("excluded", "none")
-                    found.setdefault(out, f"{out[:12]} (arm {name}, seed {seed})")
-        if len(found) > 1:
-            raise RunError(
-                "compare.arms: expected clones of the same episodes, got some that were shown the "
-                f"dataset without those excluded as {' and '.join(found.values())}; run the stage "
-                "pretrain again"
-            )
-
-    def check_origin(self) -> None:
-        """Refuse arms that start from clones of other data, and data of another expert."""
-        self._check_excluded()
-        if self.dataset is None:
-            return
-        content = self.dataset.content_digest
-        for name, arm in self.arms.items():
-            for seed, run in arm.runs.items():
-                if (got := run.record.inputs.get("dataset", content)) != content:
-                    raise RunError(
-                        f"compare.dataset: expected that of arm {name}, seed {seed}, with content "
-                        f"{got}, got {content}; name the version that its clone was shown, or run "
-                        "the stages again"
-                    )
-        made_by = self.dataset.provenance.get("policy")
-        recorded = made_by.get("digest") if isinstance(made_by, Mapping) else None
-        known = self.expert.policy if self.expert else None
-        if None not in (known, recorded) and known != recorded:
-            raise RunError(
-                f"compare.expert: expected the policy {recorded} that recorded the dataset, got "
-                f"{known}; name the expert of this dataset, or run the stages again"
-            )
-
-    @property
-    def digests(self) -> Digests:
-        """SHA-256 of every file that the comparison read."""
-        runs = {
-            name: {
-                str(seed): RunDigests(dict(run.files), dict(run.record.inputs))
-                for seed, run in arm.runs.items()
-            }
-            for name, arm in self.arms.items()
-        }
-        return Digests(
-            runs,
-            dict(self.expert.files) if self.expert else None,
-            self.dataset.content_digest if self.dataset else None,
-        )

@@ -1,20 +1,20 @@
 """When runs first meet a target, and what a ratio of such times states; see docs/statistics.md."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from typing import Any
 
 from msgspec import Struct
+
+from pipelines.learning.conditions import Conditions, met
 
 
 class Part(Struct, frozen=True, forbid_unknown_fields=True):
     """A part of a comparison; a key that it does not know is refused."""
 
 
-class Target(Part, frozen=True):
-    """What an evaluation must show: success at least, collisions at most (1 asks for nothing)."""
-
-    success: float
-    collision: float = 1.0
+Target = Conditions
+"""What an evaluation must show; the first condition is on the main measure."""
 
 
 class Arrival(Part, frozen=True):
@@ -98,10 +98,10 @@ class TargetRatio(Ratio, frozen=True, kw_only=True):
 
 
 class DemonstrationRatio(TargetRatio, frozen=True, kw_only=True):
-    """The ratio after so many demonstrated episodes, and the success of those clones."""
+    """The ratio after so many demonstrated episodes, and the main measure of those clones."""
 
     episodes: int
-    clone_success: float
+    clone: float
 
 
 class FixedRatios(Part, frozen=True):
@@ -123,31 +123,38 @@ class Accounts(Part, frozen=True):
     with_expert: Ratio
 
 
-def time_to_target(
-    steps: Sequence[int],
-    success: Sequence[float],
-    collision: Sequence[float],
-    *,
-    target: Target,
-    hold: int = 2,
-) -> Arrival:
+def target_key(target: Target | None) -> str:
+    """Names the random draws of a target; success alone is one without a limit on collisions."""
+    limits = {it.metric: it.limit for it in target or ()}
+    if "success" in limits and set(limits) <= {"success", "collision"}:
+        limits = {"success": limits["success"], "collision": limits.get("collision", 1.0)}
+    if not target:
+        return str(target)
+    return f"Target({', '.join(f'{name}={value!r}' for name, value in limits.items())})"
+
+
+def time_to_target(rows: Sequence[Mapping[str, Any]], *, target: Target, hold: int = 2) -> Arrival:
     """The first evaluation from which a target holds for ``hold`` evaluations in a row.
 
+    Args:
+        rows: evaluations with their ``steps``, oldest first.
+        target: what each must show.
+        hold: so many in a row.
+
     Example:
-        >>> target = Target(success=0.9)
-        >>> time_to_target([0, 8, 16, 24], [0.5, 0.9, 0.8, 0.95], [0.0] * 4, target=target)
+        >>> from pipelines.learning.conditions import reach
+        >>> rows = [{"steps": 8 * i, "success": it} for i, it in enumerate([0.5, 0.9, 0.8, 0.95])]
+        >>> time_to_target(rows, target=reach({"success": 0.9}))
         Arrival(steps=24, censored=True)
-        >>> time_to_target([0, 8, 16, 24], [0.5, 0.9, 0.9, 0.7], [0.0] * 4, target=target)
+        >>> time_to_target(rows, target=reach({"success": 0.8}))
         Arrival(steps=8, censored=False)
     """
-    if not len(steps) == len(success) == len(collision) or len(steps) == 0 or hold < 1:
+    if not rows or hold < 1:
         raise ValueError(
-            f"time to target: expected columns of one length and hold >= 1, got {len(steps)}, "
-            f"{len(success)}, {len(collision)} rows and hold {hold}"
+            f"time to target: expected evaluations and hold >= 1, got {len(rows)} and hold {hold}"
         )
-    rates = zip(success, collision, strict=True)
-    met = [high >= target.success and low <= target.collision for high, low in rates]
-    for first in range(len(steps) - hold + 1):
-        if all(met[first : first + hold]):
-            return Arrival(int(steps[first]), censored=False)
-    return Arrival(int(steps[-1]), censored=True)
+    kept = [met(row, target) for row in rows]
+    for first in range(len(rows) - hold + 1):
+        if all(kept[first : first + hold]):
+            return Arrival(int(rows[first]["steps"]), censored=False)
+    return Arrival(int(rows[-1]["steps"]), censored=True)

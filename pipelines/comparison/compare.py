@@ -1,16 +1,22 @@
 """Every number of a comparison, from the runs that were read, and what a reader must know."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from pipelines.comparison import performance
-from pipelines.comparison.arms import Arm, Inputs, check_pair, family
+from pipelines.comparison.arms import Arm, check_pair, family
 from pipelines.comparison.arrival import Target
 from pipelines.comparison.goals import goals, headline
+from pipelines.comparison.inputs import Inputs
 from pipelines.comparison.ratios import Ratios
 from pipelines.comparison.record import ArmFacts, CompareParams, Comparison, Matched, Teacher
 from pipelines.comparison.scenarios import scenario_table
 from pipelines.comparison.stats import Draws
+from pipelines.comparison.words import is_share
+from pipelines.learning.conditions import Condition
+from pipelines.learning.runlog import RunError
+from pipelines.running.params import named
 
 Found = TypeVar("Found")
 
@@ -20,31 +26,34 @@ def compare(params: CompareParams, inputs: Inputs) -> Comparison:
     arms, expert, dataset = inputs.arms, inputs.expert, inputs.dataset
     finetune, baseline = arms["finetune"], arms["baseline"]
     check_pair(finetune, baseline, where="comparison")
+    gate, held_out = params.target, held_out_of(params, inputs)
+    params = replace(params, held_out=held_out)
+    _check_target(gate, finetune)
     draws = Draws(params.seed, params.resamples)
     ratios = Ratios(arms, params.hold, draws)
-    counted = {name: arm.counted(params.held_out) for name, arm in arms.items()}
+    counted = {name: arm.counted(held_out) for name, arm in arms.items()}
 
     def each(found: Callable[[Arm, Sequence[str], Draws], Found]) -> dict[str, Found]:
         return {name: found(arm, counted[name], draws) for name, arm in arms.items()}
 
     facts = {name: arm_facts(arm, counted[name]) for name, arm in arms.items()}
-    pairing = matched(finetune, baseline, params.gate, params.hold)
-    fixed = ratios.fixed(params.gate, expert, few=params.few)
+    pairing = matched(finetune, baseline, gate, params.hold)
+    fixed = ratios.fixed(gate, expert, few=params.few)
     teacher = performance.better_than_teacher(finetune, expert, counted["finetune"], draws)
     dip = performance.no_dip(finetune)
-    aims = goals(fixed, teacher, dip)
-    levels = sorted({*params.targets, *([expert.parity.success] if expert else [])})
+    aims = goals(fixed, teacher, dip, measures=finetune.measures)
+    main = gate[0]
+    levels = sorted({*params.targets, *([expert.parity[0].limit] if expert else [])})
+    limits = [gate[:0], gate[1:]] if gate[1:] else [gate[1:]]
     return Comparison(
         settings=params,
         arms=facts,
         matched=pairing,
         ratio=fixed,
         over_targets=ratios.over_targets(
-            [Target(level, limit) for limit in (1.0, params.target_collision) for level in levels]
+            [(Condition(main.metric, at_least=level), *rest) for rest in limits for level in levels]
         ),
-        demonstrations=ratios.over_demonstrations(
-            params.gate, full=dataset.episodes if dataset else None
-        ),
+        demonstrations=ratios.over_demonstrations(gate, full=dataset.episodes if dataset else None),
         final=each(performance.final),
         contrast=performance.contrast(finetune, baseline, counted["finetune"], draws),
         area={
@@ -54,20 +63,49 @@ def compare(params: CompareParams, inputs: Inputs) -> Comparison:
         },
         no_dip=dip,
         better_than_teacher=teacher,
-        scenarios=scenario_table(arms, expert, params.held_out),
-        held_out=performance.held_out(arms, expert, params.held_out, draws),
+        scenarios=scenario_table(
+            arms, expert, held_out, scale=1.0 if is_share(main.metric) else abs(main.limit) or 1.0
+        ),
+        held_out=performance.held_out(arms, expert, held_out, draws),
         costs=ratios.costs(
-            params.gate,
+            gate,
             collection=dataset.steps if dataset else None,
             expert=expert.steps if expert else None,
         ),
         curves={name: performance.curves(arm, draws) for name, arm in arms.items()},
         metrics=each(performance.metrics),
         inputs=inputs.digests,
+        measures=finetune.measures,
+        units=inputs.units(),
+        levels=inputs.facts("levels"),
         notes=notes_on(pairing, facts["finetune"], teacher),
         goals=aims,
         headline=headline(fixed.gate, pairing.unpaired_baseline_seeds, aims),
     )
+
+
+def held_out_of(params: CompareParams, inputs: Inputs) -> tuple[str, ...]:
+    """The families held out, as the parameters name them, else as the runs tell."""
+    told = inputs.facts("held_out")
+    if params.held_out is None:
+        return told
+    played = {family(key[0]) for arm in inputs.arms.values() for key in arm.listed()}
+    for name in params.held_out:
+        if wrong := named({*played, *told})(name):
+            raise RunError(f"compare.held_out: {wrong}")
+    return params.held_out
+
+
+def _check_target(target: Target, arm: Arm) -> None:
+    known = {*arm.measures, "return"}
+    for place, condition in enumerate(target):
+        if wrong := named(known)(condition.metric):
+            raise RunError(f"compare.target[{place}].metric: {wrong}")
+    if target[0].metric != arm.measures[0] or target[0].at_least is None:
+        raise RunError(
+            f"compare.target[0]: expected what is to be reached, {arm.measures[0]} at_least, got "
+            f"{target[0].metric} {target[0].sign} {target[0].limit:g}; put it first"
+        )
 
 
 def arm_facts(arm: Arm, scenarios: Sequence[str]) -> ArmFacts:

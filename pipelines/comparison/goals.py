@@ -9,7 +9,10 @@ from pipelines.comparison.arrival import Bound, FixedRatios, Ratio, TargetRatio
 from pipelines.comparison.record import Dip, Goal, Status, Teacher
 from pipelines.comparison.words import (
     bounded_text,
+    change_text,
+    is_share,
     mean_steps,
+    measure_words,
     percent,
     points,
     ratio_text,
@@ -37,11 +40,11 @@ class Aim(NamedTuple):
 
 AIMS = (
     Aim("gate", "required: at most 70 % of the baseline's online steps to the gate", 0.70),
-    Aim("success", "at most 5 % of the steps to the target success", 0.05),
+    Aim("success", "at most 5 % of the steps to the target {main}", 0.05),
     Aim(
         "gate", "at most 10 % to the gate, upper end of the interval at most 25 %", 0.10, high=0.25
     ),
-    Aim("parity", "at most 25 % to the expert's own success and collisions", 0.25),
+    Aim("parity", "at most 25 % to the expert's own {others}", 0.25),
     Aim("few", "at most 50 % with 10 demonstrated episodes", 0.50),
     Aim("transfer", "at most 30 % in the transfer setting", 0.30),
     Aim(
@@ -50,17 +53,7 @@ AIMS = (
         0.80,
         least=True,
     ),
-    Aim("fewer", "better than its teacher: at most 70 % of the expert's collisions", 0.70),
-    Aim("lower", "better than its teacher: success no lower than the expert's", 0.0, least=True),
-    Aim(
-        "dip",
-        "no dip: never more than 3 points of success below the clone while fine-tuning",
-        -0.03,
-        least=True,
-    ),
 )
-NAMED = 3
-"""Missed goals that the headline names; the table has them all."""
 STATUS_WORDS = {
     Status.MET: "met",
     Status.MISSED: "missed",
@@ -78,24 +71,66 @@ class Measured(NamedTuple):
     ratio: Ratio | None = None
 
 
-def goals(ratios: FixedRatios, teacher: Teacher, dip: Dip) -> tuple[Goal, ...]:
-    """Every goal with what was measured, whether it is met, and by how much it is missed."""
+def goals(
+    ratios: FixedRatios, teacher: Teacher, dip: Dip, *, measures: Sequence[str]
+) -> tuple[Goal, ...]:
+    """Every goal with what was measured, whether it is met, and by how much it is missed.
+
+    The goals speak of what the task is measured by.
+    """
     measured = {
         name: Measured(ratio.estimate, ratio_text(ratio), ratio)
         for name, ratio in asdict(ratios).items()
     }
+    main, *failures = measures
     measured["dip"] = Measured(dip.change, f"{points(dip.change)} at the lowest")
-    quotient, gap = teacher.collision_ratio, teacher.success_difference
-    measured["fewer"] = measured["lower"] = Measured(None, teacher.reason or "")
-    if quotient and gap:
-        measured["lower"] = Measured(gap.estimate, with_ends(gap, signed, " points"))
-        words = with_ends(quotient, percent, " %") or "the expert has no collision to improve on"
-        measured["fewer"] = Measured(quotient.estimate, words)
-    return tuple(_judged(aim, measured[aim.name]) for aim in AIMS)
+    if not is_share(main):
+        words = (
+            "the clone had none" if dip.share is None else f"{signed(dip.share)} % at the lowest"
+        )
+        measured["dip"] = Measured(dip.share, words)
+    gap = teacher.difference
+    measured["lower"] = Measured(None, teacher.reason or "")
+    for name in failures:
+        measured[f"fewer {name}"] = measured["lower"]
+    for name, quotient in (teacher.failures or {}).items():
+        none = f"the expert has no {name.replace('_', ' ')} to improve on"
+        words = with_ends(quotient, percent, " %") or none
+        measured[f"fewer {name}"] = Measured(quotient.estimate, words)
+    if gap:
+        measured["lower"] = Measured(gap.estimate, change_text(main, gap))
+    return tuple(_judged(aim, measured[aim.name]) for aim in aims_of(measures))
+
+
+def aims_of(measures: Sequence[str]) -> list[Aim]:
+    """What was promised, in terms of what the task is measured by."""
+    main, *failures = measures
+    better = "better than its teacher:"
+    dip = Aim(
+        "dip",
+        "no dip: never more than 3 points of success below the clone while fine-tuning",
+        -0.03,
+        least=True,
+    )
+    if not is_share(main):
+        words = f"no dip: never more than a tenth of its {main} below the clone while fine-tuning"
+        dip = Aim("dip", words, -0.1, least=True)
+    return [
+        *(aim._replace(words=aim.words.format(main=measure_words(main),
+          others=" and ".join(map(measure_words, measures)))) for aim in AIMS),
+        *(
+            Aim(f"fewer {it}", f"{better} at most 70 % of the expert's {measure_words(it)}", 0.70)
+            for it in failures
+        ),
+        Aim("lower", f"{better} {main} no lower than the expert's", 0.0, least=True),
+        dip,
+    ]  # fmt: skip
 
 
 def _judged(aim: Aim, found: Measured) -> Goal:
     value, words, ratio = found
+    if value is None and ratio and ratio.seeds:
+        return Goal(aim.words, None, Status.NOT_SHOWN, None, words)
     if value is None:
         return Goal(aim.words, None, Status.NOT_RUN, None, words)
     excess = aim.limit - value if aim.least else value - aim.limit
@@ -140,15 +175,14 @@ def headline(gate: TargetRatio, alone: Sequence[int], aims: Sequence[Goal]) -> t
     Seeds that stand ``alone`` are those of the baseline without a partner.
     """
     words = target_words(gate.target)
-    if gate.estimate is None:
+    if gate.estimate is None and not gate.seeds:
         return (f"The ratio at {words} could not be computed: {gate.reason}.",)
     pairs = f"{gate.seeds} matched {'seed' if gate.seeds == 1 else 'seeds'}"
     ours, theirs = mean_steps(gate, "pretrained"), mean_steps(gate, "baseline")
     late = _censoring(gate)
-    if all(row.pretrained.censored and row.baseline.censored for row in gate.per_seed):
+    if gate.estimate is None:
         first = f"Neither arm meets {words} within its budget on any seed."
         second = "How many steps pre-training saves is therefore not known."
-        late = []
     elif gate.at_start == gate.seeds:
         first = f"Pre-trained PPO meets {words} before its first online step."
         second = f"PPO from scratch needs {theirs} steps, on average over {pairs}."
@@ -193,16 +227,12 @@ def _censoring(ratio: Ratio) -> list[str]:
 
 
 def _score(aims: Sequence[Goal]) -> str:
-    asked = [aim for aim in aims if aim.status != Status.NOT_RUN]
-    met = sum(aim.status == Status.MET for aim in asked)
-    missed = [
-        f"{aim.goal} (measured {aim.measured}; "
-        f"{STATUS_WORDS[aim.status]}{' ' if aim.status == Status.MISSED else ': '}{aim.remark})"
-        for aim in asked
-        if aim.status != Status.MET
-    ]
-    skipped = len(aims) - len(asked)
-    text = f"{met} of {len(asked)} goals measured here are met"
-    text += f"; not met: {'; '.join(missed[:NAMED])}" if missed else ""
-    text += f"; and {len(missed) - NAMED} more" if len(missed) > NAMED else ""
-    return text + (f". {skipped} more were not measured." if skipped else ".")
+    """How many goals are met, short; the table names them."""
+    counts = {status: sum(aim.status == status for aim in aims) for status in Status}
+    asked = len(aims) - counts[Status.NOT_RUN]
+    text = f"{counts[Status.MET]} of {asked} goals measured here are met"
+    for status in (Status.MISSED, Status.NOT_SHOWN):
+        text += f", {counts[status]} {STATUS_WORDS[status]}" if counts[status] else ""
+    return text + (
+        f"; {counts[Status.NOT_RUN]} more were not measured." if counts[Status.NOT_RUN] else "."
+    )

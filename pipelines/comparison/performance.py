@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from pipelines.comparison import stats
-from pipelines.comparison.arms import Arm, Expert, Rate, family
+from pipelines.comparison.arms import Arm, Expert, family
 from pipelines.comparison.arrival import Quotient
 from pipelines.comparison.record import (
     Area,
@@ -15,34 +15,31 @@ from pipelines.comparison.record import (
     Dip,
     HeldOut,
     MetricStatistics,
-    Rates,
     SeedDip,
     Teacher,
 )
 from pipelines.comparison.stats import Draws, Estimate
-from pipelines.learning.runlog import RATES
 
 
-def final(arm: Arm, scenarios: Sequence[str], draws: Draws) -> Rates[Estimate]:
-    """Success and collisions of an arm at the end in the given scenarios, over seeds."""
-    shares = arm.rates(scenarios)
-    return Rates(
-        *(
-            stats.estimate(getattr(shares, rate), stats.mean, draws.of(f"final/{arm.name}/{rate}"))
-            for rate in RATES
-        )
-    )
+def final(arm: Arm, scenarios: Sequence[str], draws: Draws) -> dict[str, Estimate]:
+    """Every measure of an arm at the end in the given scenarios, over seeds."""
+    return {
+        name: stats.estimate(values, stats.mean, draws.of(f"final/{arm.name}/{name}"))
+        for name, values in arm.finals(scenarios).items()
+    }
 
 
 def contrast(first: Arm, second: Arm, scenarios: Sequence[str], draws: Draws) -> Contrast:
     """Final difference of two arms and the chance that the first is better, paired by seed."""
     where = f"contrast/{first.name}/{second.name}"
-    own, other = first.rates(scenarios), second.only(first.seeds).rates(scenarios)
-    success = own.success, other.success
+    own, other = first.finals(scenarios), second.only(first.seeds).finals(scenarios)
+    main = first.measures[0]
     return Contrast(
-        stats.paired_difference(*success, draws.of(f"{where}/success")),
-        stats.paired_difference(own.collision, other.collision, draws.of(f"{where}/collision")),
-        stats.probability_of_improvement(*success, draws.of(f"{where}/improvement")),
+        {
+            name: stats.paired_difference(own[name], other[name], draws.of(f"{where}/{name}"))
+            for name in first.measures
+        },
+        stats.probability_of_improvement(own[main], other[main], draws.of(f"{where}/improvement")),
     )
 
 
@@ -60,17 +57,20 @@ def held_out(
         reason=None,
         episodes=len(keys),
         final={arm.name: final(arm, chosen, draws) for arm in (baseline, finetune)},
-        expert=expert.rates(chosen) if expert else None,
+        expert=expert.finals(chosen) if expert else None,
         difference=contrast(finetune, baseline, chosen, draws),
     )
 
 
 def area(arm: Arm, baseline: Arm, draws: Draws) -> Area:
-    """Area under the success curve of an arm beside the baseline, to the shorter budget."""
-    limit = min(run.columns[0][-1] for one in (arm, baseline) for run in one.runs.values())
+    """Area under the main curve of an arm beside the baseline, to the shorter budget."""
+    limit = min(run.steps[-1] for one in (arm, baseline) for run in one.runs.values())
     own, other = (
         np.array(
-            [stats.area_under_curve(*run.columns[:2], limit=limit) for run in one.runs.values()]
+            [
+                stats.area_under_curve(run.steps, run.curve(one.measures[0]), limit=limit)
+                for run in one.runs.values()
+            ]
         )
         for one in (arm, baseline.only(arm.seeds))
     )
@@ -79,36 +79,41 @@ def area(arm: Arm, baseline: Arm, draws: Draws) -> Area:
 
 
 def no_dip(arm: Arm) -> Dip:
-    """The lowest success while fine-tuning against the clone that it started from, by seed."""
-    rows = []
+    """The lowest main measure while fine-tuning against the clone that it started from, by seed."""
+    rows, main = [], arm.measures[0]
     for seed, run in arm.runs.items():
         first, *later = run.evaluations
-        lowest = min(later or [first], key=lambda row: row["success"])
-        change = lowest["success"] - first["success"]
-        rows.append(SeedDip(seed, first["success"], lowest["success"], lowest["steps"], change))
-    return Dip(min(row.change for row in rows), tuple(rows))
+        lowest = min(later or [first], key=lambda row: float(row[main]))
+        change = lowest[main] - first[main]
+        rows.append(SeedDip(seed, first[main], lowest[main], lowest["steps"], change))
+    shares = [row.change / abs(row.clone) for row in rows if row.clone]
+    return Dip(min(row.change for row in rows), min(shares, default=None), tuple(rows))
 
 
 def better_than_teacher(
     arm: Arm, expert: Expert | None, scenarios: Sequence[str], draws: Draws
 ) -> Teacher:
-    """Final collisions over the expert's, and final success minus the expert's.
+    """Final failures over the expert's, and the main measure minus the expert's.
 
     Seeds and episodes are both drawn anew; where the expert was judged on the same episodes, it
     is drawn with them.
     """
     if expert is None:
         return Teacher("no expert was given")
-    (ours, hit_ours), (theirs, hit_theirs) = _crossed(arm, expert, "collision", scenarios, draws)
-    ratio = np.full(len(hit_ours), np.inf)
-    np.divide(hit_ours, hit_theirs, out=ratio, where=hit_theirs > 0)
-    (high, up), (level, reference) = _crossed(arm, expert, "success", scenarios, draws)
-    units = len(arm.seeds)
+    main, *failures = arm.measures
+    units, levels, ratios = len(arm.seeds), dict[str, float](), dict[str, Quotient]()
+    for name in failures:
+        (ours, hit_ours), (theirs, hit_theirs) = _crossed(arm, expert, name, scenarios, draws)
+        ratio = np.full(len(hit_ours), np.inf)
+        np.divide(hit_ours, hit_theirs, out=ratio, where=hit_theirs > 0)
+        ends = stats.interval(ratio, units)
+        ratios[name], levels[name] = Quotient(ours / theirs if theirs else None, *ends), theirs
+    (high, up), (level, reference) = _crossed(arm, expert, main, scenarios, draws)
     return Teacher(
-        collision_ratio=Quotient(ours / theirs if theirs else None, *stats.interval(ratio, units)),
-        success_difference=Estimate(high - level, *stats.interval(up - reference, units)),
+        failures=ratios,
+        difference=Estimate(high - level, *stats.interval(up - reference, units)),
         same_episodes=set(arm.listed(scenarios)) <= set(expert.episodes),
-        expert=Rates(level, theirs),
+        expert={main: level, **levels},
     )
 
 
@@ -117,9 +122,9 @@ Spread = tuple[float, np.ndarray]
 
 
 def _crossed(
-    arm: Arm, expert: Expert, rate: Rate, scenarios: Sequence[str], draws: Draws
+    arm: Arm, expert: Expert, rate: str, scenarios: Sequence[str], draws: Draws
 ) -> tuple[Spread, Spread]:
-    """A rate of the arm and of the expert, each with draws; together on shared episodes."""
+    """A measure of the arm and of the expert, each with draws; together on shared episodes."""
     source = draws.of(f"teacher/{rate}")
     keys, rows = arm.listed(scenarios), arm.outcomes(rate, scenarios)
     means, counts = stats.crossed_means(rows, source)
@@ -127,7 +132,7 @@ def _crossed(
         taught = np.array([float(expert.episodes[key][rate]) for key in keys])
         level = float(taught.mean())
     else:
-        level = float(getattr(expert.judged, rate))
+        level = float(expert.judged[rate])
         known = [float(r[rate]) for key, r in expert.episodes.items() if key[0] in expert.counted]
         taught = np.array(known or [level])
         counts = stats.resampled(len(taught), source)
@@ -138,15 +143,15 @@ def curves(arm: Arm, draws: Draws) -> Curve:
     """Learning curves: mean and 95 % band over seeds at each evaluation, and every seed."""
     grid = arm.grid()
     shown = [[row for row in run.evaluations if row["steps"] in grid] for run in arm.runs.values()]
-    seeds = [Rates(*(tuple(row[rate] for row in rows) for rate in RATES)) for rows in shown]
-    bands = []
-    for rate in RATES:
-        rows = np.array([getattr(seed, rate) for seed in seeds])
+    seeds = [{it: tuple(float(row[it]) for row in rows) for it in arm.measures} for rows in shown]
+    bands = {}
+    for rate in arm.measures:
+        rows = np.array([seed[rate] for seed in seeds])
         counts = stats.resampled(len(rows), draws.of(f"curve/{arm.name}/{rate}", 2000))
         ends = [stats.interval(counts @ column / len(rows), len(rows)) for column in rows.T]
-        bands.append(Band(tuple(rows.mean(axis=0).tolist()), *zip(*ends, strict=True)))
+        bands[rate] = Band(tuple(rows.mean(axis=0).tolist()), *zip(*ends, strict=True))
     named = dict(zip(map(str, arm.runs), seeds, strict=True))
-    return Curve(bands[0], bands[1], tuple(grid), named)
+    return Curve(bands, tuple(grid), named)
 
 
 def metrics(arm: Arm, scenarios: Sequence[str], draws: Draws) -> dict[str, MetricStatistics]:

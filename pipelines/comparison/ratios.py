@@ -19,6 +19,7 @@ from pipelines.comparison.arrival import (
     SeedTimes,
     Target,
     TargetRatio,
+    target_key,
 )
 from pipelines.comparison.record import Costs
 from pipelines.comparison.stats import Draws, Source, paired_ratio
@@ -37,6 +38,8 @@ def times_ratio(pretrained: Times, baseline: Times, source: Source) -> Ratio:
     pairs = [(seed, pretrained[seed], baseline[seed]) for seed in sorted(pretrained)]
     if not any(late.steps for _, _, late in pairs):
         return unknown("the baseline meets the target before its first step")
+    if all(early.censored and late.censored for _, early, late in pairs):
+        return _never(pairs)
     found = paired_ratio(
         np.array([float(early.steps) for _, early, _ in pairs]),
         np.array([float(late.steps) for _, _, late in pairs]),
@@ -53,6 +56,19 @@ def times_ratio(pretrained: Times, baseline: Times, source: Source) -> Ratio:
             for seed, early, late in pairs
         ),
         reason=None,
+    )
+
+
+def _never(pairs: Sequence[tuple[int, Arrival, Arrival]]) -> Ratio:
+    """No ratio: of budgets that nobody arrived within, none says anything of the arms."""
+    none = dict.fromkeys(("estimate", "low", "high", "bound"))
+    return Ratio(
+        **none,
+        seeds=len(pairs),
+        censored=len(pairs),
+        at_start=0,
+        per_seed=tuple(SeedTimes(seed, early, late, None) for seed, early, late in pairs),
+        reason="neither arm arrived within its budget on any seed",
     )
 
 
@@ -98,13 +114,15 @@ class Ratios:
             found = unknown(f"the arm {missing[0]} was not run")
         else:
             times = self.times(pretrained, baseline, target)
-            found = times_ratio(*times, self.draws.of(f"{pretrained}/{baseline}/{target}"))
+            found = times_ratio(
+                *times, self.draws.of(f"{pretrained}/{baseline}/{target_key(target)}")
+            )
         return TargetRatio(target=target, arms=ArmPair(pretrained, baseline), **asdict(found))
 
     def fixed(self, gate: Target, expert: Expert | None, *, few: str) -> FixedRatios:
         """The six ratios that every comparison reports; ``few`` names an arm."""
         return FixedRatios(
-            success=self.at("finetune", "baseline", Target(gate.success)),
+            success=self.at("finetune", "baseline", gate[:1]),
             gate=self.at("finetune", "baseline", gate),
             parity=self.at("finetune", "baseline", expert.parity if expert else None),
             few=self.at(few, "baseline", gate),
@@ -126,13 +144,16 @@ class Ratios:
         if full is not None:
             counts["finetune"] = full
         clones = {
-            name: [run.evaluations[0]["success"] for run in self.arms[name].runs.values()]
+            name: [
+                run.evaluations[0][self.arms[name].measures[0]]
+                for run in self.arms[name].runs.values()
+            ]
             for name in counts
         }
         return tuple(
             DemonstrationRatio(
                 episodes=counts[name],
-                clone_success=float(np.mean(clones[name])),
+                clone=float(np.mean(clones[name])),
                 **asdict(self.at(name, "baseline", gate)),
             )
             for name in sorted(counts, key=counts.__getitem__)
@@ -149,6 +170,8 @@ class Ratios:
             if price is not None:
                 dearer = {seed: replace(it, steps=it.steps + price) for seed, it in early.items()}
                 accounts[name] = times_ratio(dearer, late, self.draws.of(f"cost/{name}"))
-        saved = float(np.mean([late[seed].steps - early[seed].steps for seed in early]))
-        pays_off = both / saved if both is not None and saved > 0 else None
+        saved = None
+        if accounts["online"].estimate is not None:
+            saved = float(np.mean([late[seed].steps - early[seed].steps for seed in early]))
+        pays_off = both / saved if both is not None and saved and saved > 0 else None
         return Costs(Accounts(**accounts), collection, expert, saved, pays_off)

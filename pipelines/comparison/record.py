@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -19,14 +19,14 @@ from pipelines.comparison.arrival import (
     TargetRatio,
 )
 from pipelines.comparison.stats import Estimate
+from pipelines.learning.conditions import Condition, reach
 from pipelines.learning.runlog import RunError
-from pipelines.running.params import Amount, Count, Share, distinct, named
-from pipelines.tasks.social_nav.scenarios import families, held_out_families
+from pipelines.running.params import Amount, Count, distinct
 from trajstore.disk.files import read_json
 
 TARGETS = (0.8, 0.825, 0.85, 0.875, 0.9, 0.925, 0.95)
 ARMS = ("baseline", "finetune", "control")
-Kind = TypeVar("Kind")
+GATE = reach({"success": 0.9, "collision": 0.05})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,14 @@ class CompareParams:
     """What is compared, and by which yardsticks; all fixed before the runs.
 
     Attributes:
-        target_success: success of the gate.
-        target_collision: collisions of the gate.
-        targets: successes at which the curve of the ratio is drawn, beside that of parity.
+        target: conditions of the gate, the first on what is to be reached.
+        targets: levels of the first one at which the curve of the ratio is drawn, beside that of
+            parity.
         hold: evaluations in a row for which a target must hold.
         resamples: bootstrap draws of every interval.
         seed: of the draws.
-        held_out: families that were in no training; their episodes are reported apart.
+        held_out: families that were in no training; their episodes are reported apart. Nothing
+            means those that the runs tell of.
         few: arm that ``ratio.few`` is about.
         arms: folder of each arm by name; one that was not run is not named.
         expert: folder with the expert's ``episodes.jsonl``, its ``manifest.json``, or both;
@@ -49,15 +50,12 @@ class CompareParams:
             means none.
     """
 
-    target_success: Share = 0.9
-    target_collision: Share = 0.05
-    targets: Annotated[tuple[Share, ...], Meta(min_length=1), distinct] = TARGETS
+    target: Annotated[Target, Meta(min_length=1)] = GATE
+    targets: Annotated[tuple[float, ...], Meta(min_length=1), distinct] = TARGETS
     hold: Count = 2
     resamples: Count = 10_000
     seed: Amount = 0
-    held_out: Annotated[tuple[Annotated[str, named(families())], ...], distinct] = field(
-        default_factory=held_out_families
-    )
+    held_out: Annotated[tuple[str, ...], distinct] | None = None
     few: str = "few_10"
     arms: Mapping[str, str] = field(
         default_factory=lambda: {name: f"data/runs/{name}" for name in ARMS}
@@ -66,16 +64,9 @@ class CompareParams:
     dataset: str = "data/current/expert"
 
     @property
-    def gate(self) -> Target:
-        """The target that the expert had to meet too."""
-        return Target(self.target_success, self.target_collision)
-
-
-class Rates(Part, Generic[Kind], frozen=True):
-    """Success and collisions: numbers, estimates, columns or bands."""
-
-    success: Kind
-    collision: Kind
+    def main(self) -> Condition:
+        """What is to be reached."""
+        return self.target[0]
 
 
 class ArmFacts(Part, frozen=True):
@@ -101,14 +92,15 @@ class Matched(Part, frozen=True, kw_only=True):
     settings_that_differ: tuple[str, ...]
 
 
-class Contrast(Rates[Estimate], frozen=True):
-    """Differences of two arms at the end, and the chance that the first is better."""
+class Contrast(Part, frozen=True):
+    """Differences of two arms at the end by measure, and the chance that the first is better."""
 
+    difference: dict[str, Estimate]
     probability_of_improvement: Estimate
 
 
 class Area(Part, frozen=True):
-    """Mean height of the success curve of an arm and of the baseline, to the shorter budget."""
+    """Mean height of the main curve of an arm and of the baseline, to the shorter budget."""
 
     limit_steps: int
     arm: float
@@ -117,7 +109,7 @@ class Area(Part, frozen=True):
 
 
 class SeedDip(Part, frozen=True):
-    """The clone's success, and the lowest while it was fine-tuned."""
+    """The clone's main measure, and the lowest while it was fine-tuned."""
 
     seed: int
     clone: float
@@ -127,9 +119,10 @@ class SeedDip(Part, frozen=True):
 
 
 class Dip(Part, frozen=True):
-    """The largest loss of success while fine-tuning."""
+    """The largest loss of the main measure while fine-tuning; ``share`` is of the clone's."""
 
     change: float
+    share: float | None
     per_seed: tuple[SeedDip, ...]
 
 
@@ -137,33 +130,30 @@ class Teacher(Part, frozen=True, omit_defaults=True):
     """The fine-tuned arm against the expert, or the reason why there is no such comparison."""
 
     reason: str | None = None
-    collision_ratio: Quotient | None = None
-    success_difference: Estimate | None = None
+    failures: dict[str, Quotient] | None = None
+    difference: Estimate | None = None
     same_episodes: bool | None = None
-    expert: Rates[float] | None = None
+    expert: dict[str, float] | None = None
 
     def __post_init__(self) -> None:
         """Refuse one half of a comparison."""
-        measured = (self.collision_ratio, self.success_difference, self.same_episodes, self.expert)
+        measured = (self.failures, self.difference, self.same_episodes, self.expert)
         if any((part is None) == (self.reason is None) for part in measured):
-            raise ValueError("Expected a reason, or ratio, difference, same_episodes and expert")
-
-
-class Clone(Part, frozen=True):
-    """The clone in one scenario, in episodes of its own."""
-
-    success: float
+            raise ValueError("Expected a reason, or failures, difference, same_episodes and expert")
 
 
 class Scenario(Part, frozen=True):
-    """Final rates in one scenario, and whether pre-training lost there."""
+    """Final measures in one scenario, and whether pre-training lost there.
+
+    The clone's is its main measure, in episodes of its own.
+    """
 
     scenario: str
     episodes: int
-    baseline: Rates[float]
-    finetune: Rates[float]
-    clone: Clone | None
-    expert: Rates[float] | None
+    baseline: dict[str, float]
+    finetune: dict[str, float]
+    clone: float | None
+    expert: dict[str, float] | None
     difference: Estimate
     chance: float | None
     flag: Literal["regression", "watch"] | None
@@ -176,8 +166,8 @@ class HeldOut(Part, frozen=True, omit_defaults=True):
     families: tuple[str, ...]
     reason: str | None
     episodes: int = 0
-    final: dict[str, Rates[Estimate]] = msgspec.field(default_factory=dict)
-    expert: Rates[float] | UnsetType | None = UNSET
+    final: dict[str, dict[str, Estimate]] = msgspec.field(default_factory=dict)
+    expert: dict[str, float] | UnsetType | None = UNSET
     difference: Contrast | None = None
 
     def __post_init__(self) -> None:
@@ -193,7 +183,7 @@ class Costs(Part, frozen=True):
     accounts: Accounts
     collection_steps: int | None
     expert_steps: int | None
-    saved_steps: float
+    saved_steps: float | None
     pays_off_after: float | None
 
 
@@ -205,11 +195,12 @@ class Band(Part, frozen=True):
     high: tuple[float | None, ...]
 
 
-class Curve(Rates[Band], frozen=True):
-    """Learning curves of an arm."""
+class Curve(Part, frozen=True):
+    """Learning curves of an arm by measure, and of each of its seeds."""
 
+    measures: dict[str, Band]
     steps: tuple[int, ...]
-    seeds: dict[str, Rates[tuple[float, ...]]]
+    seeds: dict[str, dict[str, tuple[float, ...]]]
 
 
 class MetricStatistics(Part, frozen=True):
@@ -258,14 +249,14 @@ class Goal(Part, frozen=True):
 class Comparison(Part, frozen=True, kw_only=True):
     """Every number of a comparison; ``docs/statistics.md`` says what each means."""
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     settings: CompareParams
     arms: dict[str, ArmFacts]
     matched: Matched
     ratio: FixedRatios
     over_targets: tuple[TargetRatio, ...]
     demonstrations: tuple[DemonstrationRatio, ...]
-    final: dict[str, Rates[Estimate]]
+    final: dict[str, dict[str, Estimate]]
     contrast: Contrast
     area: dict[str, Area]
     no_dip: Dip
@@ -276,6 +267,9 @@ class Comparison(Part, frozen=True, kw_only=True):
     curves: dict[str, Curve]
     metrics: dict[str, dict[str, MetricStatistics]]
     inputs: Digests
+    measures: tuple[str, ...]
+    units: dict[str, str]
+    levels: tuple[str, ...]
     notes: tuple[str, ...]
     goals: tuple[Goal, ...]
     headline: tuple[str, ...]

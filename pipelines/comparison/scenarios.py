@@ -13,9 +13,8 @@ import numpy as np
 from scipy import stats as distributions
 
 from pipelines.comparison.arms import Arm, Expert, family
-from pipelines.comparison.record import Clone, Rates, Scenario
+from pipelines.comparison.record import Scenario
 from pipelines.comparison.stats import LEVEL, Estimate
-from pipelines.learning.runlog import RATES
 
 WATCH = 0.05
 """A loss of success that is worth a look; a smaller one is never flagged."""
@@ -26,16 +25,21 @@ UNEVEN = 0.05
 
 
 def scenario_table(
-    arms: Mapping[str, Arm], expert: Expert | None, families: Sequence[str]
+    arms: Mapping[str, Arm], expert: Expert | None, families: Sequence[str], *, scale: float = 1.0
 ) -> tuple[Scenario, ...]:
-    """Final rates of the two main arms and the expert in each scenario; ``families`` held out."""
+    """Final measures of both main arms and the expert in each scenario; ``families`` held out.
+
+    ``scale`` is what a whole of the main measure is: 1 of a share, the target of a return.
+    """
+    main = arms["finetune"].measures[0]
     finetune, baseline = arms["finetune"], arms["baseline"]
     partner = baseline.only(finetune.seeds)
     changes = judged(
         {
-            name: finetune.outcomes("success", [name]) - partner.outcomes("success", [name])
+            name: finetune.outcomes(main, [name]) - partner.outcomes(main, [name])
             for name in sorted({name for name, _ in finetune.listed()})
-        }
+        },
+        scale=scale,
     )
     return tuple(
         Scenario(
@@ -44,7 +48,7 @@ def scenario_table(
             baseline=_rates(baseline, name),
             finetune=_rates(finetune, name),
             clone=_clone(finetune, name),
-            expert=expert.rates([name]) if expert else None,
+            expert=expert.finals([name]) if expert else None,
             difference=change.difference,
             chance=change.chance,
             flag=change.flag,
@@ -54,16 +58,15 @@ def scenario_table(
     )
 
 
-def _rates(arm: Arm, scenario: str) -> Rates[float]:
-    shares = arm.rates([scenario])
-    return Rates(*(float(getattr(shares, rate).mean()) for rate in RATES))
+def _rates(arm: Arm, scenario: str) -> dict[str, float]:
+    return {name: float(shares.mean()) for name, shares in arm.finals([scenario]).items()}
 
 
-def _clone(arm: Arm, scenario: str) -> Clone | None:
-    """Success at the first evaluation, mean over seeds, in episodes of its own; none unplayed."""
+def _clone(arm: Arm, scenario: str) -> float | None:
+    """The main measure at the first evaluation, mean over seeds; none if it was not played."""
     played = [run.evaluations[0]["by_scenario"].get(scenario) for run in arm.runs.values()]
-    rows = [row["success"] for row in played if row]
-    return Clone(float(np.mean(rows))) if len(rows) == len(played) else None
+    rows = [row[arm.measures[0]] for row in played if row]
+    return float(np.mean(rows)) if len(rows) == len(played) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,21 +77,23 @@ class Change:
         difference: mean change with its 95 % interval, for this scenario alone.
         chance: one-sided p-value of a fall, corrected by Holm's method for all the scenarios that
             were tested together; ``None`` where nothing can be tested.
+        scale: what a whole is.
     """
 
     difference: Estimate
     chance: float | None
+    scale: float = 1.0
 
     @property
     def flag(self) -> Literal["regression", "watch"] | None:
         """``regression``: fell by ``WATCH``, beyond chance; ``watch``: fell by it; else none."""
-        if self.difference.estimate > -WATCH + 1e-9:
+        if self.difference.estimate > self.scale * (-WATCH + 1e-9):
             return None
         beyond = self.chance is not None and self.chance < ALPHA
         return "regression" if beyond else "watch"
 
 
-def judged(changes: Mapping[str, np.ndarray]) -> dict[str, Change]:
+def judged(changes: Mapping[str, np.ndarray], *, scale: float = 1.0) -> dict[str, Change]:
     """Judge the changes of all scenarios together.
 
     The error of a mean counts seeds and episodes as drawn anew (two-way analysis of variance,
@@ -113,7 +118,7 @@ def judged(changes: Mapping[str, np.ndarray]) -> dict[str, Change]:
         if error > 0.0:
             chances[name] = float(distributions.t.cdf(mean / error, freedom))
     corrected = dict(zip(chances, holm(list(chances.values())), strict=True))
-    return {name: Change(part, corrected.get(name)) for name, part in found.items()}
+    return {name: Change(part, corrected.get(name), scale) for name, part in found.items()}
 
 
 def holm(chances: Sequence[float]) -> list[float]:

@@ -5,6 +5,8 @@ from typing import Literal
 
 from pipelines.comparison.arrival import Bound, Quotient, Ratio, Target
 from pipelines.comparison.stats import Estimate
+from pipelines.learning.conditions import Condition, rises
+from pipelines.tasks.task import RETURN
 
 BOUND_WORDS = {Bound.AT_MOST: "at most ", Bound.AT_LEAST: "at least ", Bound.UNRESOLVED: "about "}
 
@@ -80,10 +82,48 @@ def mean_steps(ratio: Ratio, arm: Literal["pretrained", "baseline"]) -> str:
 
 
 def target_words(target: Target | None) -> str:
-    """A target in words."""
+    """A target in words, such as ``success of at least 90 % with collisions of at most 5 %``."""
     if target is None:
         return "the target"
-    text = f"success of at least {share_text(target.success)}"
-    if target.collision < 1.0:
-        text += f" with collisions of at most {share_text(target.collision)}"
-    return text
+    return " with ".join(limit_words(it) for it in target)
+
+
+def limit_words(condition: Condition, between: str = " of ") -> str:
+    """A condition in words, such as ``collisions of at most 5 %``."""
+    side = "most" if condition.at_least is None else "least"
+    limit = value_text(condition.metric, condition.limit)
+    return f"{measure_words(condition.metric)}{between}at {side} {limit}"
+
+
+def is_share(measure: str) -> bool:
+    """Whether a measure is a rate, from 0 to 1; the return is none."""
+    return measure != RETURN
+
+
+def measure_words(measure: str) -> str:
+    """A measure as a reader knows it: success, return, collisions.
+
+    Example:
+        >>> measure_words("success"), measure_words("collision"), measure_words("crash")
+        ('success', 'collisions', 'crashes')
+    """
+    if rises(measure):
+        return measure
+    return measure.replace("_", " ") + ("es" if measure.endswith(("s", "sh", "ch", "x")) else "s")
+
+
+def value_text(measure: str, value: float) -> str:
+    """A value of a measure, as short as it can be told apart."""
+    return share_text(value) if is_share(measure) else f"{value:,.5g}"
+
+
+def value_with_ends(measure: str, part: Estimate | Quotient) -> str:
+    """A value of a measure with its interval."""
+    return with_ends(part, tenths, " %") if is_share(measure) else with_ends(part, "{:,.5g}".format)
+
+
+def change_text(measure: str, part: Estimate) -> str:
+    """A difference with its sign and its interval: +8.0 points [2.0, 14.0]."""
+    if is_share(measure):
+        return with_ends(part, signed, " points")
+    return with_ends(part, "{:+,.4g}".format)

@@ -7,6 +7,7 @@ in the same order: an episode does not depend on what was played beside it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numba
 import numpy as np
@@ -64,18 +65,26 @@ def _layer(rows: Floats, weight: Floats, bias: Floats, squash: bool) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """The mean action of a tanh network, clipped to [-1, 1].
+    """The likeliest action of a tanh network: the mean, clipped to [-1, 1], or a choice.
 
     Attributes:
         layers: weights ``[inputs, outputs]`` and biases ``[outputs]``, the last one linear.
+        choices: so many each part of an action has; empty where actions are real numbers.
     """
 
     layers: Sequence[tuple[Floats, Floats]]
+    choices: tuple[int, ...] = ()
 
-    def __call__(self, observation: Floats) -> Floats:
-        """Actions ``[B, A]`` for observations ``[B, D]``, the same bits for any ``B``."""
+    def __call__(self, observation: Floats) -> NDArray[Any]:
+        """Actions ``[B, A]`` for observations ``[B, D]``, the same bits for any ``B``.
+
+        A single choice is ``int64[B]``; of equal ones the first is taken.
+        """
         rows = np.asarray(observation, np.float32)
         for index, (weight, bias) in enumerate(self.layers):
             rows = _layer(rows, weight, bias, index < len(self.layers) - 1)
-        actions: Floats = np.clip(rows, -1.0, 1.0)
-        return actions
+        if not self.choices:
+            return np.clip(rows, -1.0, 1.0)
+        parts = np.split(rows, np.cumsum(self.choices)[:-1], axis=1)
+        chosen = np.stack([part.argmax(axis=1) for part in parts], axis=1)
+        return chosen[:, 0] if len(self.choices) == 1 else chosen

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, cast
@@ -16,7 +16,6 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from torch.nn import functional
 
 from pipelines.running.params import Amount, Count, NotNegative, Positive, Seeds
-from pipelines.tasks.social_nav.scenarios import DENSITIES
 
 Floats = NDArray[np.float32]
 
@@ -28,7 +27,7 @@ class PretrainParams:
     Attributes:
         seeds: one clone each, matched to the seeds of fine-tuning.
         episodes: so many of the dataset, evenly over families; 0 means all.
-        only_successes: leave out episodes that did not reach the goal.
+        only_successes: leave out episodes without success.
         epochs: passes over the demonstrations.
         least_updates: gradient steps at least, for few demonstrations.
         batch: transitions a gradient step.
@@ -54,40 +53,48 @@ class Demonstrations:
 
     Attributes:
         observation: ``[T, D]`` before each action.
-        action: ``[T, A]``.
+        action: ``[T, A]``, coded; numbers of choices are integers.
         returns: ``[T]`` discounted sum of the rewards from each step on.
     """
 
     observation: Floats
-    action: Floats
+    action: NDArray[Any]
     returns: Floats
 
 
 def chosen_episodes(
-    scenarios: NDArray[np.str_], *, allowed: NDArray[np.bool_], count: int, turn: int
+    scenarios: NDArray[np.str_],
+    *,
+    allowed: NDArray[np.bool_],
+    count: int,
+    turn: int,
+    levels: Sequence[str] = (),
 ) -> NDArray[np.bool_]:
     """Which episodes the clone number ``turn`` learns from.
 
-    Families take turns, each with its densest scenarios first: ten families are shown by any ten
+    Families take turns, each with its hardest scenarios first: ten families are shown by any ten
     episodes, and a dense scene shows what a sparse one does and more. Clones begin at different
     episodes of a scenario, and share some only where there are too few.
 
     Args:
-        scenarios: ``[N]`` of every episode, ``family/density``.
+        scenarios: ``[N]`` of every episode, ``family/level``.
         allowed: ``[N]`` episodes to choose among.
         count: so many; 0, or more than there are, means all.
         turn: from 0.
+        levels: the easiest first.
     """
     chosen = np.zeros(len(scenarios), bool)
     candidates = np.flatnonzero(allowed)
     size = min(count, len(candidates)) or len(candidates)
-    chosen[candidates[_deal(scenarios[candidates], size=size, turn=turn)]] = True
+    chosen[candidates[_deal(scenarios[candidates], levels, size=size, turn=turn)]] = True
     return chosen
 
 
-def _deal(scenarios: NDArray[np.str_], *, size: int, turn: int) -> NDArray[np.int64]:
-    """Places of the first ``size`` episodes, families taking turns, densest scenarios first."""
-    ranks = {density: -place for place, density in enumerate(DENSITIES)}
+def _deal(
+    scenarios: NDArray[np.str_], levels: Sequence[str], *, size: int, turn: int
+) -> NDArray[np.int64]:
+    """Places of the first ``size`` episodes, families taking turns, hardest scenarios first."""
+    ranks = {level: -place for place, level in enumerate(levels)}
     names = dict.fromkeys(scenarios.tolist())
     hands: dict[str, list[int]] = {name.partition("/")[0]: [] for name in names}
     dealt_before, first = divmod(turn * size, len(hands))
@@ -124,20 +131,20 @@ def discounted_returns(
     return result.astype(np.float32)
 
 
-class _Batches(Iterable[dict[str, Floats]]):
+class _Batches(Iterable[dict[str, NDArray[Any]]]):
     """Shuffled passes over transitions; what `imitation` iterates once an epoch."""
 
-    def __init__(self, draw: Callable[[], Iterator[tuple[Floats, Floats]]]) -> None:
+    def __init__(self, draw: Callable[[], Iterator[tuple[Floats, NDArray[Any]]]]) -> None:
         self._draw = draw
 
-    def __iter__(self) -> Iterator[dict[str, Floats]]:
+    def __iter__(self) -> Iterator[dict[str, NDArray[Any]]]:
         for observation, action in self._draw():
             yield {"obs": observation, "acts": action}
 
 
 def clone(
     policy: ActorCriticPolicy,
-    draw: Callable[[], Iterator[tuple[Floats, Floats]]],
+    draw: Callable[[], Iterator[tuple[Floats, NDArray[Any]]]],
     *,
     params: PretrainParams,
     updates: int,

@@ -80,7 +80,8 @@ def import_policy(source: Path) -> ActorCriticPolicy:
             f"{_REMEDY}"
         )
     try:
-        architecture = Architecture(note["observations"], note["actions"], tuple(note["hidden"]))
+        sizes = note["observations"], note["actions"], tuple(note["hidden"])
+        architecture = Architecture(*sizes, tuple(note.get("choices", ())))
         tensors = _read_tensors(data)
         kinds = {name: (_KINDS.get(it.dtype, str(it.dtype)), tuple(it.shape))
                  for name, it in tensors.items()}  # fmt: skip

@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 from pipelines.learning.actor import Actor
 from pipelines.learning.evaluation import evaluate, judged
-from pipelines.learning.interface import check_interface
 from pipelines.learning.policy import SavedPolicy, load_policy, save_policy
 from pipelines.learning.ppo import AveragedPPO, FromClone, PpoParams
 from pipelines.learning.promotion import Criterion
@@ -34,13 +33,11 @@ from pipelines.learning.sealing import (
     unseal_arm,
 )
 from pipelines.learning.training import Budget, Stop, Training, never, run_training
-from pipelines.learning.world import EnvParams
 from pipelines.running.fanout import Engine, check_engine, run_jobs
-from pipelines.running.params import Seeds
+from pipelines.running.params import ParamsError, Seeds
 from pipelines.running.progress import note, watch
-from pipelines.tasks.make import make_vec_env
-from pipelines.tasks.social_nav.metrics import episode_row
-from pipelines.tasks.social_nav.snqi import load_baseline
+from pipelines.tasks.interface import check_interface
+from pipelines.tasks.task import Task
 
 Result = TypeVar("Result")
 
@@ -82,7 +79,7 @@ class Job:
     arm: str
     seed: int
     folder: Path
-    env: EnvParams
+    task: Task
     ppo: PpoParams
     budget: Budget
     episodes: Sequence[tuple[str, int]]
@@ -111,6 +108,7 @@ def side_by_side(
     The arm is sealed when all are done. A folder that holds runs of another arm is refused.
     """
     check_engine(engine)
+    _check_draws(jobs[0])
     arm, seeds = jobs[0].arm, [job.seed for job in jobs]
     unseal_arm(out, arm)
     drop_other_seeds(out, seeds)
@@ -118,6 +116,16 @@ def side_by_side(
         results = run_jobs(function, jobs, engine=engine)
     seal_arm(out, arm, seeds)
     return results
+
+
+def _check_draws(job: Job) -> None:
+    """Refuse shares of chosen episodes where a task draws its own."""
+    for key in ("hard_share", "replay_share"):
+        if getattr(job.ppo, key) > 0.0 and not (job.task.draws and job.task.rates):
+            raise ParamsError(
+                f"params: {job.arm}: {key}: expected 0, since this task cannot choose its "
+                f"episodes, got {getattr(job.ppo, key)}; set it to 0"
+            )
 
 
 def train(job: Job) -> bool:
@@ -133,11 +141,13 @@ def train(job: Job) -> bool:
     start, inputs = None, training_inputs(job.stage)
     if job.start is not None:
         start, clone = read_start(job.start, job.seed)
-        check_interface(job.env.interface, start.interface, where=f"start policy {job.start}")
+        check_interface(job.task.interface, start.interface, where=f"start policy {job.start}")
         shown = {key: clone.inputs[key] for key in ("dataset", "excluded") if key in clone.inputs}
         inputs |= {"start": start.digest, **shown}
-    parameters = {"ppo": job.ppo, "budget": job.budget, "env": job.env, **job.parameters}
-    record = RunRecord(job.arm, job.seed, RunStatus.COMPLETED, 0, inputs, parameters)
+    parameters = {"ppo": job.ppo, "budget": job.budget, "env": job.task, **job.parameters}
+    record = RunRecord(
+        job.arm, job.seed, RunStatus.COMPLETED, 0, inputs, parameters, task=job.task.facts()
+    )
     if is_finished(job.folder, record):
         note(job.name, job.budget.steps, read_evaluations(job.folder)[-1])
         return False
@@ -146,7 +156,7 @@ def train(job: Job) -> bool:
         model = run_training(_training(job, start, plan_digest(record)), job.folder)
         _keep(job, model)
         if job.judge_each:
-            write_final(job.folder, load_policy(job.policy).actor, job.env, each=job.judge_each)
+            write_final(job.folder, load_policy(job.policy).actor, job.task, each=job.judge_each)
         seal_run(job.folder, replace(record, steps=model.num_timesteps))
     return True
 
@@ -163,10 +173,10 @@ def read_start(clones: Path, seed: int) -> tuple[SavedPolicy, RunRecord]:
 
 
 def _training(job: Job, start: SavedPolicy | None, plan: str) -> Training:
-    config = job.env.config()
     return Training(
-        make_env=lambda seed: make_vec_env(config, num_envs=job.ppo.num_envs, seed=seed),
-        evaluate=lambda actor: evaluate(actor, job.episodes, config),
+        make_env=lambda seed: job.task.make_vec(job.ppo.num_envs, seed),
+        evaluate=lambda actor: evaluate(actor, job.episodes, job.task),
+        rank=job.task.rank,
         params=job.ppo,
         budget=job.budget,
         seed=job.seed,
@@ -187,13 +197,11 @@ def _keep(job: Job, model: AveragedPPO) -> None:
         model.average,
         job.policy,
         architecture=model.architecture,
-        interface=job.env.interface,
+        interface=job.task.interface,
         record=record,
     )
 
 
-def write_final(folder: Path, actor: Actor, env: EnvParams, *, each: int) -> None:
+def write_final(folder: Path, actor: Actor, task: Task, *, each: int) -> None:
     """Play the final evaluation of a policy, and write its episodes with every metric."""
-    baseline = load_baseline()
-    episodes = judged(actor, env.names, each=each, config=env.config())
-    write_episodes(folder, [episode_row(episode, baseline) for episode in episodes])
+    write_episodes(folder, [task.row(episode) for episode in judged(actor, task, each=each)])

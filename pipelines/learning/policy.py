@@ -14,8 +14,9 @@ import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
 
 from pipelines.learning.actor import Actor
-from pipelines.learning.interface import Interface
 from pipelines.learning.tensors import MAX_BYTES, check_finite, read_tensors, size_bytes
+from pipelines.tasks.coding import action_space
+from pipelines.tasks.interface import Interface
 from trajstore.disk.files import read_json, whole_directory
 from trajstore.episode.texts import shown
 from trajstore.errors import ArgumentError, CorruptionError, FormatError, NotFoundError
@@ -34,26 +35,30 @@ class Architecture:
 
     Attributes:
         observations: size ``D`` of an observation.
-        actions: size ``A`` of an action, each component in [-1, 1].
+        actions: parts ``A`` of an action, each in [-1, 1] or a choice.
         hidden: units of each hidden layer, the same for both networks.
+        choices: so many each part of an action has; empty where actions are real numbers.
     """
 
     observations: int
     actions: int
     hidden: tuple[int, ...]
+    choices: tuple[int, ...] = ()
 
-    def spaces(self) -> tuple[gym.spaces.Box, gym.spaces.Box]:
-        """The observation space and the action space."""
-        return (
-            gym.spaces.Box(-np.inf, np.inf, (self.observations,), np.float32),
-            gym.spaces.Box(-1.0, 1.0, (self.actions,), np.float32),
-        )
+    def spaces(self) -> tuple[gym.spaces.Box, gym.spaces.Space[Any]]:
+        """The coded observation space and action space."""
+        seen = gym.spaces.Box(-np.inf, np.inf, (self.observations,), np.float32)
+        return seen, action_space(self.actions, self.choices)
 
     def __post_init__(self) -> None:
-        sizes = (self.observations, self.actions, *self.hidden)
+        sizes = (self.observations, self.actions, *self.hidden, *self.choices)
         if any(type(size) is not int or not 0 < size <= MAX_UNITS for size in sizes):
             raise ArgumentError(
                 f"architecture: expected layers of 1 to {MAX_UNITS:,} units, got {shown(sizes)}"
+            )
+        if self.choices and len(self.choices) != self.actions:
+            raise ArgumentError(
+                f"architecture: expected choices of {self.actions} parts, got {shown(self.choices)}"
             )
         if len(self.hidden) > MAX_LAYERS or size_bytes(self.shapes()) > MAX_BYTES:
             raise ArgumentError(
@@ -63,14 +68,14 @@ class Architecture:
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of all weights by name, as Stable-Baselines3 builds the two networks."""
-        shapes: dict[str, tuple[int, ...]] = {"log_std": (self.actions,)}
+        shapes: dict[str, tuple[int, ...]] = {} if self.choices else {"log_std": (self.actions,)}
         width = self.observations
         for place, units in enumerate(self.hidden):
             for net in ("policy_net", "value_net"):
                 layer = f"mlp_extractor.{net}.{2 * place}"
                 shapes |= {f"{layer}.weight": (units, width), f"{layer}.bias": (units,)}
             width = units
-        for net, units in (("action_net", self.actions), ("value_net", 1)):
+        for net, units in (("action_net", sum(self.choices) or self.actions), ("value_net", 1)):
             shapes |= {f"{net}.weight": (units, width), f"{net}.bias": (units,)}
         return shapes
 
@@ -98,7 +103,11 @@ def actor_of(policy: ActorCriticPolicy) -> Actor:
         (module.weight.detach().numpy().T.copy(order="C"), module.bias.detach().numpy().copy())
         for module in [*linear, cast(torch.nn.Linear, policy.action_net)]
     )
-    return Actor(layers)
+    space = policy.action_space
+    if isinstance(space, gym.spaces.Discrete):
+        return Actor(layers, (int(space.n),))
+    choices = space.nvec if isinstance(space, gym.spaces.MultiDiscrete) else ()
+    return Actor(layers, tuple(map(int, choices)))
 
 
 def save_policy(
@@ -119,7 +128,7 @@ def save_policy(
     digest = hashlib.sha256(payload).hexdigest()
     document = {
         "format_version": FORMAT_VERSION,
-        "architecture": asdict(architecture) | {"activation": "tanh"},
+        "architecture": _written(architecture),
         "contract": interface.to_json(),
         "contract_digest": interface.digest,
         "tensors_sha256": digest,
@@ -130,6 +139,12 @@ def save_policy(
         text = json.dumps(document, indent=1, sort_keys=True, allow_nan=False)
         (folder / RECORD).write_text(text + "\n", encoding="utf-8")
     return digest
+
+
+def _written(architecture: Architecture) -> dict[str, Any]:
+    """An architecture as JSON; choices only where it has some."""
+    record = asdict(architecture) | {"activation": "tanh"}
+    return record if architecture.choices else {k: v for k, v in record.items() if k != "choices"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +211,9 @@ def _read_record(record: Any, where: Path) -> tuple[Architecture, Interface]:  #
             and record["contract_digest"] == interface.digest
         )
         sizes = [shape["observations"], shape["actions"], *shape["hidden"]]
-        architecture = Architecture(sizes[0], sizes[1], tuple(sizes[2:]))
+        architecture = Architecture(
+            sizes[0], sizes[1], tuple(sizes[2:]), tuple(shape.get("choices", ()))
+        )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         said = str(error) if isinstance(error, ArgumentError) else repr(error)
         raise CorruptionError(

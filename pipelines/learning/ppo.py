@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, cast
 
 import torch
+from gymnasium import spaces
 from msgspec import Meta
 from stable_baselines3 import PPO
 from stable_baselines3.common.policies import ActorCriticPolicy
@@ -17,6 +18,7 @@ from torch.nn import functional
 
 from pipelines.learning.policy import Architecture, build_policy
 from pipelines.running.params import Count, NotNegative, Positive, Share
+from pipelines.tasks.coding import Coding
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,8 @@ class AveragedPPO(PPO):
 
     def set_noise(self, done: float) -> None:
         """Set the action noise for a share ``done`` of the budget; it is no learnt parameter."""
+        if self.architecture.choices:
+            return
         first, last = self.noise
         with torch.no_grad():
             self.policy.log_std.fill_(first + (last - first) * min(1.0, done))
@@ -122,7 +126,8 @@ class AveragedPPO(PPO):
         self._n_updates += self.n_epochs
         self.take_average(self.averaging)
         self.last_losses = {name: total / count for name, total in totals.items()}
-        self.last_losses["log_std"] = self.policy.log_std.mean().item()
+        if not self.architecture.choices:
+            self.last_losses["log_std"] = self.policy.log_std.mean().item()
 
     def take_average(self, keep: float) -> None:
         """Let the average keep a share of itself and take the rest from the learner."""
@@ -137,7 +142,9 @@ class AveragedPPO(PPO):
         values = self.policy.value_net(latent_value).flatten()
         losses = {"value": self.vf_coef * functional.mse_loss(data.returns, values)}
         distribution = self.policy._get_action_dist_from_latent(latent_policy)
-        log_prob = distribution.log_prob(data.actions)
+        single = isinstance(self.action_space, spaces.Discrete)
+        actions = data.actions.long().flatten() if single else data.actions
+        log_prob = distribution.log_prob(actions)
         advantages = data.advantages
         advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
         ratio = torch.exp(log_prob - data.old_log_prob)
@@ -150,9 +157,8 @@ class AveragedPPO(PPO):
 
 def make_ppo(env: VecEnv, params: PpoParams, *, seed: int, total_steps: int) -> AveragedPPO:
     """A fresh learner; its learning rate falls in a straight line over ``total_steps``."""
-    shape = env.observation_space.shape or ()
-    actions = env.action_space.shape or ()
-    architecture = Architecture(shape[0], actions[0], params.hidden)
+    coding = Coding(env.observation_space, env.action_space)
+    architecture = Architecture(coding.size, coding.actions, params.hidden, coding.choices)
     first = params.learning_rate
     last = min(params.final_learning_rate, first)
     model = AveragedPPO(
@@ -177,7 +183,8 @@ def make_ppo(env: VecEnv, params: PpoParams, *, seed: int, total_steps: int) -> 
     model.last_losses = {}
     model.best = {}
     model.noise = (params.log_std, min(params.log_std, params.final_log_std))
-    model.policy.log_std.requires_grad_(False)
+    if not architecture.choices:
+        model.policy.log_std.requires_grad_(False)
     model.set_noise(0.0)
     model.averaging = params.averaging
     model.average = build_policy(architecture)

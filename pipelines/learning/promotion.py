@@ -1,15 +1,19 @@
 """When a training may stop, and whether its policy is an expert; the expert that was approved."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
-from pipelines.learning.evaluation import rank
+from msgspec import Meta
+
+from pipelines.learning.conditions import Conditions, met
 from pipelines.learning.policy import SavedPolicy, load_policy
-from pipelines.learning.runlog import EPISODES, RATES, Rates, RunError, Sha256, read_record
+from pipelines.learning.rows import fit_row, measures_of
+from pipelines.learning.runlog import EPISODES, RunError, Sha256, read_record
 from pipelines.learning.sealing import ARM, check_files, read_arm, read_member
-from pipelines.running.params import Amount, Count, Share
+from pipelines.running.params import Amount, Count
+from pipelines.tasks.task import RETURN, SUCCESS, Task
 from trajstore.disk.checked import CHECK, without_check, write_checked
 from trajstore.disk.files import digest, read_json
 from trajstore.errors import CorruptionError, StatusError
@@ -28,24 +32,20 @@ JudgedSeed = TypedDict(
         "policy": Sha256,
         "selection": float,
         "episodes": Count,
-        "success": Share,
-        "collision": Share,
         "return": float,
-        "by_scenario": dict[str, Rates],
+        "by_scenario": dict[str, dict[str, float]],
     },
 )
-"""One seed of an expert at the gate."""
+"""One seed of an expert at the gate; beside these keys stand the task's rates."""
 Tracked = TypedDict(
     "Tracked",
     {
         "episodes": Count,
-        "success": Share,
-        "collision": Share,
         "return": float,
-        "by_scenario": dict[str, Rates],
+        "by_scenario": dict[str, dict[str, float]],
     },
 )
-"""The expert on the episodes of every evaluation."""
+"""The expert on the episodes of every evaluation, with the task's rates."""
 
 
 class ExpertManifest(TypedDict):
@@ -58,8 +58,8 @@ class ExpertManifest(TypedDict):
     reasons: tuple[str, ...]
     best_seed: Amount
     best: str
-    tracking: Tracked
-    seeds: tuple[JudgedSeed, ...]
+    tracking: dict[str, Any]
+    seeds: tuple[dict[str, Any], ...]
     pooled: dict[str, float]
     environment: str
     diagnosis: tuple[str, ...]
@@ -69,10 +69,9 @@ class ExpertManifest(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
-    """Rates to reach and not to exceed at ``hold`` evaluations in a row, for a training to end."""
+    """Conditions that ``hold`` evaluations in a row must keep, for a training to end."""
 
-    success: Share
-    collision: Share
+    conditions: Annotated[Conditions, Meta(min_length=1)]
     hold: Count
 
 
@@ -87,11 +86,10 @@ class Convergence(Criterion):
 class Gate:
     """What an expert must show on held-out episodes, each seed alone and all together.
 
-    Success and collision are shares, the seeds those trained, the episodes those judged a seed.
+    The seeds are those trained, the episodes those judged a seed.
     """
 
-    success: Share
-    collision: Share
+    conditions: Conditions
     seeds: Count
     episodes: Count
 
@@ -99,15 +97,14 @@ class Gate:
 def has_arrived(rows: Sequence[Row], *, criterion: Criterion) -> str | None:
     """Why to stop now, or ``None``: the target held for enough evaluations in a row."""
     tail = rows[-criterion.hold :]
-    if len(tail) == criterion.hold and all(
-        row["success"] >= criterion.success and row["collision"] <= criterion.collision
-        for row in tail
-    ):
+    if len(tail) == criterion.hold and all(met(row, criterion.conditions) for row in tail):
         return f"arrived: the target held for {criterion.hold} evaluations"
     return None
 
 
-def has_converged(rows: Sequence[Row], *, convergence: Convergence) -> str | None:
+def has_converged(
+    rows: Sequence[Row], *, convergence: Convergence, rank: Callable[[Row], float]
+) -> str | None:
     """Why to stop now, or ``None``; ``rows`` are the evaluations so far, oldest first."""
     if has_arrived(rows, criterion=convergence):
         return f"converged: the criteria held for {convergence.hold} evaluations"
@@ -139,19 +136,20 @@ def decide(rows: Sequence[Row], *, gate: Gate) -> Promotion:
     if len(rows) < gate.seeds:
         reasons.append(f"seeds: expected at least {gate.seeds}, got {len(rows)}")
     total = sum(row["episodes"] for row in rows)
-    weighed = {key: sum(row[key] * row["episodes"] for row in rows) for key in RATES}
+    asked = [it.metric for it in gate.conditions]
+    keys = dict.fromkeys([*(measures_of(rows[0]) if rows else ()), *asked])
+    weighed = {key: sum(row[key] * row["episodes"] for row in rows) for key in keys}
     pooled = {key: share / total for key, share in weighed.items()} | {"episodes": total}
     for name, row in [*((f"seed {row['seed']}", row) for row in rows), ("pooled", pooled)]:
         if row["episodes"] < gate.episodes:
             reasons.append(
                 f"{name}: expected at least {gate.episodes} episodes, got {row['episodes']}"
             )
-        if row["success"] < gate.success:
-            reasons.append(f"{name}: expected success >= {gate.success}, got {row['success']:.3f}")
-        if row["collision"] > gate.collision:
-            reasons.append(
-                f"{name}: expected collisions <= {gate.collision}, got {row['collision']:.3f}"
-            )
+        reasons += [
+            f"{name}: expected {it.metric} {it.sign} {it.limit}, got {row[it.metric]:.3f}"
+            for it in gate.conditions
+            if not it.holds(row[it.metric])
+        ]
     best = max(range(len(rows)), key=lambda i: rows[i]["selection"])
     return Promotion(not reasons, tuple(reasons), best, pooled)
 
@@ -165,26 +163,40 @@ def superseded(former: Row, manifest: Row) -> list[dict[str, Any]]:
     return history
 
 
-def diagnose(rows: Sequence[Row], *, worst: int = 5) -> list[str]:
+def diagnose(rows: Sequence[Row], task: Task, *, worst: int = 5) -> list[str]:
     """Sentences that say where the seeds fail, how, and what to try."""
-    failures = []
-    for name in sorted({name for row in rows for name in row["by_scenario"]}):
-        parts = [row["by_scenario"][name] for row in rows]
-        success = sum(part["success"] for part in parts) / len(parts)
-        collision = sum(part["collision"] for part in parts) / len(parts)
-        failures.append((success, collision, name))
-    lines = []
-    for success, collision, name in sorted(failures)[:worst]:
-        timeout = max(0.0, 1.0 - success - collision)
-        how = "mostly by collision" if collision >= timeout else "mostly by running out of time"
-        lines.append(
-            f"{name}: success {success:.2f}, collisions {collision:.2f}, "
-            f"out of time {timeout:.2f}; fails {how}"
-        )
-    collisions = sum(part[1] for part in failures)
-    timeouts = sum(max(0.0, 1.0 - part[0] - part[1]) for part in failures)
-    other = "heavier env.reward.collision" if collisions >= timeouts else "longer env.horizon"
-    return [*lines, f"try more expert.budget.steps, or a {other}"]
+    parts = {
+        name: {it: _mean([row["by_scenario"][name][it] for row in rows]) for it in task.measures}
+        for name in sorted({name for row in rows for name in row["by_scenario"]})
+    }
+    failures = task.rates[1:]
+    order = sorted(parts, key=lambda name: (*parts[name].values(), name))
+    lines = [_failing(name, parts[name], failures) for name in order[:worst]]
+    timeouts = sum(_late(part, failures) for part in parts.values())
+    totals = {it: sum(part[it] for part in parts.values()) for it in failures}
+    most = max(totals, key=totals.__getitem__) if totals else ""
+    advice = task.advice(failing=most if most and totals[most] >= timeouts else "")
+    return [*lines, f"try more expert.budget.steps, or a {advice}"]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(sum(values) / len(values))
+
+
+def _late(part: Row, failures: Sequence[str]) -> float:
+    return max(0.0, float(1.0 - part.get(SUCCESS, 0.0) - sum(part[it] for it in failures)))
+
+
+def _failing(name: str, part: Row, failures: Sequence[str]) -> str:
+    """How the episodes of one scenario end."""
+    if SUCCESS not in part:
+        return f"{name}: return {part[RETURN]:.4g}"
+    late = _late(part, failures)
+    shown = "".join(f", {it}s {part[it]:.2f}" for it in failures)
+    text = f"{name}: success {part[SUCCESS]:.2f}{shown}, out of time {late:.2f}"
+    most = max(failures, key=part.__getitem__, default="")
+    how = f"by {most}" if most and part[most] >= late else "by running out of time"
+    return f"{text}; fails mostly {how}"
 
 
 def write_manifest(folder: Path, manifest: Row) -> None:
@@ -220,6 +232,10 @@ def read_manifest(folder: Path) -> ExpertManifest:
     """
     manifest = read_record(folder / MANIFEST, ExpertManifest)
     check_files(folder, manifest["files"], _sealed(folder))
+    where = f"{folder / MANIFEST}: $"
+    fit_row(manifest["tracking"], Tracked, f"{where}.tracking")
+    for place, row in enumerate(manifest["seeds"]):
+        fit_row(row, JudgedSeed, f"{where}.seeds[{place}]")
     arm = read_arm(folder)
     for row in manifest["seeds"]:
         read_member(folder, arm, row["seed"])

@@ -12,29 +12,31 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypedDict, TypeVar
+from typing import Annotated, Any, TypedDict, TypeVar
 
 import msgspec
 from msgspec import Meta
 
-from pipelines.running.params import Amount, Count, Share, fit, named
-from pipelines.tasks.social_nav.metrics import METRICS_VERSION
-from pipelines.tasks.social_nav.state import Outcome
+from pipelines.learning.rows import (
+    Evaluation,
+    Row,
+    fit_row,
+    measures_of,
+    rates_of,
+)
+from pipelines.learning.rows import RunError as RunError
+from pipelines.running.params import Amount, Count, Share, fit
+from pipelines.tasks.task import METRICS_VERSION, REACHED, SUCCESS
 from trajstore.disk.checked import CHECK, without_check, write_checked
 from trajstore.disk.files import digest, read_file, read_json, replace_file
 from trajstore.disk.json_text import parse_json
-from trajstore.errors import CorruptionError, TrajStoreError
+from trajstore.errors import CorruptionError
 
 RECORD, EVALUATIONS, EPISODES = "run.json", "evaluations.jsonl", "episodes.jsonl"
 LOSSES = "losses.csv"
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Kind = TypeVar("Kind")
 REMEDY = "run the stage again, or bring it back with 'dvc checkout --force'"
-RATES: tuple[Literal["success", "collision"], ...] = ("success", "collision")
-
-
-class RunError(TrajStoreError):
-    """A run folder, or a line of one, is not what it should be."""
 
 
 class RunStatus(StrEnum):
@@ -45,42 +47,22 @@ class RunStatus(StrEnum):
     PARTIAL = "partial"
 
 
-class Rates(TypedDict):
-    """How the episodes of one scenario ended."""
-
-    episodes: Count
-    success: Share
-    collision: Share
-
-
-Evaluation = TypedDict(
-    "Evaluation",
-    {
-        "steps": Amount,
-        "episodes": Count,
-        "success": Share,
-        "collision": Share,
-        "return": float,
-        "by_scenario": dict[str, Rates],
-    },
-)
-"""A line of ``evaluations.jsonl``; ``steps`` are the online ones before it."""
-
 EpisodeRow = TypedDict(
     "EpisodeRow",
     {
         "version": Annotated[int, Meta(ge=METRICS_VERSION, le=METRICS_VERSION)],
         "scenario": Annotated[str, Meta(pattern=r"^[a-z0-9_]+(/[a-z0-9_]+)?$")],
         "seed": Amount,
-        "outcome": Annotated[str, named([o.label for o in Outcome if o is not Outcome.RUNNING])],
-        "success": bool,
-        "collision": bool,
+        "outcome": Annotated[str, Meta(pattern="^[a-z0-9_]+$")],
         "return": float,
         "steps": Count,
         "metrics": dict[str, float | None],
     },
 )
-"""A line of ``episodes.jsonl``; ``return`` is undiscounted, a metric may not apply."""
+"""A line of ``episodes.jsonl``; ``return`` is undiscounted, a metric may not apply.
+
+Beside these keys stand the task's rates by name, each true or false.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +75,7 @@ class RunRecord:
         parameters: that the run depended on.
         notes: sentences for the reader, such as why a run failed.
         files: SHA-256 of what a completed run left, by path below its folder.
+        task: what a comparison must know of the task, as `Task.facts` says it.
     """
 
     arm: Annotated[str, Meta(min_length=1)]
@@ -103,6 +86,7 @@ class RunRecord:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     files: Mapping[str, Sha256] = field(default_factory=dict)
+    task: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write_run(folder: Path, record: RunRecord) -> None:
@@ -149,7 +133,7 @@ def write_evaluations(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     _write_lines(folder / EVALUATIONS, rows)
 
 
-def read_evaluations(folder: Path) -> list[Evaluation]:
+def read_evaluations(folder: Path) -> list[dict[str, Any]]:
     """The evaluations of a run, oldest first; a `RunError` names the first line at fault."""
     return _checked_evaluations(folder / EVALUATIONS, _read_lines(folder / EVALUATIONS))
 
@@ -161,7 +145,7 @@ def write_episodes(folder: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     _write_lines(folder / EPISODES, kept)
 
 
-def read_episodes(folder: Path) -> list[EpisodeRow]:
+def read_episodes(folder: Path) -> list[dict[str, Any]]:
     """The final evaluation, a row an episode; a `RunError` names the first line at fault."""
     return _checked_episodes(folder / EPISODES, _read_lines(folder / EPISODES))
 
@@ -186,11 +170,13 @@ def digests(folder: Path) -> dict[str, str]:
     }
 
 
-def _checked_evaluations(path: Path, rows: Sequence[Mapping[str, Any]]) -> list[Evaluation]:
-    last, kept = -1, []
+def _checked_evaluations(path: Path, rows: Sequence[Row]) -> list[dict[str, Any]]:
+    last = -1
+    kept: list[dict[str, Any]] = []
     for number, row in enumerate(rows, start=1):
         where = f"{path}:{number}"
-        evaluation = fit(row, Evaluation, f"{where}: $", RunError)
+        fit_row(row, Evaluation, f"{where}: $")
+        evaluation = dict(row)
         kept.append(evaluation)
         _check_parts(evaluation, kept[0], where=where)
         if evaluation["steps"] <= last:
@@ -202,9 +188,14 @@ def _checked_evaluations(path: Path, rows: Sequence[Mapping[str, Any]]) -> list[
     return kept
 
 
-def _check_parts(row: Evaluation, first: Evaluation, *, where: str) -> None:
-    """The rates of an evaluation are those of its scenarios, which all evaluations play."""
-    parts = row["by_scenario"]
+def _check_parts(row: Row, first: Row, *, where: str) -> None:
+    """The measures of an evaluation are those of its scenarios, which all evaluations play."""
+    parts, measures = row["by_scenario"], measures_of(first)
+    for name, part in parts.items():
+        _check_keys(part, {"episodes", *measures}, f"{where}: $.by_scenario.{name}")
+        for measure in rates_of(first):
+            fit(part[measure], Share, f"{where}: $.by_scenario.{name}.{measure}", RunError)
+    _check_keys({it: row[it] for it in measures_of(row)}, set(measures), f"{where}: $")
     if set(parts) != set(first["by_scenario"]):
         odd = sorted(set(parts) ^ set(first["by_scenario"]))[0]
         raise RunError(
@@ -212,21 +203,34 @@ def _check_parts(row: Evaluation, first: Evaluation, *, where: str) -> None:
             "restore the file or train again"
         )
     count = sum(part["episodes"] for part in parts.values())
-    for rate in RATES:
+    for rate in measures:
         mean = sum(part["episodes"] * part[rate] for part in parts.values()) / max(count, 1)
-        if parts and abs(mean - row[rate]) > 1e-6:
+        if parts and abs(mean - row[rate]) > 1e-6 * max(1.0, abs(mean)):
             raise RunError(
                 f"{where}: expected a {rate} of {mean:.6f}, the mean over its scenarios, got "
                 f"{row[rate]:.6f}; restore the file or train again"
             )
 
 
-def _checked_episodes(path: Path, rows: Iterable[Mapping[str, Any]]) -> list[EpisodeRow]:
-    kept: dict[tuple[str, int], EpisodeRow] = {}
+def _check_keys(part: Row, wanted: set[str], where: str) -> None:
+    for key in sorted(set(part) ^ wanted):
+        said = f"{key!r}, got none; add it"
+        if key not in wanted:
+            said = f"s among {sorted(wanted)}, got {key!r}; remove or rename it"
+        raise RunError(f"{where}: expected key {said}".replace("key s", "keys"))
+
+
+def _checked_episodes(path: Path, rows: Iterable[Row]) -> list[dict[str, Any]]:
+    kept: dict[tuple[str, int], dict[str, Any]] = {}
+    known: tuple[set[str], set[str]] | None = None
     for number, row in enumerate(rows, start=1):
         where = f"{path}:{number}"
-        episode = fit(row, EpisodeRow, f"{where}: $", RunError)
-        _check_outcome(episode, where=f"{where}: $")
+        rates = fit_row(row, EpisodeRow, f"{where}: $", bool)
+        episode = dict(row)
+        known = known or (set(rates), set(row["metrics"]))
+        _check_keys({rate: row[rate] for rate in rates}, known[0], f"{where}: $")
+        _check_keys(row["metrics"], known[1], f"{where}: $.metrics")
+        _check_outcome(episode, rates, where=f"{where}: $")
         key = episode["scenario"], episode["seed"]
         if key in kept:
             raise RunError(f"{where}: expected each episode once, got {key} again")
@@ -234,12 +238,11 @@ def _checked_episodes(path: Path, rows: Iterable[Mapping[str, Any]]) -> list[Epi
     return list(kept.values())
 
 
-def _check_outcome(row: EpisodeRow, *, where: str) -> None:
-    """Success means that the goal was reached, collision that the outcome names one."""
+def _check_outcome(row: Row, rates: Sequence[str], *, where: str) -> None:
+    """Success means that the outcome is one, a failure that the outcome names it."""
     metrics, outcome = row["metrics"], row["outcome"]
-    if "snqi" not in metrics:
-        raise RunError(f"{where}.metrics: expected key 'snqi', got none")
-    for rate, holds in zip(RATES, (outcome == "goal", "collision" in outcome), strict=True):
+    for rate in rates:
+        holds = outcome in REACHED if rate == SUCCESS else rate in outcome
         for place, got in ((rate, row[rate]), (f"metrics.{rate}", metrics.get(rate))):
             if got != holds:
                 raise RunError(

@@ -14,11 +14,11 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from pipelines.learning.actor import Actor
 from pipelines.learning.checkpoint import checkpoints, load_checkpoint, save_checkpoint
-from pipelines.learning.evaluation import rank
 from pipelines.learning.policy import SavedPolicy, actor_of
 from pipelines.learning.ppo import AveragedPPO, PpoParams, make_ppo
 from pipelines.learning.runlog import write_evaluations, write_losses
 from pipelines.running.params import Count
+from pipelines.tasks.task import RETURN
 
 Evaluate = Callable[[Actor], dict[str, Any]]
 """Plays the fixed evaluation episodes; returns an evaluation without its ``steps``."""
@@ -31,6 +31,10 @@ EVALUATIONS_A_CHECKPOINT = 8
 """Episodes go on over so many evaluations before the state is saved and all begin anew."""
 KEEP = 0.5
 """Share of a scenario's running failure rate that a further evaluation keeps."""
+
+
+Rank = Callable[[Mapping[str, Any]], float]
+"""How good an evaluation is."""
 
 
 def never(rows: Sequence[Mapping[str, Any]]) -> str | None:
@@ -66,6 +70,7 @@ class Training:
     seed: int
     start: SavedPolicy | None = None
     stop: Stop = never
+    rank: Rank = lambda row: float(row[RETURN])
     progress: Progress = lambda _steps, _row: None
     plan: str = ""
 
@@ -190,7 +195,7 @@ def _look(training: Training, model: AveragedPPO, rows: list[dict[str, Any]]) ->
     """Evaluate the policy as it stands, and keep it if none was better."""
     rows.append({"steps": model.num_timesteps, **training.evaluate(actor_of(model.average))})
     training.progress(model.num_timesteps, rows[-1])
-    if rank(rows[-1]) >= max(map(rank, rows)):
+    if training.rank(rows[-1]) >= max(map(training.rank, rows)):
         model.best = {name: value.clone() for name, value in model.average.state_dict().items()}
 
 

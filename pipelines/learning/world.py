@@ -1,65 +1,18 @@
-"""What is played: the sections of ``params.yaml`` that speak of the world, for every stage."""
+"""What is played: the sections of ``params.yaml`` that speak of the task, for every stage."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from msgspec import Meta
 
-from pipelines.learning.evaluation import FirstSeed
-from pipelines.learning.interface import Interface, interface_of
-from pipelines.running.params import Count, ParamsError, distinct, named, read_section
-from pipelines.tasks.social_nav.config import ENV_VERSION, EnvConfig, RewardWeights
-from pipelines.tasks.social_nav.scenarios import (
-    DENSITIES,
-    catalogue,
-    families,
-    held_out_names,
-    scenario_names,
-)
-from pipelines.tasks.social_nav.schema import episode_schema
+from pipelines.running.params import ParamsError, distinct, named, read_section
+from pipelines.tasks.reading import read_task
+from pipelines.tasks.task import LISTED, Task
 
-_LISTED = FirstSeed.TRACKING - FirstSeed.SELECTION
-Played = Annotated[int, Meta(ge=1, le=_LISTED // len(scenario_names()))]
-"""Episodes a scenario, so many that no list of episodes runs into the seeds of the next."""
-
-
-@dataclass(frozen=True, slots=True)
-class EnvParams:
-    """The world of every stage, as `EnvConfig` has it; it names no scenario for evaluation only."""
-
-    horizon: Count
-    goal_radius: Annotated[float, Meta(gt=0.0, le=2.0)]
-    scenarios: Annotated[tuple[Annotated[str, named(catalogue())], ...], distinct]
-    reward: RewardWeights
-
-    def __post_init__(self) -> None:
-        reserved = sorted(set(self.scenarios) & set(held_out_names()))
-        if reserved:
-            raise ParamsError(
-                "params: env.scenarios: expected scenarios that may be trained on, got "
-                f"{reserved[0]!r}, which is for evaluation only; take it out"
-            )
-
-    def config(self) -> EnvConfig:
-        """As the environment takes it."""
-        return EnvConfig(
-            scenarios=self.scenarios,
-            horizon=self.horizon,
-            goal_radius=self.goal_radius,
-            reward=self.reward,
-        )
-
-    @property
-    def names(self) -> Sequence[str]:
-        """The scenarios that are played, all of them by name."""
-        return self.scenarios or scenario_names()
-
-    @property
-    def interface(self) -> Interface:
-        """What a policy or a dataset must agree with to be used in this world."""
-        return interface_of(episode_schema(self.config()), environment=ENV_VERSION)
+Played = Annotated[int, Meta(ge=1, le=LISTED)]
+"""Episodes a scenario; so few that no list of episodes runs into the seeds of the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,38 +32,70 @@ class TransferParams:
 
     Attributes:
         undemonstrated: family that no demonstration shows.
-        demonstrated: densities that demonstrations show; the others are trained on.
+        demonstrated: levels, as the densities of social navigation, that demonstrations show; the
+            others are trained on.
     """
 
-    undemonstrated: Annotated[str, named(families())]
-    demonstrated: Annotated[
-        tuple[Annotated[str, named(DENSITIES)], ...], Meta(min_length=1), distinct
-    ]
+    undemonstrated: str
+    demonstrated: Annotated[tuple[str, ...], Meta(min_length=1), distinct]
+
+    def check(self, task: Task, where: str = "params") -> None:
+        """Refuse families and levels that the task does not have."""
+        families = {name.partition("/")[0] for name in task.known}
+        levels = set(task.levels)
+        parts = [("undemonstrated", self.undemonstrated, families)]
+        parts += [(f"demonstrated[{i}]", it, levels) for i, it in enumerate(self.demonstrated)]
+        for place, name, known in parts:
+            if wrong := named(known)(name):
+                raise ParamsError(f"{where}: transfer.{place}: {wrong}")
 
     def is_demonstrated(self, scenario: str) -> bool:
-        """Whether demonstrations may show a scenario ``family/density``."""
-        family, _, density = scenario.partition("/")
-        return family != self.undemonstrated and density in self.demonstrated
+        """Whether demonstrations may show a scenario ``family/level``."""
+        family, _, level = scenario.partition("/")
+        return family != self.undemonstrated and level in self.demonstrated
 
 
 @dataclass(frozen=True, slots=True)
 class World:
     """What is played, and how often policies are looked at."""
 
-    env: EnvParams
+    task: Task
     evaluation: EvaluationParams
+
+
+def check_each(each: int, task: Task, *, where: str, most: int = LISTED) -> None:
+    """Refuse so many episodes a scenario that a list runs into the seeds of the next."""
+    limit = most // max(len(task.names), len(task.held_out))
+    if each > limit:
+        raise ParamsError(
+            f"{where}: expected int <= {limit}, got {each}; seeds must stay apart: lower it"
+        )
 
 
 def read_world(path: Path, *, transfer: bool = False) -> World:
     """The world of the parameter file; with ``transfer`` only what is not demonstrated."""
-    env = read_section(path, "env", EnvParams)
+    task = read_task(path)
+    evaluation = read_section(path, "evaluation", EvaluationParams)
+    for key in ("track_each", "judge_each"):
+        check_each(getattr(evaluation, key), task, where=f"{path}: evaluation.{key}")
     if transfer:
-        shown = read_section(path, "transfer", TransferParams)
-        names = [name for name in env.names if not shown.is_demonstrated(name)]
-        if not names:
-            raise ParamsError(
-                f"{path}: transfer: expected a scenario of env.scenarios that is not "
-                f"demonstrated, got none of {list(env.scenarios)}; demonstrate less"
-            )
-        env = replace(env, scenarios=tuple(names))
-    return World(env, read_section(path, "evaluation", EvaluationParams))
+        task = task.only(_undemonstrated(path, task))
+    return World(task, evaluation)
+
+
+def read_transfer(path: Path, task: Task) -> TransferParams:
+    """The section ``transfer``, whose names are the task's."""
+    shown = read_section(path, "transfer", TransferParams)
+    shown.check(task, str(path))
+    return shown
+
+
+def _undemonstrated(path: Path, task: Task) -> Sequence[str]:
+    shown = read_transfer(path, task)
+    names = [name for name in task.names if not shown.is_demonstrated(name)]
+    if not names:
+        raise ParamsError(
+            f"{path}: transfer: expected a scenario of env.scenarios that is not "
+            f"demonstrated, got none of {list(task.names)}; demonstrate less"
+        )
+    return names

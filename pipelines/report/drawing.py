@@ -5,7 +5,7 @@ one figure serves light and dark.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -17,7 +17,8 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from pipelines.comparison.words import share_text, steps_text
+from pipelines.comparison.words import is_share, share_text, steps_text
+from pipelines.learning.conditions import rises
 from trajstore.disk.files import replace_file
 
 INK, SOFT, LINE, CARD = "#1d2125", "#5b646d", "#dfe2e4", "#ffffff"
@@ -56,6 +57,14 @@ def share_axis(axes: Axes, high: float) -> None:
     """A vertical axis in per cent from zero."""
     axes.set_ylim(0.0, high)
     ticks(axes.yaxis, 6, share_text)
+
+
+def measure_axis(axes: Axes, measure: str, seen: Sequence[float]) -> None:
+    """An axis that holds all that is seen: success to 100 %, failures as high as they rise."""
+    if is_share(measure):
+        share_axis(axes, 1.02 if rises(measure) else min(1.02, 1.05 * max([*seen, 0.02])))
+    else:
+        ticks(axes.yaxis, 6, lambda value: f"{value:,.5g}")
 
 
 def steps_axis(axes: Axes, title: str = "online environment steps") -> None:

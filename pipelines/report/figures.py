@@ -9,10 +9,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation, Transform
 
-from pipelines.comparison.arrival import Bound, Ratio, Target
+from pipelines.comparison.arrival import Bound, Ratio
 from pipelines.comparison.record import Comparison, Curve
-from pipelines.comparison.words import ratio_text, share_text
-from pipelines.learning.runlog import RATES
+from pipelines.comparison.words import (
+    is_share,
+    limit_words,
+    measure_words,
+    ratio_text,
+    share_text,
+    value_text,
+)
+from pipelines.learning.conditions import Condition
 from pipelines.report.drawing import (
     BASE,
     CARD,
@@ -24,6 +31,7 @@ from pipelines.report.drawing import (
     TUNED,
     TUNED_LIGHT,
     WIDTH,
+    measure_axis,
     share_axis,
     steps_axis,
     styled,
@@ -71,45 +79,48 @@ def in_order(names: Collection[str]) -> list[str]:
 
 @styled
 def learning_curves(
-    report: Comparison, rates: Sequence[str] = RATES, arms: Sequence[str] = MAIN
+    report: Comparison, measures: Sequence[str] = (), arms: Sequence[str] = MAIN
 ) -> Figure:
-    """Rates against online steps, a plot each: mean, 95 % band, every seed, the target."""
+    """Measures against online steps, a plot each: mean, 95 % band, every seed, the target."""
     curves = {name: report.curves[name] for name in arms if name in report.curves}
+    rates = measures or report.measures
     figure = Figure(figsize=(WIDTH * len(rates), 4.3))
     for axes, rate in zip(figure.subplots(1, len(rates), squeeze=False)[0], rates, strict=True):
         for name, curve in curves.items():
             _curve(axes, curve, rate, name)
-        target = getattr(report.settings, f"target_{rate}")
-        worst = max(max(getattr(curve, rate).mean) for curve in curves.values())
-        share_axis(axes, 1.02 if rate == "success" else max(min(worst, 0.4), 2 * target))
+        asked = [it for it in report.settings.target if it.metric == rate]
+        seen = [v for curve in curves.values() for seed in curve.seeds.values() for v in seed[rate]]
+        measure_axis(axes, rate, [*seen, *(2 * it.limit for it in asked if it.at_most)])
         steps_axis(axes)
         axes.set_xlim(0.0, max(curve.steps[-1] for curve in curves.values()))
-        _aim(axes, rate, target)
+        for condition in asked:
+            _aim(axes, condition)
         if len(rates) > 1:
-            axes.set_title({"success": "Success", "collision": "Collisions"}[rate])
+            axes.set_title(measure_words(rate).capitalize())
     _legend(figure, figure.axes[0].get_legend_handles_labels()[0][::-1], columns=3)
     return figure
 
 
 def _curve(axes: Axes, curve: Curve, rate: str, name: str) -> None:
-    colour, shown = ARMS[name][1], getattr(curve, rate)
-    if None not in (*shown.low, *shown.high):
-        band = axes.fill_between(curve.steps, shown.low, shown.high, color=colour, alpha=0.16, lw=0)
+    colour, shown = ARMS[name][1], curve.measures[rate]
+    low, high = ([it for it in end if it is not None] for end in (shown.low, shown.high))
+    if len(low) == len(high) == len(curve.steps):
+        band = axes.fill_between(curve.steps, low, high, color=colour, alpha=0.16, lw=0)
         band.set_gid("band")
     for seed in curve.seeds.values():
-        axes.plot(curve.steps, getattr(seed, rate), color=colour, lw=0.9, alpha=0.3)
+        axes.plot(curve.steps, seed[rate], color=colour, lw=0.9, alpha=0.3)
     dashes = (3, 1.6) if name == "control" else (None, None)
     axes.plot(
         curve.steps, shown.mean, color=colour, label=arm_words(name), dashes=dashes, zorder=2.5
     )
 
 
-def _aim(axes: Axes, rate: str, target: float) -> None:
+def _aim(axes: Axes, condition: Condition) -> None:
     """The target and its name, inside the plot and clear of the curves' side of it."""
+    target, success = condition.limit, condition.at_least is not None
     axes.axhline(target, **LEVEL)
-    success = rate == "success"
     axes.annotate(
-        f"target: {'at least' if success else 'at most'} {share_text(target)}",
+        f"target: {'at least' if success else 'at most'} {value_text(condition.metric, target)}",
         (1.0, target),
         (0, -5 if success else 5),
         xycoords=axes.get_yaxis_transform(),
@@ -125,7 +136,7 @@ def _aim(axes: Axes, rate: str, target: float) -> None:
 def ratio_over_targets(report: Comparison) -> Figure:
     """The ratio at every target, with and without the limit on collisions."""
     rows = [
-        (row.target.success, row)
+        (row.target[0].limit, row)
         for row in report.over_targets
         if row.target and row.estimate is not None
     ]
@@ -134,21 +145,24 @@ def ratio_over_targets(report: Comparison) -> Figure:
         return _nothing(figure)
     known, successes = [row for _, row in rows], [at for at, _ in rows]
     _ratio_axis(axes, known, {1.0: "as long as\nfrom scratch", 0.7: "required:\nat most 70 %"})
-    ticks(axes.xaxis, 6, share_text)
-    pad = max(0.004, 0.06 * (max(successes) - min(successes)))
-    axes.set(xlabel="target success", xlim=(min(successes) - pad, max(successes) + pad))
+    main, *rest = report.settings.target
+    ticks(axes.xaxis, 6, lambda value: value_text(main.metric, value))
+    least = 0.004 if is_share(main.metric) else 0.01 * abs(max(successes)) or 1.0
+    pad = max(least, 0.06 * (max(successes) - min(successes)))
+    axes.set(xlabel=f"target {main.metric}", xlim=(min(successes) - pad, max(successes) + pad))
     keys = []
-    for arm, limited, colour, shift in SERIES:
+    for arm, limited, colour, shift in SERIES if rest else [it for it in SERIES if it[1]]:
         points = [
-            (f"success {share_text(at)}", at, row)
+            (f"{main.metric} {value_text(main.metric, at)}", at, row)
             for at, row in rows
-            if row.arms.pretrained == arm and (row.target != Target(at)) == limited
+            if row.arms.pretrained == arm
+            and (len(row.target or ()) > 1) == (limited and bool(rest))
         ]
         if points:
             _ratios(axes, points, colour, shift=shift)
-            words = "success alone"
-            if limited:
-                words = f"collisions at most {share_text(report.settings.target_collision)}"
+            words = f"{main.metric} alone" if rest else main.metric
+            if limited and rest:
+                words = ", ".join(limit_words(it, " ") for it in rest)
             words, dashes = (f"control, {words}", "--") if arm == "control" else (words, "-")
             keys.append(Line2D([], [], color=colour, label=words, ls=dashes))
     _legend(figure, [*keys[::-1], *_bound_keys(known)])

@@ -1,12 +1,14 @@
 """The comparison in Markdown and in sentences, and the numbers that ``dvc metrics`` shows."""
 
+from msgspec.structs import replace
+
 from pipelines.comparison.record import Comparison, HeldOut, Status
-from pipelines.comparison.words import ends, points, signed
-from pipelines.learning.runlog import RATES
+from pipelines.comparison.words import change_text, measure_words, value_text
 from pipelines.report import tables
 
 FLAG_RULE = (
-    "`regression`: success fell against training from scratch by 5 points or more and beyond "
+    "`regression`: the main measure, such as success, fell against training from scratch by 5 "
+    "points (of a return 5 % of the target) or more and beyond "
     "chance, with seeds and episodes drawn anew and all scenarios corrected for together (Holm, "
     "5 %). `watch`: it fell by as much, and chance could explain it."
 )
@@ -19,11 +21,17 @@ STEPS_RULE = (
 
 def markdown(report: Comparison) -> str:
     """The comparison as Markdown."""
+    main = report.measures[0]
     flagged = [
-        (row.scenario, f"{row.baseline.success * 100:.0f} %", f"{row.finetune.success * 100:.0f} %",
-         points(row.difference.estimate), row.flag)
-        for row in report.scenarios if row.flag
-    ]  # fmt: skip
+        (
+            row.scenario,
+            *(value_text(main, round(part[main], 2)) for part in (row.baseline, row.finetune)),
+            change_text(main, replace(row.difference, low=None)),
+            str(row.flag),
+        )
+        for row in report.scenarios
+        if row.flag
+    ]
     head = ("scenario", "from scratch", "fine-tuned", "difference", "flag")
     parts = [
         "# Pre-training against training from scratch",
@@ -63,12 +71,14 @@ def _held_out(part: HeldOut) -> list[str]:
 
 def difference_words(report: Comparison) -> str:
     """A sentence on final performance."""
-    success, collision = report.contrast.success, report.contrast.collision
+    parts = [
+        f"{change_text(name, report.contrast.difference[name])} of {measure_words(name)}"
+        for name in report.measures
+    ]
     chance = report.contrast.probability_of_improvement.estimate
     return (
         f"At the end of their budgets pre-trained policies differ from those trained from scratch "
-        f"by {points(success.estimate)} of success{ends(success, signed)} and "
-        f"{points(collision.estimate)} of collisions{ends(collision, signed)}; a pre-trained run "
+        f"by {' and '.join(parts)}; a pre-trained run "
         f"beats a run from scratch with a probability of {chance * 100:.0f} % (ties count half)."
     )
 
@@ -95,10 +105,11 @@ def flat_metrics(report: Comparison) -> dict[str, float | None]:
     main = {name: report.final[name] for name in ("baseline", "finetune")}
     for kind, found in (("final", main), ("held_out", report.held_out.final)):
         for arm, rates in found.items():
-            for rate in RATES:
-                numbers[f"{kind}.{arm}.{rate}"] = getattr(rates, rate).estimate
-    quotient = report.better_than_teacher.collision_ratio
-    numbers["teacher.collision_ratio"] = quotient.estimate if quotient else None
+            for rate, found_rate in rates.items():
+                numbers[f"{kind}.{arm}.{rate}"] = found_rate.estimate
+    for name in report.measures[1:]:
+        quotient = (report.better_than_teacher.failures or {}).get(name)
+        numbers[f"teacher.{name}_ratio"] = quotient.estimate if quotient else None
     numbers["dip.change"] = report.no_dip.change
     numbers["scenarios.regressions"] = sum(row.flag == "regression" for row in report.scenarios)
     numbers["goals.met"] = sum(goal.status == Status.MET for goal in report.goals)

@@ -10,8 +10,13 @@ from string import Template
 import msgspec
 
 from pipelines.comparison.record import Comparison, Costs, Digests, HeldOut, Matched
-from pipelines.comparison.words import bounded_text, share_text, target_words
-from pipelines.learning.runlog import RATES
+from pipelines.comparison.words import (
+    bounded_text,
+    is_share,
+    measure_words,
+    target_words,
+    value_text,
+)
 from pipelines.report import figures, tables
 from pipelines.report.drawing import svg, write_png
 from pipelines.report.figures import arm_words
@@ -44,9 +49,14 @@ def page(report: Comparison) -> str:
         goals=tables.goals(report).html("stack"),
         episodes=report.arms["finetune"].evaluation_episodes,
         hold=settings.hold,
-        success_curve=_curves(report, "success"),
-        collision_curve=_curves(report, "collision"),
-        gate=target_words(settings.gate),
+        curves="".join(
+            f"<figure><h3>{escape(measure_words(it).capitalize())}</h3>"
+            f"{_curves(report, it)}</figure>"
+            for it in report.measures
+        ),
+        main=escape(report.measures[0]),
+        measured=escape(" and ".join(map(measure_words, report.measures))),
+        gate=target_words(settings.target),
         targets_chart=svg(
             figures.ratio_over_targets(report), "ratio of steps to target against the target"
         ),
@@ -86,10 +96,10 @@ def _study(report: Comparison) -> str:
         chart = svg(figures.ratio_over_demonstrations(report), label)
         parts.append(f"<figure><h3>Fewer demonstrations, at the gate</h3>{chart}</figure>")
     if {"transfer", "transfer_baseline"} <= set(report.curves):
-        chart = _curves(report, "success", ("transfer_baseline", "transfer"))
+        chart = _curves(report, report.measures[0], ("transfer_baseline", "transfer"))
         parts.append(
-            "<figure><h3>Transfer: success where density is high and a family is new</h3>"
-            f"{chart}<figcaption>Demonstrations showed low and medium density only.</figcaption>"
+            f"<figure><h3>Transfer: {report.measures[0]} where nothing was demonstrated</h3>"
+            f"{chart}<figcaption>Demonstrations showed other families or levels.</figcaption>"
             "</figure>"
         )
     return f"<div class='pair'>{''.join(parts)}</div>" if parts else ""
@@ -105,19 +115,24 @@ def _evaluations(matched: Matched) -> str:
 
 
 def _tiles(report: Comparison) -> str:
-    gate, quotient = report.ratio.gate, report.better_than_teacher.collision_ratio
+    gate = report.ratio.gate
     tiles = []
     if gate.estimate is not None:
         tiles.append(
-            (bounded_text(gate), f"of the online steps, to {target_words(report.settings.gate)}")
+            (bounded_text(gate), f"of the online steps, to {target_words(report.settings.target)}")
         )
     for name in ("finetune", "baseline"):
-        rates = report.final[name]
-        success, collision = (share_text(round(getattr(rates, rate).estimate, 3)) for rate in RATES)
-        tiles.append((success, f"final success, {arm_words(name)}; collisions {collision}"))
-    if quotient and quotient.estimate is not None:
-        words = "collisions after fine-tuning against the expert's"
-        tiles.append((f"{quotient.estimate:.2f} x", words))
+        main, *more = (
+            (it, value_text(it, round(part.estimate, 3) if is_share(it) else part.estimate))
+            for it, part in ((it, report.final[name][it]) for it in report.measures)
+        )
+        words = "".join(f"; {measure_words(it)} {value}" for it, value in more)
+        tiles.append((main[1], f"final {main[0]}, {arm_words(name)}{words}"))
+    for name in report.measures[1:]:
+        quotient = (report.better_than_teacher.failures or {}).get(name)
+        if quotient and quotient.estimate is not None:
+            words = f"{measure_words(name)} after fine-tuning against the expert's"
+            tiles.append((f"{quotient.estimate:.2f} x", words))
     return "".join(
         f"<div class='tile'><b>{escape(value)}</b><span>{escape(words)}</span></div>"
         for value, words in tiles

@@ -6,23 +6,25 @@ from typing import NamedTuple
 
 from pipelines.comparison.arrival import Ratio, Target
 from pipelines.comparison.goals import STATUS_WORDS
-from pipelines.comparison.record import Clone, Comparison, Goal, HeldOut, Rates, Scenario
+from pipelines.comparison.record import Comparison, Goal, HeldOut, Scenario
 from pipelines.comparison.stats import Estimate
 from pipelines.comparison.words import (
+    change_text,
+    is_share,
     mean_steps,
+    measure_words,
     ratio_text,
-    share_text,
-    signed,
     tenths,
+    value_text,
+    value_with_ends,
     with_ends,
 )
-from pipelines.learning.runlog import RATES
+from pipelines.learning.rows import measures_of
 from pipelines.report.figures import arm_words, in_order
-from pipelines.tasks.social_nav.metrics import METRICS
 
 RATIO_WORDS = {
-    "success": "target success alone",
-    "gate": "gate: success and collisions",
+    "success": "target {main} alone",
+    "gate": "gate: {others}",
     "parity": "expert parity",
     "few": "gate, few demonstrations",
     "transfer": "gate, transfer setting",
@@ -33,8 +35,6 @@ ACCOUNT_WORDS = {
     "with_collection": "plus recording the demonstrations",
     "with_expert": "plus training the expert",
 }
-DENSITIES = {"low": 0, "medium": 1, "high": 2}
-"""Their order."""
 
 
 class Cell(NamedTuple):
@@ -111,7 +111,9 @@ def _verdict(goal: Goal) -> Cell:
 def ratios(report: Comparison) -> Table:
     """The six ratios, the steps they are made of, and how many seeds met the target when."""
     rows = []
-    for name, words in RATIO_WORDS.items():
+    main, others = report.measures[0], " and ".join(map(measure_words, report.measures))
+    for name, text in RATIO_WORDS.items():
+        words = text.format(main=main, others=others)
         ratio = getattr(report.ratio, name)
         counts = [str(count) for count in (ratio.seeds, ratio.at_start, ratio.censored)]
         known = ratio.estimate is not None
@@ -139,75 +141,89 @@ def _ratio(ratio: Ratio) -> tuple[str | Cell, ...]:
 
 
 def _target(target: Target) -> str:
-    words = f"success {share_text(round(target.success, 4))}"
-    if target.collision < 1.0:
-        words += f", collisions {share_text(round(target.collision, 4))}"
-    return words
+    return ", ".join(
+        f"{measure_words(it.metric)} {value_text(it.metric, round(it.limit, 4))}" for it in target
+    )
 
 
 def final(report: Comparison) -> Table:
-    """Success and collisions of every arm at the end, beside the expert's."""
+    """Every measure of every arm at the end, beside the expert's."""
     return _rates(report.final, report.better_than_teacher.expert)
 
 
 def held_out(part: HeldOut) -> Table:
-    """Success and collisions in the held-out families, and what pre-training changed there."""
+    """Every measure in the held-out families, and what pre-training changed there."""
     found = _rates(part.final, part.expert or None)
     if not part.difference:
         return found
-    changes = [with_ends(getattr(part.difference, rate), signed, " points") for rate in RATES]
+    changed = part.difference.difference
+    changes = [change_text(name, changed[name]) for name in measures_of(changed)]
     return Table(found.head, [*found.rows, ("pre-trained minus from scratch", *changes)])
 
 
-def _rates(arms: Mapping[str, Rates[Estimate]], expert: Rates[float] | None) -> Table:
+def _rates(arms: Mapping[str, Mapping[str, Estimate]], expert: Mapping[str, float] | None) -> Table:
+    measures = measures_of(next(iter(arms.values())))
     rows = [
-        (arm_words(name), *(with_ends(getattr(arms[name], rate), tenths, " %") for rate in RATES))
+        (arm_words(name), *(value_with_ends(it, arms[name][it]) for it in measures))
         for name in in_order(arms)
     ]
     if expert:
-        shares = f"{tenths(expert.success)} %", f"{tenths(expert.collision)} %"
+        shares = [
+            f"{tenths(expert[it])} %" if is_share(it) else value_text(it, expert[it])
+            for it in measures
+        ]
         rows.append(("expert (teacher)", *shares))
-    return Table(["Arm", "#Success", "#Collisions"], rows)
+    return Table(["Arm", *(f"#{measure_words(it).capitalize()}" for it in measures)], rows)
 
 
 def scenarios(report: Comparison) -> Table:
-    """A heat table: success of expert, scratch, fine-tuned and clone in each scenario."""
+    """A heat table: main measure of expert, scratch, fine-tuned and clone in each scenario."""
+    main = report.measures[0]
+
+    def heat(part: Mapping[str, float] | None) -> Cell:
+        return _heat(main, None if part is None else part[main])
+
+    ranks = {level: place for place, level in enumerate(report.levels)}
+
+    def place(row: Scenario) -> tuple[bool, str, int]:
+        """Held-out families last, then by family, then the easiest level first."""
+        family, _, level = row.scenario.partition("/")
+        return row.held_out, family, ranks.get(level, len(ranks))
+
     return Table(
         ["Scenario", "#Expert", "#Scratch", "#Fine-tuned", "#Gain over scratch", "", "#Clone"],
         [
             (
                 Cell(escape(row.scenario.replace("_", " ")), attributes=" class='nowrap'"),
-                _heat(row.expert),
-                _heat(row.baseline),
-                _heat(row.finetune),
-                _gain(row.difference),
+                heat(row.expert),
+                heat(row.baseline),
+                heat(row.finetune),
+                _gain(main, row.difference),
                 Cell(
                     (pill(row.flag) if row.flag else "")
                     + (pill("held", "held out") if row.held_out else "")
                 ),
-                _heat(row.clone),
+                _heat(main, row.clone),
             )
-            for row in sorted(report.scenarios, key=_place)
+            for row in sorted(report.scenarios, key=place)
         ],
     )
 
 
-def _place(row: Scenario) -> tuple[bool, str, int]:
-    """Held-out families last, then by family, then from low to high density."""
-    family, _, density = row.scenario.partition("/")
-    return row.held_out, family, DENSITIES.get(density, len(DENSITIES))
-
-
-def _heat(part: Rates[float] | Clone | None) -> Cell:
+def _heat(measure: str, value: float | None) -> Cell:
     """A cell of success; the fuller the colour the lower, from 100 % down to 60 %."""
-    if part is None:
+    if value is None:
         return Cell("<small>-</small>")
-    depth = min(max((1.0 - part.success) / 0.4, 0.0), 1.0) * 0.55
-    return _coloured(f"{part.success * 100:.0f} %", "cold", depth)
+    if not is_share(measure):
+        return Cell(value_text(measure, value))
+    depth = min(max((1.0 - value) / 0.4, 0.0), 1.0) * 0.55
+    return _coloured(f"{value * 100:.0f} %", "cold", depth)
 
 
-def _gain(part: Estimate) -> Cell:
+def _gain(measure: str, part: Estimate) -> Cell:
     """A cell of a difference in points: green above zero, red below."""
+    if not is_share(measure):
+        return Cell(small_ends(change_text(measure, part)))
     words = with_ends(part, lambda share: f"{share * 100:+.0f}")
     depth = min(abs(part.estimate) / 0.2, 1.0) * 0.45
     return _coloured(words, "heat" if part.estimate >= 0 else "cold", depth)
@@ -222,10 +238,11 @@ def metrics(report: Comparison, arms: Sequence[str]) -> Table:
     """Mean of every metric with its unit, an arm a column."""
     shown = [name for name in arms if name in report.metrics]
     known = {key for arm in shown for key in report.metrics[arm]}
-    known -= {"success", "collision", "timeout"}
+    known -= {*report.measures, "timeout"}
     rows: list[tuple[str | Cell, ...]] = []
-    for name in [*(key for key in METRICS if key in known), *sorted(known - set(METRICS))]:
-        unit = METRICS[name].unit if name in METRICS else ""
+    units = report.units
+    for name in [*(key for key in units if key in known), *sorted(known - set(units))]:
+        unit = units.get(name, "")
         found = [report.metrics[arm].get(name) for arm in shown]
         rows.append(
             (

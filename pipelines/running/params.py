@@ -6,7 +6,7 @@ A record states the limits of a field in its type: with `msgspec.Meta`, or with 
 
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from enum import Enum
 from functools import cache, partial
@@ -92,6 +92,13 @@ def read_section(path: Path, name: str, cls: type[Record]) -> Record:
                 f"{path}: expected sections among {sorted(known)}, got {str(key)[:80]!r}; {hint}"
             )
     return fit(document[name], cls, f"{path}: {name}")
+
+
+def section_keys(path: Path, name: str) -> frozenset[str]:
+    """The keys of one section, by which one may tell what it is; none where it is missing."""
+    document = _read(path)
+    section = document.get(name) if isinstance(document, Mapping) else None
+    return frozenset(map(str, section)) if isinstance(section, Mapping) else frozenset()
 
 
 def _read(path: Path) -> Any:  # noqa: ANN401 - YAML is what it is
@@ -190,6 +197,8 @@ def _parts(
     origin, arguments = get_origin(base), get_args(base)
     if isinstance(value, Mapping) and (is_dataclass(base) or is_typeddict(base)):
         hints = _hints(base)
+        if is_dataclass(base):
+            hints = {field.name: hints[field.name] for field in fields(base)}
         for key in sorted(map(str, set(value) - set(hints))):
             hint = _nearest(key, hints) or "remove or rename it"
             raise error(f"{where}: expected keys among {sorted(hints)}, got {key!r}; {hint}")

@@ -36,7 +36,9 @@ def note(run: str, steps: int, row: Mapping[str, Any], *, logs: Path = LOGS) -> 
     """Say from a worker how far ``run`` is and what its newest evaluation showed."""
     path = _path(run, logs)
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"steps": steps, "success": row["success"], "collision": row["collision"]})
+    rates = [key for key in row if key not in ("steps", "episodes", "return", "by_scenario")]
+    shown = {key: row[key] for key in rates or ["return"]}
+    text = json.dumps({"steps": steps, **shown})
     beside = path.with_suffix(".new")
     beside.write_text(text, encoding="utf-8")
     beside.replace(path)
@@ -79,8 +81,9 @@ def _draw(bars: Progress, drawn: Mapping[str, Any], logs: Path, done: threading.
             path = _path(run, logs)
             if path.exists():
                 row = json.loads(path.read_text(encoding="utf-8"))
-                words = f"success {row['success']:.3f}  collisions {row['collision']:.3f}"
-                bars.update(bar, completed=row["steps"], note=words)
+                steps = row.pop("steps")
+                words = "  ".join(f"{name} {value:.3f}" for name, value in row.items())
+                bars.update(bar, completed=steps, note=words)
 
 
 def stages_of(pipeline: Path) -> list[str]:

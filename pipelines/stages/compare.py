@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from pipelines.comparison.arms import Inputs, load_arm, load_expert
-from pipelines.comparison.compare import compare
+from pipelines.comparison.arms import load_arm, load_expert
+from pipelines.comparison.compare import compare, held_out_of
+from pipelines.comparison.inputs import Inputs
 from pipelines.comparison.record import CompareParams, Comparison
+from pipelines.learning.conditions import check_levels
 from pipelines.learning.runlog import RunError
 from pipelines.report.expert import write_expert
 from pipelines.report.page import write_report
@@ -32,9 +34,12 @@ def load(params: CompareParams, options: Mapping[str, str] = MappingProxyType({}
         name: load_arm(name, Path(folder), sealed_as=None if name in groups else name)
         for name, folder in params.arms.items()
     }
-    expert = load_expert(Path(params.expert), leave_out=params.held_out) if params.expert else None
     dataset = Manifest.read(Path(params.dataset)) if params.dataset else None
-    inputs = Inputs(arms, expert, dataset)
+    inputs = Inputs(arms, None, dataset)
+    if params.expert:
+        leave_out, measures = held_out_of(params, inputs), arms["finetune"].measures
+        expert = load_expert(Path(params.expert), measures, leave_out=leave_out)
+        inputs = replace(inputs, expert=expert)
     inputs.check_origin()
     return inputs
 
@@ -119,6 +124,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         params = CompareParams(arms=arms, expert=arguments.expert, dataset=arguments.dataset)
     else:
         params = read_section(arguments.params, "compare", CompareParams)
+        where = f"{arguments.params}: compare.targets"
+        check_levels(params.targets, params.main.metric, where=where)
     more = dict(arm.split("=", 1) for arm in arguments.arm)
     params = replace(params, arms={**params.arms, **more})
     report = run(params, arguments.out, options | {name: f"--arm {name}" for name in more})

@@ -8,7 +8,8 @@ from typing import Any
 
 from loguru import logger
 
-from pipelines.learning.evaluation import FirstSeed, episode_list, evaluate, rank
+from pipelines.learning.conditions import check_conditions
+from pipelines.learning.evaluation import episode_list, evaluate
 from pipelines.learning.job import Job, side_by_side, train, write_final
 from pipelines.learning.policy import load_policy
 from pipelines.learning.ppo import PpoParams
@@ -25,11 +26,11 @@ from pipelines.learning.promotion import (
 from pipelines.learning.runlog import read_evaluations, read_run
 from pipelines.learning.sealing import EXPERT
 from pipelines.learning.training import Budget
-from pipelines.learning.world import Played, World, read_world
+from pipelines.learning.world import Played, World, check_each, read_world
 from pipelines.running.fanout import Engine
 from pipelines.running.params import ParamsError, Seeds, read_section
 from pipelines.running.stage import add_paths, in_one_line, parser_of
-from pipelines.tasks.social_nav.config import ENV_VERSION
+from pipelines.tasks.task import FirstSeed
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +56,13 @@ def train_seed(job: Job, *, judge_each: int) -> dict[str, Any]:
     """Train one seed, keep its best policy, judge it on episodes that chose nothing."""
     train(job)
     saved = load_policy(job.policy)
-    judging = episode_list(job.env.names, each=judge_each, first_seed=FirstSeed.JUDGING)
+    judging = episode_list(job.task.names, each=judge_each, first_seed=FirstSeed.JUDGING)
     return {
         "seed": job.seed,
         "steps": read_run(job.folder).steps,
         "policy": saved.digest,
-        "selection": max(map(rank, read_evaluations(job.folder))),
-        **evaluate(saved.actor, judging, job.env.config()),
+        "selection": max(map(job.task.rank, read_evaluations(job.folder))),
+        **evaluate(saved.actor, judging, job.task),
     }
 
 
@@ -77,16 +78,16 @@ def run(params: ExpertParams, world: World, out: Path) -> Mapping[str, Any]:
         raise ParamsError("params: expert.seeds: expected at least one seed, got none; add one")
     _check_gate(params, world)
     former = read_former(out)
-    env, each = world.env, world.evaluation.judge_each
+    task, each = world.task, world.evaluation.judge_each
     train_one = partial(train_seed, judge_each=each)
     rows = side_by_side(train_one, _jobs(params, world, out), out, engine=params.engine)
     promotion = decide(rows, gate=params.gate)
     chosen = rows[promotion.best]
     best = f"seed_{chosen['seed']}/policy"
     actor = load_policy(out / best).actor
-    write_final(out, actor, env, each=each)
+    write_final(out, actor, task, each=each)
     track_each = world.evaluation.track_each
-    tracked = episode_list(env.names, each=track_each, first_seed=FirstSeed.TRACKING)
+    tracked = episode_list(task.names, each=track_each, first_seed=FirstSeed.TRACKING)
     manifest: dict[str, Any] = {
         "id": f"expert-{chosen['policy'][:12]}",
         "policy": chosen["policy"],
@@ -95,11 +96,11 @@ def run(params: ExpertParams, world: World, out: Path) -> Mapping[str, Any]:
         "reasons": list(promotion.reasons),
         "best_seed": chosen["seed"],
         "best": best,
-        "tracking": evaluate(actor, tracked, env.config()),
+        "tracking": evaluate(actor, tracked, task),
         "seeds": rows,
         "pooled": promotion.pooled,
-        "environment": ENV_VERSION,
-        "diagnosis": [] if promotion.promoted else diagnose(rows),
+        "environment": task.version,
+        "diagnosis": [] if promotion.promoted else diagnose(rows, task),
     }
     manifest["history"] = superseded(former, manifest)
     write_manifest(out, manifest)
@@ -108,18 +109,18 @@ def run(params: ExpertParams, world: World, out: Path) -> Mapping[str, Any]:
 
 def _jobs(params: ExpertParams, world: World, out: Path) -> list[Job]:
     each, first = params.select_each, FirstSeed.SELECTION
-    selecting = episode_list(world.env.names, each=each, first_seed=first)
+    selecting = episode_list(world.task.names, each=each, first_seed=first)
     return [
         Job(
             stage="expert",
             arm=EXPERT,
             seed=seed,
             folder=out / f"seed_{seed}",
-            env=world.env,
+            task=world.task,
             ppo=params.ppo,
             budget=params.budget,
             episodes=selecting,
-            stop=partial(has_converged, convergence=params.convergence),
+            stop=partial(has_converged, convergence=params.convergence, rank=world.task.rank),
             parameters={"select_each": params.select_each, "convergence": params.convergence},
             keeps_best=True,
         )
@@ -129,7 +130,7 @@ def _jobs(params: ExpertParams, world: World, out: Path) -> list[Job]:
 
 def _check_gate(params: ExpertParams, world: World) -> None:
     """Refuse a gate that no training could pass, before any is paid for."""
-    judged = world.evaluation.judge_each * len(world.env.names)
+    judged = world.evaluation.judge_each * len(world.task.names)
     for key, asked, there in (
         ("seeds", params.gate.seeds, len(params.seeds)),
         ("episodes", params.gate.episodes, judged),
@@ -148,7 +149,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_paths(parser, "params", out=("data/models/expert", "folder of the expert"))
     arguments = parser.parse_args(argv)
     params = read_section(arguments.params, "expert", ExpertParams)
-    world = read_world(arguments.params)
+    world, where = read_world(arguments.params), f"{arguments.params}: expert"
+    for key, part in (("gate", params.gate), ("convergence", params.convergence)):
+        check_conditions(part.conditions, world.task, where=f"{where}.{key}.conditions")
+    check_each(params.select_each, world.task, where=f"{where}.select_each")
     arguments.out.mkdir(parents=True, exist_ok=True)
     manifest = run(params, world, arguments.out)
     for line in [*manifest["reasons"], *manifest["diagnosis"]]:

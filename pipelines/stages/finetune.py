@@ -7,7 +7,8 @@ from typing import cast
 
 from loguru import logger
 
-from pipelines.learning.evaluation import FirstSeed, episode_list
+from pipelines.learning.conditions import check_conditions
+from pipelines.learning.evaluation import episode_list
 from pipelines.learning.job import FinetuneParams, Job, read_start, side_by_side, train
 from pipelines.learning.promotion import has_arrived
 from pipelines.learning.runlog import read_run
@@ -16,6 +17,7 @@ from pipelines.learning.verdict import check_quarantine
 from pipelines.learning.world import World, read_world
 from pipelines.running.params import ParamsError, read_section
 from pipelines.running.stage import add_paths, in_one_line, parser_of
+from pipelines.tasks.task import FirstSeed
 
 
 def train_seed(job: Job) -> str:
@@ -40,7 +42,7 @@ def jobs_of(
         )
     budget = params.budgets[arm]
     each, first = world.evaluation.track_each, FirstSeed.TRACKING
-    tracked = episode_list(world.env.names, each=each, first_seed=first)
+    tracked = episode_list(world.task.names, each=each, first_seed=first)
     arrived = partial(has_arrived, criterion=params.arrival)
     return [
         Job(
@@ -48,7 +50,7 @@ def jobs_of(
             arm=arm,
             seed=seed,
             folder=out / f"seed_{seed}",
-            env=world.env,
+            task=world.task,
             ppo=params.from_clone[arm].settings(params.ppo) if start else params.ppo,
             budget=budget,
             episodes=tracked,
@@ -107,6 +109,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             "lists, got none; name their folder"
         )
     world = read_world(arguments.params, transfer=arguments.transfer)
+    where = f"{arguments.params}: finetune.arrival.conditions"
+    check_conditions(params.arrival.conditions, world.task, where=where)
     reviews = arguments.reviews
     for line in run(arm, params, world, arguments.out, start=start, reviews=reviews):
         logger.info(line)

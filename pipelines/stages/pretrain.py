@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,24 +21,27 @@ from pipelines.learning.cloning import (
     discounted_returns,
     teach_critic,
 )
-from pipelines.learning.interface import check_interface, interface_of
 from pipelines.learning.job import FinetuneParams
 from pipelines.learning.policy import Architecture, build_policy, save_policy
 from pipelines.learning.run import drop_other_seeds, training_inputs, unfinished
 from pipelines.learning.runlog import RunRecord, RunStatus, write_losses
 from pipelines.learning.sealing import seal_arm, seal_run, unseal_arm
 from pipelines.learning.verdict import check_verdict, excluded_episodes
-from pipelines.learning.world import EnvParams, TransferParams
+from pipelines.learning.world import TransferParams, read_transfer
 from pipelines.running.fanout import check_engine, run_jobs
-from pipelines.running.params import read_section
+from pipelines.running.params import ParamsError, read_section
 from pipelines.running.stage import add_paths, in_one_line, parser_of
+from pipelines.tasks.coding import Coding
+from pipelines.tasks.interface import check_interface, interface_of
+from pipelines.tasks.reading import read_task
+from pipelines.tasks.task import REACHED, WHOLE, Task
 from trajstore.dataset import Dataset
 from trajstore.disk.files import remove_tree
 from trajstore.errors import StatusError
 
 Floats = NDArray[np.float32]
-Draw = Callable[[], Iterator[tuple[Floats, Floats]]]
-"""Begins one shuffled pass: batches of observations ``[B, D]`` and actions ``[B, A]``."""
+Draw = Callable[[], Iterator[tuple[Floats, NDArray[Any]]]]
+"""Begins one shuffled pass: batches of coded observations and actions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ class CloneJob:
 
     params: PretrainParams
     online: FinetuneParams
-    env: EnvParams
+    task: Task
     dataset: Path
     shuffled: bool
     shown: TransferParams | None
@@ -64,16 +68,19 @@ class CloneJob:
         return self.folder.resolve().parent.name
 
 
-def demonstrations(dataset: Dataset, chosen: NDArray[np.bool_], *, gamma: float) -> Demonstrations:
-    """Observations, actions and discounted returns of the chosen episodes, in memory."""
+def demonstrations(
+    dataset: Dataset, chosen: NDArray[np.bool_], coding: Coding, *, gamma: float
+) -> Demonstrations:
+    """Coded observations and actions, and discounted returns of the chosen episodes, in memory."""
     rows = np.repeat(chosen, dataset.lengths)
     lengths = dataset.lengths[chosen]
     starts = np.cumsum(dataset.lengths + 1) - (dataset.lengths + 1)
     before = np.ones(dataset.steps + len(dataset), bool)
     before[starts + dataset.lengths] = False
+    seen = {name: dataset.column(name)[before][rows] for name in coding.fields}
     return Demonstrations(
-        np.ascontiguousarray(dataset.column("observation")[before][rows]),
-        np.ascontiguousarray(dataset.column("action")[rows]),
+        np.ascontiguousarray(coding.observe(seen)),
+        np.ascontiguousarray(coding.encode(dataset.column("action")[rows])),
         discounted_returns(
             dataset.column("reward")[rows],
             dataset.column("terminated")[rows],
@@ -86,6 +93,7 @@ def demonstrations(dataset: Dataset, chosen: NDArray[np.bool_], *, gamma: float)
 def passes(
     dataset: Dataset,
     chosen: NDArray[np.bool_],
+    coding: Coding,
     *,
     batch: int,
     shuffled: bool,
@@ -97,12 +105,13 @@ def passes(
     actions is kept except what they have to do with the observations.
     """
 
-    def draw() -> Iterator[tuple[Floats, Floats]]:
-        stream = dataset.batches(batch, rng=rng, where=chosen, fields=("observation", "action"))
+    def draw() -> Iterator[tuple[Floats, NDArray[Any]]]:
+        fields = (*coding.fields, "action")
+        stream = dataset.batches(batch, rng=rng, where=chosen, fields=fields)
         for rows in stream:
             if len(rows["action"]) == batch:
                 order = rng.permutation(batch) if shuffled else slice(None)
-                yield rows["observation"], rows["action"][order]
+                yield coding.observe(rows), coding.encode(rows["action"][order])
 
     return draw
 
@@ -117,7 +126,13 @@ def train_clone(job: CloneJob) -> None:
         status=RunStatus.COMPLETED,
         steps=0,
         parameters=asdict(job.params) | {"shuffled": job.shuffled, "shown": shown},
+        task=job.task.facts(),
     )
+    if job.params.only_successes and not job.task.rates:
+        raise ParamsError(
+            "params: pretrain.only_successes: expected false, since the task has no success, got "
+            "true; change it"
+        )
     with unfinished(job.folder, record):
         _clone(job, record)
 
@@ -128,20 +143,20 @@ def _clone(job: CloneJob, record: RunRecord) -> None:
     rng = np.random.default_rng(job.seed)
     dataset = _open(job)
     chosen = chosen_episodes(
-        dataset.episodes["scenario"],
+        _scenarios(dataset),
         allowed=_allowed(job, dataset),
         count=job.params.episodes,
         turn=job.params.seeds.index(job.seed),
+        levels=job.task.levels,
     )
-    demos = demonstrations(dataset, chosen, gamma=job.online.ppo.gamma)
+    coding = job.task.coding
+    demos = demonstrations(dataset, chosen, coding, gamma=job.online.ppo.gamma)
     if job.shuffled:
         demos = replace(demos, returns=rng.permutation(demos.returns))
-    architecture = Architecture(
-        demos.observation.shape[1], demos.action.shape[1], job.online.ppo.hidden
-    )
+    architecture = Architecture(coding.size, coding.actions, job.online.ppo.hidden, coding.choices)
     policy = build_policy(architecture, log_std=job.online.ppo.log_std)
     batch = min(job.params.batch, len(demos.action))
-    draw = passes(dataset, chosen, batch=batch, shuffled=job.shuffled, rng=rng)
+    draw = passes(dataset, chosen, coding, batch=batch, shuffled=job.shuffled, rng=rng)
     each = len(demos.action) // batch
     epochs = max(job.params.epochs, -(-job.params.least_updates // each))
     updates = epochs * each
@@ -156,7 +171,7 @@ def _clone(job: CloneJob, record: RunRecord) -> None:
         policy,
         job.folder / "policy",
         architecture=architecture,
-        interface=job.env.interface,
+        interface=job.task.interface,
         record={"seed": job.seed, "dataset": dataset.manifest.content_digest},
     )
     origin = {"dataset": dataset.manifest.content_digest}
@@ -180,18 +195,26 @@ def _open(job: CloneJob) -> Dataset:
     """The dataset, held against the environment."""
     dataset = Dataset.open(job.dataset)
     recorded = dataset.manifest.provenance.get("environment") or {}
-    theirs = interface_of(dataset.schema, environment=str(recorded.get("version")))
-    check_interface(job.env.interface, theirs, where=f"dataset {job.dataset}")
+    version = str(recorded.get("version", job.task.version))
+    theirs = interface_of(dataset.schema, environment=version)
+    check_interface(job.task.interface, theirs, where=f"dataset {job.dataset}")
     return dataset
+
+
+def _scenarios(dataset: Dataset) -> NDArray[np.str_]:
+    """The scenario of each episode; of a dataset that knows none, the same for all."""
+    if "scenario" in dataset.schema.names:
+        return np.asarray(dataset.episodes["scenario"])
+    return np.full(len(dataset), WHOLE)
 
 
 def _allowed(job: CloneJob, dataset: Dataset) -> NDArray[np.bool_]:
     """Episodes that may be shown, ``[N]``."""
     allowed = _included(job, dataset)
     if job.params.only_successes:
-        allowed &= dataset.episodes["outcome"] == "goal"
+        allowed &= np.isin(dataset.episodes["outcome"], REACHED)
     if job.shown is not None:
-        allowed &= [job.shown.is_demonstrated(n) for n in dataset.episodes["scenario"]]
+        allowed &= [job.shown.is_demonstrated(n) for n in _scenarios(dataset)]
     if not allowed.any():
         raise StatusError(
             f"dataset {job.dataset}: expected an episode that may be shown, got none of "
@@ -240,14 +263,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     params = read_section(arguments.params, "pretrain", PretrainParams)
     if arguments.episodes is not None:
         params = replace(params, episodes=arguments.episodes)
-    shown = None
-    if arguments.transfer:
-        shown = read_section(arguments.params, "transfer", TransferParams)
+    task = read_task(arguments.params)
+    shown = read_transfer(arguments.params, task) if arguments.transfer else None
     online = read_section(arguments.params, "finetune", FinetuneParams)
-    env = read_section(arguments.params, "env", EnvParams)
     dataset, reviews = arguments.dataset, arguments.reviews
     out = frozenset[str]() if arguments.excluded else excluded_episodes(dataset, reviews)
-    clone_of = partial(CloneJob, params, online, env, dataset, arguments.shuffle_actions, shown)
+    clone_of = partial(CloneJob, params, online, task, dataset, arguments.shuffle_actions, shown)
     jobs = [clone_of(seed, arguments.out / f"seed_{seed}", out) for seed in params.seeds]
     check_engine(online.engine)
     check_verdict(arguments.report, Dataset.open(dataset), reviews=reviews, where=dataset)

@@ -1,7 +1,7 @@
 """Stage: record the promoted expert's episodes into a sealed dataset version."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,19 +10,14 @@ from msgspec import Meta
 
 import pipelines
 import trajstore
-from pipelines.learning.evaluation import FirstSeed, episode_list
-from pipelines.learning.policy import SavedPolicy, load_policy
-from pipelines.learning.promotion import read_expert
-from pipelines.learning.world import EnvParams
+from pipelines.learning.evaluation import episode_list
+from pipelines.learning.teacher import Teacher, read_policy, scripted
+from pipelines.learning.world import check_each
 from pipelines.running.fanout import Engine, check_engine, run_jobs
 from pipelines.running.params import Count, read_section
 from pipelines.running.stage import PLACES, add_paths, in_one_line, parser_of
-from pipelines.tasks.social_nav.config import ENV_VERSION
-from pipelines.tasks.social_nav.rollout import record_rollout
-from pipelines.tasks.social_nav.scenarios import scenario_names
-from pipelines.tasks.social_nav.schema import episode_schema
-from pipelines.tasks.social_nav.social_nav import ENV_ID
-from pipelines.tasks.social_nav.vector import TRAINING_SEEDS
+from pipelines.tasks.reading import read_task
+from pipelines.tasks.task import TRAINING_SEEDS, FirstSeed, Task
 from trajstore.disk.json_text import canonical_json
 from trajstore.episode.provenance import git_state
 from trajstore.errors import NotFoundError
@@ -47,12 +42,14 @@ class RecordParams:
         each: episodes a scenario, so many that their seeds end before those of training.
         shards: parts that the episodes are split into for the workers.
         quota_bytes: largest size of a dataset version.
+        teacher: ``package.module:function`` that acts instead of the expert.
     """
 
-    each: Annotated[int, Meta(ge=1, le=_SEEDS // len(scenario_names()))]
+    each: Annotated[int, Meta(ge=1, le=_SEEDS)]
     shards: Count
     quota_bytes: Count
     engine: Engine
+    teacher: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,58 +57,54 @@ class Shard:
     """A part of the episodes, for one worker."""
 
     target: Path
-    policy: Path
-    env: EnvParams
+    teacher: Teacher
+    task: Task
     blocks: tuple[tuple[Item, ...], ...]
 
 
 def record_shard(shard: Shard) -> int:
     """Play the shard's episodes that are not durable yet, and add each at its place."""
-    actor = load_policy(shard.policy).actor
-    config = shard.env.config()
+    act = shard.teacher.act()
+    schema = shard.task.schema()
     added = 0
     for block in shard.blocks:
-        segment = Segment(shard.target, f"block-{block[0][0]:06d}", schema=episode_schema(config))
+        segment = Segment(shard.target, f"block-{block[0][0]:06d}", schema=schema)
         with segment:
             left = [item for item in block if item[0] not in segment.orders]
             names = [(scenario, seed) for _, scenario, seed in left]
-            played = record_rollout(actor, names, config) if left else []
+            played = shard.task.record(act, names) if left else []
             for (order, _, _), episode in zip(left, played, strict=True):
                 segment.add(episode, order=order)
         added += len(left)
     return added
 
 
-def provenance(expert: Mapping[str, Any], policy: SavedPolicy, env: EnvParams) -> dict[str, Any]:
+def provenance(teacher: Teacher, task: Task) -> dict[str, Any]:
     """What made the dataset; nothing in it depends on when or where, and no content on ``git``."""
     return {
         "git": git_state(CODE[0], CODE),
-        "environment": {
-            "id": ENV_ID,
-            "version": ENV_VERSION,
-            "entry_point": "pipelines.tasks.social_nav.simulator:simulate",
-            "config": asdict(env.config()),
-        },
-        "policy": {"id": expert["id"], "digest": policy.digest, "deterministic": True},
-        "contract": policy.interface.to_json(),
+        "environment": task.environment(),
+        "contract": task.interface.to_json(),
+        **teacher.provenance(),
     }
 
 
-def run(params: RecordParams, env: EnvParams, expert: Path, out: Path) -> int:
+def run(params: RecordParams, task: Task, expert: Path, out: Path) -> int:
     """Record every episode once, with as many workers as there are cores; resume what died.
 
     An unfinished recording by another policy, or of another world, is dropped: its episodes
     would not be those that the new provenance tells of.
     """
     check_engine(params.engine)
-    manifest, policy = read_expert(expert)
-    listed = episode_list(env.names, each=params.each, first_seed=FirstSeed.COLLECTION)
+    name = params.teacher
+    teacher = scripted(name) if name else read_policy(expert, task)[0]
+    listed = episode_list(task.names, each=params.each, first_seed=FirstSeed.COLLECTION)
     episodes = [(order, name, seed) for order, (name, seed) in enumerate(listed)]
-    made_by = provenance(manifest, policy, env)
+    made_by = provenance(teacher, task)
     _drop_foreign(out, made_by, count=len(episodes))
     recorder = Recorder(
         out,
-        schema=episode_schema(env.config()),
+        schema=task.schema(),
         provenance=made_by,
         quota_bytes=params.quota_bytes,
     )
@@ -120,7 +113,7 @@ def run(params: RecordParams, env: EnvParams, expert: Path, out: Path) -> int:
             tuple(episodes[first : first + BLOCK]) for first in range(0, len(episodes), BLOCK)
         ]
         shards = [
-            Shard(out, expert / manifest["best"], env, tuple(blocks[index :: params.shards]))
+            Shard(out, teacher, task, tuple(blocks[index :: params.shards]))
             for index in range(min(params.shards, len(blocks)))
         ]
         run_jobs(record_shard, shards, engine=params.engine)
@@ -152,7 +145,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     arguments = parser.parse_args(argv)
     params = read_section(arguments.params, "record", RecordParams)
-    env = read_section(arguments.params, "env", EnvParams)
-    count = run(params, env, arguments.policy, arguments.out)
+    task = read_task(arguments.params)
+    check_each(params.each, task, where=f"{arguments.params}: record.each", most=_SEEDS)
+    count = run(params, task, arguments.policy, arguments.out)
     logger.info("recorded {} episodes into {}", count, arguments.out)
     return 0

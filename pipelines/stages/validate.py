@@ -1,6 +1,6 @@
 """Stage: hold the recorded dataset against its contract; stop what follows unless it is fit."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,17 +8,18 @@ from typing import Any
 import numpy as np
 from loguru import logger
 
-from pipelines.learning.evaluation import FirstSeed
-from pipelines.learning.promotion import read_expert
-from pipelines.learning.world import EnvParams
+from pipelines.learning.actor import Actor
+from pipelines.learning.teacher import read_actor
 from pipelines.running.params import Amount, NotNegative, read_section
 from pipelines.running.stage import PLACES, add_paths, in_one_line, parser_of
-from pipelines.tasks.make import make_env
+from pipelines.tasks.reading import read_task
+from pipelines.tasks.task import FirstSeed, Task
 from trajstore.choosing.marks import EXCLUDE
 from trajstore.dataset import Dataset
 from trajstore.disk.checked import write_checked
 from trajstore.disk.files import make_directories
 from trajstore.quality import CHECKS, policy_agreement, replay_agreement, validate
+from trajstore.quality.agreement import Observations
 from trajstore.quality.contract import Contract
 from trajstore.quality.marks import marked
 from trajstore.quality.replay import first_step
@@ -33,7 +34,8 @@ class ValidateParams:
     Attributes:
         minimum_episodes: fewer stay a draft.
         episodes_per_scenario: of every scenario of the environment.
-        policy_episodes: so many are compared with the expert's own actions.
+        policy_episodes: so many are compared with the teacher's own actions; none of a teacher
+            that is no policy.
         policy_tolerance: largest difference of an action component.
         replay_episodes: so many are simulated again, step by step.
     """
@@ -46,26 +48,27 @@ class ValidateParams:
 
 
 def run(
-    params: ValidateParams, env: EnvParams, *, dataset: Path, expert: Path, reviews: Path
+    params: ValidateParams, task: Task, *, dataset: Path, expert: Path, reviews: Path
 ) -> dict[str, Any]:
     """Run every check, the expert's agreement and the replay included; return the report."""
+    asked = params.policy_episodes > 0
     contract = Contract(
         minimum_episodes=params.minimum_episodes,
-        required_scenarios=tuple(env.names),
+        required_scenarios=tuple(task.names),
         episodes_per_scenario=params.episodes_per_scenario,
-        required_provenance=("environment.version", "policy.digest"),
-        observation=env.interface.fields,
+        required_provenance=("environment.version", *(["policy.digest"] if asked else [])),
+        observation=task.interface.fields,
         reserved_seeds=((int(FirstSeed.SELECTION), int(FirstSeed.COLLECTION)),),
         policy_episodes=params.policy_episodes,
         policy_tolerance=params.policy_tolerance,
         replay_episodes=params.replay_episodes,
     )
     opened = Dataset.open(dataset)
-    actor = read_expert(expert)[1].actor
+    agreed = _agreed(task, read_actor(expert, task)) if asked else None
     checks = {
         **CHECKS,
-        "policy": policy_agreement(lambda observed: actor(np.asarray(observed))),
-        "replay": replay_agreement(first_step(make_env(env.config()))),
+        **({"policy": policy_agreement(agreed)} if agreed else {}),
+        "replay": replay_agreement(first_step(task.make())),
     }
     report = validate(opened, contract, checks=checks)
     decided = read_reviews(reviews)
@@ -78,6 +81,20 @@ def run(
         "excluded": sorted(it.episode for it in marks if it.mark == EXCLUDE),
         "status": effective_status(report.status, decided, digest, findings=report.findings).value,
     }
+
+
+def _agreed(task: Task, actor: Actor) -> Callable[[Observations], np.ndarray]:
+    """The actions of a policy for recorded observations, as they are recorded."""
+
+    def act(observed: Observations) -> np.ndarray:
+        if not isinstance(observed, Mapping):
+            observed = {"": observed}
+        named = {
+            "/".join(["observation", *filter(None, [key])]): it for key, it in observed.items()
+        }
+        return task.coding.decode(actor(task.coding.observe(named)))
+
+    return act
 
 
 @in_one_line
@@ -93,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     report = run(
         read_section(arguments.params, "validate", ValidateParams),
-        read_section(arguments.params, "env", EnvParams),
+        read_task(arguments.params),
         dataset=arguments.dataset,
         expert=arguments.expert,
         reviews=arguments.reviews,

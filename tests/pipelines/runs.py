@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.learning.conditions import Condition
 from pipelines.learning.promotion import write_manifest
 from pipelines.learning.runlog import RunRecord, RunStatus, write_episodes, write_evaluations
 from pipelines.learning.sealing import seal_arm, seal_run
@@ -27,7 +28,12 @@ FAMILIES = (
     "circular_crossing",
     "crowd_navigation",
 )
+TASK = {"held_out": ["pedestrian_overtaking"], "levels": ["low", "medium", "high"]}
 SCENARIOS = tuple(f"{name}/{level}" for name in FAMILIES for level in ("low", "medium", "high"))
+
+
+def limits(success: float, collision: float) -> tuple[Condition, Condition]:
+    return Condition("success", at_least=success), Condition("collision", at_most=collision)
 
 
 @dataclass(frozen=True)
@@ -142,7 +148,8 @@ def write_seed(
     inputs = {} if "baseline" in arm else {"dataset": "c" * 64, "start": "e" * 64}
     parameters = {"ppo": {"learning_rate": 1e-3}}
     steps = int(grid[-1])
-    seal_run(target, RunRecord(arm, seed, RunStatus.COMPLETED, steps, inputs, parameters))
+    record = RunRecord(arm, seed, RunStatus.COMPLETED, steps, inputs, parameters, task=TASK)
+    seal_run(target, record)
     return target
 
 

@@ -141,7 +141,8 @@ def test_a_second_clean_run_gives_the_same_lock_but_for_the_ring(
 
 
 def test_a_failed_gate_stops_what_follows(copy: Path) -> None:
-    gate = {"success": 1.0, "collision": 0.0, "seeds": 2, "episodes": 10}
+    conditions = [{"metric": "success", "at_least": 1.0}]
+    gate = {"conditions": conditions, "seeds": 2, "episodes": 10}
     change(copy, "expert", gate=gate)
     before = digest(copy / "data/current/expert/manifest.json")
     output = dvc(copy, "repro", "validate", status=255)

@@ -16,17 +16,19 @@ from pipelines.learning.promotion import Convergence, Criterion, Gate, write_man
 from pipelines.learning.runlog import RunRecord, RunStatus
 from pipelines.learning.sealing import seal_arm, seal_run
 from pipelines.learning.training import Budget, Training
-from pipelines.learning.world import EnvParams, EvaluationParams, World
+from pipelines.learning.world import EvaluationParams, World
 from pipelines.stages import record as record_stage
 from pipelines.stages.expert import ExpertParams
 from pipelines.stages.record import RecordParams
 from pipelines.tasks.make import make_vec_env
 from pipelines.tasks.social_nav.config import RewardWeights
+from pipelines.tasks.social_nav.task import SocialNavTask
 from tests.pipelines import runs
+from tests.pipelines.runs import limits
 from trajstore.version.manifest import Manifest
 
 SCENARIOS = ("frontal_approach/low", "crowd_navigation/low")
-ENV = EnvParams(25, 0.5, SCENARIOS, RewardWeights())
+ENV = SocialNavTask(25, 0.5, SCENARIOS, RewardWeights())
 PPO = PpoParams(
     hidden=(8,),
     num_envs=2,
@@ -58,11 +60,17 @@ FINETUNE = FinetuneParams(
     PPO,
     {"baseline": BUDGET, "finetune": BUDGET},
     {"finetune": FROM_CLONE},
-    Criterion(0.9, 0.05, 2),
+    Criterion(limits(0.9, 0.05), 2),
     "sequential",
 )
 EXPERT = ExpertParams(
-    (1,), PPO, BUDGET, 1, Convergence(0.99, 0.0, 2, 0), Gate(0.0, 1.0, 1, 1), "sequential"
+    (1,),
+    PPO,
+    BUDGET,
+    1,
+    Convergence(limits(0.99, 0.0), 2, 0),
+    Gate(limits(0.0, 1.0), 1, 1),
+    "sequential",
 )
 SIZE = int(np.prod(make_vec_env(ENV.config(), num_envs=1).observation_space.shape))
 ARCHITECTURE = Architecture(SIZE, 2, PPO.hidden)
@@ -119,6 +127,7 @@ def training(seed: int = 1, **changes: Any) -> Training:
     options: dict[str, Any] = {
         "make_env": lambda seed: make_vec_env(ENV.config(), num_envs=PPO.num_envs, seed=seed),
         "evaluate": looked_at,
+        "rank": ENV.rank,
         "params": PPO,
         "budget": BUDGET,
         "seed": seed,

@@ -13,10 +13,8 @@ import numpy as np
 
 from pipelines.tasks.social_nav.config import PHYSICS
 from pipelines.tasks.social_nav.snqi import Baseline, snqi
+from pipelines.tasks.task import METRICS_VERSION
 from trajstore.episode.episode import Episode
-
-METRICS_VERSION = 2
-"""Changes with every change of a definition; part of every logged row."""
 
 CONTACT = PHYSICS.robot_radius + PHYSICS.pedestrian_radius
 NEAR_MISS = 0.5

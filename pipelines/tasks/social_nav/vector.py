@@ -18,9 +18,8 @@ from pipelines.tasks.social_nav.worlds import (
     observation_space,
     scenarios_of,
 )
+from pipelines.tasks.task import TRAINING_SEEDS
 
-TRAINING_SEEDS = (10_000_000, 2**31)
-"""Half-open range of the episode seeds that training draws from."""
 KEPT_FAILURES = 1024
 """So many episodes that failed last are kept to be played again."""
 ENOUGH_FAILURES = 32

@@ -5,11 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.comparison.arrival import Arrival, Bound, SeedTimes, Target, time_to_target
+from pipelines.comparison.arrival import Arrival, Bound, SeedTimes, time_to_target
 from pipelines.comparison.ratios import bound_of, times_ratio
 from pipelines.comparison.stats import Source
+from pipelines.learning.conditions import reach
+from tests.pipelines.runs import limits
 
-GATE = Target(0.9, 0.05)
+GATE = limits(0.9, 0.05)
 STEPS = [0, 10, 20, 30, 40]
 
 
@@ -27,24 +29,27 @@ STEPS = [0, 10, 20, 30, 40]
 def test_a_target_is_met_where_it_first_holds_twice(
     success: list[float], collision: list[float], expected: Arrival
 ) -> None:
-    assert time_to_target(STEPS, success, collision, target=GATE) == expected
+    rows = [
+        {"steps": step, "success": high, "collision": low}
+        for step, high, low in zip(STEPS, success, collision, strict=True)
+    ]
+    assert time_to_target(rows, target=GATE) == expected
 
 
-def test_columns_of_different_length_are_refused() -> None:
-    with pytest.raises(ValueError, match="columns of one length"):
-        time_to_target(STEPS, [1.0], [0.0] * 5, target=GATE)
+def test_no_evaluation_and_no_hold_are_refused() -> None:
+    with pytest.raises(ValueError, match="expected evaluations"):
+        time_to_target([], target=GATE)
     with pytest.raises(ValueError, match="hold >= 1"):
-        time_to_target([0], [1.0], [0.0], target=GATE, hold=0)
+        time_to_target([{"steps": 0, "success": 1.0, "collision": 0.0}], target=GATE, hold=0)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20), st.floats(0, 1), st.floats(0, 1))
 def test_a_harder_target_is_never_met_earlier(
     success: list[float], first: float, second: float
 ) -> None:
-    steps, clean = list(range(len(success))), [0.0] * len(success)
+    rows = [{"steps": step, "success": it} for step, it in enumerate(success)]
     easy, hard = (
-        time_to_target(steps, success, clean, target=Target(value))
-        for value in sorted((first, second))
+        time_to_target(rows, target=reach({"success": value})) for value in sorted((first, second))
     )
     assert (easy.censored, easy.steps) <= (hard.censored, hard.steps)
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from pipelines.learning.evaluation import (
-    FirstSeed,
     episode_list,
     evaluate,
     judged,
@@ -15,7 +14,7 @@ from pipelines.learning.evaluation import (
 from pipelines.tasks.social_nav.robots import straight
 from pipelines.tasks.social_nav.rollout import record_rollout
 from pipelines.tasks.social_nav.scenarios import held_out_names, scenario_names
-from pipelines.tasks.social_nav.vector import TRAINING_SEEDS
+from pipelines.tasks.task import TRAINING_SEEDS, FirstSeed, Outcome
 from tests.pipelines import tiny
 
 
@@ -41,7 +40,7 @@ def test_scenarios_are_covered_evenly_by_any_run_of_neighbours() -> None:
 @pytest.fixture(scope="module")
 def row() -> dict:
     episodes = episode_list(tiny.SCENARIOS, each=3, first_seed=FirstSeed.JUDGING)
-    return evaluate(straight, episodes, tiny.ENV.config())  # type: ignore[arg-type]
+    return evaluate(straight, episodes, tiny.ENV)  # type: ignore[arg-type]
 
 
 def test_an_evaluation_adds_up(row: dict) -> None:
@@ -54,13 +53,13 @@ def test_an_evaluation_adds_up(row: dict) -> None:
 
 def test_the_same_episodes_are_judged_alike_in_any_order(row: dict) -> None:
     episodes = episode_list(tiny.SCENARIOS, each=3, first_seed=FirstSeed.JUDGING)[::-1]
-    again = evaluate(straight, episodes, tiny.ENV.config())  # type: ignore[arg-type]
+    again = evaluate(straight, episodes, tiny.ENV)  # type: ignore[arg-type]
     assert again["by_scenario"] == row["by_scenario"]
 
 
 def test_the_held_out_episodes_stand_behind_the_others_and_change_none_of_them() -> None:
     config = tiny.ENV.config()
-    episodes = judged(straight, tiny.SCENARIOS, each=2, config=config)  # type: ignore[arg-type]
+    episodes = judged(straight, tiny.ENV, each=2)  # type: ignore[arg-type]
     listed = episode_list(tiny.SCENARIOS, each=2, first_seed=FirstSeed.JUDGING)
     alone = record_rollout(straight, listed, config)
     count = len(alone)
@@ -77,14 +76,12 @@ def test_selection_tracking_and_gate_hold_nothing_back_from_training(first: Firs
 
 
 def test_a_tally_by_hand() -> None:
-    from pipelines.tasks.social_nav.rollout import Row
-
     rows = [
-        Row("a/low", 1, "goal", True, False, False, 2.0, 10),
-        Row("a/low", 2, "collision_wall", False, True, True, -1.0, 5),
-        Row("b/low", 3, "timeout", False, False, False, 0.0, 25),
+        Outcome("a/low", 1, "goal", {"success": True, "collision": False}, 2.0, 10),
+        Outcome("a/low", 2, "collision_wall", {"success": False, "collision": True}, -1.0, 5),
+        Outcome("b/low", 3, "timeout", {"success": False, "collision": False}, 0.0, 25),
     ]
-    told = tally(rows)
+    told = tally(rows, tiny.ENV)
     assert told["success"] == pytest.approx(1 / 3)
     assert told["return"] == pytest.approx(1 / 3, abs=1e-6)
     assert told["by_scenario"]["a/low"] == {"episodes": 2, "success": 0.5, "collision": 0.5}

@@ -14,9 +14,11 @@ from pipelines.learning.promotion import (
     has_converged,
     superseded,
 )
+from tests.pipelines import tiny
+from tests.pipelines.runs import limits
 from tests.pipelines.tiny import rates
 
-GATE = Gate(0.90, 0.05, seeds=3, episodes=200)
+GATE = Gate(limits(0.90, 0.05), seeds=3, episodes=200)
 GOOD = [rates(0.95, 0.02, seed=s) for s in (1, 2, 3)]
 EDGE = [rates(0.90, 0.05, seed=s) for s in (1, 2, 3)]
 
@@ -33,7 +35,7 @@ EDGE = [rates(0.90, 0.05, seed=s) for s in (1, 2, 3)]
         ),
         (
             [*GOOD[:2], rates(0.95, 0.051, seed=3)],
-            ["seed 3: expected collisions <= 0.05, got 0.051"],
+            ["seed 3: expected collision <= 0.05, got 0.051"],
         ),
         (
             [*GOOD[:2], rates(0.95, 0.02, seed=3, episodes=199)],
@@ -41,9 +43,9 @@ EDGE = [rates(0.90, 0.05, seed=s) for s in (1, 2, 3)]
         ),
         (
             [rates(0.95, 0.02, seed=1), *(rates(0.5, 0.5, seed=s) for s in (2, 3))],
-            ["seed 2: expected success", "seed 2: expected collisions",
-             "seed 3: expected success", "seed 3: expected collisions",
-             "pooled: expected success", "pooled: expected collisions"],
+            ["seed 2: expected success", "seed 2: expected collision",
+             "seed 3: expected success", "seed 3: expected collision",
+             "pooled: expected success", "pooled: expected collision"],
         ),
     ],
     ids=["good", "exactly at the gate", "too few seeds", "one bad seed", "one that collides",
@@ -80,13 +82,13 @@ def test_the_best_seed_is_chosen_by_its_selection_not_by_the_episodes_that_judge
 def test_the_diagnosis_names_the_worst_scenario(
     success: float, collision: float, how: str, advice: str
 ) -> None:
-    lines = diagnose([rates(success, collision)])
+    lines = diagnose([rates(success, collision)], tiny.ENV)
     assert lines[0].startswith(f"blind_corner/high: success {success:.2f}")
     assert lines[0].endswith(how)
     assert advice in lines[-1]
 
 
-ARRIVAL = Criterion(0.9, 0.05, hold=2)
+ARRIVAL = Criterion(limits(0.9, 0.05), hold=2)
 UP, DOWN = rates(0.9, 0.05), rates(0.9, 0.06)
 
 
@@ -106,11 +108,21 @@ def test_the_target_must_hold(rows: list[dict[str, Any]], arrived: bool) -> None
 
 def test_a_plateau_ends_a_training_and_no_window_never_does() -> None:
     rows = [rates(s, 0.0) for s in (0.1, 0.5, 0.4, 0.5)]
-    assert has_converged(rows, convergence=Convergence(1.1, 0.0, 2, 0)) is None
-    assert has_converged(rows, convergence=Convergence(1.1, 0.0, 2, 3)) is None
-    plateau = has_converged(rows, convergence=Convergence(1.1, 0.0, 2, 2))
+    assert (
+        has_converged(rows, convergence=Convergence(limits(1.1, 0.0), 2, 0), rank=tiny.ENV.rank)
+        is None
+    )
+    assert (
+        has_converged(rows, convergence=Convergence(limits(1.1, 0.0), 2, 3), rank=tiny.ENV.rank)
+        is None
+    )
+    plateau = has_converged(
+        rows, convergence=Convergence(limits(1.1, 0.0), 2, 2), rank=tiny.ENV.rank
+    )
     assert plateau == "plateau: no better score in 2 evaluations"
-    assert str(has_converged(rows, convergence=Convergence(0.4, 0.0, 2, 0))).startswith("converged")
+    assert str(
+        has_converged(rows, convergence=Convergence(limits(0.4, 0.0), 2, 0), rank=tiny.ENV.rank)
+    ).startswith("converged")
 
 
 def test_an_approved_expert_that_is_replaced_is_superseded() -> None:

@@ -42,7 +42,7 @@ def folder(target: Path) -> Path:
 
 
 def test_a_promotion_names_every_seed_and_scenario_with_intervals() -> None:
-    text = promotion(manifest())
+    text = promotion(manifest(), ("low", "medium", "high"))
     assert "expert-0123: approved, seed 1. Judged on 200 held-out episodes a seed" in text
     assert "| 1 | 1,000 | 0.960 [0.923, 0.980] | 0.030 [0.014, 0.064] |" in text
     assert "| all | | 0.950 [0.924, 0.967] |" in text

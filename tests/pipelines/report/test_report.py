@@ -106,17 +106,17 @@ def test_page_summary_and_metrics_show_the_held_out_family(report: Comparison) -
     part = report.held_out
     text = page(report).replace("\u00a0%", " %")
     for rates in part.final.values():
-        assert f"{rates.success.estimate * 100:.1f} %" in text
+        assert f"{rates['success'].estimate * 100:.1f} %" in text
     assert "No training and no demonstration showed the family new" in text
     assert "held out</span>" in text
     written = markdown(report)
     section = written.split("## Held out")[1].split("##")[0]
     for words in ("PPO from scratch", "pre-trained", "expert (teacher)", "minus from scratch"):
         assert words in section
-    assert f"{part.expert.success * 100:.1f} %" in section
+    assert f"{part.expert['success'] * 100:.1f} %" in section
     assert "points [" in section
     found = flat_metrics(report)
-    assert found["held_out.finetune.success"] == (part.final["finetune"].success.estimate)
+    assert found["held_out.finetune.success"] == (part.final["finetune"]["success"].estimate)
 
 
 def test_the_table_states_the_rule_of_its_flags(report: Comparison) -> None:
@@ -163,7 +163,7 @@ def test_a_single_seed_has_no_band_and_says_no_interval(report: Comparison, tmp_
     text = page(alone)
     assert 'class="band' not in text
     assert "Few seeds" not in text
-    assert alone.final["finetune"].success.low is None
+    assert alone.final["finetune"]["success"].low is None
     assert markdown(alone)
 
 
@@ -252,7 +252,7 @@ def test_every_mark_says_its_number(report: Comparison) -> None:
     drawn = [
         row
         for row in report.over_targets
-        if row.arms.pretrained == "finetune" or row.target.collision < 1.0
+        if row.arms.pretrained == "finetune" or len(row.target) > 1
     ]
     for row in (*drawn, *report.demonstrations):
         if row.estimate is not None:

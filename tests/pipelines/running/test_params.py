@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from pipelines.learning.cloning import PretrainParams
 from pipelines.learning.job import FinetuneParams
-from pipelines.learning.world import EnvParams, EvaluationParams, TransferParams
+from pipelines.learning.world import EvaluationParams, TransferParams
 from pipelines.running.params import (
     Count,
     ParamsError,
@@ -29,11 +29,12 @@ from pipelines.stages.expert import ExpertParams
 from pipelines.stages.publish import PublishParams
 from pipelines.stages.record import RecordParams
 from pipelines.stages.validate import ValidateParams
+from pipelines.tasks.social_nav.task import SocialNavTask
 from trajstore.errors import CorruptionError
 
 ROOT = Path(__file__).parents[3]
 SECTIONS = {
-    "env": EnvParams,
+    "env": SocialNavTask,
     "evaluation": EvaluationParams,
     "expert": ExpertParams,
     "record": RecordParams,

@@ -12,10 +12,10 @@ from jsonschema import Draft202012Validator
 from msgspec.structs import asdict
 
 from pipelines.comparison.arms import load_arm
-from pipelines.comparison.arrival import Arrival, Bound, Target
+from pipelines.comparison.arrival import Arrival, Bound
 from pipelines.comparison.compare import compare
 from pipelines.comparison.goals import verdict
-from pipelines.comparison.record import CompareParams, Comparison, Rates, Status, read_comparison
+from pipelines.comparison.record import CompareParams, Comparison, Status, read_comparison
 from pipelines.comparison.stats import Estimate
 from pipelines.learning.promotion import read_manifest, write_manifest
 from pipelines.learning.runlog import (
@@ -86,7 +86,7 @@ def test_the_comparison_fits_its_schema_and_its_type(report: Comparison) -> None
 @pytest.mark.parametrize(
     ("place", "value", "complaint"),
     [
-        (("version",), 2, "Invalid enum value 2 - at `$.version`"),
+        (("version",), 1, "Invalid enum value 1 - at `$.version`"),
         (("ratio", "gate", "estimate"), "x", "got `str` - at `$.ratio.gate.estimate`"),
         (("ratio", "gate", "reason"), "why", "no reason - at `$.ratio.gate`"),
         (("ratio", "transfer", "reason"), None, "got neither - at `$.ratio.transfer`"),
@@ -268,10 +268,10 @@ def test_held_out_families_are_reported_and_change_no_other_number(
     assert msgspec.convert(msgspec.to_builtins(found), Comparison) == found
     part = found.held_out
     assert (part.reason, part.families, part.episodes) == (None, (HELD.split("/")[0],), 4)
-    assert part.final["finetune"].success.estimate == 1.0
-    assert part.final["baseline"].success.estimate == 0.0
-    assert part.difference.success == Estimate(1.0, 1.0, 1.0)
-    assert part.expert == Rates(1.0, 0.0)
+    assert part.final["finetune"]["success"].estimate == 1.0
+    assert part.final["baseline"]["success"].estimate == 0.0
+    assert part.difference.difference["success"] == Estimate(1.0, 1.0, 1.0)
+    assert part.expert == {"success": 1.0, "collision": 0.0}
     assert [row.scenario for row in found.scenarios if row.held_out] == [HELD]
     counted = ("ratio", "over_targets", "arms", "final", "contrast", "better_than_teacher", "area",
                "no_dip", "costs", "curves", "metrics", "goals", "headline")  # fmt: skip
@@ -323,8 +323,8 @@ def test_parity_is_asked_for_on_the_episodes_of_the_evaluations(
     )
     chosen = replace(params, expert=str(tmp_path / "expert"))
     found = compare(chosen, load(chosen))
-    assert found.ratio.parity.target == Target(**tracked)
-    asked = {row.target.success for row in found.over_targets}
+    assert found.ratio.parity.target == runs.limits(**tracked)
+    asked = {row.target[0].limit for row in found.over_targets}
     assert asked == {0.8, 0.9, 0.93}
 
 
@@ -336,10 +336,31 @@ def test_an_arm_of_the_section_whose_folder_is_missing_is_named(
         load(chosen)
 
 
+def test_a_held_out_family_that_nobody_knows_is_named(params: CompareParams) -> None:
+    chosen = replace(params, held_out=("pedestrian_overtakin",))
+    with pytest.raises(RunError, match=r"compare\.held_out: .*mean 'pedestrian_overtaking'"):
+        compare(chosen, load(chosen))
+
+
+def test_two_arms_that_never_arrived_have_no_ratio(
+    params: CompareParams, root: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(root / "late", tmp_path / "late")
+    arms = {"baseline": str(root / "late"), "finetune": str(tmp_path / "late")}
+    chosen = replace(params, arms=arms)
+    found = compare(chosen, load(chosen, GROUPS))
+    gate = found.ratio.gate
+    assert (gate.estimate, gate.low, gate.high, gate.bound) == (None, None, None, None)
+    assert (gate.seeds, gate.censored, len(gate.per_seed)) == (3, 3, 3)
+    assert found.goals[0].status is Status.NOT_SHOWN
+    assert found.costs.saved_steps is None
+    assert found.costs.pays_off_after is None
+
+
 def test_a_section_of_parameters_is_read_by_name(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(
-        "compare: {target_success: 0.9, target_collision: 0.05, targets: [0.8, 0.9], hold: 2,\n"
+        "compare: {target: [{metric: success, at_least: 0.9}], targets: [0.8, 0.9], hold: 2,\n"
         "  resamples: 100, seed: 1, held_out: [pedestrian_overtaking], few: few_10, expert: e,\n"
         "  dataset: d, arms: {baseline: a, finetune: b}}\n"
     )

@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import msgspec
 import pytest
 import yaml
 
@@ -14,6 +15,7 @@ from pipelines.running.params import ParamsError
 from pipelines.stages import expert
 from pipelines.tasks.social_nav.scenarios import held_out_names, scenario_names
 from tests.pipelines import tiny
+from tests.pipelines.runs import limits
 from trajstore.disk.files import read_json
 
 
@@ -50,9 +52,9 @@ def test_held_out_scenarios_are_judged_but_neither_choose_nor_promote(tmp_path: 
 def test_a_starved_expert_gives_exit_1_and_a_diagnosis(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    gate = Gate(0.9, 0.05, 1, 1)
+    gate = Gate(limits(0.9, 0.05), 1, 1)
     env = asdict(tiny.ENV) | {"scenarios": list(tiny.SCENARIOS)}
-    section = asdict(replace(tiny.EXPERT, gate=gate))
+    section = msgspec.to_builtins(replace(tiny.EXPERT, gate=gate))
     section |= {"seeds": [1], "ppo": section["ppo"] | {"hidden": [8]}}
     document = {"env": env, "expert": section, "evaluation": asdict(tiny.EVALUATION)}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(document))
@@ -91,15 +93,18 @@ def test_another_gate_decides_again_without_training(
 ) -> None:
     run(tmp_path / "expert")
     monkeypatch.setattr("pipelines.learning.training._advance", None)
-    manifest = run(tmp_path / "expert", gate=Gate(1.01, 0.05, 1, 1))
+    manifest = run(tmp_path / "expert", gate=Gate(limits(1.01, 0.05), 1, 1))
     assert manifest["state"] == "draft"
 
 
 @pytest.mark.parametrize(
     ("gate", "said"),
     [
-        (Gate(0.9, 0.05, 3, 1), r"expert\.gate\.seeds: expected at most 1, .* got 3"),
-        (Gate(0.9, 0.05, 1, 200), r"expert\.gate\.episodes: expected at most 2, .* got 200"),
+        (Gate(limits(0.9, 0.05), 3, 1), r"expert\.gate\.seeds: expected at most 1, .* got 3"),
+        (
+            Gate(limits(0.9, 0.05), 1, 200),
+            r"expert\.gate\.episodes: expected at most 2, .* got 200",
+        ),
     ],
 )
 def test_a_gate_that_nothing_could_pass_is_refused_before_any_training(

@@ -176,7 +176,7 @@ def test_a_world_that_is_all_demonstrated_leaves_nothing_to_train_on(tmp_path: P
 
 def test_transfer_trains_on_what_was_not_shown() -> None:
     world = read_world(ROOT / "params.yaml", transfer=True)
-    assert "crowd_navigation/low" in world.env.scenarios
-    assert "blind_corner/high" in world.env.scenarios
-    assert "blind_corner/low" not in world.env.scenarios
-    assert len(world.env.scenarios) == 12
+    assert "crowd_navigation/low" in world.task.names
+    assert "blind_corner/high" in world.task.names
+    assert "blind_corner/low" not in world.task.names
+    assert len(world.task.names) == 12

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.learning.interface import InterfaceError
 from pipelines.learning.policy import load_policy
 from pipelines.learning.run import PACKAGES
 from pipelines.learning.runlog import RunStatus, read_run
@@ -19,6 +18,8 @@ from pipelines.learning.verdict import excluded_episodes
 from pipelines.learning.world import TransferParams
 from pipelines.stages import finetune, pretrain
 from pipelines.stages.pretrain import CloneJob, demonstrations, passes, train_clone
+from pipelines.tasks.coding import Coding
+from pipelines.tasks.interface import InterfaceError
 from tests import factories
 from tests.pipelines import tiny
 from trajstore.choosing.marks import Mark
@@ -26,10 +27,15 @@ from trajstore.dataset import Dataset
 from trajstore.disk.checked import write_checked
 from trajstore.disk.files import write_json
 from trajstore.errors import StatusError
+from trajstore.interop.gymnasium import space_of
 from trajstore.quality.marks import mark_episodes
 from trajstore.quality.reviews import review
 from trajstore.version.manifest import Status
 
+CODING = Coding(
+    space_of(factories.SCHEMA, "observation"),
+    space_of(factories.SCHEMA, "action"),
+)
 JOB = CloneJob(tiny.PRETRAIN, tiny.FINETUNE, tiny.ENV, Path(), False, None, 1, Path())
 
 
@@ -49,7 +55,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 def test_demonstrations_pair_each_action_with_the_observation_before_it(made: Dataset) -> None:
     chosen = np.arange(60) % 3 == 1
-    shown = demonstrations(made, chosen, gamma=0.5)
+    shown = demonstrations(made, chosen, CODING, gamma=0.5)
     episodes = [made[int(i)] for i in np.flatnonzero(chosen)]
     assert np.array_equal(
         shown.observation, np.concatenate([e["observation"][:-1] for e in episodes])
@@ -64,7 +70,7 @@ def test_demonstrations_pair_each_action_with_the_observation_before_it(made: Da
 def drawn(made: Dataset, *, shuffled: bool) -> tuple[np.ndarray, np.ndarray]:
     everything = np.ones(len(made), bool)
     rng = np.random.default_rng(0)
-    draw = passes(made, everything, batch=50, shuffled=shuffled, rng=rng)
+    draw = passes(made, everything, CODING, batch=50, shuffled=shuffled, rng=rng)
     parts = [batch for _ in range(3) for batch in draw()]
     observed, acted = (np.concatenate(column) for column in zip(*parts, strict=True))
     return observed, acted
@@ -72,7 +78,7 @@ def drawn(made: Dataset, *, shuffled: bool) -> tuple[np.ndarray, np.ndarray]:
 
 def test_a_pass_streams_pairs_of_the_store_in_whole_batches(made: Dataset) -> None:
     observed, acted = drawn(made, shuffled=False)
-    everything = demonstrations(made, np.ones(len(made), bool), gamma=0.9)
+    everything = demonstrations(made, np.ones(len(made), bool), CODING, gamma=0.9)
     pairs = {
         (o.tobytes(), a.tobytes())
         for o, a in zip(everything.observation, everything.action, strict=True)
@@ -82,7 +88,9 @@ def test_a_pass_streams_pairs_of_the_store_in_whole_batches(made: Dataset) -> No
 
 
 def test_it_streams_and_holds_no_copy_of_the_dataset(made: Dataset) -> None:
-    draw = passes(made, np.ones(60, bool), batch=8, shuffled=False, rng=np.random.default_rng(0))
+    draw = passes(
+        made, np.ones(60, bool), CODING, batch=8, shuffled=False, rng=np.random.default_rng(0)
+    )
     asked = iter(draw())
     next(asked)
     tracemalloc.start()
@@ -97,7 +105,7 @@ def test_the_control_keeps_the_actions_and_loses_what_they_had_to_do_with(made: 
     observed, acted = drawn(made, shuffled=True)
     _, plain = drawn(made, shuffled=False)
     assert acted.mean(0) == pytest.approx(plain.mean(0), abs=0.05)
-    everything = demonstrations(made, np.ones(len(made), bool), gamma=0.9)
+    everything = demonstrations(made, np.ones(len(made), bool), CODING, gamma=0.9)
     of = {o.tobytes(): a for o, a in zip(everything.observation, everything.action, strict=True)}
     told = np.stack([of[o.tobytes()] for o in observed])
     correlation = np.corrcoef(told[:, 0], acted[:, 0])[0, 1]
@@ -132,7 +140,7 @@ def test_a_dataset_of_another_world_is_refused_and_the_run_says_so(tmp_path: Pat
         train_clone(replace(JOB, dataset=tmp_path / "v1", folder=tmp_path / "run"))
     record = read_run(tmp_path / "run")
     assert record.status is RunStatus.FAILED
-    assert "expected environment" in record.notes[0]
+    assert "expected observation.high" in record.notes[0]
 
 
 def test_nothing_to_show_is_refused(recorded: Path, tmp_path: Path) -> None:

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.learning.evaluation import FirstSeed, episode_list
+from pipelines.learning.evaluation import episode_list
 from pipelines.learning.promotion import ExpertManifest, read_expert, write_manifest
 from pipelines.learning.runlog import read_record
 from pipelines.running.params import ParamsError
 from pipelines.stages import record
+from pipelines.tasks.social_nav import task as social_nav
 from pipelines.tasks.social_nav.scenarios import scenario_names
+from pipelines.tasks.task import FirstSeed
 from tests.pipelines import tiny
 from trajstore.dataset import Dataset
 from trajstore.errors import CorruptionError, StatusError
@@ -91,13 +93,13 @@ def test_a_killed_recording_goes_on_even_with_other_shards(
     kept = len(open_recording(tmp_path / "torn").frames())
     assert kept == episodes
     played: list[int] = []
-    roll = record.record_rollout
+    roll = social_nav.record_rollout
 
     def counting(act, names, config):
         played.extend(seed for _, seed in names)
         return roll(act, names, config)
 
-    monkeypatch.setattr(record, "record_rollout", counting)
+    monkeypatch.setattr(social_nav, "record_rollout", counting)
     assert recorded(expert, tmp_path / "torn", shards=shards) == whole
     assert len(played) == len(set(played)) == len(LISTED) - kept
     assert not recording_folder(tmp_path / "torn").exists()

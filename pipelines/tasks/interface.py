@@ -44,7 +44,7 @@ def interface_of(schema: EpisodeSchema, *, environment: str) -> Interface:
     """The interface that a schema states, for the environment version that made the episodes."""
     chosen = [
         {key: value for key, value in field.items() if key != "role"}
-        for field in schema.to_json()
+        for field in json.loads(json.dumps(schema.to_json()))
         if str(field["name"]).split("/")[0] in AGREED
     ]
     chosen.sort(key=lambda field: str(field["name"]))

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipelines.learning.interface import Interface, InterfaceError, check_interface, interface_of
+from pipelines.tasks.interface import Interface, InterfaceError, check_interface, interface_of
 from tests import factories
 from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
 
