@@ -64,11 +64,12 @@ STATUS_WORDS = {
 
 
 class Measured(NamedTuple):
-    """A number, the words for it or for why there is none, and the ratio that it is, if one."""
+    """A number, the words for it or for why there is none, the ratio that it is, if one."""
 
     value: float | None
     words: str
     ratio: Ratio | None = None
+    share: bool = True
 
 
 def goals(
@@ -98,7 +99,7 @@ def goals(
         words = with_ends(quotient, percent, " %") or none
         measured[f"fewer {name}"] = Measured(quotient.estimate, words)
     if gap:
-        measured["lower"] = Measured(gap.estimate, change_text(main, gap))
+        measured["lower"] = Measured(gap.estimate, change_text(main, gap), share=is_share(main))
     return tuple(_judged(aim, measured[aim.name]) for aim in aims_of(measures))
 
 
@@ -128,7 +129,7 @@ def aims_of(measures: Sequence[str]) -> list[Aim]:
 
 
 def _judged(aim: Aim, found: Measured) -> Goal:
-    value, words, ratio = found
+    value, words, ratio, share = found
     if value is None and ratio and ratio.seeds:
         return Goal(aim.words, None, Status.NOT_SHOWN, None, words)
     if value is None:
@@ -143,7 +144,8 @@ def _judged(aim: Aim, found: Measured) -> Goal:
         excess = (ratio.high or 0.0) - aim.high
     shortfall = excess if status == Status.MISSED else None
     if shortfall is not None and not remark:
-        remark = f"by {abs(shortfall) * 100:.1f} percentage points"
+        by = f"{abs(shortfall) * 100:.1f} percentage points" if share else f"{shortfall:,.4g}"
+        remark = f"by {by}"
     return Goal(aim.words, words, status, shortfall, remark)
 
 

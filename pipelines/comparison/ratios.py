@@ -52,11 +52,17 @@ def times_ratio(pretrained: Times, baseline: Times, source: Source) -> Ratio:
         bound=bound_of(pretrained, baseline),
         at_start=sum(early.steps == 0 for _, early, _ in pairs),
         per_seed=tuple(
-            SeedTimes(seed, early, late, early.steps / late.steps if late.steps else None)
-            for seed, early, late in pairs
+            SeedTimes(seed, early, late, _quotient(early, late)) for seed, early, late in pairs
         ),
         reason=None,
     )
+
+
+def _quotient(early: Arrival, late: Arrival) -> float | None:
+    """Of one pair; of two budgets, or of no step, there is none."""
+    if not late.steps or (early.censored and late.censored):
+        return None
+    return early.steps / late.steps
 
 
 def _never(pairs: Sequence[tuple[int, Arrival, Arrival]]) -> Ratio:
