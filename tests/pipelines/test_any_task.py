@@ -220,7 +220,7 @@ def test_actions_and_observations_come_back_as_they_were() -> None:
         }
     )
     for action in (
-        spaces.Box(np.array([-2.0, 0.0]), np.array([2.0, 10.0]), dtype=np.float32),
+        spaces.Box(np.float32([-2.0, 0.0]), np.float32([2.0, 10.0])),
         spaces.Box(-3.0, 3.0, (2, 2), np.float32),
         spaces.Discrete(4, start=-1),
         spaces.MultiDiscrete([2, 3]),
