@@ -12,6 +12,8 @@ from pipelines.__main__ import main
 from pipelines.comparison.record import read_comparison
 from pipelines.learning.policy import load_policy
 from pipelines.running.params import ParamsError
+from pipelines.stages import record
+from pipelines.stages.record import RecordParams
 from pipelines.tasks.coding import Coding
 from pipelines.tasks.gym_task import GymTask
 from pipelines.tasks.reading import read_task
@@ -247,6 +249,27 @@ def test_an_action_that_no_policy_gives_is_refused() -> None:
         Coding(gym.spaces.Box(-1.0, 1.0, (1,)), gym.spaces.MultiBinary(3))
     with pytest.raises(ArgumentError, match="expected a space of numbers"):
         Coding(gym.spaces.Text(5), gym.spaces.Discrete(2))
+
+
+def test_a_function_is_a_teacher(
+    tmp_path: Path, own: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ahead.py").write_text(
+        "import numpy as np\n\n\ndef go(seen):\n"
+        "    assert seen['at'].shape == (1, 1)\n"
+        "    return np.full((1, 1), 0.125, np.float32)\n"
+    )
+    monkeypatch.delitem(sys.modules, "ahead", raising=False)
+    params = RecordParams(2, 1, 10**9, "sequential", teacher="ahead:go")
+    assert record.run(params, GymTask(**own), tmp_path / "nobody", tmp_path / "v") == 4
+    dataset = Dataset.open(tmp_path / "v")
+    assert set(dataset.episodes["outcome"]) == {"success"}
+    assert (dataset.column("action") == 0.125).all()
+    assert dataset.manifest.provenance["policy"]["id"] == "ahead:go"
+    with pytest.raises(ParamsError, match=r"record\.teacher: expected a function that can be"):
+        wrong = RecordParams(2, 1, 10**9, "sequential", teacher="ahead:stop")
+        record.run(wrong, GymTask(**own), tmp_path / "nobody", tmp_path / "w")
+    assert not (tmp_path / "w").exists()
 
 
 def test_a_share_of_hard_episodes_is_refused_where_a_task_cannot_choose(
