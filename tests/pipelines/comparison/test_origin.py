@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.comparison.arms import Inputs
+from pipelines.comparison.inputs import Inputs
 from pipelines.learning.runlog import RunError
 
 
