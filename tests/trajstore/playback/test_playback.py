@@ -262,8 +262,9 @@ def test_a_page_asks_for_nothing_from_anywhere(version: Path) -> None:
     assert addresses == {"http://www.w3.org/2000/svg"}
 
 
-def test_the_script_of_a_page_is_small() -> None:
-    assert len(page._script().encode()) <= 100_000
+@pytest.mark.parametrize("source", ["source", "served"])
+def test_the_script_of_a_page_is_small(source: str) -> None:
+    assert len(page._script(source).encode()) <= 100_000
 
 
 def test_a_page_of_200_episodes_of_300_steps_is_below_15_megabytes(tmp_path: Path) -> None:
