@@ -97,7 +97,7 @@ class Library:
 @command(
     "trajstore serve",
     "trajstore serve expert@v3 --no-open",
-    "trajstore serve --host 0.0.0.0 --port 8400 --name robots.example.org",
+    "trajstore serve --host 0.0.0.0 --port 8400 --name store.example.org",
     short_help="Look at the store in a browser, and mark episodes.",
 )
 @click.argument("reference", metavar="[REF]", required=False)

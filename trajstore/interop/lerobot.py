@@ -250,5 +250,5 @@ class _Writer:
 
     def _robot(self) -> str | None:
         theirs = self._dataset.manifest.provenance.get("lerobot")
-        robot = theirs.get("robot_type") if isinstance(theirs, dict) else None
-        return robot if isinstance(robot, str) else None
+        kind = theirs.get("robot_type") if isinstance(theirs, dict) else None
+        return kind if isinstance(kind, str) else None
