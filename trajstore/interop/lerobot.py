@@ -229,7 +229,7 @@ class _Writer:
         video = f"videos/{{video_key}}/{PATH}.mp4" if self._cameras else None
         info = {
             "codebase_version": "v3.0",
-            "robot_type": self._robot(),
+            "robot_type": self._robot_type(),
             "total_episodes": len(episodes),
             "total_frames": frames,
             "total_tasks": len(self._tasks),
@@ -248,7 +248,7 @@ class _Writer:
         pq.write_table(pa.Table.from_pylist(episodes), place)
         pq.write_table(tasks_table(self._tasks), folder / "meta/tasks.parquet")
 
-    def _robot(self) -> str | None:
+    def _robot_type(self) -> str | None:
         theirs = self._dataset.manifest.provenance.get("lerobot")
         kind = theirs.get("robot_type") if isinstance(theirs, dict) else None
         return kind if isinstance(kind, str) else None
