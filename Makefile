@@ -32,7 +32,7 @@ test: $(READY)  ## lint, types and every test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -p no:cacheprovider
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -p no:cacheprovider -m "not torture"
 
 quick: $(READY)  ## the tests that take a minute or two
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not torture"

@@ -8,7 +8,7 @@ import pytest
 
 from tests import factories
 from trajstore.choosing.choice import ranges
-from trajstore.choosing.marks import read_marks, reviewed_marks
+from trajstore.choosing.marks import read_marks
 from trajstore.dataset import Dataset
 from trajstore.errors import ArgumentError, CorruptionError, NotFoundError, SchemaError
 
@@ -120,8 +120,6 @@ def test_a_file_that_holds_no_marks_is_named(tmp_path: Path, content: str) -> No
 def test_no_file_of_marks_is_said(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="expected a file"):
         read_marks(tmp_path / "none.json")
-    with pytest.raises(NotFoundError, match="reviews do not hold marks yet"):
-        reviewed_marks(tmp_path / "reviews.json")
 
 
 def test_the_return_is_that_of_the_rewards_unless_a_field_says_it(dataset: Dataset) -> None:
