@@ -81,7 +81,7 @@ def test_marks_leave_out_what_they_exclude_and_give_tags(dataset: Dataset, tmp_p
         [
             {"episode": digests[0], "mark": "exclude", "tags": ["blurred"], "note": "see 3 s"},
             {"episode": digests[1], "mark": "keep", "tags": ["good", "é"]},
-            {"episode": digests[2], "tags": ["good"], "by": "ann", "time": "later"},
+            {"episode": digests[2], "tags": ["good"]},
             {"episode": "0" * 64, "mark": "exclude"},
         ],
     )
