@@ -28,7 +28,7 @@ study: $(READY)  ## the sweep over demonstrations and the transfer setting, on t
 pull: $(READY)  ## bring every output from the DVC remote, checked before it is put in place
 	$(BIN)/python -m pipelines pull
 
-test: $(READY)  ## lint, types and every test
+test: $(READY)  ## lint, types and the tests, but the longest sweeps
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
