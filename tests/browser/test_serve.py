@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from tests.browser.conftest import DESK
-from tests.trajstore import scenes
+from tests.trajstore import cameras, scenes
 from trajstore.choosing.marks import Mark
 from trajstore.dataset import Dataset
 from trajstore.quality.marks import mark_episodes, reviewed_marks
 from trajstore.store import Store
 
 pytest.importorskip("werkzeug", reason="werkzeug is not installed")
-from trajstore.cli.serve import Library
+from trajstore.cli.serve import Library, failed
 from trajstore.playback.server import Shown, listen
 
 pytestmark = pytest.mark.browser
@@ -57,6 +57,7 @@ class Site:
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("site") / "store"
     scenes.dataset(root / "expert/v1", COUNT, steps=30)
+    cameras.dataset(root / "arm/v1", 3, steps=40)
     return root
 
 
@@ -64,7 +65,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def site(browser: Any, root: Path, tmp_path: Path) -> Iterator[Site]:
     store = Store(root, reviews=tmp_path / "reviews.json")
     library = Library(store, None)
-    shown = Shown(library.find, library.again, library.overview, library.mark, "t0ken")
+    shown = Shown(library.find, library.again, library.overview, library.mark, failed, "t0ken")
     server = listen(shown, "127.0.0.1", 0)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -79,7 +80,7 @@ def site(browser: Any, root: Path, tmp_path: Path) -> Iterator[Site]:
 def test_mark_filter_and_select_under_serve(site: Site) -> None:
     page = site.visit("/#token=t0ken")
     assert "token" not in page.url
-    page.click("text=v1")
+    page.click("a[href='/v/expert@v1/']")
     page.wait_for_selector(".card canvas")
     assert page.inner_text("#shown").startswith("600 of 600")
     page.click('[data-outcome="timeout"]')
@@ -155,3 +156,30 @@ def test_cards_are_made_as_one_comes_near_and_all_are_reached(site: Site) -> Non
         page.evaluate("scrollTo(0, document.body.scrollHeight)")
         page.wait_for_timeout(60)
     assert page.locator(".card").count() == COUNT
+
+
+GREY = """(canvas) => { const pen = new OffscreenCanvas(99, 99).getContext('2d',
+    { willReadFrequently: true }); pen.drawImage(canvas, 0, 0);
+    return pen.getImageData(9, 9, 1, 1).data[0]; }"""
+
+
+def test_cameras_play_under_serve_and_one_that_cannot_says_so(site: Site) -> None:
+    page = site.visit("/v/arm@v1/#e=1&t=19")
+    for key, state in (("", 19), ("ArrowRight", 20), ("End", 40)):
+        if key:
+            page.keyboard.press(key)
+        for camera in (0, 1):
+            page.wait_for_selector(f"#film0-{camera}[data-frame='{state}']")
+        assert abs(page.locator("#film0-0").evaluate(GREY) - cameras.grey(state)) <= 2
+    page.keyboard.press("g")
+    page.wait_for_selector(".card canvas")
+    deadline = time.monotonic() + 20
+    for card in page.locator(".card canvas").all():
+        while abs(card.evaluate(GREY) - cameras.grey(20)) > 2 and time.monotonic() < deadline:
+            page.wait_for_timeout(50)
+        assert abs(card.evaluate(GREY) - cameras.grey(20)) <= 2
+    page.route("**/cameras/1/*", lambda route: route.fulfill(status=500, body='{"error": "gone"}'))
+    page.goto(f"{site.address}/v/arm@v1/#e=2&t=3")
+    page.wait_for_selector("#film0-0[data-frame='3']")
+    page.wait_for_selector("#film0-1 + .none:has-text('gone')")
+    site.heard[:] = [it for it in site.heard if "500" not in it]

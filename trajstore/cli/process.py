@@ -108,11 +108,12 @@ def told(error: BaseException, complain: Callable[[str], None]) -> int:
         error = MemoryError(str(error))  # what the limit of memory or of threads looks like
     if not isinstance(error, TOLD) and os.environ.get(TRACEBACK):
         traceback.print_exception(error)
-    complain(_words(error))
+    complain(words(error))
     return 1 if isinstance(error, TOLD) else FAULT
 
 
-def _words(error: BaseException) -> str:
+def words(error: BaseException) -> str:
+    """What went wrong, in one line."""
     if isinstance(error, OSError):
         return _refused(error)
     if isinstance(error, MemoryError):

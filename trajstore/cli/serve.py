@@ -15,10 +15,13 @@ import click
 from trajstore.choosing.marks import MarksFile
 from trajstore.cli.facts import check_there, told_marks, version_lines
 from trajstore.cli.options import command, look
-from trajstore.cli.output import plain, print_json, print_line
+from trajstore.cli.output import complain, plain, print_json, print_line
 from trajstore.cli.play import about_of
+from trajstore.cli.process import told, words
+from trajstore.dataset import Dataset
 from trajstore.episode.names import parse_reference
-from trajstore.errors import NotFoundError
+from trajstore.episode.texts import brief
+from trajstore.errors import NotFoundError, TrajStoreError
 from trajstore.playback.overview import overview
 from trajstore.playback.served import Found, Served
 from trajstore.playback.viewed import Viewed
@@ -28,6 +31,8 @@ from trajstore.store import Store
 PORT = 8350
 OPEN = 4
 """Versions that are held open at a time."""
+AHEAD = 2
+"""Versions that are opened before anybody asks for them."""
 ONLY = "version"
 """In an address, a version that lies outside the store."""
 
@@ -54,7 +59,7 @@ class Library:
         with self._lock:
             held = self._held.pop(name, None)
             if held is None or not held.served.is_current():
-                served = Served(Viewed(look(self._store, reference)))
+                served = Served(Viewed(self._opened(name, reference)))
             else:
                 served = held.served
             about = about_of(self._store, reference, served.viewed.dataset)
@@ -64,10 +69,22 @@ class Library:
             return self._held[name]
 
     def again(self, name: str) -> Found:
-        """The version as it was found last."""
+        """The version as it was found last; `NotFoundError` if it went away since."""
         with self._lock:
             held = self._held.get(name)
+        if held is not None and not held.served.is_current():
+            raise NotFoundError(f"{name} was moved or replaced since this page was opened.")
         return held or self.find(name)
+
+    def ahead(self) -> None:
+        """Open what is looked at first, the newest versions, before anybody asks."""
+        newest = []
+        for name in self._store.datasets():
+            for number in self._store.shelf(name).live()[-1:]:
+                folder = self._store.shelf(name).path(number)
+                newest.append((folder.stat().st_mtime, f"{name}@v{number}"))
+        for _, name in sorted(newest)[-AHEAD:]:
+            self.find(name).served.table()
 
     def mark(self, name: str, file: MarksFile) -> int:
         """Write marks down; raises what `check_marks` and `mark_episodes` do."""
@@ -85,13 +102,21 @@ class Library:
         rows = [it | {"told": told_marks(it)} for it in lines]
         return "", overview(str(self._store.root), rows)
 
+    def _opened(self, name: str, reference: str) -> Dataset:
+        try:
+            return look(self._store, reference)
+        except NotFoundError as error:
+            if isinstance(error.__cause__, NotFoundError):
+                raise  # only the archive has it, and that is said
+            raise NotFoundError(f"There is no version {name} here.") from error
+
     def _meant(self, name: str) -> str:
         if self.only and self._reference is not None:
             if name == self.only:
                 return self._reference
         elif parse_reference(name).version is not None and not parse_reference(name).archived:
             return name
-        raise NotFoundError(f"{name}: expected the name of a version that is served")
+        raise NotFoundError(f"No version of the name {brief(name)} is served here.")
 
 
 @command(
@@ -138,8 +163,10 @@ def serve(  # noqa: PLR0913 - a command's
         ) from error
     token = secrets.token_urlsafe(18)
     hosts = frozenset({host.lower(), *(it.lower() for it in names)})
-    shown = Shown(library.find, library.again, library.overview, library.mark, token, hosts)
+    shown = Shown(library.find, library.again, library.overview, library.mark, failed, token, hosts)
     server = listen(shown, host, port)
+    if reference is None:
+        threading.Thread(target=_read_ahead, args=(library,), daemon=True).start()
     shown_host = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, host)
     shown_host = f"[{shown_host}]" if ":" in shown_host else shown_host
     address = f"http://{shown_host}:{server.port}/" + (f"v/{library.only}/" if library.only else "")
@@ -157,6 +184,17 @@ def serve(  # noqa: PLR0913 - a command's
     with _until_told(server):
         server.serve_forever(poll_interval=0.1)
     return 0
+
+
+def failed(error: Exception) -> str:
+    """Say on stderr what was not foreseen, and return it."""
+    told(error, complain)
+    return f"The program failed: {words(error)}"
+
+
+def _read_ahead(library: Library) -> None:
+    with suppress(TrajStoreError, OSError):  # whoever looks at it is told
+        library.ahead()
 
 
 @contextmanager

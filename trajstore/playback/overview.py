@@ -1,20 +1,16 @@
-"""The first page of a served store: its versions, each with its status and a link."""
+"""What a served store shows beside its versions: the first page, and why there is none."""
 
-import base64
-import hashlib
-import re
 from collections.abc import Iterable, Mapping
 from html import escape
-from importlib.resources import files
 from typing import Any
+
+from trajstore.playback.page import asset, framed
 
 COLUMNS = ("version", "status", "episodes", "steps", "anomalies", "marks")
 
 
 def overview(where: str, lines: Iterable[Mapping[str, Any]]) -> str:
-    """The page, for the lines of ``trajstore list``, each with its marks in words as ``told``."""
-    web = files("trajstore.playback.web")
-    script, style = (web.joinpath(it).read_text("utf-8") for it in ("overview.js", "style.css"))
+    """The first page, for the lines of ``trajstore list``, with marks in words as ``told``."""
     datasets: dict[str, list[str]] = {}
     for line in lines:
         datasets.setdefault(str(line["dataset"]), []).append(_row(line))
@@ -24,16 +20,21 @@ def overview(where: str, lines: Iterable[Mapping[str, Any]]) -> str:
         f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div></section>"
         for name, rows in datasets.items()
     )
-    parts = {
-        "policy": f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
-        "base-uri 'none'; form-action 'none'",
-        "where": escape(where),
-        "style": style,
-        "script": script,
-        "tables": "".join(tables) or '<p class="empty">No datasets yet.</p>',
-    }
-    page = web.joinpath("overview.html").read_text("utf-8")
-    return re.sub(r"{{(\w+)}}", lambda place: parts[place[1]], page)
+    return _page(where, "".join(tables) or '<p class="empty">No datasets yet.</p>')
+
+
+def apology(words: str, remedy: str) -> str:
+    """A page for a request that cannot be answered: why, and what to do."""
+    told = f'<p>{escape(remedy)}</p><p><a href="/">All that is served</a></p>'
+    return _page(
+        "trajstore", f'<section class="panel box"><h2>{escape(words)}</h2>{told}</section>'
+    )
+
+
+def _page(name: str, content: str) -> str:
+    bar = f'<header class="bar"><div class="name">{escape(name)}</div></header>'
+    body = f'{bar}<main id="main" class="overview">{content}</main>'
+    return framed(name, body, asset("overview.js"))
 
 
 def _row(line: Mapping[str, Any]) -> str:
@@ -48,7 +49,3 @@ def _row(line: Mapping[str, Any]) -> str:
     counts = (line.get(it) for it in ("episodes", "steps", "anomalous_episodes"))
     cells = "".join(f"<td>{'' if it is None else f'{it:,}'}</td>" for it in counts)
     return f"<tr><td>{label}</td><td>{chip}</td>{cells}<td>{escape(line['told'])}</td></tr>"
-
-
-def _hash(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

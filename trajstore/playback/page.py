@@ -8,7 +8,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from html import escape
@@ -62,16 +62,22 @@ def render(sides: Sequence[Side], opening: Opening | None = None) -> str:
 
 def filled(title: str, record: Any, blobs: str, *, source: str = "source") -> str:  # noqa: ANN401
     """The page of a record, whose script gets episodes by the module of that name."""
-    script, style = _script(source), _asset("style.css")
-    parts = {
-        "policy": _policy(script, style, connect="'self'" if source == "served" else ""),
-        "title": escape(title),
-        "style": style,
-        "payload": json_text(record),
-        "blobs": blobs,
-        "script": script,
-    }
-    return re.sub(r"{{(\w+)}}", lambda place: parts[place[1]], _asset("page.html"))
+    body = put_in(asset("page.html"), {"payload": json_text(record), "blobs": blobs})
+    connect = "'self'" if source == "served" else ""
+    return framed(title, body, _script(source), connect=connect)
+
+
+def framed(title: str, body: str, script: str, *, connect: str = "") -> str:
+    """A whole page, whose policy lets its own script and style through and nothing else."""
+    style = asset("style.css")
+    policy = _policy(script, style, connect=connect)
+    parts = {"policy": policy, "title": escape(title), "style": style, "body": body}
+    return put_in(asset("frame.html"), parts | {"script": script})
+
+
+def put_in(text: str, parts: Mapping[str, str]) -> str:
+    """The text with each ``{{name}}`` replaced by the part of that name."""
+    return re.sub(r"{{(\w+)}}", lambda place: parts[place[1]], text)
 
 
 def write_page(target: Path, sides: Sequence[Side], opening: Opening | None = None) -> int:
@@ -125,12 +131,13 @@ def _hash(text: str) -> str:
 
 
 @cache
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """The text of a file of ``web/``."""
     return files("trajstore.playback.web").joinpath(name).read_text("utf-8")
 
 
 @cache
 def _script(source: str) -> str:
     names = (source if name == "source" else name for name in SCRIPTS)
-    parts = [_asset(f"{name}.js") for name in names]
+    parts = [re.sub(r"^ *//.*\n", "", asset(f"{name}.js"), flags=re.M) for name in names]
     return '"use strict";\n(() => {\n' + "\n".join(parts) + "\n})();\n"

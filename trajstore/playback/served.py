@@ -88,8 +88,8 @@ class Served:
             row["film"] = self._film(row["steps"])
         return {"row": row, "numbers": None, "more": None, **packed}
 
-    def strip(self, index: int, camera: int, first: int) -> list[bytes]:
-        """Up to `STRIP` pictures of an episode from one on, each a JPEG.
+    def strip(self, index: int, camera: int, first: int, many: int = STRIP) -> list[bytes]:
+        """Up to ``many`` pictures of an episode from one on, each a JPEG.
 
         Raises:
             NotFoundError: if there is no such episode, camera or picture.
@@ -103,7 +103,7 @@ class Served:
         if not 0 <= camera < len(cameras) or not 0 <= first < cameras[camera].frames(steps):
             raise NotFoundError(f"episode {index}: expected a picture that is there, got none")
         one = cameras[camera]
-        places = range(first, min(first + STRIP, one.frames(steps)))
+        places = range(first, min(first + many, one.frames(steps)))
         with self._lock:
             pictures = list(pictures_of(self.viewed, one, index, places))
         return [_jpeg(it) for it in pictures]

@@ -12,10 +12,11 @@ import socket
 import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import ip_address
 from typing import Any
 
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.routing import Map, Rule
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
@@ -32,6 +33,7 @@ from trajstore.errors import (
     TrajStoreError,
 )
 from trajstore.playback import page
+from trajstore.playback.overview import apology
 from trajstore.playback.payload import plain
 from trajstore.playback.served import STRIP, Found
 
@@ -41,6 +43,12 @@ SMALLEST_PACKED = 2048
 """Bytes from which an answer is packed for a reader that takes it so."""
 IDLE_SECONDS = 30
 STATUS = {ArgumentError: 400, NameRefusedError: 404, NotFoundError: 404, LockedError: 409}
+REMEDY = {
+    403: "Open the link that 'trajstore serve' printed.",
+    404: "It may be archived, renamed or removed, or the link may be wrong.",
+    409: "Try again in a moment.",
+    500: "'trajstore verify' says what is damaged.",
+}
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -61,6 +69,7 @@ class Shown:
         again: the same, but as it was found last, if it was.
         overview: the first page, as HTML; or the name of the only version there is.
         mark: writes marks of a file of marks down; returns how many changed.
+        failed: says in one line why something went wrong that was not foreseen.
         token: that allows to write.
         hosts: names under which requests may come, besides those of this machine.
     """
@@ -69,6 +78,7 @@ class Shown:
     again: Callable[[str], Found]
     overview: Callable[[], tuple[str, str]]
     mark: Callable[[str, Any], int]
+    failed: Callable[[Exception], str]
     token: str
     hosts: frozenset[str] = field(default_factory=frozenset)
 
@@ -107,22 +117,27 @@ class Application:
         return _packed(request, answer)(environ, start_response)
 
     def _answer(self, request: Request) -> Response:
+        told = partial(_told, request)
         refused = self._refusal(request)
         if refused:
-            return _told(refused, 403)
+            return told(refused, 403)
         try:
             endpoint, values = self._routes.bind_to_environ(request.environ).match()
             answer: Response = endpoint(request, **values)
         except MethodNotAllowed as error:
-            answer = _told("expected another method", 405)
+            answer = told("expected another method", 405)
             answer.headers["Allow"] = ", ".join(error.valid_methods or ())
+        except NotFound:
+            answer = told("There is no such page.", 404)
         except HTTPException as error:
-            answer = _told(error.description or error.name, error.code or 400)
+            answer = told(error.description or error.name, error.code or 400)
             location = dict(error.get_headers()).get("Location")
             if location:
                 answer.headers["Location"] = location
         except TrajStoreError as error:
-            answer = _told(str(error), _status(error))
+            answer = told(str(error), _status(error))
+        except Exception as error:  # noqa: BLE001 - told in a line, and the others are served
+            answer = told(self._shown.failed(error), 500)
         return answer
 
     def _refusal(self, request: Request) -> str:
@@ -177,10 +192,11 @@ class Application:
 
     def _strip(self, request: Request, name: str, index: int, camera: int, first: int) -> Response:
         try:
-            pictures = self._shown.again(name).served.strip(index, camera, first)
+            many = 1 if "alone" in request.args else STRIP
+            pictures = self._shown.again(name).served.strip(index, camera, first, many)
         except ModuleNotFoundError as error:
             missing = f"expected the package {error.name!r}: pip install 'trajstore[serve]'"
-            return _told(missing, 501)
+            return _told(request, missing, 501)
         head = struct.pack(f"<{len(pictures) + 1}I", len(pictures), *map(len, pictures))
         answer = Response(head + b"".join(pictures), mimetype="application/octet-stream")
         answer.headers["Cache-Control"] = "private, max-age=3600"
@@ -192,13 +208,15 @@ class Application:
     def _mark(self, request: Request, name: str) -> Response:
         told = request.headers.get(TOKEN, "")
         if not hmac.compare_digest(told.encode(), self._shown.token.encode()):
-            return _told("expected the token that 'trajstore serve' printed; open its link", 403)
+            return _told(
+                request, "expected the token that 'trajstore serve' printed; open its link", 403
+            )
         if request.mimetype != "application/json" or request.content_length is None:
-            return _told("expected JSON of a known length", 415)
+            return _told(request, "expected JSON of a known length", 415)
         try:
             file = marks_from(parse_json(request.get_data(), "marks"), "marks")
         except CorruptionError as error:
-            return _told(str(error), 400)
+            return _told(request, str(error), 400)
         return _json({"changed": self._shown.mark(name, file)})
 
 
@@ -257,8 +275,12 @@ def _status(error: TrajStoreError) -> int:
     return next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
 
 
-def _told(words: str, status: int) -> Response:
-    answer = _json({"error": " ".join(words.split())})
+def _told(request: Request, words: str, status: int) -> Response:
+    """What went wrong: a page for whoever reads it in a browser, JSON for a page's script."""
+    words = " ".join(words.split())
+    if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
+        return Response(apology(words, REMEDY.get(status, "")), status, mimetype="text/html")
+    answer = _json({"error": words})
     answer.status_code = status
     return answer
 

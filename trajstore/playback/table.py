@@ -40,8 +40,7 @@ def fields_of(viewed: Viewed, rows: Sequence[Mapping[str, Any]]) -> list[dict[st
     for spec in viewed.manifest.schema.on(Axis.EPISODE):
         if spec.name in viewed.table and is_listed(spec):
             name = f"{spec.name} recorded" if spec.name in STATISTICS else spec.name
-            column = viewed.table[spec.name]
-            values = [_value(column[row["index"]]) for row in rows]
+            values = _values(spec, viewed.table[spec.name][[row["index"] for row in rows]])
             found.append({"name": name, "kind": _kind(spec), "unit": spec.unit, "values": values})
     return found
 
@@ -49,15 +48,14 @@ def fields_of(viewed: Viewed, rows: Sequence[Mapping[str, Any]]) -> list[dict[st
 def _kind(spec: FieldSpec) -> str:
     if spec.is_text:
         return "text"
-    if prod(spec.shape) > 1:
+    if prod(spec.shape) != 1:
         return "list"
     return "truth" if spec.dtype == "bool" else "number"
 
 
-def _value(value: Any) -> Any:  # noqa: ANN401 - JSON is what it is
-    flat = [_rounded(one) for one in np.ravel(value).tolist()]
-    return flat if len(flat) > 1 else flat[0]
-
-
-def _rounded(value: Any) -> Any:  # noqa: ANN401
-    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+def _values(spec: FieldSpec, column: np.ndarray) -> list[Any]:
+    parts = prod(spec.shape)
+    found: list[list[Any]] = column.reshape(len(column), parts).tolist()
+    if column.dtype.kind == "f":
+        found = [[float(f"{it:.{DIGITS}g}") for it in value] for value in found]
+    return [value[0] for value in found] if parts == 1 else found

@@ -49,6 +49,14 @@ def version(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
+def test_no_part_of_the_script_takes_a_name_of_another() -> None:
+    """All of it is one function, in which the later of two would silently stand for both."""
+    for source in ("source", "served"):
+        found = re.findall(r"^(?:async )?(?:function|const|let) (\w+)", page._script(source), re.M)
+        assert len(found) > 100
+        assert sorted(found) == sorted(set(found))
+
+
 numbers = st.floats(-1e6, 1e6) | st.sampled_from([np.nan, np.inf, -np.inf, 0.0])
 
 

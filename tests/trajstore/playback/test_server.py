@@ -3,6 +3,7 @@
 import gzip
 import http.client
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ from trajstore.store import Store
 from trajstore.version.manifest import Status
 
 pytest.importorskip("werkzeug", reason="werkzeug is not installed")
-from trajstore.cli.serve import Library
+from trajstore.cli.serve import Library, failed
 from trajstore.playback.channels import channels_of, pack
 from trajstore.playback.server import LARGEST_BODY, Shown, listen
 
@@ -76,7 +77,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def serving(store: Store, reference: str | None = None) -> Iterator[Asker]:
     library = Library(store, reference)
-    shown = Shown(library.find, library.again, library.overview, library.mark, TOKEN)
+    shown = Shown(library.find, library.again, library.overview, library.mark, failed, TOKEN)
     server = listen(shown, "127.0.0.1", 0)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -252,8 +253,6 @@ def test_only_what_a_browser_sends_for_this_page_is_answered(server: Asker) -> N
 
 
 def test_the_first_page_shows_every_version_with_its_status(made: Path, tmp_path: Path) -> None:
-    import shutil
-
     root = tmp_path / "data/store"
     shutil.copytree(made / "expert", root / "expert")
     shutil.copytree(root / "expert/v1", root / "expert/v2")
@@ -276,8 +275,6 @@ def test_the_first_page_shows_every_version_with_its_status(made: Path, tmp_path
 
 
 def test_a_damaged_version_shows_what_can_be_read(made: Path, tmp_path: Path) -> None:
-    import shutil
-
     root = tmp_path / "data/store"
     shutil.copytree(made / "expert", root / "expert")
     [chunk] = root.glob("expert/v1/step/reward/c.*")
@@ -301,3 +298,65 @@ def test_one_version_is_all_that_is_served(made: Path, tmp_path: Path) -> None:
         assert server.ask("/v/plain@v1/")[0] == 404
     for server in serving(store, str(made / "plain/v1")):
         assert server.ask("/")[1]["Location"] == "/v/plain@v1/"
+
+
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+
+def test_who_reads_gets_a_page_in_place_of_an_error(made: Path, tmp_path: Path) -> None:
+    root = tmp_path / "data/store"
+    shutil.copytree(made / "expert", root / "expert")
+    shutil.copytree(root / "expert/v1", root / "expert/v2")
+    (root / "expert/v2/manifest.json").write_text("{}")
+    for server in serving(Store(root)):
+        for path, status, words in (
+            ("/v/expert@v9/", 404, "There is no version expert@v9 here."),
+            ("/v/nobody@v1/", 404, "There is no version nobody@v1 here."),
+            ("/v/%3Cb%3E/", 404, "&lt;b&gt;"),
+            ("/x", 404, "There is no such page."),
+            ("/v/expert@v2/", 500, "trajstore verify"),
+        ):
+            got, headers, body = server.ask(path, Accept=BROWSER)
+            assert (got, headers["Content-Type"]) == (status, "text/html; charset=utf-8"), path
+            assert words in body.decode()
+            assert 'href="/"' in body.decode()
+            assert "Traceback" not in body.decode()
+
+
+def test_a_version_that_goes_away_is_said(made: Path, tmp_path: Path) -> None:
+    root = tmp_path / "data/store"
+    shutil.copytree(made / "expert", root / "expert")
+    for server in serving(Store(root)):
+        assert server.ask("/v/expert@v1/")[0] == 200
+        assert server.ask("/v/expert@v1/episodes/2")[0] == 200
+        (root / "expert/v1").rename(root / "expert/v3")
+        for path in ("/v/expert@v1/episodes/2", "/v/expert@v1/episodes/5"):
+            status, _, body = server.ask(path)
+            assert status == 404
+            assert "was moved or replaced since this page was opened" in body.decode()
+        assert server.ask("/v/expert@v1/", Accept=BROWSER)[0] == 404
+        assert server.ask("/v/expert@v3/")[0] == 200
+
+
+def test_what_nobody_foresaw_is_one_line_and_the_server_goes_on(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for server in serving(Store(made, reviews=tmp_path / "reviews.json")):
+        with monkeypatch.context() as patched:
+            patched.setattr("trajstore.cli.serve.version_lines", lambda *_: {}["x"])
+            status, _, body = server.ask("/", Accept=BROWSER)
+        assert (status, b"The program failed" in body) == (500, True)
+        assert server.ask("/")[0] == 200
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "KeyError" in told
+
+
+def test_versions_are_opened_before_anybody_asks(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = Library(Store(made, reviews=tmp_path / "reviews.json"), None)
+    library.ahead()
+    monkeypatch.setattr("trajstore.cli.serve.Served", None)
+    for name in ("expert@v1", "plain@v1"):
+        assert library.find(name).served.table().startswith('{"episodes"')

@@ -68,12 +68,15 @@ function coverage(side) {
   return box("Scenarios", el("div", { class: "scroll" }, table(["scenario", "episodes", "outcomes", "mean return", "worst score"], rows, [1, 3, 4])));
 }
 
+// A served page has no statistics but those that were recorded.
 function statistics(side) {
-  const keys = ["count", "mean", "std", "min", "max"], rows = side.statistics.flatMap((row) => keys.filter((key) => row.recorded[key] !== undefined || row.recomputed[key] !== undefined).length ? [cells([plain(row.field), ...keys.flatMap((key) => { const off = row.differs.includes(key); return [el("span", { class: off && "bad" }, exact(row.recorded[key], off)), el("span", { class: off ? "bad" : "muted" }, row.recomputed[key] === undefined ? "" : exact(row.recomputed[key], off))]; })], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], row.differs.length)] : []);
-  const wrong = side.statistics.filter((row) => row.differs.length).length;
+  const again = side.statistics.some((row) => Object.keys(row.recomputed).length), keys = ["count", "mean", "std", "min", "max"], columns = keys.flatMap((key) => again ? [key, "recomputed"] : [key]);
+  const rows = side.statistics.flatMap((row) => keys.filter((key) => row.recorded[key] !== undefined || row.recomputed[key] !== undefined).length ? [cells([plain(row.field), ...keys.flatMap((key) => { const off = row.differs.includes(key), now = row.recomputed[key]; return [el("span", { class: off && "bad" }, exact(row.recorded[key], off)), ...(again ? [el("span", { class: off ? "bad" : "muted" }, now === undefined ? "" : exact(now, off))] : [])]; })], columns.map((_, i) => i + 1), row.differs.length)] : []);
+  const wrong = side.statistics.filter((row) => row.differs.length).length, found = table(["field", ...columns], rows, columns.map((_, i) => i + 1));
+  if (!again) return box("Statistics", el("p", { class: "verdict" }, `As recorded. \`trajstore play ${side.reference || "REF"}\` computes them again.`), el("div", { class: "scroll" }, found));
   return box(["Statistics: recorded and recomputed", rows.length ? el("span", { class: `chip ${wrong ? "bad" : "good"}` }, wrong ? `${wrong} differ` : side.whole ? "agree" : "within the recorded range") : null],
     !side.whole && el("p", { class: "verdict" }, "Recomputed over the episodes in this page only, so counts and means may differ; values outside the recorded range are red."),
-    el("div", { class: "scroll wide" }, table(["field", ...keys.flatMap((key) => [key, "recomputed"])], rows, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10])));
+    el("div", { class: "scroll wide" }, found));
 }
 
 function verdict(side) {

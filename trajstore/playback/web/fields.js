@@ -52,10 +52,14 @@ function histogram(field, all) {
   const known = values.filter((value) => value !== null && value !== undefined), none = values.length - known.length;
   if (!known.length) return { bars: [], none };
   const low = Math.min(...known), high = Math.max(...known);
-  if (low === high) return { bars: [{ words: fieldText(low), count: known.length, low, high }], none, low, high };
+  if (low === high) return { bars: [{ words: fieldText(low), count: known.length, low, high, least: low, most: low }], none, low, high };
   const width = known.every(Number.isInteger) && high - low < BINS ? 1 : niceStep((high - low) / BINS), single = width === 1 && known.every(Number.isInteger), base = Math.floor(low / width + 1e-9);
   const edge = (i) => Number(((base + i) * width).toPrecision(12)), bars = Array.from({ length: Math.floor(high / width + 1e-9) - base + 1 }, (_, i) => ({ low: edge(i), high: single ? edge(i) : edge(i + 1), count: 0 }));
-  for (const value of known) bars[clamp(Math.floor(value / width + 1e-9) - base, 0, bars.length - 1)].count += 1;
+  for (const value of known) {
+    const bar = bars[clamp(Math.floor(value / width + 1e-9) - base, 0, bars.length - 1)];
+    bar.count += 1;
+    bar.least = Math.min(bar.least ?? value, value); bar.most = Math.max(bar.most ?? value, value);
+  }
   for (const bar of bars) bar.words = single ? fieldText(bar.low) : `${fieldText(bar.low)} to ${fieldText(bar.high)}`;
   return { bars, none, low, high };
 }

@@ -8,27 +8,29 @@ function blobOf(url) {
 }
 
 function reel(urls, every) {
-  const ready = new Map(), asked = new Map();
-  const load = (i) => {
-    if (ready.has(i)) return Promise.resolve();
-    if (!asked.has(i)) asked.set(i, source.picture(urls[i]).then((blob) => createImageBitmap(blob)).catch(() => null).then((bitmap) => { asked.delete(i); ready.set(i, bitmap); }));
+  const ready = new Map(), asked = new Map(), wrong = new Map();
+  const load = (i, alone) => {
+    if (ready.has(i) || wrong.has(i)) return Promise.resolve();
+    if (!asked.has(i)) asked.set(i, source.picture(urls[i], alone).then((blob) => createImageBitmap(blob)).then((bitmap) => { ready.set(i, bitmap); }, (error) => { wrong.set(i, error.message); }).finally(() => asked.delete(i)));
     return asked.get(i);
   };
   const trim = (i) => {
     const far = [...ready.keys()].sort((a, b) => Math.abs(b - i) - Math.abs(a - i));
-    while (ready.size > HELD) { const old = far.shift(), bitmap = ready.get(old); if (bitmap) bitmap.close(); ready.delete(old); }
+    while (ready.size > HELD) { const old = far.shift(), bitmap = ready.get(old); bitmap.close(); ready.delete(old); }
   };
-  return { at: (t) => clamp(Math.floor(t / every), 0, urls.length - 1), ready, load, trim, length: urls.length };
+  return { at: (t) => clamp(Math.floor(t / every), 0, urls.length - 1), ready, wrong, load, trim, length: urls.length };
 }
 
-// Draw the picture of a step; until it is decoded, the latest one before it that is.
+// Draw the picture of a step; until it is decoded, the latest one before it that is. One that cannot be
+// had says why.
 function drawFilm(view, t) {
-  const { film, canvas } = view, i = film.at(t), late = view.drawn > i ? -1 : view.drawn ?? -1;
+  const { film, canvas, lacks } = view, i = film.at(t), late = view.drawn > i ? -1 : view.drawn ?? -1, tell = () => { lacks.textContent = film.wrong.get(view.wanted) || ""; };
   view.wanted = i;
+  tell();
   let best = i;
   while (best > late && !film.ready.has(best)) best -= 1;
   if (best !== view.drawn && film.ready.has(best)) putPicture(view, best);
-  if (best !== i) film.load(i).then(() => { if (canvas.isConnected && (view.wanted === i || (i < view.wanted && i > view.drawn))) putPicture(view, i); });
+  if (best !== i) film.load(i).then(() => { tell(); if (canvas.isConnected && (view.wanted === i || (i < view.wanted && i > view.drawn))) putPicture(view, i); });
   for (let k = 1; k <= AHEAD; k++) if (i + k < film.length) film.load(i + k);
   film.trim(i);
 }

@@ -58,28 +58,47 @@ function panelOf(refresh) {
   return node;
 }
 
-const inBar = (field, bar, last, entry) => {
+const inBar = (field, bar, entry) => {
   const value = field.of(entry);
   if (field.kind !== "number") return (field.kind === "tags" ? value : [fieldText(value)]).includes(bar.word);
-  return value !== null && value !== undefined && value >= bar.low && (value < bar.high || (last || bar.low === bar.high) && value === bar.high);
+  return value !== null && value !== undefined && bar.count > 0 && value >= bar.least && value <= bar.most;
 };
+
+// Bars from one to another as a filter. It ends at their greatest value, since the next bar begins at the edge.
+function span(bars, one, other) {
+  const i = Math.min(one, other), j = Math.max(one, other), full = bars.slice(i, j + 1).filter((bar) => bar.count), most = full.length ? full.at(-1).most : bars[i].low;
+  return { low: full.length ? Math.min(bars[i].low, full[0].least) : bars[i].low, high: j === bars.length - 1 ? Math.max(bars[j].high, most) : most };
+}
+
+// Dragging over bars, or shift with a click or with Enter, takes all from one to another.
+function brush(plot, nodes, take) {
+  const at = (event) => { const all = nodes(); let near = -1; all.forEach((node, i) => { if (event.clientX >= node.getBoundingClientRect().left) near = i; }); return Math.max(0, near); };
+  plot.addEventListener("pointerdown", (event) => {
+    if (event.button || !nodes().length) return;
+    const start = at(event), moved = (now) => { const end = at(now); nodes().forEach((node, i) => node.setAttribute("aria-pressed", String(i >= Math.min(start, end) && i <= Math.max(start, end)))); };
+    addEventListener("pointermove", moved);
+    addEventListener("pointerup", (now) => { removeEventListener("pointermove", moved); const end = at(now); if (end !== start) take(start, end); }, { once: true });
+  });
+}
 
 function fieldCard(field, refresh) {
   const { name, kind, unit } = field, numeric = kind === "number", now = () => state.filter.fields.get(name) || {}, plot = el("div", { class: numeric ? "histogram" : "histogram texts", role: "group", "aria-label": `Histogram of ${plain(name)}` });
-  let bars = [], rest = 0, nodes = [], inside = [];
-  const click = (bar) => () => {
+  let bars = [], rest = 0, nodes = [], inside = [], anchor = 0;
+  const take = (one, other) => { const filter = now(), next = span(bars, one, other); anchor = one; setFilter(name, filter.low === next.low && filter.high === next.high ? {} : next, refresh); };
+  const click = (bar, i) => (event) => {
     const filter = now(), words = new Set(filter.words || []);
-    if (numeric) setFilter(name, filter.low === bar.low && filter.high === bar.high ? {} : { low: bar.low, high: bar.high }, refresh);
+    if (numeric) take(event.shiftKey ? anchor : i, i);
     else { if (!words.delete(bar.word)) words.add(bar.word); setFilter(name, { ...filter, words }, refresh); }
   };
   const fill = () => {
     const found = histogram(field, entries), most = Math.max(1, ...found.bars.map((bar) => bar.count));
     ({ bars, rest = 0 } = found);
-    inside = bars.map((bar, i) => entries.filter((entry) => inBar(field, bar, i === bars.length - 1, entry)));
-    nodes = bars.map((bar, i) => el("button", { type: "button", class: numeric ? "bar-n" : "bar-t", id: `bar-${name}-${i}`, tabindex: i ? -1 : 0, title: `${bar.words}: ${count(bar.count, "episode")}`, "aria-label": `${plain(name)} ${bar.words}: ${count(bar.count, "episode")}`, vars: { "--all": `${100 * bar.count / most}%` }, onclick: click(bar), onkeydown: rove }, numeric ? null : [el("span", { class: "w" }, bar.words), el("b")]));
+    inside = bars.map((bar, i) => entries.filter((entry) => inBar(field, bar, entry)));
+    nodes = bars.map((bar, i) => el("button", { type: "button", class: numeric ? "bar-n" : "bar-t", id: `bar-${name}-${i}`, tabindex: i ? -1 : 0, title: `${bar.words}: ${count(bar.count, "episode")}`, "aria-label": `${plain(name)} ${bar.words}: ${count(bar.count, "episode")}`, vars: { "--all": `${100 * bar.count / most}%` }, onclick: click(bar, i), onkeydown: rove }, numeric ? null : [el("span", { class: "w" }, bar.words), el("b")]));
     plot.replaceChildren(...nodes);
     return found.none;
   };
+  if (numeric) brush(plot, () => nodes, take);
   const none = fill(), own = field.kind === "tags" || name === "mark";
   const typed = (key, value) => setFilter(name, { low: null, high: null, ...now(), [key]: value }, refresh);
   const edge = (key, words) => el("input", { class: "field", type: "number", step: "any", id: `${key}-${name}`, placeholder: words, "aria-label": `${plain(name)} ${words}`, oninput: (event) => typed(key, event.target.value === "" ? null : Number(event.target.value)) });
@@ -92,7 +111,7 @@ function fieldCard(field, refresh) {
     node.classList.toggle("set", isOn(filter));
     for (const [key, input] of Object.entries(inputs)) if (input !== doc.activeElement) input.value = filter[key] ?? "";
     bars.forEach((bar, i) => {
-      const seen = inside[i].filter((entry) => here.has(entry)).length, on = numeric ? isOn(filter) && filter.low === bar.low && filter.high === bar.high : Boolean(filter.words && filter.words.has(bar.word));
+      const seen = inside[i].filter((entry) => here.has(entry)).length, on = numeric ? isOn(filter) && (bar.least ?? bar.low) >= (filter.low ?? -Infinity) && (bar.most ?? bar.low) <= (filter.high ?? Infinity) : Boolean(filter.words && filter.words.has(bar.word));
       nodes[i].setAttribute("aria-pressed", String(on));
       nodes[i].style.setProperty("--here", `${bar.count ? seen / bar.count * parseFloat(nodes[i].style.getPropertyValue("--all")) : 0}%`);
       if (!numeric) nodes[i].lastChild.textContent = seen === bar.count ? bar.count : `${seen}/${bar.count}`;

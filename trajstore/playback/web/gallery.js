@@ -41,7 +41,7 @@ async function thumb(node, t = null) {
   const data = await unpack(0, a), [view] = hasScene(data) ? [] : node.films || (node.films = await filmsOf(0, a));
   if (!view) { drawThumb(node.canvas, 0, a, data, t, b ? await unpack(1, b) : null); return; }
   const i = view.film.at(t === null ? a.steps / 2 : t);
-  await view.film.load(i);
+  await view.film.load(i, t === null);
   const bitmap = view.film.ready.get(i), { g, width, height } = surface(node.canvas);
   if (!bitmap) return;
   const scale = Math.max(width / bitmap.width, height / bitmap.height);

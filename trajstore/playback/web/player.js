@@ -32,7 +32,7 @@ function viewsOf(item) {
   if (episode.error) return [{ item, node: el("div", { class: "view" }, el("div", { class: "none bad" }, episode.error), tag("")) }];
   const alarm = el("div", { class: "alarm", role: "status" }), found = [];
   if (hasScene(data)) { const canvas = el("canvas", { id: `scene${side}`, role: "img", "aria-label": `Episode ${episode.index} seen from above` }); found.push({ item, canvas, scene: true, node: el("div", { class: "view" }, canvas, tag("")) }); }
-  films.forEach(({ name, words, film, ratio }, i) => { const canvas = el("canvas", { class: "film", id: `film${side}-${i}`, role: "img", "aria-label": `${name} of episode ${episode.index}` }); found.push({ item, canvas, film, ratio, node: el("div", { class: "view" }, canvas, tag(name, words)) }); });
+  films.forEach(({ name, words, film, ratio }, i) => { const canvas = el("canvas", { class: "film", id: `film${side}-${i}`, role: "img", "aria-label": `${name} of episode ${episode.index}` }), lacks = el("div", { class: "none", role: "status" }); found.push({ item, canvas, film, ratio, lacks, node: el("div", { class: "view" }, canvas, lacks, tag(name, words)) }); });
   if (episode.film && episode.film.why) found.push({ item, node: el("div", { class: "view short" }, el("div", { class: "none" }, episode.film.why), tag("film")) });
   if (found.length) { found[0].alarm = alarm; found[0].node.append(alarm); }
   return found;

@@ -38,8 +38,8 @@ function episodeOf(index) {
 }
 
 // Pictures come a few at a time: their sizes, four bytes each, then they themselves.
-function strip(path, first) {
-  const key = `${path}/${first}`;
+function someOf(path, first, alone) {
+  const key = `${path}/${first}${alone ? "?alone" : ""}`;
   if (!strips.has(key)) {
     strips.set(key, get(key).then((answer) => answer.arrayBuffer()).then((data) => {
       const view = new DataView(data), count = view.getUint32(0, true), found = [];
@@ -62,7 +62,7 @@ const source = {
     ((film && film.cameras) || []).forEach(({ name, frames }, camera) => { found[name] = Array.from({ length: frames || steps }, (_, i) => [`episodes/${index}/cameras/${camera}`, i]); });
     return { cameras: found, rendered: [] };
   },
-  picture: async ([path, i]) => (await strip(path, i - i % page.strip))[i % page.strip],
+  picture: async ([path, i], alone) => alone ? (await someOf(path, i, true))[0] : (await someOf(path, i - i % page.strip))[i % page.strip],
   marks() { try { return token ? null : JSON.parse(store(`marks.${page.sides[0].provenance.content_digest}`) || "null"); } catch { return null; } },
   save(all) { if (!token) return store(`marks.${page.sides[0].provenance.content_digest}`, JSON.stringify(all)); sending.want(all); return true; },
 };

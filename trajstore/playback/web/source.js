@@ -11,7 +11,7 @@ const source = {
   more: async (side, index) => textOf(`m${side}-${index}`),
   // Pictures of an episode as data URLs: those of its cameras by name, and those rendered.
   films: async (side, index) => ({ cameras: JSON.parse(textOf(`c${side}-${index}`) || "{}"), rendered: JSON.parse(textOf(`f${side}-${index}`) || "[]") }),
-  // One of these pictures.
+  // One of these pictures; alone if no others are about to be asked for.
   picture: async (url) => blobOf(url),
   // Marks as files of marks have them; saving says whether they outlive the page.
   marks() { try { return JSON.parse(store(`marks.${page.sides[0].provenance.content_digest}`) || "null"); } catch { return null; } },
