@@ -224,6 +224,29 @@ def test_a_bar_of_a_histogram_filters_and_lets_go(visit: Visit, arm: Path) -> No
     assert len(shown(page)) == 12
 
 
+def test_a_range_is_dragged_over_a_histogram(visit: Visit, arm: Path) -> None:
+    page = visit(arm)
+    page.keyboard.press("h")
+    bars = page.locator("[data-field=height] .bar-n")
+    counts = [
+        int(str(it.get_attribute("aria-label")).split(": ")[1].split()[0]) for it in bars.all()
+    ]
+    first, last = (bars.nth(it).bounding_box() for it in (len(counts) - 3, len(counts) - 1))
+    page.mouse.move(first["x"] + first["width"] / 2, first["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(last["x"] + last["width"] / 2, last["y"] + 30, steps=4)
+    page.mouse.up()
+    assert len(shown(page)) == sum(counts[-3:])
+    on = [it.get_attribute("aria-pressed") for it in bars.all()]
+    assert on == ["false"] * (len(counts) - 3) + ["true"] * 3
+    page.locator(".on .chip").first.click()
+    bars.nth(0).focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Shift+Enter")
+    assert len(shown(page)) == sum(counts[:2])
+
+
 def test_marks_by_key_in_the_player_with_undo(visit: Visit, arm: Path, tmp_path: Path) -> None:
     page = visit(arm, "#e=3&t=0")
     page.keyboard.press("x")

@@ -10,7 +10,7 @@ from trajstore.cli.facts import told_marks
 from trajstore.cli.options import command, dry_run_option, look, reference_argument
 from trajstore.cli.output import plain, print_json, print_line
 from trajstore.episode.texts import legible
-from trajstore.quality.marks import check_marks, mark_episodes, marked
+from trajstore.quality.marks import check_marks, disputed, mark_episodes, marked
 from trajstore.store import Store
 
 
@@ -32,7 +32,7 @@ def review(store: Store, reference: str, file: Path | None, dry_run: bool, as_js
 
     Marks hold for an episode in every version that has it; the last one counts. Training leaves
     out episodes that are marked exclude, and 'trajstore select --marks reviewed' makes a dataset
-    without them.
+    without them. Episodes that one curator would keep and another exclude are named.
     """
     dataset = look(store, reference)
     before = marked(dataset, store.reviews, root=store.root)
@@ -46,9 +46,16 @@ def review(store: Store, reference: str, file: Path | None, dry_run: bool, as_js
         if not dry_run:
             changed = mark_episodes(store.reviews, told, name=_name(store, reference))
     counts = counts_of(after.values())
+    split = disputed(dataset, store.reviews, root=store.root)
     if as_json:
         marks = [after[it].to_json() for it in sorted(after)]
+        said = [
+            {"episode": lines[0].episode, "number": number,
+             "said": [{"by": it.by, "mark": it.mark, "time": it.time} for it in lines]}
+            for number, lines in split.items()
+        ]  # fmt: skip
         record = {"changed": changed, "counts": counts, "dry_run": dry_run, "marks": marks}
+        record["disputed"] = said
         print_json(record | {"reviews": legible(str(store.reviews))})
         return
     if file is not None:
@@ -56,6 +63,9 @@ def review(store: Store, reference: str, file: Path | None, dry_run: bool, as_js
         print_line(f"{plain(reference)}: {changed:,} marks {what}")
     words = told_marks({"marks": counts}) or "none"
     print_line(f"{plain(reference)}: marked by curators: {words}, of {len(dataset):,} episodes")
+    for number, lines in split.items():
+        words = ", then ".join(f"{it.mark or 'neither'} by {it.by} ({it.time})" for it in lines)
+        print_line(f"episode {number} is disputed, the last word counts: {plain(words)}")
     if changed and not dry_run:
         print_line(f"written to {plain(store.reviews)}; commit it to git")
 

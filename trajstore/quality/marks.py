@@ -27,8 +27,8 @@ from trajstore.quality.records import Clock, utc_now
 from trajstore.quality.reviews import adding, user
 
 
-class _Marked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A line of the file."""
+class Marked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A line of the file: what somebody said of an episode."""
 
     episode: EpisodeDigest
     mark: Literal["keep", "exclude"] | None
@@ -50,25 +50,52 @@ def reviewed_marks(
         CorruptionError: naming the line that is no mark.
         FormatError: if a newer release wrote a line.
     """
+    return _standing(_lines(reviews, version, root))
+
+
+def disputed(
+    dataset: Dataset, reviews: Path | None, *, root: Path | None = None
+) -> dict[int, list[Marked]]:
+    """Episodes that one person would keep and another exclude, as after a merge of two branches.
+
+    Returns:
+        By number of the episode what each of them said last, in order of time: the last counts.
+    """
+    said: dict[str, dict[str, Marked]] = {}
+    for it in _lines(reviews, dataset.path, root):
+        said.setdefault(it.episode, {}).pop(it.by, None)
+        said[it.episode][it.by] = it
+    split = {
+        it: said[it] for it in said if {"keep", "exclude"} <= {m.mark for m in said[it].values()}
+    }
+    numbers = enumerate(digests_of(dataset)) if split else ()
+    return {number: list(split[it].values()) for number, it in numbers if it in split}
+
+
+def _lines(reviews: Path | None, version: Path | None, root: Path | None) -> list[Marked]:
+    """All marks, in order of time."""
     files = [] if version is None else decisions_beside(version, reviews, root=root)
-    lines = [read_decisions(it).of(MARK) for it in (reviews, *files) if it is not None]
-    return _standing({where: line for one in lines for where, line in one.items()})
+    found = [read_decisions(it).of(MARK) for it in (reviews, *files) if it is not None]
+    return _ordered({where: line for one in found for where, line in one.items()})
 
 
-def _standing(records: Mapping[str, dict[str, Any]]) -> dict[str, Mark]:
-    lines = sorted((_line(it, where) for where, it in records.items()), key=_moment)
+def _ordered(records: Mapping[str, dict[str, Any]]) -> list[Marked]:
+    return sorted((_line(it, where) for where, it in records.items()), key=_moment)
+
+
+def _standing(lines: Iterable[Marked]) -> dict[str, Mark]:
     found = {it.episode: Mark(it.episode, it.mark or "", it.tags, it.note) for it in lines}
     return {digest: mark for digest, mark in found.items() if not mark.is_plain}
 
 
-def _line(record: Mapping[str, Any], where: str) -> _Marked:
+def _line(record: Mapping[str, Any], where: str) -> Marked:
     try:
-        return msgspec.convert(record, _Marked)
+        return msgspec.convert(record, Marked)
     except msgspec.ValidationError as error:
         raise CorruptionError(f"{where}: expected a mark, got {error}; {REMEDY}") from error
 
 
-def _moment(line: _Marked) -> tuple[str, str]:
+def _moment(line: Marked) -> tuple[str, str]:
     # Of two at one moment, that which is greater counts, in whatever order git left them.
     return instant(line.time), msgspec.json.encode(line).decode()
 
@@ -92,7 +119,7 @@ def mark_episodes(
     """
     with adding(reviews, "marks", clock()) as (found, time, added):
         before = found.of(MARK)
-        standing = _standing(before)
+        standing = _standing(_ordered(before))
         time = after(time, (str(it["time"]) for it in before.values()))
         who = {"kind": MARK, "by": user(), "time": time, "version": legible(name)}
         changed = [it for it in marks if standing.get(it.episode, Mark(it.episode)) != it]

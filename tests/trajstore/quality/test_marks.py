@@ -214,3 +214,25 @@ def test_marks_of_plain_json_keep_their_words() -> None:
     assert found == MarksFile("", "", {ONE: Mark(ONE, "", ("a", "b"), "ü")})
     assert counts_of(found.marks.values()) == {"keep": 0, "exclude": 0, "tagged": 1, "noted": 1}
     assert found.marks[ONE].to_json() == tagged | {"tags": ["a", "b"]}
+
+
+def test_two_curators_who_disagree_are_named(
+    store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = digests(store)
+    says = {"ann": ("exclude", "exclude", "keep"), "bo": ("keep", "exclude", "")}
+    for second, (name, marks) in enumerate(says.items()):
+        monkeypatch.setattr("trajstore.quality.marks.user", lambda name=name: name)
+        at = f"2027-01-01T00:00:0{second}+00:00"
+        told = [Mark(it, mark) for it, mark in zip(own, marks, strict=False)]  # type: ignore[arg-type]
+        mark_episodes(store.reviews, told, clock=lambda at=at: at)
+    assert run(("review", "expert@v1")) == 0
+    lines = [it for it in capsys.readouterr().out.splitlines() if "disputed" in it]
+    assert lines == [
+        "episode 0 is disputed, the last word counts: exclude by ann (2027-01-01T00:00:00+00:00), "
+        "then keep by bo (2027-01-01T00:00:01+00:00)"
+    ]
+    assert run(("review", "expert@v1", "--json")) == 0
+    [one] = json.loads(capsys.readouterr().out)["disputed"]
+    assert (one["episode"], one["number"]) == (own[0], 0)
+    assert [it["by"] for it in one["said"]] == ["ann", "bo"]

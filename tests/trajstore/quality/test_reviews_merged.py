@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from tests import factories
+from trajstore.choosing.marks import Mark
+from trajstore.dataset import Dataset
 from trajstore.disk.checked import checked_line
 from trajstore.disk.files import write_json
 from trajstore.disk.locks import lock
 from trajstore.errors import CorruptionError, FormatError, LockedError
 from trajstore.lifecycle import review
+from trajstore.quality.marks import digests_of, disputed, mark_episodes, reviewed_marks
 from trajstore.quality.reviews import UNREADABLE, effective_status, read_reviews, standing
 from trajstore.version.manifest import Status
 
@@ -95,6 +99,38 @@ def test_a_former_file_that_both_branches_turned_into_lines(tmp_path: Path) -> N
     decide(folder, OTHER, GOOD, "theirs", 5)
     git(folder, "merge", "-qm", "merged", "main")
     assert reasons(folder) == ["old", "theirs", "ours"]
+
+
+def test_marks_of_two_curators_on_two_branches_are_all_there_after_a_merge(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two marks on one episode the later counts, and who disagreed is told."""
+    folder = project(tmp_path / "project", "lines")
+    path = folder / "data/reviews.json"
+    factories.dataset(folder / "data/store/expert/v1", count=40)
+    dataset = Dataset.open(folder / "data/store/expert/v1")
+    own = digests_of(dataset)
+    bar: dict[str, list[Mark]] = {
+        "ann": [Mark(it, "exclude", ("grip",), "ann's") for it in own[:25]],
+        "bo": [Mark(it, "keep", ("slow",)) for it in own[20:]],
+    }
+    for second, (name, branch) in enumerate((("ann", "main"), ("bo", "other"))):
+        git(folder, "checkout", "-q", branch)
+        monkeypatch.setattr("trajstore.quality.marks.user", lambda name=name: name)
+        for number, mark in enumerate(bar[name]):
+            at = f"2027-01-01T00:{number:02}:{10 * second:02}+00:00"
+            mark_episodes(path, [mark], clock=lambda at=at: at)
+        git(folder, "commit", "-qam", name)
+    git(folder, "checkout", "-q", "main")
+    git(folder, "merge", "-qm", "merged", "other")
+    found = reviewed_marks(path)
+    assert found.keys() == set(own)
+    assert [found[it] for it in own] == [*bar["ann"], *bar["bo"][5:]]
+    assert [[it.by for it in lines] for lines in disputed(dataset, path).values()] == [
+        ["bo", "ann"]
+    ] * 5
+    assert list(disputed(dataset, path)) == [20, 21, 22, 23, 24]
+    assert reasons(folder) == ["first"]
 
 
 @pytest.mark.parametrize("how", ["cherry-pick", "rebase"])
