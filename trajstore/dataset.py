@@ -11,7 +11,7 @@ import numpy as np
 
 from trajstore.choosing.choice import Criterion, Numbers, choose, mask_of
 from trajstore.choosing.columns import EpisodeColumns
-from trajstore.choosing.marks import Marks
+from trajstore.choosing.marks import Known, Marks
 from trajstore.episode.episode import Episode
 from trajstore.episode.schema import EpisodeSchema
 from trajstore.version.files import LocalFiles, open_files
@@ -140,12 +140,12 @@ class Dataset:
         """
         return self.only(self.choose(Criterion(where, episodes, exclude, marks)))
 
-    def choose(self, criterion: Criterion, **facts: str) -> np.ndarray:
-        """The numbers of the episodes that ``select`` would give; ``facts`` as in ``columns``."""
-        columns = self.columns(criterion.marks, **facts)
+    def choose(self, criterion: Criterion, known: Known | None = None, **facts: str) -> np.ndarray:
+        """The numbers that ``select`` would give; a condition may ask for ``known`` marks."""
+        columns = self.columns(known if criterion.marks is None else criterion.marks, **facts)
         return choose(columns, criterion, lambda: self.episodes, self.where)
 
-    def columns(self, marks: Marks | None = None, **facts: str) -> EpisodeColumns:
+    def columns(self, marks: Known | None = None, **facts: str) -> EpisodeColumns:
         """What a condition may ask for, with ``facts`` that are the same for every episode."""
         return EpisodeColumns(self._assembly, marks, **facts)
 

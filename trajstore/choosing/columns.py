@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 
 from trajstore.choosing.expression import unknown
-from trajstore.choosing.marks import Mark, Marks
+from trajstore.choosing.marks import Known, Mark
 from trajstore.episode.fields import Axis
 from trajstore.errors import ArgumentError
 from trajstore.version.reading import Assembly
@@ -22,7 +22,7 @@ class EpisodeColumns(Mapping[str, np.ndarray]):
     of the schema comes before any of these.
     """
 
-    def __init__(self, assembly: Assembly, marks: Marks | None, **facts: str) -> None:
+    def __init__(self, assembly: Assembly, marks: Known | None, **facts: str) -> None:
         self._assembly = assembly
         self._makers: dict[str, Callable[[], np.ndarray]] = {
             name: partial(self._fact, text) for name, text in facts.items()
@@ -84,10 +84,11 @@ class EpisodeColumns(Mapping[str, np.ndarray]):
     def _fact(self, text: str) -> np.ndarray:
         return np.full(len(self._assembly.lengths), text)
 
-    def _marks(self, marks: Marks) -> list[Mark]:
-        return [marks.get(digest, _UNMARKED) for digest in self.digests()]
+    def _marks(self, marks: Known) -> list[Mark]:
+        found = marks() if callable(marks) else marks
+        return [found.get(digest, _UNMARKED) for digest in self.digests()]
 
-    def _tags(self, marks: Marks) -> np.ndarray:
+    def _tags(self, marks: Known) -> np.ndarray:
         tags = np.empty(len(self._assembly.lengths), object)
         tags[:] = [frozenset(it.tags) for it in self._marks(marks)]
         return tags

@@ -16,8 +16,13 @@ from trajstore.errors import ArgumentError
 MAX_LETTERS = 4096
 MAX_NODES = 1000
 MAX_DEPTH = 40
-ELSEWHERE = {**dict.fromkeys(("mark", "tags", "note"), "marks"), "status": "a store"}
-"""Columns that are there if something more is given, and what."""
+ELSEWHERE = {
+    **dict.fromkeys(
+        ("mark", "tags", "note"), "where marks are given, as in select(..., marks=...)"
+    ),
+    "status": "of a version in a store, as in store.select(...)",
+}
+"""Columns that are there if something more is given, and where."""
 KEYWORDS = {
     *("and", "or", "not", "in", "is", "if", "else", "for", "lambda"),
     "True",
@@ -65,7 +70,7 @@ def parse(text: object, columns: Iterable[str]) -> ast.expr:
 def unknown(where: str, word: str, known: Sequence[str]) -> ArgumentError:
     """That there is no column of such a name, and which look alike."""
     if word in ELSEWHERE:
-        return ArgumentError(f"{where}: expected {ELSEWHERE[word]} to know {word!r} by, got none")
+        return ArgumentError(f"{where}: {word!r} is known only {ELSEWHERE[word]}")
     close = get_close_matches(word, known, n=3) or get_close_matches(word.split("/")[0], known, n=3)
     remedy = (
         f"did you mean {' or '.join(close)}?"

@@ -1,7 +1,7 @@
 """What a curator marked, an episode at a time: keep or exclude, tags, a note."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -44,6 +44,8 @@ class Mark(msgspec.Struct, frozen=True):
 
 Marks = Mapping[str, Mark]
 """Marks by digest of the episode, hexadecimal."""
+Known = Marks | Callable[[], Marks]
+"""Marks, or what reads them when they are asked for."""
 
 
 class _Listed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

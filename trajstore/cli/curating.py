@@ -59,9 +59,9 @@ def _options(quota: float, **rest: Any) -> dict[str, Any]:  # noqa: ANN401 - a c
     "--where",
     metavar="CONDITION",
     help="On fields of the episodes, length, return, anomaly (score), status, episode (number), "
-    "digest; with --marks also tags, mark, note. Such as: operator == 'bo' and length >= 50 and "
-    "not (scenario in ['a', 'b']); 'blurred' in tags. Also < <= > >= != + - * / % and goal[0]; "
-    "names with / or - as they are, blanks around a minus.",
+    "digest, and tags, mark, note as the reviews have them, or --marks. Such as: operator == 'bo' "
+    "and length >= 50 and not (scenario in ['a', 'b']); 'blurred' in tags. Also < <= > >= != "
+    "+ - * / % and goal[0]; names with / or - as they are, blanks around a minus.",
 )
 @click.option("--episodes", metavar="0,4-9", help="To choose from, by number [default: all].")
 @click.option("--exclude", metavar="3,17", help="To leave out, by number.")

@@ -21,7 +21,7 @@ from trajstore.cli.process import told, words
 from trajstore.dataset import Dataset
 from trajstore.episode.names import parse_reference
 from trajstore.episode.texts import brief
-from trajstore.errors import NotFoundError, TrajStoreError
+from trajstore.errors import CorruptionError, NotFoundError, TrajStoreError
 from trajstore.playback.overview import overview
 from trajstore.playback.served import Found, Served
 from trajstore.playback.viewed import Viewed
@@ -109,6 +109,11 @@ class Library:
             if isinstance(error.__cause__, NotFoundError):
                 raise  # only the archive has it, and that is said
             raise NotFoundError(f"There is no version {name} here.") from error
+        except CorruptionError as error:
+            raise CorruptionError(
+                f"{name} is damaged and cannot be shown: 'trajstore verify {name}' says where "
+                f"({error})"
+            ) from error
 
     def _meant(self, name: str) -> str:
         if self.only and self._reference is not None:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Literal, Unpack
 from urllib.parse import urlsplit
@@ -78,7 +78,8 @@ class Curator(ABC):
             episodes: to choose from, numbers or text such as ``"0,4-9"``; all unless given.
             exclude: to leave out, likewise.
             marks: file of a curator's marks, or ``reviewed`` for those in the reviews: episodes
-                marked ``exclude`` are left out, and ``where`` may ask for ``tags`` and ``mark``.
+                marked ``exclude`` are left out. ``where`` asks for ``tags`` and ``mark`` of these
+                marks; without any, of those in the reviews, and leaves nothing else out.
             options: see `Options`.
 
         Raises:
@@ -97,7 +98,8 @@ class Curator(ABC):
                 f"to choose by; to have all of it elsewhere: trajstore copy {version.reference}"
             )
         status = self.status_of_dataset(version.dataset).value
-        taken = (version.taking(version.dataset.choose(chosen, status=status)),)
+        known = partial(marked, version.dataset, self.reviews, root=self.root)
+        taken = (version.taking(version.dataset.choose(chosen, known, status=status)),)
         recipe = Recipe("select", taken, chosen.to_json())
         return make({name: recipe}, {name: shelf}, **options)[0]
 

@@ -47,7 +47,6 @@ REMEDY = {
     403: "Open the link that 'trajstore serve' printed.",
     404: "It may be archived, renamed or removed, or the link may be wrong.",
     409: "Try again in a moment.",
-    500: "'trajstore verify' says what is damaged.",
 }
 HEADERS = {
     "X-Content-Type-Options": "nosniff",

@@ -159,8 +159,8 @@ def judge(
     history = before.history if before and before.digest == report.digest else ()
     why = "every check passed"
     if report.findings:
-        first = report.findings[0]
-        why = f"{len(report.findings)} findings, first: {first.check}: {first.message}"
+        first, count = report.findings[0], len(report.findings)
+        why = f"{count} finding{'s' * (count > 1)}, first: {first.check}: {first.message}"
     if not history or history[-1]["status"] != report.status or history[-1]["why"] != why:
         now: Judgement = {"time": clock(), "status": report.status.value, "why": why}
         history = (*history, now)

@@ -92,9 +92,9 @@ def test_marks_leave_out_what_they_exclude_and_give_tags(dataset: Dataset, tmp_p
     assert seeds(dataset.select("mark == '' and length > 0", marks=marks)) == list(range(2, 12))
     with pytest.raises(NotFoundError):
         dataset.select("'blurred' in tags", marks=marks)
-    with pytest.raises(ArgumentError, match="expected marks to know 'tags' by, got none"):
+    with pytest.raises(ArgumentError, match="'tags' is known only where marks are given"):
         dataset.select("'good' in tags")
-    with pytest.raises(ArgumentError, match="expected a store to know 'status' by"):
+    with pytest.raises(ArgumentError, match="'status' is known only of a version in a store"):
         dataset.select("status == 'draft'")
     with pytest.raises(NotFoundError, match=r"expected marks of episodes of .*, got 1 of others"):
         dataset.select(marks={"0" * 64: marks["0" * 64]})

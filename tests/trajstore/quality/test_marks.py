@@ -143,6 +143,9 @@ def test_a_selection_by_what_was_marked_and_counts_everywhere(
     words = ["select", "expert@v1", "--as", "clean", "--marks", "reviewed", "--where", where]
     assert run(words) == 0
     assert "made of 7 episodes" in capsys.readouterr().out
+    for where, count in (("mark != 'exclude'", 8), ("'blurred' in tags and note == 'look'", 1)):
+        assert run(["select", "expert@v1", "--as", "x", "--where", where, "--dry-run"]) == 0
+        assert f"of {count} episodes" in capsys.readouterr().out
 
 
 def marks_file(store: Store, path: Path, **change: object) -> Path:
