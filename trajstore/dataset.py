@@ -101,7 +101,9 @@ class Dataset:
         return _reopened, (self.files.again, self._cache, self._assembly.chosen)
 
     def __repr__(self) -> str:
-        return f"Dataset({self.where!r}: {len(self):,} episodes, {self.steps:,} steps)"
+        whole = self._assembly.manifest.episodes
+        of = f" of {whole:,}" if whole > len(self) else ""
+        return f"Dataset({self.where!r}: {len(self):,}{of} episodes, {self.steps:,} steps)"
 
     def __len__(self) -> int:
         return self.manifest.episodes
@@ -140,10 +142,10 @@ class Dataset:
         """
         return self.only(self.choose(Criterion(where, episodes, exclude, marks)))
 
-    def choose(self, criterion: Criterion, known: Known | None = None, **facts: str) -> np.ndarray:
+    def choose(self, by: Criterion, known: Known | None = None, **facts: str) -> np.ndarray:
         """The numbers that ``select`` would give; a condition may ask for ``known`` marks."""
-        columns = self.columns(known if criterion.marks is None else criterion.marks, **facts)
-        return choose(columns, criterion, lambda: self.episodes, self.where)
+        columns = self.columns(known if by.marks is None else by.marks, **facts)
+        return choose(columns, by, lambda: self.episodes, self.where)
 
     def columns(self, marks: Known | None = None, **facts: str) -> EpisodeColumns:
         """What a condition may ask for, with ``facts`` that are the same for every episode."""

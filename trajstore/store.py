@@ -131,7 +131,7 @@ class Store(Curator):
                 inspection also ``archive:expert@v1``, read in its pack, and a pack's path or URL.
             purpose: training refuses a quarantined version, inspection opens all.
             excluded: for training, episodes marked ``exclude`` are left out: the dataset is a view
-                of the others, and the log says how many. Inspection opens all.
+                of the others; printed, it says of how many, as the log does. Inspection opens all.
 
         Raises:
             NameRefusedError: if the reference is malformed.

@@ -182,7 +182,7 @@ def test_it_is_exported_as_that_version_is(
 
 def test_it_says_what_it_is(dataset: Dataset) -> None:
     some = dataset.select(episodes="0-2")
-    assert "3 episodes" in repr(some)
+    assert ": 3 of 14 episodes, " in repr(some)
     assert some.manifest.files == {}
     assert some.findings() == []
     assert "action" in some.zarr()["step"]

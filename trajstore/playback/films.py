@@ -13,11 +13,9 @@ from PIL import Image
 from trajstore.episode.schema import Axis
 from trajstore.errors import CorruptionError, StorageError
 from trajstore.playback.payload import BUDGET_BYTES, Progress, Side
-from trajstore.playback.pictures import Camera, cameras_of
+from trajstore.playback.pictures import SMALL, Camera, cameras_of
 from trajstore.playback.viewed import Viewed
 
-SMALL = 128
-"""Pixels of a side up to which pictures may be kept without loss."""
 BLOCK = 64
 """Pictures that are held in memory at a time."""
 FILMS = 12

@@ -13,6 +13,8 @@ CHANNELS = (1, 3)
 """Of a picture: grey, or red, green and blue; they come last in a row, or first."""
 LEAST, LEAST_PLAIN = 8, 16
 """Pixels of a side below which a field is a table of numbers; the second without channels."""
+SMALL = 128
+"""Pixels of a side up to which pictures may be kept without loss."""
 FEW = 16
 """A grey picture of no higher whole number is stretched: it shows classes, not light."""
 

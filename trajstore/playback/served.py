@@ -13,7 +13,7 @@ from trajstore.errors import CorruptionError, NotFoundError, StorageError
 from trajstore.playback import page, payload
 from trajstore.playback.channels import Channel, channels_of, more_channels, pack
 from trajstore.playback.payload import About
-from trajstore.playback.pictures import Camera, cameras_of
+from trajstore.playback.pictures import SMALL, Camera, cameras_of
 from trajstore.playback.table import STATISTICS, fields_of
 from trajstore.playback.viewed import Viewed
 from trajstore.version.manifest import MANIFEST
@@ -89,7 +89,7 @@ class Served:
         return {"row": row, "numbers": None, "more": None, **packed}
 
     def strip(self, index: int, camera: int, first: int, many: int = STRIP) -> list[bytes]:
-        """Up to ``many`` pictures of an episode from one on, each a JPEG.
+        """Up to ``many`` pictures of an episode from one on, each a JPEG, small ones a PNG.
 
         Raises:
             NotFoundError: if there is no such episode, camera or picture.
@@ -106,7 +106,7 @@ class Served:
         places = range(first, min(first + many, one.frames(steps)))
         with self._lock:
             pictures = list(pictures_of(self.viewed, one, index, places))
-        return [_jpeg(it) for it in pictures]
+        return [_encoded(it) for it in pictures]
 
     @cached_property
     def cameras(self) -> tuple[Camera, ...]:
@@ -131,7 +131,8 @@ class Served:
         for it in self.cameras:
             share = min(1.0, LARGEST / max(it.size))
             shrunk = f"{LARGEST} pixels of {max(it.size)}" if share < 1 else ""
-            words = ", ".join(filter(None, [shrunk, f"JPEG quality {QUALITY}", it.stretched]))
+            lost = f"JPEG quality {QUALITY}" if max(it.size) > SMALL else ""
+            words = ", ".join(filter(None, [shrunk, lost, it.stretched]))
             known = {"name": it.name, "size": it.size, "words": words}
             cameras.append(known | {"frames": it.frames(steps)})
         return {"every": 1, "cameras": cameras}
@@ -195,11 +196,13 @@ def _ends(viewed: Viewed) -> list[str]:
     return [str(it) for it in np.where(terminated[last], "terminated", "truncated")]
 
 
-def _jpeg(picture: np.ndarray) -> bytes:
+def _encoded(picture: np.ndarray) -> bytes:
     from PIL import Image  # noqa: PLC0415 - an extra, asked for by pictures alone
 
-    image = Image.fromarray(picture)
+    image, buffer = Image.fromarray(picture), io.BytesIO()
+    if max(image.size) <= SMALL:
+        image.save(buffer, "PNG", compress_level=1)
+        return buffer.getvalue()
     image.thumbnail((LARGEST, LARGEST), Image.Resampling.BOX, reducing_gap=2.0)
-    buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=QUALITY)
     return buffer.getvalue()

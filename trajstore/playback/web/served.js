@@ -44,7 +44,7 @@ function someOf(path, first, alone) {
     strips.set(key, get(key).then((answer) => answer.arrayBuffer()).then((data) => {
       const view = new DataView(data), count = view.getUint32(0, true), found = [];
       let at = 4 + 4 * count;
-      for (let i = 0; i < count; i++) { const size = view.getUint32(4 + 4 * i, true); found.push(new Blob([data.slice(at, at + size)], { type: "image/jpeg" })); at += size; }
+      for (let i = 0; i < count; i++) { const size = view.getUint32(4 + 4 * i, true); found.push(new Blob([data.slice(at, at + size)])); at += size; }
       return found;
     }).catch((error) => { strips.delete(key); throw error; }));
     if (strips.size > 24) strips.delete(strips.keys().next().value);
