@@ -60,7 +60,7 @@ function download() {
   const record = { format_version: 1, dataset, content_digest: side.provenance.content_digest, marks: listed() };
   const link = el("a", { href: URL.createObjectURL(new Blob([`${JSON.stringify(record, null, 1)}\n`], { type: "application/json" })), download: `${dataset.replace(/[^A-Za-z0-9_.-]+/g, "-")}.marks.json` });
   link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
   unsaved = false;
 }
 
