@@ -11,6 +11,7 @@ from tests.browser.conftest import Visit
 from tests.trajstore import cameras, scenes
 from trajstore.choosing.marks import Mark
 from trajstore.dataset import Dataset
+from trajstore.playback.overview import apology, overview
 from trajstore.playback.page import asset, write_page
 from trajstore.playback.payload import About, build
 from trajstore.playback.viewed import Viewed
@@ -142,3 +143,23 @@ def test_every_text_of_a_page_is_legible(visit: Visit, tmp_path: Path, dark: boo
             pale.style.color = '#8a8a8a'; document.querySelector('main').append(pale); }"""
         )
         assert list(page.evaluate(TEXTS)[0]) == ["P. pale"] or dark, "a pale text is found"
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_pages_beside_versions_are_legible(visit: Visit, tmp_path: Path, dark: bool) -> None:
+    line = {"dataset": "expert", "episodes": 9, "steps": 90, "anomalous_episodes": 1, "told": "x"}
+    lines = [
+        line | {"version": f"v{number}", "status": status}
+        for number, status in enumerate(("draft", "validated", "quarantined"), 1)
+    ]
+    lines.append({"dataset": "expert", "version": "v4", "status": "damaged", "error": "why"})
+    pages = {"first": overview("/data/store", lines), "sorry": apology("There is none.", "Look.")}
+    for name, html in pages.items():
+        (tmp_path / f"{name}.html").write_text(html, encoding="utf-8")
+        page = visit(tmp_path / f"{name}.html", dark=dark)
+        weak, letters = page.evaluate(TEXTS)
+        assert letters > 20
+        assert weak == {}
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.tagName") == "A"
