@@ -8,8 +8,8 @@ from pipelines.learning.actor import Actor
 from pipelines.learning.policy import SavedPolicy, load_policy
 from pipelines.learning.promotion import MANIFEST, read_expert
 from pipelines.learning.sealing import check_run_of
-from pipelines.tasks.gym_task import imported
 from pipelines.tasks.interface import check_interface
+from pipelines.tasks.naming import imported
 from pipelines.tasks.task import Act, Scripted, Task
 
 
@@ -58,6 +58,11 @@ def read_policy(folder: Path, task: Task) -> tuple[Teacher, SavedPolicy]:
         teacher = Teacher(folder, f"policy-{policy.digest[:12]}")
     check_interface(task.interface, policy.interface, where=f"policy {folder}")
     return teacher, policy
+
+
+def is_version(folder: Path) -> bool:
+    """Whether a folder is a sealed version, as one that was imported."""
+    return (folder / "zarr.json").is_file()
 
 
 def read_actor(folder: Path, task: Task) -> Actor:

@@ -27,6 +27,15 @@ def write_expert(folder: Path, out: Path) -> None:
     write_png(learning_curves(folder, manifest), out / "expert.png")
 
 
+def write_no_expert(out: Path) -> None:
+    """Write ``expert.md`` and ``expert.png`` that say that there is none."""
+    words = "No expert was trained: others showed what was cloned."
+    replace_file(out / "expert.md", f"# The expert\n\n{words}\n".encode())
+    figure = Figure(figsize=(WIDTH, 1.0))
+    figure.text(0.5, 0.5, words, ha="center", va="center")
+    write_png(figure, out / "expert.png")
+
+
 def promotion(manifest: Row, levels: Sequence[str] = ()) -> str:
     """The decision, each seed and all together with intervals, every scenario; Markdown."""
     seeds = manifest["seeds"]

@@ -1,5 +1,7 @@
 """The comparison in Markdown and in sentences, and the numbers that ``dvc metrics`` shows."""
 
+from collections.abc import Iterable, Sequence
+
 from msgspec.structs import replace
 
 from pipelines.comparison.record import Comparison, HeldOut, Status
@@ -97,21 +99,44 @@ def flagged_words(report: Comparison) -> str:
 
 
 def flat_metrics(report: Comparison) -> dict[str, float | None]:
-    """Flat numbers for ``dvc metrics show`` and ``diff``; null where one was not measured."""
-    numbers: dict[str, float | None] = {}
-    for name in tables.RATIO_WORDS:
-        for key in ("estimate", "low", "high", "censored"):
-            numbers[f"ratio.{name}.{key}"] = getattr(getattr(report.ratio, name), key)
-    main = {name: report.final[name] for name in ("baseline", "finetune")}
-    for kind, found in (("final", main), ("held_out", report.held_out.final)):
-        for arm, rates in found.items():
-            for rate, found_rate in rates.items():
-                numbers[f"{kind}.{arm}.{rate}"] = found_rate.estimate
-    for name in report.measures[1:]:
-        quotient = (report.better_than_teacher.failures or {}).get(name)
-        numbers[f"teacher.{name}_ratio"] = quotient.estimate if quotient else None
-    numbers["dip.change"] = report.no_dip.change
-    numbers["scenarios.regressions"] = sum(row.flag == "regression" for row in report.scenarios)
-    numbers["goals.met"] = sum(goal.status == Status.MET for goal in report.goals)
-    numbers["goals.measured"] = sum(goal.status != Status.NOT_RUN for goal in report.goals)
-    return numbers
+    """The handful of numbers of ``dvc metrics show`` and ``diff``; null where not measured."""
+    main, gate = report.measures[0], report.ratio.gate
+    return {
+        "ratio.gate.estimate": gate.estimate,
+        "ratio.gate.low": gate.low,
+        "ratio.gate.high": gate.high,
+        "ratio.gate.censored": gate.censored,
+        "ratio.control.estimate": report.ratio.control.estimate,
+        **{
+            f"final.{it}.{main}": report.final[it][main].estimate for it in ("baseline", "finetune")
+        },
+        "dip.change": report.no_dip.change,
+        "scenarios.regressions": sum(row.flag == "regression" for row in report.scenarios),
+        "goals.met": sum(goal.status == Status.MET for goal in report.goals),
+        "goals.measured": sum(goal.status != Status.NOT_RUN for goal in report.goals),
+    }
+
+
+def curve_tables(report: Comparison) -> dict[str, str]:
+    """Learning curves as CSV by arm, the mean over seeds, and the ratio over targets, to plot."""
+    found = {}
+    for name, curve in report.curves.items():
+        bands = [curve.measures[it].mean for it in report.measures]
+        rows = zip(curve.steps, *bands, strict=True)
+        found[f"curves/{name}"] = _csv(("steps", *report.measures), rows)
+    main = report.settings.target[0].metric
+    points = [
+        (row.target[0].limit, row.estimate)
+        for row in report.over_targets
+        if row.target and row.estimate is not None and row.arms.pretrained == "finetune"
+        and len(row.target) == len(report.settings.target)
+    ]  # fmt: skip
+    return found | {"ratio_over_targets": _csv((main, "ratio"), points)}
+
+
+def _csv(head: Sequence[str], rows: Iterable[Sequence[float]]) -> str:
+    lines = [
+        head,
+        *([f"{value:.6g}" if value % 1 else f"{value:.0f}" for value in row] for row in rows),
+    ]
+    return "".join(",".join(line) + "\n" for line in lines)

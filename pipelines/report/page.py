@@ -20,7 +20,13 @@ from pipelines.comparison.words import (
 from pipelines.report import figures, tables
 from pipelines.report.drawing import svg, write_png
 from pipelines.report.figures import arm_words
-from pipelines.report.markdown import difference_words, flagged_words, flat_metrics, markdown
+from pipelines.report.markdown import (
+    curve_tables,
+    difference_words,
+    flagged_words,
+    flat_metrics,
+    markdown,
+)
 from trajstore.disk.files import replace_file, write_json
 
 NARROW_PERCENT = "\u00a0%"
@@ -28,12 +34,15 @@ NARROW_PERCENT = "\u00a0%"
 
 
 def write_report(report: Comparison, out: Path) -> None:
-    """Write ``comparison.json``, ``report.html``, ``summary.md``, ``metrics.json`` and plots."""
+    """Write ``comparison.json``, ``report.html``, ``summary.md``, ``metrics.json``, plots."""
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "comparison.json", msgspec.to_builtins(report))
     write_json(out / "metrics.json", flat_metrics(report))
     replace_file(out / "summary.md", markdown(report).encode())
     replace_file(out / "report.html", page(report).encode())
+    (out / "curves").mkdir(exist_ok=True)
+    for name, table in curve_tables(report).items():
+        replace_file(out / f"{name}.csv", table.encode())
     write_png(figures.learning_curves(report), out / "curves.png")
     write_png(figures.ratio_over_targets(report), out / "ratio_over_targets.png")
 

@@ -29,7 +29,7 @@ class ParamsError(TrajStoreError):
 
 
 SECTIONS = (
-    *("env", "evaluation", "expert", "record", "validate", "publish"),
+    *("env", "pipeline", "evaluation", "expert", "record", "validate", "publish"),
     *("pretrain", "finetune", "transfer", "compare"),
 )
 MAX_VALUES = 100_000
@@ -94,11 +94,14 @@ def read_section(path: Path, name: str, cls: type[Record]) -> Record:
     return fit(document[name], cls, f"{path}: {name}")
 
 
-def section_keys(path: Path, name: str) -> frozenset[str]:
-    """The keys of one section, by which one may tell what it is; none where it is missing."""
+def plain_section(path: Path, name: str) -> Mapping[str, Any] | None:
+    """A section as it stands in the file, by which one may tell what it is.
+
+    Nothing where it is ``null``, which leaves out what it is about; empty where it is missing.
+    """
     document = _read(path)
-    section = document.get(name) if isinstance(document, Mapping) else None
-    return frozenset(map(str, section)) if isinstance(section, Mapping) else frozenset()
+    section = document.get(name, {}) if isinstance(document, Mapping) else {}
+    return section if isinstance(section, Mapping) or section is None else {}
 
 
 def _read(path: Path) -> Any:  # noqa: ANN401 - YAML is what it is

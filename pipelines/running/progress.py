@@ -86,14 +86,29 @@ def _draw(bars: Progress, drawn: Mapping[str, Any], logs: Path, done: threading.
                 bars.update(bar, completed=steps, note=words)
 
 
-def stages_of(pipeline: Path) -> list[str]:
-    """The stages of a ``dvc.yaml`` in their order, none if it names none; DVC says why."""
+def stages_of(pipeline: Path, params: Path) -> list[str]:
+    """The stages of a ``dvc.yaml`` in their order, as DVC calls them; DVC says why there is none.
+
+    One with ``foreach`` stands once an item of the parameters, such as ``arms@control``.
+    """
     if not pipeline.is_file():
         return []
     try:
-        return list(yaml.safe_load(pipeline.read_text(encoding="utf-8"))["stages"])
-    except (yaml.YAMLError, KeyError, TypeError, ValueError):
+        stages = yaml.safe_load(pipeline.read_text(encoding="utf-8"))["stages"]
+        document = yaml.safe_load(params.read_text(encoding="utf-8")) if params.is_file() else {}
+        found = []
+        for name, stage in stages.items():
+            source = stage.get("foreach")
+            found += [f"{name}@{item}" for item in _items(source, document)] if source else [name]
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError):
         return []
+    return found
+
+
+def _items(source: str, document: Any) -> list[str]:  # noqa: ANN401 - what a parameter file holds
+    for part in source.strip("${} ").split("."):
+        document = document[part]
+    return list(document)
 
 
 def online_steps(params: Path) -> dict[str, int]:
@@ -127,9 +142,16 @@ class Forecast:
         self._running, self._since = "", 0.0
         self._trained, self._seconds = 0, 0.0
 
+    def _steps_of(self, stage: str) -> int:
+        """Of a stage, which may be one of several arms: ``arms@control``."""
+        name, _, arm = stage.partition("@")
+        if name == "transfer_baseline":
+            arm = f"{arm}_{name.removeprefix('transfer_')}"
+        return 0 if name.startswith("clone") else self._steps.get(arm or name, 0)
+
     def begin(self, stage: str, now: float) -> str:
         """Say that a stage begins at ``now``, s; return a line for the reader."""
-        if trained := self._steps.get(self._running):
+        if trained := self._steps_of(self._running):
             self._trained += trained
             self._seconds += now - self._since
         self._running, self._since = stage, now
@@ -137,7 +159,7 @@ class Forecast:
             return f"[{stage}]"
         place = self._stages.index(stage)
         line = f"[{place + 1} of {len(self._stages)}] {stage}"
-        left = sum(self._steps.get(name, 0) for name in self._stages[place:])
+        left = sum(self._steps_of(name) for name in self._stages[place:])
         if not self._trained or not left:
             return line
         minutes = left * self._seconds / self._trained / 60.0

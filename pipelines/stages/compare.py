@@ -13,7 +13,7 @@ from pipelines.comparison.inputs import Inputs
 from pipelines.comparison.record import CompareParams, Comparison
 from pipelines.learning.conditions import check_levels
 from pipelines.learning.runlog import RunError
-from pipelines.report.expert import write_expert
+from pipelines.report.expert import write_expert, write_no_expert
 from pipelines.report.page import write_report
 from pipelines.running.params import read_section
 from pipelines.running.stage import add_paths, in_one_line, parser_of
@@ -82,6 +82,8 @@ def run(
     write_report(report, out)
     if params.expert and Path(params.expert, "manifest.json").is_file():
         write_expert(Path(params.expert), out)
+    elif not options:
+        write_no_expert(out)
     return report
 
 

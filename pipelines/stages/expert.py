@@ -28,7 +28,7 @@ from pipelines.learning.sealing import EXPERT
 from pipelines.learning.training import Budget
 from pipelines.learning.world import Played, World, check_each, read_world
 from pipelines.running.fanout import Engine
-from pipelines.running.params import ParamsError, Seeds, read_section
+from pipelines.running.params import ParamsError, Seeds, plain_section, read_section
 from pipelines.running.stage import add_paths, in_one_line, parser_of
 from pipelines.tasks.task import FirstSeed
 
@@ -148,6 +148,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = parser_of("expert", __doc__, example="--out data/models/expert")
     add_paths(parser, "params", out=("data/models/expert", "folder of the expert"))
     arguments = parser.parse_args(argv)
+    if plain_section(arguments.params, "expert") is None:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        logger.info("{}: expert is null, so that none is trained", arguments.params)
+        return 0
     params = read_section(arguments.params, "expert", ExpertParams)
     world, where = read_world(arguments.params), f"{arguments.params}: expert"
     for key, part in (("gate", params.gate), ("convergence", params.convergence)):

@@ -212,6 +212,11 @@ def _allowed(job: CloneJob, dataset: Dataset) -> NDArray[np.bool_]:
     """Episodes that may be shown, ``[N]``."""
     allowed = _included(job, dataset)
     if job.params.only_successes:
+        if "outcome" not in dataset.schema.names:
+            raise ParamsError(
+                f"params: pretrain.only_successes: expected false, since {job.dataset} does not "
+                "say how its episodes ended, got true; change it"
+            )
         allowed &= np.isin(dataset.episodes["outcome"], REACHED)
     if job.shown is not None:
         allowed &= [job.shown.is_demonstrated(n) for n in _scenarios(dataset)]

@@ -11,19 +11,23 @@ from msgspec import Meta
 import pipelines
 import trajstore
 from pipelines.learning.evaluation import episode_list
-from pipelines.learning.teacher import Teacher, read_policy, scripted
+from pipelines.learning.teacher import Teacher, is_version, read_policy, scripted
 from pipelines.learning.world import check_each
 from pipelines.running.fanout import Engine, check_engine, run_jobs
 from pipelines.running.params import Count, read_section
 from pipelines.running.stage import PLACES, add_paths, in_one_line, parser_of
 from pipelines.tasks.reading import read_task
 from pipelines.tasks.task import TRAINING_SEEDS, FirstSeed, Task
+from trajstore.disk.files import whole_directory, write_file
 from trajstore.disk.json_text import canonical_json
 from trajstore.episode.provenance import git_state
 from trajstore.errors import NotFoundError
+from trajstore.lifecycle.moving import check_sound
 from trajstore.recording.recorder import Recorder, Segment
 from trajstore.recording.recover import discard_recording
 from trajstore.recording.unfinished import open_recording
+from trajstore.version.files import LocalFiles
+from trajstore.version.manifest import MANIFEST, Manifest
 
 BLOCK = 64
 """Episodes simulated at once, a segment of the recording each; who died loses at most these."""
@@ -77,6 +81,20 @@ def record_shard(shard: Shard) -> int:
                 segment.add(episode, order=order)
         added += len(left)
     return added
+
+
+def take_over(source: Path, out: Path) -> int:
+    """Copy a sealed version, whole or not at all; return its number of episodes.
+
+    Raises:
+        CorruptionError: it is not as it was sealed.
+    """
+    check_sound(source, source, "show")
+    manifest = Manifest.read(source)
+    with whole_directory(out) as folder:
+        LocalFiles(source, manifest).copy_all(folder)
+        write_file(folder / MANIFEST, manifest.to_bytes())
+    return manifest.episodes
 
 
 def provenance(teacher: Teacher, task: Task) -> dict[str, Any]:
@@ -140,13 +158,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_paths(
         parser,
         "params",
-        policy=PLACES["expert"],
+        policy=(PLACES["expert"][0], "folder of the teacher: expert, policy, or sealed version"),
         out=(PLACES["dataset"][0], "version folder to write"),
     )
     arguments = parser.parse_args(argv)
     params = read_section(arguments.params, "record", RecordParams)
     task = read_task(arguments.params)
     check_each(params.each, task, where=f"{arguments.params}: record.each", most=_SEEDS)
-    count = run(params, task, arguments.policy, arguments.out)
+    teacher = arguments.policy
+    if params.teacher is None and is_version(teacher):
+        count = take_over(teacher, arguments.out)
+        logger.info("took over {} episodes of {} as {}", count, teacher, arguments.out)
+        return 0
+    count = run(params, task, teacher, arguments.out)
     logger.info("recorded {} episodes into {}", count, arguments.out)
     return 0

@@ -17,7 +17,7 @@ from pipelines.running.stage import INTERRUPTED, in_one_line, parser_of
 from trajstore.disk.files import read_json
 from trajstore.errors import NotFoundError
 
-REPORTS = Path("data/reports")
+REPORTS, PARAMS = Path("data/reports"), Path("params.yaml")
 SWEEP = (5, 50, 200)
 """Numbers of demonstrations of the study, beside the ten of the pipeline."""
 PATIENCE = 30.0
@@ -32,7 +32,7 @@ def study() -> list[list[str]]:
     """
     commands, arms = [], []
     for count in SWEEP:
-        clones, runs = f"data/runs/clone_{count}", f"data/runs/few_{count}"
+        clones, runs = f"data/study/clone_{count}", f"data/study/few_{count}"
         arms += ["--arm", f"few_{count}={runs}"]
         commands.append(["pipelines", "pretrain", "--episodes", str(count), "--out", clones])
         commands.append(
@@ -71,7 +71,7 @@ def call(command: Sequence[str]) -> int:
 
 def reproduce(command: Sequence[str]) -> int:
     """Run DVC, and say before each stage how far the whole is; return DVC's exit status."""
-    forecast = Forecast(stages_of(Path("dvc.yaml")), online_steps(Path("params.yaml")))
+    forecast = Forecast(stages_of(Path("dvc.yaml"), PARAMS), online_steps(PARAMS))
     with _of_ours(command, stdout=subprocess.PIPE) as process:
         for line in process.stdout or ():
             if found := RUNNING.match(line):

@@ -1,6 +1,6 @@
 """Stage: hold the recorded dataset against its contract; stop what follows unless it is fit."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,11 @@ import numpy as np
 from loguru import logger
 
 from pipelines.learning.actor import Actor
-from pipelines.learning.teacher import read_actor
-from pipelines.running.params import Amount, NotNegative, read_section
+from pipelines.learning.teacher import is_version, read_actor
+from pipelines.running.params import Amount, NotNegative, ParamsError, read_section
 from pipelines.running.stage import PLACES, add_paths, in_one_line, parser_of
 from pipelines.tasks.reading import read_task
-from pipelines.tasks.task import FirstSeed, Task
+from pipelines.tasks.task import WHOLE, FirstSeed, Task
 from trajstore.choosing.marks import EXCLUDE
 from trajstore.dataset import Dataset
 from trajstore.disk.checked import write_checked
@@ -22,8 +22,10 @@ from trajstore.quality import CHECKS, policy_agreement, replay_agreement, valida
 from trajstore.quality.agreement import Observations
 from trajstore.quality.contract import Contract
 from trajstore.quality.marks import marked
-from trajstore.quality.replay import first_step
+from trajstore.quality.replay import first_difference
+from trajstore.quality.report import Check
 from trajstore.quality.reviews import effective_status, history, read_reviews
+from trajstore.version.findings import Finding, Severity
 from trajstore.version.manifest import Status
 
 
@@ -38,6 +40,7 @@ class ValidateParams:
             that is no policy.
         policy_tolerance: largest difference of an action component.
         replay_episodes: so many are simulated again, step by step.
+        reproducible: whether these have to come out as recorded; else a difference is a warning.
     """
 
     minimum_episodes: Amount
@@ -45,30 +48,41 @@ class ValidateParams:
     policy_episodes: Amount
     policy_tolerance: NotNegative
     replay_episodes: Amount
+    reproducible: bool = True
 
 
 def run(
     params: ValidateParams, task: Task, *, dataset: Path, expert: Path, reviews: Path
 ) -> dict[str, Any]:
     """Run every check, the expert's agreement and the replay included; return the report."""
+    opened = Dataset.open(dataset)
     asked = params.policy_episodes > 0
+    if asked and is_version(expert):
+        raise ParamsError(
+            f"params: validate.policy_episodes: expected 0, since {expert} is a dataset and no "
+            f"policy, got {params.policy_episodes}; change it"
+        )
+    told = opened.manifest.provenance.get("environment")
+    own = isinstance(told, Mapping) and "version" in told
+    named = own or "scenario" in opened.schema.names
     contract = Contract(
         minimum_episodes=params.minimum_episodes,
-        required_scenarios=tuple(task.names),
+        required_scenarios=() if not named and task.names == (WHOLE,) else task.names,
         episodes_per_scenario=params.episodes_per_scenario,
-        required_provenance=("environment.version", *(["policy.digest"] if asked else [])),
+        required_provenance=("policy.digest",) if asked else (),
         observation=task.interface.fields,
         reserved_seeds=((int(FirstSeed.SELECTION), int(FirstSeed.COLLECTION)),),
         policy_episodes=params.policy_episodes,
         policy_tolerance=params.policy_tolerance,
         replay_episodes=params.replay_episodes,
+        reproducible=params.reproducible,
     )
-    opened = Dataset.open(dataset)
     agreed = _agreed(task, read_actor(expert, task)) if asked else None
     checks = {
         **CHECKS,
+        **({} if own else {"origin": _untold(task)}),
         **({"policy": policy_agreement(agreed)} if agreed else {}),
-        "replay": replay_agreement(first_step(task.make())),
+        "replay": replay_agreement(first_difference(task.make())),
     }
     report = validate(opened, contract, checks=checks)
     decided = read_reviews(reviews)
@@ -81,6 +95,19 @@ def run(
         "excluded": sorted(it.episode for it in marks if it.mark == EXCLUDE),
         "status": effective_status(report.status, decided, digest, findings=report.findings).value,
     }
+
+
+def _untold(task: Task) -> Check:
+    """A check that says what is believed of a dataset that does not tell its environment."""
+
+    def check(_dataset: Dataset, _contract: Contract) -> Iterator[Finding]:
+        message = (
+            "provenance: expected 'environment.version', got nothing; taken to be "
+            f"{task.version}, as a dataset of others"
+        )
+        yield Finding(Severity.WARNING, "origin", message)
+
+    return check
 
 
 def _agreed(task: Task, actor: Actor) -> Callable[[Observations], np.ndarray]:

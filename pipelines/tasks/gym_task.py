@@ -3,20 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib import import_module
 from typing import Annotated, Any
 
 import gymnasium as gym
-import numpy as np
 from gymnasium.wrappers import TimeLimit  # type: ignore[attr-defined]
 from msgspec import Meta
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from pipelines.running.params import ParamsError, distinct
 from pipelines.tasks.coding import Coding
+from pipelines.tasks.drawing import Drawn
+from pipelines.tasks.naming import named_task
 from pipelines.tasks.task import (
     RETURN,
-    TRAINING_SEEDS,
     WHOLE,
     Act,
     Key,
@@ -40,8 +39,12 @@ LABELS = (
 class GymTask(Task):
     """A Gymnasium environment, by its id or by a function that builds it.
 
+    A class of the user's derives from this one, and says what is different: `build`, `judge`,
+    `metrics`, `units`, ``scene``, ``held_out``; or fields of its own, which the section then has.
+
     Attributes:
-        id: registered with Gymnasium, or ``package.module:function``.
+        id: registered with Gymnasium, ``package.module:name`` of a function or a class, or the
+            name of an installed package's task.
         kwargs: for ``gym.make`` or the function.
         scenarios: handed to ``reset`` as ``options={"scenario": name}``; may be empty.
         success: key of the last ``info`` that says yes, such as ``is_success``, or a return to
@@ -68,6 +71,8 @@ class GymTask(Task):
                 f"params: env.failure: expected a name of its own, got {self.failure!r}; rename it"
             )
 
+    draws = True
+
     @property
     def rates(self) -> tuple[str, ...]:  # type: ignore[override]
         """Success and the failure, where the task has them."""
@@ -85,22 +90,39 @@ class GymTask(Task):
 
     def make(self) -> gym.Env[Any, Any]:
         """One environment that tells scenario and outcome in ``info``."""
-        return _Told(self._bare(), self)
+        env = self.build()
+        if not isinstance(env, gym.Env):
+            raise ParamsError(
+                f"params: env.id: expected {self.id} to build a gymnasium.Env, got "
+                f"{type(env).__name__}; return one"
+            )
+        if self.horizon and not self._registered:
+            env = TimeLimit(env, self.horizon)
+        return _Told(env, self)
 
-    def _bare(self) -> gym.Env[Any, Any]:
-        if ":" in self.id and self.id not in gym.registry:
+    @cached_property
+    def _function(self) -> Any:  # noqa: ANN401 - whatever the user names
+        return named_task(self.id)
+
+    @property
+    def _registered(self) -> bool:
+        """Whether Gymnasium makes it, from its id."""
+        return self._function is None
+
+    def build(self) -> gym.Env[Any, Any]:
+        """The environment itself; a class of the user's may build another."""
+        if isinstance(self._function, type) and issubclass(self._function, Task):
+            raise ParamsError(
+                f"params: env.id: expected {self.id} to have a method build that returns its "
+                "environment, got none; write it"
+            )
+        if not self._registered:
             try:
-                env = imported(self.id)(**self.kwargs)
+                return self._function(**self.kwargs)  # type: ignore[no-any-return]
             except TypeError as error:
                 raise ParamsError(
                     f"params: env.kwargs: expected what {self.id} takes, got {error}; correct them"
                 ) from error
-            if not isinstance(env, gym.Env):
-                raise ParamsError(
-                    f"params: env.id: expected {self.id} to build a gymnasium.Env, got "
-                    f"{type(env).__name__}; return one"
-                )
-            return TimeLimit(env, self.horizon) if self.horizon else env
         steps = {"max_episode_steps": self.horizon} if self.horizon else {}
         try:
             return gym.make(self.id, **{**self.kwargs, **steps})
@@ -130,13 +152,15 @@ class GymTask(Task):
 
     def make_vec(self, count: int, seed: int) -> VecEnv:
         """Environments one after another in this process."""
-        vec = DummyVecEnv([lambda: _Coded(self.make(), self) for _ in range(count)])
+        vec = DummyVecEnv(
+            [lambda: Drawn(self.make(), self.coding, self.scenarios) for _ in range(count)]
+        )
         vec.seed(seed)
         return vec
 
     @cached_property
     def _schema(self) -> EpisodeSchema:
-        return schema_of(self._sample, extra=LABELS)
+        return schema_of(self._sample, extra=(*LABELS, *self.scene))
 
     def schema(self) -> EpisodeSchema:
         """Fields of the spaces, and scenario, seed and outcome."""
@@ -180,7 +204,7 @@ class GymTask(Task):
     def environment(self) -> dict[str, Any]:
         """What makes it again; of a function its name, which a dataset does not import."""
         own: dict[str, Any] = {"id": self.id, "kwargs": dict(self.kwargs)}
-        if ":" not in self.id:
+        if self._registered:
             own = environment_of(self._sample.env)  # type: ignore[attr-defined]
         return {**own, "version": self.version}
 
@@ -207,46 +231,3 @@ class _Told(gym.Wrapper[Any, Any, Any, Any]):
         told = self._task.judge(info, total=self._total, terminated=bool(terminated))
         more = {"scenario": self._scenario, "outcome": told}
         return observation, reward, terminated, truncated, {**info, **more}
-
-
-class _Coded(gym.Wrapper[Any, Any, Any, Any]):
-    """In coded observations and actions; episodes draw their seeds as training may."""
-
-    def __init__(self, env: gym.Env[Any, Any], task: GymTask) -> None:
-        super().__init__(env)
-        self._coding, self._names = task.coding, task.scenarios
-        self.observation_space, self.action_space = self._coding.spaces()
-        self._draws = np.random.default_rng(0)
-
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
-        """Begin an episode; a seed starts the draws anew."""
-        if seed is not None:
-            self._draws = np.random.default_rng(seed)
-        if self._names:
-            options = {"scenario": self._names[int(self._draws.integers(len(self._names)))]}
-        drawn = int(self._draws.integers(*TRAINING_SEEDS))
-        observation, info = self.env.reset(seed=drawn, options=options)
-        return self._coding.seen(observation), info
-
-    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:  # noqa: ANN401
-        """One step by a coded action."""
-        decoded = self._coding.decode(np.asarray(action)[None])[0]
-        observation, reward, *ends, info = self.env.step(decoded)
-        return self._coding.seen(observation), float(reward), *ends, info  # type: ignore[return-value]
-
-
-def imported(name: str, key: str = "env.id") -> Any:  # noqa: ANN401 - whatever the user names
-    """The function ``package.module:function`` that the parameters, the user's own code, name."""
-    module, _, attribute = name.partition(":")
-    try:
-        found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ParamsError(
-            f"params: {key}: expected a function that can be imported, got {name!r} ({error}); "
-            "install its module, or put its folder on PYTHONPATH"
-        ) from error
-    if not callable(found):
-        raise ParamsError(f"params: {key}: expected a function, got {name!r}; name another")
-    return found

@@ -13,7 +13,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from pipelines.tasks.coding import Coding
 from pipelines.tasks.interface import Interface, interface_of
 from trajstore.episode.episode import Episode
-from trajstore.episode.schema import EpisodeSchema
+from trajstore.episode.schema import EpisodeSchema, FieldSpec
 
 METRICS_VERSION = 2
 """Changes with every change of what a row of final episodes means; part of every row."""
@@ -99,6 +99,8 @@ class Task(ABC):
     """Scenarios for evaluation only."""
     levels: tuple[str, ...] = ()
     """Second parts of scenarios ``family/level``, the easiest first."""
+    scene: tuple[FieldSpec, ...] = ()
+    """What an environment of the user's reports in ``info`` beside, with roles for the player."""
     draws: bool = False
     """Whether `make_vec` can draw scenarios by weight, and failed episodes again."""
 

@@ -9,6 +9,7 @@ from trajstore.episode.episode import Episode
 from trajstore.episode.schema import Axis
 from trajstore.errors import ReplayError
 from trajstore.quality.contract import Contract
+from trajstore.quality.records import Difference
 from trajstore.quality.report import Check
 from trajstore.version.findings import Finding, Severity
 
@@ -16,8 +17,8 @@ Observations = np.ndarray | Mapping[str, np.ndarray]
 Policy = Callable[[Observations], np.ndarray]
 """Actions ``[T, ...]`` of a deterministic policy for observations ``[T, ...]``; nested
 observations come as a mapping from the name below ``observation/`` to rows."""
-Replay = Callable[[Episode], int | None]
-"""First step at which a re-simulated episode differs from the recorded one; ``None`` if none."""
+Replay = Callable[[Episode], Difference | int | None]
+"""First difference of a re-simulated episode, or the step of it; ``None`` where it is equal."""
 
 
 def policy_agreement(policy: Policy) -> Check:
@@ -50,21 +51,34 @@ def policy_agreement(policy: Policy) -> Check:
 
 
 def replay_agreement(replay: Replay) -> Check:
-    """Return a check that episodes, simulated again, come out as they were recorded."""
+    """Return a check that episodes, simulated again, come out as they were recorded.
+
+    Where the contract asks for no reproducible episodes, a difference is told as a warning.
+    """
 
     def check(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
         for index in _sampled(dataset, contract.replay_episodes, contract.sample_seed):
             try:
-                step = replay(dataset[index])
+                found = replay(dataset[index])
             except ReplayError as error:
                 yield Finding(Severity.BLOCKING, "replay", str(error), episode=index)
                 return
-            if step is not None:
-                message = "replay: expected the recorded steps from the same seed, got others"
-                yield Finding(Severity.BLOCKING, "replay", message, episode=index, step=step)
+            if found is not None:
+                yield _not_reproducible(found, index, contract)
                 return
 
     return check
+
+
+def _not_reproducible(found: Difference | int, index: int, contract: Contract) -> Finding:
+    step = found if isinstance(found, int) else found.step
+    message = "replay: not reproducible, expected the recorded steps from the same seed, got others"
+    if isinstance(found, Difference):
+        message += f"; first {found.field}: expected {found.expected}, got {found.got}"
+    severity = Severity.BLOCKING
+    if not contract.reproducible:
+        message, severity = f"{message}; the contract allows it", Severity.WARNING
+    return Finding(severity, "replay", message, episode=index, step=step)
 
 
 def _sampled(dataset: Dataset, count: int, seed: int) -> list[int]:

@@ -39,6 +39,8 @@ class Contract:
         policy_episodes: how many episodes the policy is asked about, if one is given.
         policy_tolerance: largest difference of an action component that still agrees.
         replay_episodes: how many episodes are re-simulated, if that is possible.
+        reproducible: whether a simulated episode has to come out as recorded; where it need not,
+            a difference is a warning.
         sample_seed: which episodes are taken for that.
         anomalous_share: share of episodes with an anomaly from which a warning is given.
 
@@ -62,6 +64,7 @@ class Contract:
     policy_episodes: int = 20
     policy_tolerance: float = 1e-4
     replay_episodes: int = 5
+    reproducible: bool = True
     sample_seed: int = 0
     anomalous_share: float = 0.5
 
@@ -76,15 +79,9 @@ class Contract:
                 raise SchemaError(f"contract: expected fields with a name, got {shown(field)}")
         seeds = tuple(map(_seed_range, _tuple("reserved_seeds", self.reserved_seeds)))
         object.__setattr__(self, "reserved_seeds", seeds)
-        numbers = {it.name: it.default for it in fields(self) if not isinstance(it.default, tuple)}
-        for name, default in numbers.items():
-            least, value = int(name in _AT_LEAST_ONE), getattr(self, name)
-            types = {int, type(default)}
-            if type(value) not in types or not (math.isfinite(value) and value >= least):
-                whole = "; give a whole number" if types == {int} else ""
-                raise SchemaError(
-                    f"contract: expected {name} of at least {least}, got {shown(value)}{whole}"
-                )
+        for it in fields(self):
+            if not isinstance(it.default, tuple):
+                _check_number(it.name, it.default, getattr(self, it.name))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values, from which `from_json` builds an equal contract."""
@@ -131,6 +128,19 @@ def _tuple(name: str, values: Any) -> tuple[Any, ...]:  # noqa: ANN401 - what a 
     if isinstance(values, str) or not isinstance(values, list | tuple):
         raise SchemaError(f"contract: expected a list as {name}, got {values!r}")
     return tuple(values)
+
+
+def _check_number(name: str, default: Any, value: Any) -> None:  # noqa: ANN401 - as in a file
+    if isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise SchemaError(f"contract: expected {name} as true or false, got {shown(value)}")
+        return
+    least, types = int(name in _AT_LEAST_ONE), {int, type(default)}
+    if type(value) not in types or not (math.isfinite(value) and value >= least):
+        whole = "; give a whole number" if types == {int} else ""
+        raise SchemaError(
+            f"contract: expected {name} of at least {least}, got {shown(value)}{whole}"
+        )
 
 
 def _seed_range(entry: Any) -> SeedRange:  # noqa: ANN401 - what a parameter file holds

@@ -211,7 +211,10 @@ class ReplayReport(Record, frozen=True):
         text = f"{self.equal}/{self.checked} {self.words}"
         text += f" in {len(self.fields)} fields" if self.fields else ""
         text += f", not compared: {', '.join(self.not_compared)}" if self.not_compared else ""
-        return text if self.ok else f"{text}; first difference: {self.first_difference}"
+        if self.ok:
+            return text
+        told = "not reproducible, " if self.equal < self.checked else ""
+        return f"{text}; {told}first difference: {self.first_difference}"
 
     def to_json(self) -> dict[str, Any]:
         """The report as it stands in its file: with what a reader would else work out."""

@@ -22,21 +22,28 @@ def test_a_stage_of_another_pipeline_has_no_place() -> None:
 
 def test_every_arm_of_the_pipeline_has_its_steps() -> None:
     steps = online_steps(ROOT / "params.yaml")
-    trained = {"expert", "baseline", "finetune", "control", "few_10", "transfer"}
-    assert trained <= set(steps)
-    assert trained <= set(stages_of(ROOT / "dvc.yaml"))
+    stages = stages_of(ROOT / "dvc.yaml", ROOT / "params.yaml")
+    trained = {"expert", "baseline", "finetune", "arms@control", "arms@few_10"}
+    assert trained | {"transfer@transfer", "transfer_baseline@transfer"} <= set(stages)
+    for name in ("control", "few_10", "transfer", "transfer_baseline"):
+        assert steps[name] > 0
+    forecast = Forecast(["arms@few_10", "transfer_baseline@transfer"], steps)
+    forecast.begin("arms@few_10", 0.0)
+    minutes = 60.0 * steps["transfer_baseline"] / steps["few_10"] / 60.0
+    said = forecast.begin("transfer_baseline@transfer", 60.0)
+    assert said.endswith(f"about {round(minutes)} min left")
     assert steps["expert"] == 3 * 2_000_000
 
 
 def test_without_files_there_is_nothing_to_say(tmp_path: Path) -> None:
-    assert stages_of(tmp_path / "dvc.yaml") == []
+    assert stages_of(tmp_path / "dvc.yaml", tmp_path / "params.yaml") == []
     assert online_steps(tmp_path / "params.yaml") == {}
 
 
 def test_the_line_of_a_starting_stage_is_known() -> None:
-    found = RUNNING.match("Running stage 'few_10':\n")
+    found = RUNNING.match("Running stage 'arms@few_10':\n")
     assert found is not None
-    assert found["stage"] == "few_10"
+    assert found["stage"] == "arms@few_10"
     assert RUNNING.match("Stage 'few_10' didn't change, skipping") is None
 
 
