@@ -1,5 +1,6 @@
 """The whole experiment, small: built once, never twice, and the same after a pull elsewhere."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import yaml
 from pipelines.learning.runlog import RunStatus, read_run
 from pipelines.running.progress import stages_of
 from pipelines.stages.repro import environment
+from tests.test_readme import blocks
 from trajstore.disk.files import digest, read_json
 
 pytestmark = pytest.mark.slow
@@ -42,9 +44,9 @@ def git(folder: Path, *words: str) -> str:
     return done.stdout
 
 
-def ran(output: str) -> set[str]:
+def ran(output: str, stages: set[str] = STAGES) -> set[str]:
     """The stages that a repro ran."""
-    return {name for name in STAGES if f"Running stage '{name}'" in output}
+    return {name for name in stages if f"Running stage '{name}'" in output}
 
 
 def change(folder: Path, section: str, **values: Any) -> None:
@@ -174,3 +176,53 @@ def test_no_command_asks_the_network(built: Path) -> None:
     assert "core.check_update=false" in config
     assert environment()["DVC_NO_ANALYTICS"] == "1"
     assert "://" not in config
+
+
+@pytest.fixture(scope="module")
+def documented(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone in which the task of `docs/environments.md` stands in place of ours."""
+    folder = tracked(tmp_path_factory.mktemp("other") / "clone")
+    for block in blocks(ROOT / "docs/environments.md"):
+        if block.file in ("ledge.py", "params.yaml"):
+            (folder / block.file).write_text(block.text)
+    stages = set(stages_of(ROOT / "dvc.yaml", folder / "params.yaml"))
+    assert ran(dvc(folder, "repro"), stages) == stages
+    assert stages >= {"expert", "publish", "clones@clone_control", "arms@control", "compare"}
+    assert not any("transfer" in name for name in stages)
+    git(folder, "add", ".")
+    git(folder, "commit", "-q", "-m", "build")
+    return folder
+
+
+def test_dvc_runs_a_task_of_others_by_parameters_alone(documented: Path) -> None:
+    assert UP_TO_DATE in dvc(documented, "repro")
+    report = read_json(documented / "data/reports/comparison.json")
+    assert report["measures"] == ["success", "fell"]
+    assert report["ratio"]["control"]["seeds"] == 2
+    shown = json.loads(dvc(documented, "metrics", "show", "--json"))
+    numbers = shown[""]["data"]["data/reports/metrics.json"]["data"]
+    assert "final.finetune.success" in numbers
+    assert len(numbers) <= 12
+
+
+def test_another_teacher_trains_no_expert_and_curves_lie_over_one_another(
+    documented: Path,
+) -> None:
+    path = documented / "params.yaml"
+    document = yaml.safe_load(path.read_text())
+    document["expert"] = None
+    document["record"]["teacher"] = "ledge:lean"
+    document["validate"]["policy_episodes"] = 0
+    document["compare"]["expert"] = ""
+    path.write_text(yaml.safe_dump(document))
+    output = dvc(documented, "repro")
+    stages = set(stages_of(ROOT / "dvc.yaml", path))
+    assert ran(output, stages) == stages - {"baseline"}
+    assert "expert is null, so that none is trained" in output
+    assert UP_TO_DATE in dvc(documented, "repro")
+    assert "No expert was trained" in (documented / "data/reports/expert.md").read_text()
+    drawn = json.loads(dvc(documented, "plots", "diff", "HEAD", "--json"))["data"]
+    (curves,) = [plot for name, plot in drawn.items() if name.endswith("curves/finetune.csv")]
+    assert {it for plot in curves for it in plot["revisions"]} == {"HEAD", "workspace"}
+    change(documented, "env", kwargs={"wind": 0.31})
+    assert "expert is null" in dvc(documented, "repro", "--single-item", "expert")

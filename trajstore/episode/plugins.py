@@ -17,7 +17,7 @@ from trajstore.errors import PluginError, TrajStoreError
 
 KINDS = ("check", "detector", "format", "environment", "task")
 """Each the group of entry points ``trajstore.checks``, ``trajstore.detectors``, ..."""
-FUNCTIONS = ("check", "detector", "environment")
+FUNCTIONS = ("check", "detector", "environment", "task")
 """Kinds that are called; a format is a module, or what has the functions of one."""
 MOST_MARKS = 1_000
 """Marks of one detector on one episode; one that yields more is at fault."""
