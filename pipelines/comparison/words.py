@@ -8,6 +8,8 @@ from pipelines.comparison.stats import Estimate
 from pipelines.learning.conditions import Condition, rises
 from pipelines.tasks.task import RETURN
 
+VERBS = ("fell", "hit", "late", "left", "lost", "ran", "sank", "stuck")
+"""Failures that are said as they are, since they are no things that can be counted."""
 BOUND_WORDS = {Bound.AT_MOST: "at most ", Bound.AT_LEAST: "at least ", Bound.UNRESOLVED: "about "}
 
 
@@ -106,9 +108,12 @@ def measure_words(measure: str) -> str:
     Example:
         >>> measure_words("success"), measure_words("collision"), measure_words("crash")
         ('success', 'collisions', 'crashes')
+        >>> measure_words("fell"), measure_words("tipped_over")
+        ('fell', 'tipped over')
     """
-    if rises(measure):
-        return measure
+    first = measure.split("_")[0]
+    if rises(measure) or first in VERBS or first.endswith("ed"):
+        return measure.replace("_", " ")
     return measure.replace("_", " ") + ("es" if measure.endswith(("s", "sh", "ch", "x")) else "s")
 
 

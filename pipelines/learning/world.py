@@ -41,6 +41,11 @@ class TransferParams:
 
     def check(self, task: Task, where: str = "params") -> None:
         """Refuse families and levels that the task does not have."""
+        if not task.levels:
+            raise ParamsError(
+                f"{where}: transfer: expected a task whose scenarios are family/level, got "
+                f"{task.version}; leave transfer out of the arms"
+            )
         families = {name.partition("/")[0] for name in task.known}
         levels = set(task.levels)
         parts = [("undemonstrated", self.undemonstrated, families)]

@@ -1,5 +1,6 @@
 """The figures of a comparison, each from its numbers alone."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -46,6 +47,7 @@ ARMS = {
     "transfer": ("pre-trained, transfer", TUNED),
 }
 """How a reader knows an arm, and its colour."""
+FEW = re.compile(r"few_(\d+)")
 MAIN = ("control", "baseline", "finetune")
 """Arms of the learning curves, in the order they are drawn."""
 SERIES = (
@@ -65,14 +67,14 @@ MARKS = {
 
 def arm_words(name: str) -> str:
     """An arm as a reader knows it."""
-    if name.startswith("few_"):
-        return f"pre-trained, {name.removeprefix('few_')} episodes"
+    if found := FEW.fullmatch(name):
+        return f"pre-trained, {found[1]} episodes"
     return ARMS[name][0] if name in ARMS else name
 
 
 def in_order(names: Collection[str]) -> list[str]:
     """Arms as a reader wants them: the main ones, few demonstrations by number, transfer."""
-    few = sorted((n for n in names if n.startswith("few_")), key=lambda n: int(n[4:]))
+    few = sorted((n for n in names if FEW.fullmatch(n)), key=lambda n: int(n[4:]))
     known = ["baseline", "finetune", "control", *few, "transfer_baseline", "transfer"]
     return [n for n in known if n in names] + sorted(set(names) - set(known))
 

@@ -80,7 +80,7 @@ def page(report: Comparison) -> str:
         held_out=_held_out(report.held_out),
         costs=tables.costs(report).html(),
         pays_off=escape(_pays_off(report.costs)),
-        metrics=tables.metrics(report, ("baseline", "finetune", "control")).html(),
+        metrics=_metrics(report),
         pairs=len(report.matched.seeds),
         evaluations=_evaluations(report.matched),
         resamples=f"{settings.resamples:,}",
@@ -158,6 +158,11 @@ def _held_out(part: HeldOut) -> str:
         f"were judged, and counts nowhere else on this page.</p>"
         f"<div class='wide card'>{tables.held_out(part).html()}</div>"
     )
+
+
+def _metrics(report: Comparison) -> str:
+    table = tables.metrics(report, ("baseline", "finetune", "control"))
+    return table.html() if table.rows else "<p class='soft'>This task measures nothing else.</p>"
 
 
 def _pays_off(costs: Costs) -> str:

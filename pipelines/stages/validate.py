@@ -72,7 +72,7 @@ def run(
         required_provenance=("policy.digest",) if asked else (),
         observation=task.interface.fields,
         reserved_seeds=((int(FirstSeed.SELECTION), int(FirstSeed.COLLECTION)),),
-        policy_episodes=params.policy_episodes,
+        policy_episodes=params.policy_episodes or 1,  # of none there is no check
         policy_tolerance=params.policy_tolerance,
         replay_episodes=params.replay_episodes,
         reproducible=params.reproducible,
