@@ -66,7 +66,7 @@ def test_what_is_marked_runs(page: Path, tmp_path: Path) -> None:
     env |= {"OMP_NUM_THREADS": "1", "SDL_VIDEODRIVER": "dummy"}
     done = subprocess.run(
         ["bash", "-xc", "\n".join(script)],
-        cwd=tmp_path, env=env, capture_output=True, text=True, timeout=600, check=False,
+        cwd=tmp_path, env=env, capture_output=True, text=True, timeout=1500, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     assert "Traceback" not in done.stderr

@@ -56,20 +56,21 @@ def run(
 ) -> dict[str, Any]:
     """Run every check, the expert's agreement and the replay included; return the report."""
     opened = Dataset.open(dataset)
-    asked = params.policy_episodes > 0
-    if asked and is_version(expert):
+    asked, shown = params.policy_episodes > 0, is_version(expert)
+    if asked and shown:
         raise ParamsError(
             f"params: validate.policy_episodes: expected 0, since {expert} is a dataset and no "
             f"policy, got {params.policy_episodes}; change it"
         )
     told = opened.manifest.provenance.get("environment")
-    own = isinstance(told, Mapping) and "version" in told
-    named = own or "scenario" in opened.schema.names
+    untold = shown and not (isinstance(told, Mapping) and "version" in told)
+    nameless = shown and "scenario" not in opened.schema.names and task.names == (WHOLE,)
+    noted = ("policy.digest",) if asked else ()
     contract = Contract(
         minimum_episodes=params.minimum_episodes,
-        required_scenarios=() if not named and task.names == (WHOLE,) else task.names,
+        required_scenarios=() if nameless else task.names,
         episodes_per_scenario=params.episodes_per_scenario,
-        required_provenance=("policy.digest",) if asked else (),
+        required_provenance=noted if untold else ("environment.version", *noted),
         observation=task.interface.fields,
         reserved_seeds=((int(FirstSeed.SELECTION), int(FirstSeed.COLLECTION)),),
         policy_episodes=params.policy_episodes or 1,  # of none there is no check
@@ -80,7 +81,7 @@ def run(
     agreed = _agreed(task, read_actor(expert, task)) if asked else None
     checks = {
         **CHECKS,
-        **({} if own else {"origin": _untold(task)}),
+        **({"origin": _untold(task)} if untold else {}),
         **({"policy": policy_agreement(agreed)} if agreed else {}),
         "replay": replay_agreement(first_difference(task.make())),
     }
