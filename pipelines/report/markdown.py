@@ -118,12 +118,13 @@ def flat_metrics(report: Comparison) -> dict[str, float | None]:
 
 
 def curve_tables(report: Comparison) -> dict[str, str]:
-    """Learning curves as CSV by arm, the mean over seeds, and the ratio over targets, to plot."""
+    """Mean learning curves of both main arms, and the ratio over targets, as CSV to plot."""
     found = {}
-    for name, curve in report.curves.items():
+    for name in ("baseline", "finetune"):
+        curve = report.curves[name]
         bands = [curve.measures[it].mean for it in report.measures]
         rows = zip(curve.steps, *bands, strict=True)
-        found[f"curves/{name}"] = _csv(("steps", *report.measures), rows)
+        found[f"curves_{name}"] = _csv(("steps", *report.measures), rows)
     main = report.settings.target[0].metric
     points = [
         (row.target[0].limit, row.estimate)

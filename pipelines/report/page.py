@@ -40,7 +40,6 @@ def write_report(report: Comparison, out: Path) -> None:
     write_json(out / "metrics.json", flat_metrics(report))
     replace_file(out / "summary.md", markdown(report).encode())
     replace_file(out / "report.html", page(report).encode())
-    (out / "curves").mkdir(exist_ok=True)
     for name, table in curve_tables(report).items():
         replace_file(out / f"{name}.csv", table.encode())
     write_png(figures.learning_curves(report), out / "curves.png")

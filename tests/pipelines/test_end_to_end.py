@@ -222,7 +222,7 @@ def test_another_teacher_trains_no_expert_and_curves_lie_over_one_another(
     assert UP_TO_DATE in dvc(documented, "repro")
     assert "No expert was trained" in (documented / "data/reports/expert.md").read_text()
     drawn = json.loads(dvc(documented, "plots", "diff", "HEAD", "--json"))["data"]
-    (curves,) = [plot for name, plot in drawn.items() if name.endswith("curves/finetune.csv")]
+    (curves,) = [plot for name, plot in drawn.items() if name.endswith("curves_finetune.csv")]
     assert {it for plot in curves for it in plot["revisions"]} == {"HEAD", "workspace"}
     change(documented, "env", kwargs={"wind": 0.31})
     assert "expert is null" in dvc(documented, "repro", "--single-item", "expert")
