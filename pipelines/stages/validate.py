@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from trajstore.quality import CHECKS, policy_agreement, replay_agreement, valida
 from trajstore.quality.agreement import Observations
 from trajstore.quality.contract import Contract
 from trajstore.quality.marks import marked
-from trajstore.quality.replay import first_difference
+from trajstore.quality.replay import compare as replayed
 from trajstore.quality.report import Check
 from trajstore.quality.reviews import effective_status, history, read_reviews
 from trajstore.version.findings import Finding, Severity
@@ -83,7 +84,7 @@ def run(
         **CHECKS,
         **({"origin": _untold(task)} if untold else {}),
         **({"policy": policy_agreement(agreed)} if agreed else {}),
-        "replay": replay_agreement(first_difference(task.make())),
+        "replay": replay_agreement(partial(replayed, environment=task.make())),
     }
     report = validate(opened, contract, checks=checks)
     decided = read_reviews(reviews)

@@ -7,7 +7,6 @@ give a ``tolerance``: rounding explains about 1e-9 in float64.
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -216,19 +215,16 @@ def play(episode: Episode, environment: Environment) -> Iterator[dict[str, Any]]
                 return
 
 
-def first_difference(
-    environment: Environment, *, tolerance: float = 0.0, leave_out: Collection[str] = ()
-) -> Callable[[Episode], Difference | None]:
-    """Return a function from an episode to its first difference when it is played again."""
-    return partial(compare, environment=environment, tolerance=tolerance, leave_out=leave_out)
-
-
 def first_step(
     environment: Environment, *, tolerance: float = 0.0, leave_out: Collection[str] = ()
 ) -> Callable[[Episode], int | None]:
     """Return a function from an episode to the first step that differs when it is played again."""
-    compared = first_difference(environment, tolerance=tolerance, leave_out=leave_out)
-    return lambda episode: None if (found := compared(episode)) is None else found.step
+
+    def replay(episode: Episode) -> int | None:
+        found = compare(episode, environment, tolerance=tolerance, leave_out=leave_out)
+        return None if found is None else found.step
+
+    return replay
 
 
 def spread(count: int, wanted: int) -> list[int]:
