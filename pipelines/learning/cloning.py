@@ -3,14 +3,15 @@
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import zip_longest
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import numpy as np
 import torch
 from imitation.algorithms import bc
 from imitation.util import logger as imitation_logger
+from msgspec import Meta
 from numpy.typing import NDArray
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch.nn import functional
@@ -18,6 +19,7 @@ from torch.nn import functional
 from pipelines.running.params import Amount, Count, NotNegative, Positive, Seeds
 
 Floats = NDArray[np.float32]
+Fraction = Annotated[float, Meta(ge=0.0, lt=1.0)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,11 @@ class PretrainParams:
         learning_rate: of Adam at the first step; falls along a cosine.
         l2_weight: of the policy's weights.
         critic_epochs: passes of the critic over the discounted returns.
+        every: show every so manieth pair of an episode.
+        held_out: share of the episodes that choose the number of updates, up to that of ``epochs``
+            and ``least_updates``; all are shown to the clone that is kept.
+        log_std: of the clone's noise, which stays; none learns it, from that of fine-tuning on.
+        normalise: observations by mean and deviation of those shown, which stay.
     """
 
     seeds: Seeds
@@ -45,6 +52,10 @@ class PretrainParams:
     learning_rate: Positive
     l2_weight: NotNegative
     critic_epochs: Amount
+    every: Count = field(default=1, kw_only=True)
+    held_out: Fraction = field(default=0.0, kw_only=True)
+    log_std: float | None = field(default=None, kw_only=True)
+    normalise: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

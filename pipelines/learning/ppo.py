@@ -5,7 +5,7 @@ the action noise follows a schedule, gradients of policy and critic are clipped 
 evaluated and saved is a running average of the weights.
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any, cast
 
 import torch
@@ -17,13 +17,13 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch.nn import functional
 
 from pipelines.learning.policy import Architecture, build_policy
-from pipelines.running.params import Count, NotNegative, Positive, Share
+from pipelines.running.params import Amount, Count, NotNegative, Positive, Share
 from pipelines.tasks.coding import Coding
 
 
 @dataclass(frozen=True, slots=True)
-class FromClone:
-    """The settings that training from a clone has of its own.
+class Update:
+    """The settings of an update that scratch and a clone may have differently.
 
     Attributes:
         learning_rate: of Adam at the first step.
@@ -38,6 +38,8 @@ class FromClone:
             their scenarios failed at the evaluations so far; the others are drawn evenly.
         replay_share: share of the training episodes that are ones which failed before, seed for
             seed, until they succeed (after Jiang et al., 2021).
+        target_kl: an update ends before a step that begins further than 1.5 times this from the
+            policy that collected; none never.
     """
 
     learning_rate: Positive
@@ -49,14 +51,37 @@ class FromClone:
     averaging: Share
     hard_share: Share
     replay_share: Share
-
-    def settings(self, scratch: "PpoParams") -> "PpoParams":
-        """The settings for a start from scratch with these in their place."""
-        return replace(scratch, **asdict(self))
+    target_kl: Positive | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
-class PpoParams(FromClone):
+class FromClone(Update):
+    """What training from a clone has of its own: its update, and how it begins.
+
+    Attributes:
+        critic_steps: online steps of the clone with its noise, before the first update, that fit
+            the critic alone.
+        cloning_weight: of the loss of cloning, on what the clone was shown, beside PPO's.
+        cloning_fade_steps: online steps over which that weight falls to 0; 0 keeps it.
+        policy_gradient: whether PPO moves the policy; without it only the cloning term does.
+        return_to_best: go on from the best policy so far where an evaluation is worse than it
+            by more than a tenth.
+    """
+
+    critic_steps: Amount = field(default=0, kw_only=True)
+    cloning_weight: NotNegative = field(default=0.0, kw_only=True)
+    cloning_fade_steps: Amount = field(default=0, kw_only=True)
+    policy_gradient: bool = field(default=True, kw_only=True)
+    return_to_best: bool = field(default=False, kw_only=True)
+
+    def settings(self, scratch: "PpoParams") -> "PpoParams":
+        """The settings for a start from scratch with this update's in their place."""
+        own = {it.name: getattr(self, it.name) for it in fields(Update)}
+        return replace(scratch, **own)
+
+
+@dataclass(frozen=True, slots=True)
+class PpoParams(Update):
     """All settings of the update, the same for every arm of the comparison.
 
     Attributes:
@@ -69,6 +94,9 @@ class PpoParams(FromClone):
         value_weight: weight of the value loss.
         max_grad_norm: gradients of policy and critic are clipped apart.
         final_log_std: reached in a straight line at the last step of the budget.
+        normalise_observations: by their running mean and deviation, which are part of the policy;
+            a start from a clone keeps what the clone has.
+        normalise_rewards: by the running deviation of their discounted sum, as `VecNormalize`.
     """
 
     hidden: Annotated[tuple[Count, ...], Meta(min_length=1)]
@@ -80,6 +108,8 @@ class PpoParams(FromClone):
     value_weight: NotNegative
     max_grad_norm: Positive
     final_log_std: float
+    normalise_observations: bool = field(default=False, kw_only=True)
+    normalise_rewards: bool = field(default=False, kw_only=True)
 
 
 class AveragedPPO(PPO):
