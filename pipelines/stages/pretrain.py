@@ -1,47 +1,45 @@
 """Stage: clone the expert's episodes into fresh policies, one a seed."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
 from loguru import logger
 from numpy.typing import NDArray
-from stable_baselines3.common.utils import set_random_seed
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.utils import get_device, set_random_seed
 
-from pipelines.learning.cloning import (
+from pipelines.learning.architecture import Architecture
+from pipelines.learning.cloning import PretrainParams, best_updates, clone, teach_critic
+from pipelines.learning.demonstrations import (
     Demonstrations,
-    PretrainParams,
     chosen_episodes,
-    clone,
-    discounted_returns,
-    teach_critic,
+    demonstrations,
+    passes,
 )
+from pipelines.learning.features import Features
 from pipelines.learning.job import FinetuneParams
-from pipelines.learning.policy import Architecture, build_policy, save_policy
+from pipelines.learning.policy import build_policy, save_policy
 from pipelines.learning.run import drop_other_seeds, training_inputs, unfinished
 from pipelines.learning.runlog import RunRecord, RunStatus, write_losses
 from pipelines.learning.sealing import seal_arm, seal_run, unseal_arm
+from pipelines.learning.shown import PAIRS, write_shown
 from pipelines.learning.verdict import check_verdict, excluded_episodes
 from pipelines.learning.world import TransferParams, read_transfer
 from pipelines.running.fanout import check_engine, run_jobs
 from pipelines.running.params import ParamsError, read_section
 from pipelines.running.stage import add_paths, in_one_line, parser_of
-from pipelines.tasks.coding import Coding
 from pipelines.tasks.interface import check_interface, interface_of
 from pipelines.tasks.reading import read_task
 from pipelines.tasks.task import REACHED, WHOLE, Task
 from trajstore.dataset import Dataset
 from trajstore.disk.files import remove_tree
 from trajstore.errors import StatusError
-
-Floats = NDArray[np.float32]
-Draw = Callable[[], Iterator[tuple[Floats, NDArray[Any]]]]
-"""Begins one shuffled pass: batches of coded observations and actions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,54 +66,6 @@ class CloneJob:
         return self.folder.resolve().parent.name
 
 
-def demonstrations(
-    dataset: Dataset, chosen: NDArray[np.bool_], coding: Coding, *, gamma: float
-) -> Demonstrations:
-    """Coded observations and actions, and discounted returns of the chosen episodes, in memory."""
-    rows = np.repeat(chosen, dataset.lengths)
-    lengths = dataset.lengths[chosen]
-    starts = np.cumsum(dataset.lengths + 1) - (dataset.lengths + 1)
-    before = np.ones(dataset.steps + len(dataset), bool)
-    before[starts + dataset.lengths] = False
-    seen = {name: dataset.column(name)[before][rows] for name in coding.fields}
-    return Demonstrations(
-        np.ascontiguousarray(coding.observe(seen)),
-        np.ascontiguousarray(coding.encode(dataset.column("action")[rows])),
-        discounted_returns(
-            dataset.column("reward")[rows],
-            dataset.column("terminated")[rows],
-            lengths,
-            gamma=gamma,
-        ),
-    )
-
-
-def passes(
-    dataset: Dataset,
-    chosen: NDArray[np.bool_],
-    coding: Coding,
-    *,
-    batch: int,
-    shuffled: bool,
-    rng: np.random.Generator,
-) -> Draw:
-    """Shuffled passes over the chosen episodes, streamed from the store.
-
-    With ``shuffled`` each action is that of another step of its batch: everything about the
-    actions is kept except what they have to do with the observations.
-    """
-
-    def draw() -> Iterator[tuple[Floats, NDArray[Any]]]:
-        fields = (*coding.fields, "action")
-        stream = dataset.batches(batch, rng=rng, where=chosen, fields=fields)
-        for rows in stream:
-            if len(rows["action"]) == batch:
-                order = rng.permutation(batch) if shuffled else slice(None)
-                yield coding.observe(rows), coding.encode(rows["action"][order])
-
-    return draw
-
-
 def train_clone(job: CloneJob) -> None:
     """Clone one policy, teach its critic, and leave a run folder; an earlier one goes."""
     remove_tree(job.folder)
@@ -132,6 +82,12 @@ def train_clone(job: CloneJob) -> None:
         raise ParamsError(
             "params: pretrain.only_successes: expected false, since the task has no success, got "
             "true; change it"
+        )
+    if job.params.critic_epochs and job.online.ppo.normalise_rewards:
+        raise ParamsError(
+            "params: pretrain.critic_epochs: expected 0, since finetune.ppo.normalise_rewards "
+            f"sets the scale that a critic learns, got {job.params.critic_epochs}; set it to 0, "
+            "and critic_steps of the arm"
         )
     with unfinished(job.folder, record):
         _clone(job, record)
@@ -151,16 +107,23 @@ def _clone(job: CloneJob, record: RunRecord) -> None:
     )
     coding = job.task.coding
     demos = demonstrations(dataset, chosen, coding, gamma=job.online.ppo.gamma)
+    demos = demos.thinned(job.params.every)
     if job.shuffled:
         demos = replace(demos, returns=rng.permutation(demos.returns))
-    architecture = Architecture(coding.size, coding.actions, job.online.ppo.hidden, coding.choices)
-    policy = build_policy(architecture, log_std=job.online.ppo.log_std)
+    policy, architecture = _fresh(job, demos)
     batch = min(job.params.batch, len(demos.action))
-    draw = passes(dataset, chosen, coding, batch=batch, shuffled=job.shuffled, rng=rng)
+    if job.params.every == 1:
+        draw = passes(dataset, chosen, coding, batch=batch, shuffled=job.shuffled, rng=rng)
+    else:
+        draw = demos.passes(batch, shuffled=job.shuffled, rng=rng)
     each = len(demos.action) // batch
     epochs = max(job.params.epochs, -(-job.params.least_updates // each))
     updates = epochs * each
     params = replace(job.params, batch=batch, epochs=epochs)
+    if params.held_out > 0.0:
+        updates = best_updates(
+            policy, demos, params=params, updates=updates, shuffled=job.shuffled, rng=rng
+        )
     curve = clone(policy, draw, params=params, updates=updates, rng=rng)
     critic = teach_critic(
         policy, demos, epochs=job.params.critic_epochs, batch=job.params.batch, rng=rng
@@ -175,7 +138,9 @@ def _clone(job: CloneJob, record: RunRecord) -> None:
         record={"seed": job.seed, "dataset": dataset.manifest.content_digest},
     )
     origin = {"dataset": dataset.manifest.content_digest}
-    counts = {"chosen": int(chosen.sum())}
+    counts = {"chosen": int(chosen.sum()), "updates": updates}
+    if any(it.cloning_weight > 0.0 for it in job.online.from_clone.values()):
+        counts[PAIRS] = write_shown(job.folder, demos.observation, demos.action)
     out = dataset.episodes["digest"][~_included(job, dataset)]
     if len(out):
         origin["excluded"] = sha256("\n".join(sorted(out)).encode()).hexdigest()
@@ -189,6 +154,17 @@ def _clone(job: CloneJob, record: RunRecord) -> None:
             notes=(f"critic loss {critic[0]:.4f} -> {critic[-1]:.4f}",) if critic else (),
         ),
     )
+
+
+def _fresh(job: CloneJob, demos: Demonstrations) -> tuple[ActorCriticPolicy, Architecture]:
+    """A policy that has learnt nothing but what it normalises by; images on an accelerator."""
+    normalise, hidden = job.params.normalise, job.online.ppo.hidden
+    architecture = Architecture.of(job.task.coding, hidden, normalise=normalise)
+    noise = job.online.ppo.log_std if job.params.log_std is None else job.params.log_std
+    policy = build_policy(architecture, log_std=noise)
+    if architecture.normalised:
+        cast(Features, policy.features_extractor).fit(demos.observation)
+    return policy.to(get_device("auto" if architecture.images else "cpu")), architecture
 
 
 def _open(job: CloneJob) -> Dataset:

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 
 from pipelines.learning.actor import Actor
+from pipelines.learning.architecture import Architecture
 from pipelines.learning.cloning import PretrainParams
 from pipelines.learning.job import FinetuneParams
-from pipelines.learning.policy import Architecture, build_policy, load_policy, save_policy
+from pipelines.learning.policy import build_policy, load_policy, save_policy
 from pipelines.learning.ppo import FromClone, PpoParams
 from pipelines.learning.promotion import Convergence, Criterion, Gate, write_manifest
 from pipelines.learning.runlog import RunRecord, RunStatus
