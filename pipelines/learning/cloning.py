@@ -17,7 +17,14 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from torch.nn import functional
 
 from pipelines.learning.demonstrations import Demonstrations, Draw
-from pipelines.running.params import Amount, Count, NotNegative, Positive, Seeds
+from pipelines.running.params import (
+    Amount,
+    Count,
+    NotNegative,
+    ParamsError,
+    Positive,
+    Seeds,
+)
 
 Fraction = Annotated[float, Meta(ge=0.0, lt=1.0)]
 TRIALS = 50
@@ -141,6 +148,11 @@ def best_updates(
     or how unlikely it finds their choices.
     """
     episodes = len(demonstrations.lengths)
+    if episodes == 1:
+        raise ParamsError(
+            "params: pretrain.held_out: expected 0, since one episode is shown, got "
+            f"{params.held_out}; set it to 0, or show more"
+        )
     count = min(max(1, round(params.held_out * episodes)), episodes - 1)
     out = np.isin(np.arange(episodes), rng.permutation(episodes)[:count])
     shown, held = demonstrations.of(~out), demonstrations.of(out)
