@@ -156,8 +156,8 @@ def train(job: Job) -> bool:
         if job.warm is not None and job.warm.cloning_weight > 0.0:
             shown = read_shown(job.start / f"seed_{job.seed}", clone, start.architecture)
     parameters = {"ppo": job.ppo, "budget": job.budget, "env": job.task, **job.parameters}
-    if job.warm is not None:
-        parameters["from_clone"] = job.warm
+    if job.warm is not None and job.warm.beginning:
+        parameters["from_clone"] = job.warm.beginning
     record = RunRecord(
         job.arm, job.seed, RunStatus.COMPLETED, 0, inputs, parameters, task=job.task.facts()
     )

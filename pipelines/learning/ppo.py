@@ -77,6 +77,13 @@ class FromClone(Update):
     policy_gradient: bool = field(default=True, kw_only=True)
     return_to_best: bool = field(default=False, kw_only=True)
 
+    @property
+    def beginning(self) -> dict[str, Any]:
+        """What is asked for beside an update, by name; nothing where all is off."""
+        update = {it.name for it in fields(Update)}
+        own = {it.name: it.default for it in fields(self) if it.name not in update}
+        return {name: getattr(self, name) for name in own if getattr(self, name) != own[name]}
+
     def settings(self, scratch: "PpoParams") -> "PpoParams":
         """The settings for a start from scratch with this update's in their place."""
         own = {it.name: getattr(self, it.name) for it in fields(Update)}

@@ -176,4 +176,6 @@ def test_an_arm_has_its_own_update_and_the_rest_is_that_of_scratch() -> None:
     warm = FromClone(0.1, -2.0, 3, 4, 5, 6, 0.0, 0.0, 0.0, target_kl=0.03, critic_steps=7)
     settings = warm.settings(replace(tiny.PPO, target_kl=0.5))
     assert (settings.learning_rate, settings.num_envs, settings.target_kl) == (0.1, 3, 0.03)
+    assert warm.beginning == {"critic_steps": 7}
+    assert tiny.FROM_CLONE.beginning == {}
     assert (settings.hidden, settings.gamma) == (tiny.PPO.hidden, tiny.PPO.gamma)
