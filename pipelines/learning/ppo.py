@@ -69,6 +69,7 @@ class FromClone(Update):
         policy_gradient: whether PPO moves the policy; without it only the cloning term does.
         return_to_best: go on from the best policy so far where an evaluation is worse than it
             by more than a tenth.
+        normalise_rewards: as in `PpoParams`; none is as from scratch.
     """
 
     critic_steps: Amount = field(default=0, kw_only=True)
@@ -76,6 +77,7 @@ class FromClone(Update):
     cloning_fade_steps: Amount = field(default=0, kw_only=True)
     policy_gradient: bool = field(default=True, kw_only=True)
     return_to_best: bool = field(default=False, kw_only=True)
+    normalise_rewards: bool | None = field(default=None, kw_only=True)
 
     @property
     def beginning(self) -> dict[str, Any]:
@@ -86,7 +88,9 @@ class FromClone(Update):
 
     def settings(self, scratch: "PpoParams") -> "PpoParams":
         """The settings for a start from scratch with this update's in their place."""
-        own = {it.name: getattr(self, it.name) for it in fields(Update)}
+        own: dict[str, Any] = {it.name: getattr(self, it.name) for it in fields(Update)}
+        if self.normalise_rewards is not None:
+            own["normalise_rewards"] = self.normalise_rewards
         return replace(scratch, **own)
 
 
