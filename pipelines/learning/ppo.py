@@ -69,7 +69,7 @@ class FromClone(Update):
         policy_gradient: whether PPO moves the policy; without it only the cloning term does.
         return_to_best: go on from the best policy so far where an evaluation is worse than it
             by more than a tenth.
-        normalise_rewards: as in `PpoParams`; none is as from scratch.
+        gamma, gae_lambda, entropy, normalise_rewards: as in `PpoParams`; none is as from scratch.
     """
 
     critic_steps: Amount = field(default=0, kw_only=True)
@@ -77,6 +77,9 @@ class FromClone(Update):
     cloning_fade_steps: Amount = field(default=0, kw_only=True)
     policy_gradient: bool = field(default=True, kw_only=True)
     return_to_best: bool = field(default=False, kw_only=True)
+    gamma: Share | None = field(default=None, kw_only=True)
+    gae_lambda: Share | None = field(default=None, kw_only=True)
+    entropy: NotNegative | None = field(default=None, kw_only=True)
     normalise_rewards: bool | None = field(default=None, kw_only=True)
 
     @property
@@ -88,9 +91,10 @@ class FromClone(Update):
 
     def settings(self, scratch: "PpoParams") -> "PpoParams":
         """The settings for a start from scratch with this update's in their place."""
-        own: dict[str, Any] = {it.name: getattr(self, it.name) for it in fields(Update)}
-        if self.normalise_rewards is not None:
-            own["normalise_rewards"] = self.normalise_rewards
+        own = {it.name: getattr(self, it.name) for it in fields(Update)}
+        for name in ("gamma", "gae_lambda", "entropy", "normalise_rewards"):
+            if (told := getattr(self, name)) is not None:
+                own[name] = told
         return replace(scratch, **own)
 
 

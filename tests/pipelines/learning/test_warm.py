@@ -178,8 +178,8 @@ def test_an_arm_has_its_own_update_and_the_rest_is_that_of_scratch() -> None:
     assert (settings.learning_rate, settings.num_envs, settings.target_kl) == (0.1, 3, 0.03)
     assert warm.beginning == {"critic_steps": 7}
     assert not settings.normalise_rewards
-    scaled = replace(warm, normalise_rewards=True)
-    assert scaled.settings(tiny.PPO).normalise_rewards
+    scaled = replace(warm, normalise_rewards=True, gamma=0.5).settings(tiny.PPO)
+    assert (scaled.normalise_rewards, scaled.gamma, scaled.entropy) == (True, 0.5, 0.01)
     assert warm.settings(replace(tiny.PPO, normalise_rewards=True)).normalise_rewards
     assert tiny.FROM_CLONE.beginning == {}
     assert (settings.hidden, settings.gamma) == (tiny.PPO.hidden, tiny.PPO.gamma)
