@@ -29,6 +29,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"learning"},
         {"comparison"},
         {"report"},
+        {"table"},
         {"stages"},
         {"__main__"},
     ],

@@ -81,6 +81,7 @@ class Job:
         warm: how a start from a clone begins.
         keeps_best: keep the policy of the best evaluation, and not the last one.
         judge_each: episodes a scenario of the final evaluation that belongs to the run; 0 none.
+        anywhere: a run that was finished with other versions of the packages need not be repeated.
     """
 
     stage: str
@@ -97,6 +98,7 @@ class Job:
     warm: FromClone | None = None
     keeps_best: bool = False
     judge_each: int = 0
+    anywhere: bool = False
 
     @property
     def name(self) -> str:
@@ -161,7 +163,7 @@ def train(job: Job) -> bool:
     record = RunRecord(
         job.arm, job.seed, RunStatus.COMPLETED, 0, inputs, parameters, task=job.task.facts()
     )
-    if is_finished(job.folder, record):
+    if is_finished(job.folder, record, anywhere=job.anywhere):
         note(job.name, job.budget.steps, read_evaluations(job.folder)[-1])
         return False
     start_afresh(job.folder, record)

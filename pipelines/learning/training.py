@@ -60,6 +60,15 @@ def never(rows: Sequence[Mapping[str, Any]]) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Grid:
+    """Evaluations that are close at the beginning: every ``first`` steps until ``until``."""
+
+    first: Count
+    until: Count
+    then: Count
+
+
+@dataclass(frozen=True, slots=True)
 class Budget:
     """Online steps to train, rounded up to whole rollouts, and those between two evaluations.
 
@@ -67,8 +76,21 @@ class Budget:
     """
 
     steps: Count
-    evaluate_every: Count
+    evaluate_every: Count | Grid
     stop_on_arrival: bool
+
+    def next_look(self, steps: int) -> int:
+        """Steps at the evaluation after ``steps``; the last one is at the end.
+
+        Example:
+            >>> budget = Budget(60, Grid(10, 20, 30), stop_on_arrival=False)
+            >>> [budget.next_look(steps) for steps in (0, 10, 20, 50)]
+            [10, 20, 50, 60]
+        """
+        every = self.evaluate_every
+        if isinstance(every, Grid):
+            every = every.first if steps < every.until else every.then
+        return min(steps + every, self.steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +240,7 @@ def _advance(
     if model.num_timesteps == 0 and model.warm is not None and model.warm.critic_steps:
         fit_critic(model, callback, model.warm.critic_steps)
         return
-    goal = min(model.num_timesteps + training.budget.evaluate_every, training.budget.steps)
+    goal = training.budget.next_look(model.num_timesteps)
     while model.num_timesteps < goal:
         model.set_noise(model.num_timesteps / training.budget.steps)
         model.collect_rollouts(env, callback, model.rollout_buffer, model.n_steps)

@@ -30,7 +30,7 @@ class ParamsError(TrajStoreError):
 
 SECTIONS = (
     *("env", "evaluation", "expert", "record", "validate", "publish"),
-    *("pretrain", "finetune", "transfer", "compare"),
+    *("pretrain", "finetune", "transfer", "compare", "table"),
 )
 MAX_VALUES = 100_000
 SHOWN = 12

@@ -18,7 +18,7 @@ from pipelines.learning.runlog import RunStatus, read_run
 from pipelines.learning.verdict import excluded_episodes
 from pipelines.learning.world import TransferParams
 from pipelines.stages import finetune, pretrain
-from pipelines.stages.pretrain import CloneJob, train_clone
+from pipelines.learning.clones import CloneJob, train_clone
 from pipelines.tasks.coding import Coding
 from pipelines.tasks.interface import InterfaceError
 from tests import factories
