@@ -63,8 +63,6 @@ class TableParams:
         trivial: shown apart, and in no mean.
         demonstrations: episodes that the teacher records.
         returns: null until they were measured.
-        more_seeds: seeds of the arm ``published``: the published settings, to their full budget.
-        few: other numbers of demonstrations to show, on some tasks.
         why: what was chosen how, a sentence or two for the reader.
     """
 
@@ -73,7 +71,6 @@ class TableParams:
     demonstrations: Count
     returns: Returns | None
     published: Published
-    few: tuple[Count, ...]
     why: str
 
 
