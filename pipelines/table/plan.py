@@ -124,6 +124,7 @@ def arm_jobs(place: Place, arm: str) -> list[Job]:
             stop=arrived if budget.stop_on_arrival else never,
             parameters={"evaluation": settings.world.evaluation},
             start=start,
+            warm=finetune.from_clone[arm] if start else None,
             judge_each=settings.world.evaluation.judge_each,
             anywhere=True,
         )
