@@ -173,7 +173,7 @@ def _learner(training: Training, env: VecEnv) -> AveragedPPO:
 
 
 def _evaluations_a_checkpoint(training: Training) -> int:
-    each = training.budget.evaluate_every // training.params.num_envs
+    each = training.budget.next_look(0) // training.params.num_envs
     return max(EVALUATIONS_A_CHECKPOINT, -(-STEPS_A_CHECKPOINT // max(each, 1)))
 
 

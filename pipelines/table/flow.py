@@ -23,6 +23,7 @@ from pipelines.table.work import (
     seal,
     side_by_side,
     train_run,
+    train_teacher,
 )
 from trajstore.disk.files import make_directories, read_json, replace_file
 from trajstore.errors import NotFoundError
@@ -51,7 +52,9 @@ class Flow:
         trained = [it for it in self.places if it.settings.table.teacher.function is None]
         jobs = [teacher_job(it) for it in trained]
         done = self._do(
-            Piece(job.task.version, job.arm, job.seed, job.budget.steps, partial(train_run, job))
+            Piece(
+                job.task.version, job.arm, job.seed, job.budget.steps, partial(train_teacher, job)
+            )
             for job in jobs
         )
         ready = [it for it in self.places if it not in trained or (it.teacher / "policy").is_dir()]
@@ -109,7 +112,7 @@ def _show(place: Place) -> str | None:
     said, settings = record(place), place.settings
     found, told = measure(place), settings.table.returns
     if told is None:
-        target = fixed_target(found.random, found.teacher).limit
+        target = fixed_target(round(found.random, 1), round(found.teacher, 1))
         return (
             f"not fixed yet; write table.returns: {{random: {found.random:.1f}, teacher: "
             f"{found.teacher:.1f}}} and a target of {target} into {settings.path.name}"

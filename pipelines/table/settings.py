@@ -1,11 +1,11 @@
 """The settings of one public task: a parameter file as any other, with one more section."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.learning.cloning import PretrainParams
-from pipelines.learning.conditions import Condition, check_conditions
+from pipelines.learning.conditions import check_conditions
 from pipelines.learning.job import FinetuneParams
 from pipelines.learning.ppo import PpoParams
 from pipelines.learning.training import Budget
@@ -141,44 +141,54 @@ def _read(path: Path) -> Settings:
 
 def _check(settings: Settings) -> None:
     """Refuse what would make a comparison unfair, or no comparison."""
-    where, finetune, teacher = settings.path, settings.finetune, settings.table.teacher
-    first = finetune.arrival.conditions[0]
-    if len(finetune.arrival.conditions) > 1 or first.metric != RETURN or first.at_least is None:
-        raise ParamsError(
-            f"{where}: finetune.arrival.conditions: expected one, on the return, got others; the "
-            "table compares returns"
-        )
-    if settings.pretrain.seeds != finetune.seeds:
-        raise ParamsError(
-            f"{where}: pretrain.seeds: expected {list(finetune.seeds)}, those of finetune, got "
-            f"{list(settings.pretrain.seeds)}; match them"
-        )
-    if teacher.seed in finetune.seeds:
-        raise ParamsError(
-            f"{where}: table.teacher.seed: expected one that is not compared, got {teacher.seed}; "
-            "choose another"
-        )
+    for place, wanted, got, remedy in (*_of_the_table(settings), *_of_the_arms(settings)):
+        raise ParamsError(f"{settings.path}: {place}: expected {wanted}, got {got}; {remedy}")
+
+
+Wrong = Iterator[tuple[str, str, object, str]]
+"""Places that do not fit: what was expected there, what came, what to do."""
+
+
+def _of_the_table(settings: Settings) -> Wrong:
+    teacher, told = settings.table.teacher, settings.table.returns
+    if teacher.seed in settings.seeds:
+        yield "table.teacher.seed", "one that is not compared", teacher.seed, "choose another"
     if teacher.function is None and not (teacher.ppo and teacher.budget):
-        raise ParamsError(
-            f"{where}: table.teacher: expected a function, or ppo and budget, got neither; say one"
-        )
-    for arm in finetune.budgets:
-        if arm != "baseline" and arm not in finetune.from_clone:
-            raise ParamsError(
-                f"{where}: finetune.from_clone: expected settings for arm {arm!r}, got none"
-            )
-    if len({str(it.evaluate_every) for it in finetune.budgets.values()}) > 1:
-        raise ParamsError(
-            f"{where}: finetune.budgets: expected the same evaluate_every for all arms, got "
-            "several; the arms are evaluated on one grid"
+        yield "table.teacher", "a function, or ppo and budget", "neither", "say one"
+    if told is not None and settings.target != (right := fixed_target(told.random, told.teacher)):
+        yield (
+            "finetune.arrival.conditions[0].at_least",
+            f"{right}, nine tenths of the way from random to teacher",
+            settings.target,
+            "correct one of them",
         )
 
 
-def fixed_target(random: float, teacher: float, share: float = 0.9) -> Condition:
+def _of_the_arms(settings: Settings) -> Wrong:
+    finetune = settings.finetune
+    conditions, budgets = finetune.arrival.conditions, finetune.budgets
+    if len(conditions) > 1 or conditions[0].metric != RETURN or conditions[0].at_least is None:
+        wanted = "one, on the return, which the table compares"
+        yield "finetune.arrival.conditions", wanted, len(conditions), "correct them"
+    if settings.pretrain.seeds != finetune.seeds:
+        seeds = list(settings.pretrain.seeds)
+        yield "pretrain.seeds", f"{list(finetune.seeds)}, those of finetune", seeds, "match them"
+    for arm in sorted(set(budgets) - {"baseline"} - set(finetune.from_clone)):
+        yield "finetune.from_clone", f"settings for arm {arm!r}", "none", "add them"
+    if len({str(it.evaluate_every) for it in budgets.values()}) > 1:
+        yield (
+            "finetune.budgets",
+            "the same evaluate_every for all arms, which are evaluated on one grid",
+            "several",
+            "choose one",
+        )
+
+
+def fixed_target(random: float, teacher: float, share: float = 0.9) -> float:
     """What is to be reached: so far from a random policy's return to the teacher's.
 
     Example:
-        >>> fixed_target(-200.0, 300.0).at_least
+        >>> fixed_target(-200.0, 300.0)
         250.0
     """
-    return Condition(RETURN, at_least=round(random + share * (teacher - random), 1))
+    return round(random + share * (teacher - random), 1)

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from loguru import logger
 
 from pipelines.learning.clones import CloneJob, train_clone
@@ -172,6 +173,19 @@ def train_run(job: Job) -> str | None:
     return f"{read_run(job.folder).steps:,} steps" if train(job) else None
 
 
+def train_teacher(job: Job) -> str | None:
+    """Train a teacher; one with these settings is kept whatever code made it, as data are."""
+    wanted = {"ppo": job.ppo, "budget": job.budget, "env": job.task, **job.parameters}
+    try:
+        found = read_sealed(job.folder).parameters
+    except (NotFoundError, CorruptionError, RunError):
+        found = {}
+    plain = json.loads(msgspec.json.encode(wanted))
+    if found and all(_holds(plain[name], part) for name, part in found.items()):
+        return None
+    return train_run(job)
+
+
 def make_clone(job: CloneJob) -> str | None:
     """Make one clone, unless the same one is there."""
     if _is_made(job):
@@ -193,7 +207,10 @@ def _is_made(job: CloneJob) -> bool:
     return _holds(found.parameters, wanted) and _holds(found.inputs, inputs)
 
 
-def _holds(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+def _holds(found: Any, wanted: Any) -> bool:  # noqa: ANN401 - any JSON value
+    """Whether all that is wanted is found; a setting that is new may be found beside."""
+    if not isinstance(wanted, Mapping) or not isinstance(found, Mapping):
+        return bool(found == wanted)
     return {key: found.get(key) for key in wanted} == dict(wanted)
 
 
