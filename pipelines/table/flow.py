@@ -11,7 +11,7 @@ from loguru import logger
 from pipelines.learning.sealing import ARM
 from pipelines.table.found import row_of, table_of
 from pipelines.table.page import page, write_pictures
-from pipelines.table.plan import Place, arm_jobs, clone_jobs, in_order_of_cost, teacher_job
+from pipelines.table.plan import Place, arm_jobs, clone_jobs, in_order, teacher_job
 from pipelines.table.record import Table
 from pipelines.table.settings import Returns, Settings, fixed_target
 from pipelines.table.work import (
@@ -49,7 +49,7 @@ class Flow:
 
     def prepare(self) -> list[Done]:
         """Teachers and what they show; then the clones of tasks whose target is fixed."""
-        trained = [it for it in self.places if it.settings.table.teacher.function is None]
+        trained = [it for it in self.places if it.settings.table.teacher.is_trained]
         jobs = [teacher_job(it) for it in trained]
         done = self._do(
             Piece(
@@ -57,7 +57,7 @@ class Flow:
             )
             for job in jobs
         )
-        ready = [it for it in self.places if it not in trained or (it.teacher / "policy").is_dir()]
+        ready = [it for it in self.places if it not in trained or it.policy.is_dir()]
         done += self._do(
             Piece(it.settings.id, "demonstrations", 0, 1, partial(_show, it)) for it in ready
         )
@@ -77,19 +77,18 @@ class Flow:
         return done
 
     def train(self) -> list[Done]:
-        """Every arm of the tasks whose target is fixed."""
+        """Every arm of the tasks whose target is fixed, and what needs no target."""
         arms = [
             (place, arm)
             for place in self.places
             for arm in self._arms(place)
-            if is_fixed(place.settings)
-            and (arm == "baseline" or (place.clones(arm) / ARM).is_file())
+            if _may_begin(place, arm)
         ]
         jobs = [(place, job) for place, arm in arms for job in arm_jobs(place, arm)]
         named = {id(job): place.settings.id for place, job in jobs}
         done = self._do(
             Piece(named[id(job)], job.arm, job.seed, job.budget.steps, partial(train_run, job))
-            for job in in_order_of_cost([job for _, job in jobs])
+            for job in in_order([job for _, job in jobs])
         )
         for place, arm in arms:
             seal(place.arm(arm), arm, place.settings.seeds)
@@ -100,6 +99,12 @@ class Flow:
 
     def _do(self, pieces: Iterable[Piece]) -> list[Done]:
         return side_by_side(list(pieces), workers=self.workers, deadline=self.deadline)
+
+
+def _may_begin(place: Place, arm: str) -> bool:
+    if arm == "baseline":
+        return is_fixed(place.settings) or not place.settings.finetune.budgets[arm].stop_on_arrival
+    return is_fixed(place.settings) and (place.clones(arm) / ARM).is_file()
 
 
 def is_fixed(settings: Settings) -> bool:

@@ -10,6 +10,7 @@ from pipelines.comparison.arrival import Arrival, Ratio, time_to_target
 from pipelines.comparison.ratios import Times, times_ratio, unknown
 from pipelines.comparison.record import Dip, SeedDip
 from pipelines.comparison.stats import Draws, Estimate, interval, resampled
+from pipelines.learning.policy import load_policy
 from pipelines.learning.runlog import RECORD, RunStatus, read_evaluations, read_run
 from pipelines.learning.sealing import read_sealed
 from pipelines.table.plan import Place
@@ -124,15 +125,23 @@ def _teacher(place: Place) -> Teacher:
     manifest = Dataset.open(place.demonstrations).manifest
     policy = manifest.provenance.get("policy")
     told = policy if isinstance(policy, Mapping) else {}
-    trained = place.settings.table.teacher.function is None
     lengths = Dataset.open(place.demonstrations).lengths
     each = int(np.ceil(lengths.mean() * place.settings.pretrain.episodes))
     return Teacher(
         id=str(told.get("id")),
         digest=str(told["digest"]) if "digest" in told else None,
-        training_steps=read_sealed(place.teacher).steps if trained else 0,
+        training_steps=_steps_of_teacher(place),
         collection_steps=each,
     )
+
+
+def _steps_of_teacher(place: Place) -> int:
+    asked = place.settings.table.teacher
+    if asked.function is not None:
+        return 0
+    if asked.policy is not None:
+        return int(load_policy(place.policy).record["steps"])
+    return read_sealed(place.teacher).steps
 
 
 def _dearer(times: Times, price: int) -> dict[int, Arrival]:

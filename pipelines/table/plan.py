@@ -13,7 +13,7 @@ from pipelines.learning.job import Job
 from pipelines.learning.promotion import has_arrived
 from pipelines.learning.teacher import Teacher, scripted
 from pipelines.learning.training import never
-from pipelines.table.settings import Settings
+from pipelines.table.settings import ARMS, Settings
 from pipelines.tasks.task import Act, FirstSeed, Key
 
 STAGE = "tasks"
@@ -41,6 +41,12 @@ class Place:
         """Run of a teacher that is trained."""
         return self.folder / "teacher" / f"seed_{self.settings.table.teacher.seed}"
 
+    @property
+    def policy(self) -> Path:
+        """The teacher's, unless it is a function."""
+        given = self.settings.table.teacher.policy
+        return self.teacher / "policy" if given is None else self.settings.path.parent / given
+
     def arm(self, name: str) -> Path:
         """Runs of an arm."""
         return self.folder / name
@@ -59,10 +65,10 @@ def listed(settings: Settings, first: FirstSeed, each: int) -> list[Key]:
 
 def teacher_of(place: Place) -> Teacher:
     """Who shows the task; a trained one must have been trained."""
-    function = place.settings.table.teacher.function
-    if function is not None:
-        return scripted(function)
-    return Teacher(place.teacher / "policy", f"ppo-{place.settings.table.teacher.seed}")
+    asked = place.settings.table.teacher
+    if asked.function is not None:
+        return scripted(asked.function)
+    return Teacher(place.policy, f"ppo-{asked.seed}")
 
 
 def teacher_job(place: Place) -> Job:
@@ -109,6 +115,9 @@ def arm_jobs(place: Place, arm: str) -> list[Job]:
     """The training of each seed of an arm."""
     settings, finetune = place.settings, place.settings.finetune
     budget, start = finetune.budgets[arm], None if arm == "baseline" else place.clones(arm)
+    depends = {"evaluation": settings.world.evaluation}
+    if budget.stop_on_arrival:
+        depends["arrival"] = finetune.arrival
     arrived = partial(has_arrived, criterion=finetune.arrival)
     each = settings.world.evaluation.track_each
     return [
@@ -122,7 +131,7 @@ def arm_jobs(place: Place, arm: str) -> list[Job]:
             budget=budget,
             episodes=listed(settings, FirstSeed.TRACKING, each),
             stop=arrived if budget.stop_on_arrival else never,
-            parameters={"evaluation": settings.world.evaluation},
+            parameters=depends,
             start=start,
             warm=finetune.from_clone[arm] if start else None,
             judge_each=settings.world.evaluation.judge_each,
@@ -149,7 +158,13 @@ def random_act(settings: Settings, seed: int = 0) -> Act:
     return act
 
 
-def in_order_of_cost(jobs: Sequence[Job]) -> list[Job]:
-    """What matters most first, and of that the longest first, so that no core idles at the end."""
-    rank = {arm: place for place, arm in enumerate(("baseline", "finetune", "usual", "cloning"))}
-    return sorted(jobs, key=lambda job: (max(1, rank.get(job.arm, 4)), -job.budget.steps))
+def in_order(jobs: Sequence[Job]) -> list[Job]:
+    """What matters most first, seed by seed; of that the longest, so that no core idles at last."""
+    first = ("baseline", "finetune")
+    rank = {arm: place for place, arm in enumerate(ARMS) if arm not in first}
+
+    def key(job: Job) -> tuple[float, int, int]:
+        few = len(ARMS) - 1.5 if job.arm.startswith("few_") else 0
+        return (rank.get(job.arm, few), job.seed, -job.budget.steps)
+
+    return sorted(jobs, key=key)

@@ -26,16 +26,23 @@ class TeacherParams:
     """Who shows the task; its policy is chosen on episodes that nothing else plays.
 
     Attributes:
-        function: ``package.module:function`` from an observation to an action; null where PPO is
-            trained with the seed, the settings and the budget.
+        function: ``package.module:function`` from an observation to an action, or
+        policy: folder of a policy beside the settings; null for both where PPO is trained with the
+            seed, the settings and the budget.
         seed: none that is compared.
     """
 
     function: str | None
+    policy: str | None
     seed: Amount
     ppo: PpoParams | None
     budget: Budget | None
     select_each: Played
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether it is to be made here."""
+        return self.function is None and self.policy is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +160,8 @@ def _of_the_table(settings: Settings) -> Wrong:
     teacher, told = settings.table.teacher, settings.table.returns
     if teacher.seed in settings.seeds:
         yield "table.teacher.seed", "one that is not compared", teacher.seed, "choose another"
-    if teacher.function is None and not (teacher.ppo and teacher.budget):
-        yield "table.teacher", "a function, or ppo and budget", "neither", "say one"
+    if teacher.is_trained and not (teacher.ppo and teacher.budget):
+        yield "table.teacher", "a function, a policy, or ppo and budget", "none", "say one"
     if told is not None and settings.target != (right := fixed_target(told.random, told.teacher)):
         yield (
             "finetune.arrival.conditions[0].at_least",

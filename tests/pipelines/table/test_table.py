@@ -69,7 +69,7 @@ def test_the_settings_of_every_task_are_fair() -> None:
     ("place", "value", "told"),
     [
         (("table", "teacher", "seed"), 1, "expected one that is not compared, got 1"),
-        (("table", "teacher", "ppo"), None, "expected a function, or ppo and budget"),
+        (("table", "teacher", "ppo"), None, "expected a function, a policy, or ppo"),
         (("pretrain", "seeds"), [3, 4], r"pretrain.seeds: expected \[1, 2\]"),
         (("finetune", "budgets", "usual", "evaluate_every"), 512, "the same evaluate_every"),
         (("finetune", "arrival", "conditions"), [{"metric": "return", "at_most": 1.0}], "one, on"),
