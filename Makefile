@@ -25,6 +25,9 @@ repro: $(READY)  ## run the whole experiment: expert, dataset, cloning, comparis
 study: $(READY)  ## the sweep over demonstrations and the transfer setting, on top of repro
 	$(BIN)/python -m pipelines repro study
 
+tasks: $(READY)  ## the table of public tasks, docs/tasks.md; TASK=LunarLander-v3 runs one
+	$(BIN)/python -m pipelines tasks $(if $(TASK),--task $(TASK))
+
 pull: $(READY)  ## bring every output from the DVC remote, checked before it is put in place
 	$(BIN)/python -m pipelines pull
 
@@ -69,4 +72,4 @@ clean:  ## remove what the tools left; keeps .venv and data
 	rm -rf .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info
 	find trajstore pipelines tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
-.PHONY: help venv repro study pull test quick torture bench exchange format clean
+.PHONY: help venv repro study tasks pull test quick torture bench exchange format clean

@@ -18,6 +18,7 @@ STAGES = {
     "compare": "compare finished runs and write the report",
     "pull": "bring every output from the DVC remote, checked before it is put in place",
     "repro": "run all of it through DVC, then sum it up",
+    "tasks": "compare on public tasks, and write their table",
     "report": "write the page and the plots anew from a comparison.json",
     "export": "write a policy as a Stable-Baselines3 zip",
 }

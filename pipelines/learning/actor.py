@@ -5,7 +5,7 @@ observation gives actions that differ in the last bit. Here each row is computed
 in the same order: an episode does not depend on what was played beside it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,10 +70,12 @@ class Actor:
     Attributes:
         layers: weights ``[inputs, outputs]`` and biases ``[outputs]``, the last one linear.
         choices: so many each part of an action has; empty where actions are real numbers.
+        features: what the first layer sees of observations, row by row; none is as they are.
     """
 
     layers: Sequence[tuple[Floats, Floats]]
     choices: tuple[int, ...] = ()
+    features: Callable[[Floats], Floats] | None = None
 
     def __call__(self, observation: Floats) -> NDArray[Any]:
         """Actions ``[B, A]`` for observations ``[B, D]``, the same bits for any ``B``.
@@ -81,6 +83,8 @@ class Actor:
         A single choice is ``int64[B]``; of equal ones the first is taken.
         """
         rows = np.asarray(observation, np.float32)
+        if self.features is not None:
+            rows = self.features(rows)
         for index, (weight, bias) in enumerate(self.layers):
             rows = _layer(rows, weight, bias, index < len(self.layers) - 1)
         if not self.choices:

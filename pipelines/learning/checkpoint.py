@@ -8,6 +8,7 @@ from typing import Any
 import safetensors.torch
 import torch
 
+from pipelines.learning.policy import put_weights, weights_of
 from pipelines.learning.ppo import AveragedPPO
 from pipelines.learning.tensors import read_tensors
 from trajstore.disk.files import read_json, remove_tree, whole_directory
@@ -22,10 +23,10 @@ _MOMENTS = 3
 
 def _tensors(model: AveragedPPO) -> dict[str, torch.Tensor]:
     adam = model.policy.optimizer.state_dict()["state"]
-    parts = {"policy": model.policy.state_dict(), "average": model.average.state_dict()}
+    parts = {"policy": weights_of(model.policy), "average": weights_of(model.average)}
     parts |= {"best": model.best} | {f"adam/{index}": state for index, state in adam.items()}
     tensors = {f"{part}/{name}": it for part, held in parts.items() for name, it in held.items()}
-    return {name: tensor.contiguous().clone() for name, tensor in sorted(tensors.items())}
+    return {name: tensor.cpu().contiguous().clone() for name, tensor in sorted(tensors.items())}
 
 
 def save_checkpoint(model: AveragedPPO, folder: Path, record: dict[str, Any]) -> Path:
@@ -83,7 +84,7 @@ def _read_record(source: Path) -> dict[str, Any]:
 
 def _shapes(model: AveragedPPO) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
     """Shapes of what a checkpoint of the learner must hold, and of what it may hold."""
-    weights = {name: tuple(it.shape) for name, it in model.policy.state_dict().items()}
+    weights = {name: tuple(it.shape) for name, it in weights_of(model.policy).items()}
     needed = {
         f"{part}/{name}": it for part in ("policy", "average") for name, it in weights.items()
     }
@@ -117,12 +118,12 @@ def load_checkpoint(model: AveragedPPO, source: Path, *, plan: str = "") -> dict
             index, _, key = rest.partition("/")
             state.setdefault(int(index), {})[key] = tensor
     best = _under("best/", tensors)
-    if len(best) not in (0, len(model.policy.state_dict())) or any(
+    if len(best) not in (0, len(weights_of(model.policy))) or any(
         len(moments) != _MOMENTS for moments in state.values()
     ):
         raise CorruptionError(f"{path}: expected a learner's tensors, got some of them; {_REMEDY}")
-    model.policy.load_state_dict(_under("policy/", tensors))
-    model.average.load_state_dict(_under("average/", tensors))
+    put_weights(model.policy, _under("policy/", tensors))
+    put_weights(model.average, _under("average/", tensors))
     model.best = best
     adam = model.policy.optimizer.state_dict()
     model.policy.optimizer.load_state_dict({**adam, "state": state})

@@ -2,22 +2,33 @@
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import zip_longest
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, cast
 
 import numpy as np
 import torch
 from imitation.algorithms import bc
 from imitation.util import logger as imitation_logger
+from msgspec import Meta
 from numpy.typing import NDArray
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch.nn import functional
 
-from pipelines.running.params import Amount, Count, NotNegative, Positive, Seeds
+from pipelines.learning.demonstrations import Demonstrations, Draw
+from pipelines.running.params import (
+    Amount,
+    Count,
+    NotNegative,
+    ParamsError,
+    Positive,
+    Seeds,
+)
 
-Floats = NDArray[np.float32]
+Fraction = Annotated[float, Meta(ge=0.0, lt=1.0)]
+TRIALS = 50
+"""So often a clone is tried on what was held out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +45,11 @@ class PretrainParams:
         learning_rate: of Adam at the first step; falls along a cosine.
         l2_weight: of the policy's weights.
         critic_epochs: passes of the critic over the discounted returns.
+        every: show every so manieth pair of an episode.
+        held_out: share of the episodes that choose the number of updates, up to that of ``epochs``
+            and ``least_updates``; all are shown to the clone that is kept.
+        log_std: of the clone's noise, which stays; none learns it, from that of fine-tuning on.
+        normalise: observations by mean and deviation of those shown, which stay.
     """
 
     seeds: Seeds
@@ -45,96 +61,16 @@ class PretrainParams:
     learning_rate: Positive
     l2_weight: NotNegative
     critic_epochs: Amount
-
-
-@dataclass(frozen=True, slots=True)
-class Demonstrations:
-    """Transitions of whole episodes, end to end.
-
-    Attributes:
-        observation: ``[T, D]`` before each action.
-        action: ``[T, A]``, coded; numbers of choices are integers.
-        returns: ``[T]`` discounted sum of the rewards from each step on.
-    """
-
-    observation: Floats
-    action: NDArray[Any]
-    returns: Floats
-
-
-def chosen_episodes(
-    scenarios: NDArray[np.str_],
-    *,
-    allowed: NDArray[np.bool_],
-    count: int,
-    turn: int,
-    levels: Sequence[str] = (),
-) -> NDArray[np.bool_]:
-    """Which episodes the clone number ``turn`` learns from.
-
-    Families take turns, each with its hardest scenarios first: ten families are shown by any ten
-    episodes, and a dense scene shows what a sparse one does and more. Clones begin at different
-    episodes of a scenario, and share some only where there are too few.
-
-    Args:
-        scenarios: ``[N]`` of every episode, ``family/level``.
-        allowed: ``[N]`` episodes to choose among.
-        count: so many; 0, or more than there are, means all.
-        turn: from 0.
-        levels: the easiest first.
-    """
-    chosen = np.zeros(len(scenarios), bool)
-    candidates = np.flatnonzero(allowed)
-    size = min(count, len(candidates)) or len(candidates)
-    chosen[candidates[_deal(scenarios[candidates], levels, size=size, turn=turn)]] = True
-    return chosen
-
-
-def _deal(
-    scenarios: NDArray[np.str_], levels: Sequence[str], *, size: int, turn: int
-) -> NDArray[np.int64]:
-    """Places of the first ``size`` episodes, families taking turns, hardest scenarios first."""
-    ranks = {level: -place for place, level in enumerate(levels)}
-    names = dict.fromkeys(scenarios.tolist())
-    hands: dict[str, list[int]] = {name.partition("/")[0]: [] for name in names}
-    dealt_before, first = divmod(turn * size, len(hands))
-    for name in sorted(names, key=lambda name: ranks.get(name.partition("/")[2], 1)):
-        own = np.flatnonzero(scenarios == name)
-        hands[name.partition("/")[0]] += np.roll(own, -dealt_before).tolist()
-    order = list(hands.values())
-    rounds = zip_longest(*order[first:], *order[:first])
-    dealt = [place for one_each in rounds for place in one_each if place is not None]
-    return np.array(dealt[:size], np.int64)
-
-
-def discounted_returns(
-    reward: Floats, terminated: NDArray[np.bool_], lengths: NDArray[np.int64], *, gamma: float
-) -> Floats:
-    """Discounted sum of rewards to the episode's end, ``[T]``.
-
-    Where the clock ended an episode its last reward is taken to go on for ever: the return of a
-    truncated episode is unknown, and this is the bootstrap that needs no critic.
-
-    Example:
-        >>> ends = np.array([False, True])
-        >>> discounted_returns(np.float32([1, 2]), ends, np.array([2]), gamma=0.5).tolist()
-        [2.0, 2.0]
-    """
-    result = np.zeros(len(reward), np.float64)
-    stop = 0
-    for length in lengths:
-        start, stop = stop, stop + int(length)
-        running = 0.0 if terminated[stop - 1] else float(reward[stop - 1]) / (1.0 - gamma)
-        for t in range(stop - 1, start - 1, -1):
-            running = float(reward[t]) + gamma * running
-            result[t] = running
-    return result.astype(np.float32)
+    every: Count = field(default=1, kw_only=True)
+    held_out: Fraction = field(default=0.0, kw_only=True)
+    log_std: float | None = field(default=None, kw_only=True)
+    normalise: bool = field(default=False, kw_only=True)
 
 
 class _Batches(Iterable[dict[str, NDArray[Any]]]):
     """Shuffled passes over transitions; what `imitation` iterates once an epoch."""
 
-    def __init__(self, draw: Callable[[], Iterator[tuple[Floats, NDArray[Any]]]]) -> None:
+    def __init__(self, draw: Draw) -> None:
         self._draw = draw
 
     def __iter__(self) -> Iterator[dict[str, NDArray[Any]]]:
@@ -144,18 +80,21 @@ class _Batches(Iterable[dict[str, NDArray[Any]]]):
 
 def clone(
     policy: ActorCriticPolicy,
-    draw: Callable[[], Iterator[tuple[Floats, NDArray[Any]]]],
+    draw: Draw,
     *,
     params: PretrainParams,
     updates: int,
     rng: np.random.Generator,
+    look: Callable[[int], None] = lambda _: None,
 ) -> list[dict[str, float]]:
     """Fit ``policy``, in place, to demonstrated actions; return the loss curve.
 
     ``draw`` begins one shuffled pass over the demonstrations, as batches of observations ``[B, D]``
     and actions ``[B, A]``, all of ``params.batch`` rows. Over ``updates`` gradient steps in all the
-    learning rate falls along a cosine.
+    learning rate falls along a cosine. ``look`` is told of each one that was done.
     """
+    if params.log_std is not None and hasattr(policy, "log_std"):
+        policy.log_std.requires_grad_(False)
     trainer = bc.BC(
         observation_space=policy.observation_space,
         action_space=policy.action_space,
@@ -175,6 +114,7 @@ def clone(
     def after_batch() -> None:
         nonlocal done
         done += 1
+        look(done)
         rate = params.learning_rate * 0.5 * (1.0 + math.cos(math.pi * min(1.0, done / updates)))
         for group in trainer.optimizer.param_groups:
             group["lr"] = max(rate, 1e-6)
@@ -185,12 +125,58 @@ def clone(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Converting a tensor with requires_grad", UserWarning)
         trainer.train(
-            n_epochs=params.epochs,
+            n_batches=updates,
             on_batch_end=after_batch,
             log_interval=10**9,
             progress_bar=False,
         )
     return curve
+
+
+def best_updates(
+    policy: ActorCriticPolicy,
+    demonstrations: Demonstrations,
+    *,
+    params: PretrainParams,
+    updates: int,
+    shuffled: bool,
+    rng: np.random.Generator,
+) -> int:
+    """After how many of ``updates`` gradient steps a copy of ``policy`` does best.
+
+    It is cloned from some episodes and tried on the others: by its mean actions' squared error,
+    or how unlikely it finds their choices.
+    """
+    episodes = len(demonstrations.lengths)
+    if episodes == 1:
+        raise ParamsError(
+            "params: pretrain.held_out: expected 0, since one episode is shown, got "
+            f"{params.held_out}; set it to 0, or show more"
+        )
+    count = min(max(1, round(params.held_out * episodes)), episodes - 1)
+    out = np.isin(np.arange(episodes), rng.permutation(episodes)[:count])
+    shown, held = demonstrations.of(~out), demonstrations.of(out)
+    observation = torch.as_tensor(held.observation, device=policy.device)
+    action = torch.as_tensor(held.action, device=policy.device)
+    tried = deepcopy(policy)
+    between, losses = max(1, updates // TRIALS), dict[int, float]()
+
+    def look(done: int) -> None:
+        if done % between == 0 or done == updates:
+            with torch.no_grad():
+                losses[done] = _error(tried, observation, action)
+
+    batch = min(params.batch, len(shown.action))
+    draw = shown.passes(batch, shuffled=shuffled, rng=rng)
+    clone(tried, draw, params=replace(params, batch=batch), updates=updates, rng=rng, look=look)
+    return min(losses, key=losses.__getitem__)
+
+
+def _error(policy: ActorCriticPolicy, observation: torch.Tensor, action: torch.Tensor) -> float:
+    if action.is_floating_point():
+        mean = policy.get_distribution(observation).mode()
+        return functional.mse_loss(mean, action).item()
+    return -policy.evaluate_actions(observation, action)[1].mean().item()
 
 
 def teach_critic(
@@ -204,8 +190,8 @@ def teach_critic(
     """Fit the value network to the demonstrations' returns; return the loss of each epoch."""
     critic = [p for name, p in policy.named_parameters() if "value" in name]
     optimiser = torch.optim.Adam(critic, lr=1e-3)
-    observation = torch.as_tensor(demonstrations.observation)
-    returns = torch.as_tensor(demonstrations.returns)
+    observation = torch.as_tensor(demonstrations.observation, device=policy.device)
+    returns = torch.as_tensor(demonstrations.returns, device=policy.device)
     losses = []
     for epoch in range(epochs):
         order = torch.as_tensor(rng.permutation(len(returns)))

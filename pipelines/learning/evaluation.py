@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.learning.actor import Actor
-from pipelines.tasks.task import RETURN, FirstSeed, Outcome, Task
+from pipelines.tasks.task import RETURN, Act, FirstSeed, Outcome, Task
 from trajstore.episode.episode import Episode
 
 
@@ -57,6 +57,6 @@ def _means(outcomes: Sequence[Outcome], measures: Sequence[str]) -> dict[str, fl
     return {name: float(np.mean([it.value(name) for it in outcomes])) for name in measures}
 
 
-def evaluate(actor: Actor, episodes: Sequence[tuple[str, int]], task: Task) -> dict[str, Any]:
+def evaluate(act: Act, episodes: Sequence[tuple[str, int]], task: Task) -> dict[str, Any]:
     """Play a fixed list of episodes to their ends and tally them."""
-    return tally(task.play(actor, episodes), task)
+    return tally(task.play(act, episodes), task)

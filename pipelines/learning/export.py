@@ -1,6 +1,7 @@
 """A policy as a Stable-Baselines3 zip for others; read back by digest, tensors alone.
 
-The zip holds a plain ``MlpPolicy``: whoever loads it needs nothing of this package. Such a file
+The zip holds a plain ``MlpPolicy``, and with it the code of its features where it has some: whoever
+loads it needs nothing of this package. Such a file
 can run code when it is loaded, so this module reads no more of one than its tensors, and only if
 its SHA-256 is the one that was noted beside it.
 """
@@ -9,14 +10,16 @@ import hashlib
 import io
 import zipfile
 import zlib
-from dataclasses import asdict
 from pathlib import Path
 
+import cloudpickle
 import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.policies import ActorCriticPolicy
 
-from pipelines.learning.policy import Architecture, SavedPolicy, policy_of
+from pipelines.learning import features
+from pipelines.learning.architecture import Architecture
+from pipelines.learning.policy import SavedPolicy, once, policy_of, put_weights, weights_of
 from pipelines.learning.tensors import (
     MAX_BYTES,
     MAX_HEADER_BYTES,
@@ -49,14 +52,18 @@ def note_path(target: Path) -> Path:
 def export_policy(saved: SavedPolicy, target: Path) -> str:
     """Write a zip that ``PPO.load`` takes, and its SHA-256 beside it; return the digest."""
     stream = io.BytesIO()
-    _plain_ppo(saved).save(stream)
+    cloudpickle.register_pickle_by_value(features)
+    try:
+        _plain_ppo(saved).save(stream)
+    finally:
+        cloudpickle.unregister_pickle_by_value(features)
     data = stream.getvalue()
     digest = hashlib.sha256(data).hexdigest()
     note = {
         "sha256": digest,
         "policy": saved.digest,
         "contract_digest": saved.interface.digest,
-        **asdict(saved.architecture),
+        "architecture": saved.architecture.to_json(),
     }
     make_directories(target.parent)
     replace_file(target, data)
@@ -80,9 +87,8 @@ def import_policy(source: Path) -> ActorCriticPolicy:
             f"{_REMEDY}"
         )
     try:
-        sizes = note["observations"], note["actions"], tuple(note["hidden"])
-        architecture = Architecture(*sizes, tuple(note.get("choices", ())))
-        tensors = _read_tensors(data)
+        architecture = Architecture.from_json(note.get("architecture", note))
+        tensors = once(_read_tensors(data))
         kinds = {name: (_KINDS.get(it.dtype, str(it.dtype)), tuple(it.shape))
                  for name, it in tensors.items()}  # fmt: skip
     except _MALFORMED as error:
@@ -123,5 +129,5 @@ def _plain_ppo(saved: SavedPolicy) -> PPO:
     model.observation_space, model.action_space = saved.architecture.spaces()
     model.n_envs = 1
     model._setup_model()
-    model.policy.load_state_dict(saved.policy.state_dict(), strict=True)
+    put_weights(model.policy, weights_of(saved.policy))
     return model

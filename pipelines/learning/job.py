@@ -6,8 +6,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipelines.learning.actor import Actor
+from pipelines.learning.architecture import Architecture
 from pipelines.learning.evaluation import evaluate, judged
-from pipelines.learning.policy import SavedPolicy, load_policy, save_policy
+from pipelines.learning.policy import (
+    SavedPolicy,
+    load_policy,
+    put_weights,
+    save_policy,
+)
 from pipelines.learning.ppo import AveragedPPO, FromClone, PpoParams
 from pipelines.learning.promotion import Criterion
 from pipelines.learning.run import (
@@ -32,6 +38,7 @@ from pipelines.learning.sealing import (
     seal_run,
     unseal_arm,
 )
+from pipelines.learning.shown import read_shown
 from pipelines.learning.training import Budget, Stop, Training, never, run_training
 from pipelines.running.fanout import Engine, check_engine, run_jobs
 from pipelines.running.params import ParamsError, Seeds
@@ -71,8 +78,10 @@ class Job:
         episodes: scenario and seed of each episode that every evaluation plays.
         parameters: what else the run depends on, for its record.
         start: folder of the clones to go on from; ``None`` trains from scratch.
+        warm: how a start from a clone begins.
         keeps_best: keep the policy of the best evaluation, and not the last one.
         judge_each: episodes a scenario of the final evaluation that belongs to the run; 0 none.
+        anywhere: a run that was finished with other versions of the packages need not be repeated.
     """
 
     stage: str
@@ -86,8 +95,10 @@ class Job:
     stop: Stop = never
     parameters: Mapping[str, Any] = field(default_factory=dict)
     start: Path | None = None
+    warm: FromClone | None = None
     keeps_best: bool = False
     judge_each: int = 0
+    anywhere: bool = False
 
     @property
     def name(self) -> str:
@@ -138,22 +149,27 @@ def train(job: Job) -> bool:
         InterfaceError: the policy to start from belongs to another world.
         RunError: the clone to start from is not what was sealed, or of another seed or folder.
     """
-    start, inputs = None, training_inputs(job.stage)
+    start, shown, inputs = None, None, training_inputs(job.stage)
     if job.start is not None:
         start, clone = read_start(job.start, job.seed)
         check_interface(job.task.interface, start.interface, where=f"start policy {job.start}")
-        shown = {key: clone.inputs[key] for key in ("dataset", "excluded") if key in clone.inputs}
-        inputs |= {"start": start.digest, **shown}
+        origin = {key: clone.inputs[key] for key in ("dataset", "excluded") if key in clone.inputs}
+        inputs |= {"start": start.digest, **origin}
+        if job.warm is not None and job.warm.cloning_weight > 0.0:
+            shown = read_shown(job.start / f"seed_{job.seed}", clone, start.architecture)
     parameters = {"ppo": job.ppo, "budget": job.budget, "env": job.task, **job.parameters}
+    if job.warm is not None and job.warm.beginning:
+        parameters["from_clone"] = job.warm.beginning
     record = RunRecord(
         job.arm, job.seed, RunStatus.COMPLETED, 0, inputs, parameters, task=job.task.facts()
     )
-    if is_finished(job.folder, record):
+    if is_finished(job.folder, record, anywhere=job.anywhere):
         note(job.name, job.budget.steps, read_evaluations(job.folder)[-1])
         return False
     start_afresh(job.folder, record)
     with unfinished(job.folder, record):
-        model = run_training(_training(job, start, plan_digest(record)), job.folder)
+        training = replace(_training(job, start, plan_digest(record)), shown=shown)
+        model = run_training(training, job.folder)
         _keep(job, model)
         if job.judge_each:
             write_final(job.folder, load_policy(job.policy).actor, job.task, each=job.judge_each)
@@ -181,6 +197,10 @@ def _training(job: Job, start: SavedPolicy | None, plan: str) -> Training:
         budget=job.budget,
         seed=job.seed,
         start=start,
+        warm=job.warm,
+        architecture=Architecture.of(
+            job.task.coding, job.ppo.hidden, normalise=job.ppo.normalise_observations
+        ),
         stop=job.stop,
         progress=lambda steps, row: note(job.name, steps, row),
         plan=plan,
@@ -190,7 +210,7 @@ def _training(job: Job, start: SavedPolicy | None, plan: str) -> Training:
 def _keep(job: Job, model: AveragedPPO) -> None:
     record: dict[str, Any] = {}
     if job.keeps_best:
-        model.average.load_state_dict(model.best)
+        put_weights(model.average, model.best)
         settings = {"ppo": asdict(job.ppo), "budget": asdict(job.budget)}
         record = {"seed": job.seed, "settings": settings}
     save_policy(

@@ -3,86 +3,30 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import gymnasium as gym
-import numpy as np
 import safetensors.torch
 import torch
+from numpy.typing import NDArray
 from stable_baselines3.common.policies import ActorCriticPolicy
 
 from pipelines.learning.actor import Actor
-from pipelines.learning.tensors import MAX_BYTES, check_finite, read_tensors, size_bytes
-from pipelines.tasks.coding import action_space
+from pipelines.learning.architecture import FEATURES, Architecture
+from pipelines.learning.features import Features
+from pipelines.learning.tensors import check_finite, read_tensors
 from pipelines.tasks.interface import Interface
 from trajstore.disk.files import read_json, whole_directory
-from trajstore.episode.texts import shown
 from trajstore.errors import ArgumentError, CorruptionError, FormatError, NotFoundError
 
 TENSORS = "model.safetensors"
 RECORD = "policy.json"
 FORMAT_VERSION = 2
-MAX_UNITS = 4096
-MAX_LAYERS = 32
+_ALIASES = ("pi_features_extractor.", "vf_features_extractor.")
 _REMEDY = "restore the file or train again"
-
-
-@dataclass(frozen=True, slots=True)
-class Architecture:
-    """Two tanh networks, one for the action and one for the value, on observations as they are.
-
-    Attributes:
-        observations: size ``D`` of an observation.
-        actions: parts ``A`` of an action, each in [-1, 1] or a choice.
-        hidden: units of each hidden layer, the same for both networks.
-        choices: so many each part of an action has; empty where actions are real numbers.
-    """
-
-    observations: int
-    actions: int
-    hidden: tuple[int, ...]
-    choices: tuple[int, ...] = ()
-
-    def spaces(self) -> tuple[gym.spaces.Box, gym.spaces.Space[Any]]:
-        """The coded observation space and action space."""
-        seen = gym.spaces.Box(-np.inf, np.inf, (self.observations,), np.float32)
-        return seen, action_space(self.actions, self.choices)
-
-    def __post_init__(self) -> None:
-        sizes = (self.observations, self.actions, *self.hidden, *self.choices)
-        if any(type(size) is not int or not 0 < size <= MAX_UNITS for size in sizes):
-            raise ArgumentError(
-                f"architecture: expected layers of 1 to {MAX_UNITS:,} units, got {shown(sizes)}"
-            )
-        if self.choices and len(self.choices) != self.actions:
-            raise ArgumentError(
-                f"architecture: expected choices of {self.actions} parts, got {shown(self.choices)}"
-            )
-        if len(self.hidden) > MAX_LAYERS or size_bytes(self.shapes()) > MAX_BYTES:
-            raise ArgumentError(
-                f"architecture: expected at most {MAX_LAYERS} hidden layers and {MAX_BYTES:,} "
-                f"bytes of weights, got {shown(sizes)}"
-            )
-
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of all weights by name, as Stable-Baselines3 builds the two networks."""
-        shapes: dict[str, tuple[int, ...]] = {} if self.choices else {"log_std": (self.actions,)}
-        width = self.observations
-        for place, units in enumerate(self.hidden):
-            for net in ("policy_net", "value_net"):
-                layer = f"mlp_extractor.{net}.{2 * place}"
-                shapes |= {f"{layer}.weight": (units, width), f"{layer}.bias": (units,)}
-            width = units
-        for net, units in (("action_net", sum(self.choices) or self.actions), ("value_net", 1)):
-            shapes |= {f"{net}.weight": (units, width), f"{net}.bias": (units,)}
-        return shapes
-
-    def policy_kwargs(self, **more: float) -> dict[str, Any]:
-        """What Stable-Baselines3 needs to build this policy, and what else it is told."""
-        hidden = list(self.hidden)
-        return {"net_arch": {"pi": hidden, "vf": hidden}, "activation_fn": torch.nn.Tanh, **more}
 
 
 def build_policy(architecture: Architecture, *, log_std: float = 0.0) -> ActorCriticPolicy:
@@ -100,14 +44,38 @@ def actor_of(policy: ActorCriticPolicy) -> Actor:
     """The deterministic part of a policy, as plain arrays."""
     linear = [m for m in policy.mlp_extractor.policy_net if isinstance(m, torch.nn.Linear)]
     layers = tuple(
-        (module.weight.detach().numpy().T.copy(order="C"), module.bias.detach().numpy().copy())
+        (_plain(module.weight).T.copy(order="C"), _plain(module.bias).copy())
         for module in [*linear, cast(torch.nn.Linear, policy.action_net)]
     )
-    space = policy.action_space
+    space, features = policy.action_space, None
+    if isinstance(policy.features_extractor, Features):
+        features = deepcopy(policy.features_extractor).cpu().rows
     if isinstance(space, gym.spaces.Discrete):
-        return Actor(layers, (int(space.n),))
+        return Actor(layers, (int(space.n),), features)
     choices = space.nvec if isinstance(space, gym.spaces.MultiDiscrete) else ()
-    return Actor(layers, tuple(map(int, choices)))
+    return Actor(layers, tuple(map(int, choices)), features)
+
+
+def _plain(weights: torch.Tensor) -> NDArray[Any]:
+    array: NDArray[Any] = weights.detach().cpu().numpy()
+    return array
+
+
+def weights_of(policy: ActorCriticPolicy) -> dict[str, torch.Tensor]:
+    """The weights of a policy by name, each once: both networks see the same features."""
+    return once(policy.state_dict())
+
+
+def once(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Without the names that the features have beside their own."""
+    return {name: it for name, it in tensors.items() if not name.startswith(_ALIASES)}
+
+
+def put_weights(policy: ActorCriticPolicy, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Give a policy the weights that `weights_of` one like it told."""
+    own = {k: v for k, v in tensors.items() if k.startswith(FEATURES)}
+    same = {prefix + k.removeprefix(FEATURES): v for k, v in own.items() for prefix in _ALIASES}
+    policy.load_state_dict({**tensors, **same}, strict=True)
 
 
 def save_policy(
@@ -122,13 +90,13 @@ def save_policy(
 
     Raises `ArgumentError` if a weight is not finite.
     """
-    tensors = {name: value.clone() for name, value in sorted(policy.state_dict().items())}
+    tensors = {name: value.cpu().clone() for name, value in sorted(weights_of(policy).items())}
     check_finite(target, tensors, "the training diverged: lower its learning rate", ArgumentError)
     payload = safetensors.torch.save(tensors)
     digest = hashlib.sha256(payload).hexdigest()
     document = {
         "format_version": FORMAT_VERSION,
-        "architecture": _written(architecture),
+        "architecture": {**architecture.to_json(), "activation": "tanh"},
         "contract": interface.to_json(),
         "contract_digest": interface.digest,
         "tensors_sha256": digest,
@@ -139,12 +107,6 @@ def save_policy(
         text = json.dumps(document, indent=1, sort_keys=True, allow_nan=False)
         (folder / RECORD).write_text(text + "\n", encoding="utf-8")
     return digest
-
-
-def _written(architecture: Architecture) -> dict[str, Any]:
-    """An architecture as JSON; choices only where it has some."""
-    record = asdict(architecture) | {"activation": "tanh"}
-    return record if architecture.choices else {k: v for k, v in record.items() if k != "choices"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +153,7 @@ def load_policy(source: Path) -> SavedPolicy:
 def policy_of(architecture: Architecture, tensors: Mapping[str, torch.Tensor]) -> ActorCriticPolicy:
     """A policy of these weights, which are those of the architecture, for acting."""
     policy = build_policy(architecture)
-    policy.load_state_dict(tensors, strict=True)
+    put_weights(policy, tensors)
     policy.set_training_mode(False)
     return policy
 
@@ -210,10 +172,7 @@ def _read_record(record: Any, where: Path) -> tuple[Architecture, Interface]:  #
             and isinstance(record["tensors_sha256"], str)
             and record["contract_digest"] == interface.digest
         )
-        sizes = [shape["observations"], shape["actions"], *shape["hidden"]]
-        architecture = Architecture(
-            sizes[0], sizes[1], tuple(sizes[2:]), tuple(shape.get("choices", ()))
-        )
+        architecture = Architecture.from_json(shape)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         said = str(error) if isinstance(error, ArgumentError) else repr(error)
         raise CorruptionError(

@@ -69,17 +69,19 @@ def training_inputs(stage: str) -> dict[str, str]:
     return {"code": code_digest(stage), **{name: version(name) for name in PACKAGES}}
 
 
-def is_finished(folder: Path, wanted: RunRecord) -> bool:
+def is_finished(folder: Path, wanted: RunRecord, *, anywhere: bool = False) -> bool:
     """Whether ``folder`` holds a completed run of the wanted inputs and parameters, all of it.
 
-    Evidence that is not what the run left is told, and the run is not finished.
+    With ``anywhere`` one made with other versions of the packages counts as well. Evidence that is
+    not what the run left is told, and the run is not finished.
     """
     if not (folder / RECORD).is_file():
         return False
     try:
         if read_run(folder).status is not RunStatus.COMPLETED:
             return False
-        return plan_digest(read_sealed(folder)) == plan_digest(wanted)
+        digest = _portable_digest if anywhere else plan_digest
+        return digest(read_sealed(folder)) == digest(wanted)
     except (RunError, CorruptionError, NotFoundError) as error:
         logger.warning("{}; made again", error)
         return False
@@ -115,6 +117,11 @@ def _plan(record: RunRecord) -> Any:  # noqa: ANN401 - any JSON value
 def plan_digest(record: RunRecord) -> str:
     """SHA-256 of what a run is made from, in hex; a checkpoint carries it."""
     return hashlib.sha256(canonical_json(_plan(record))).hexdigest()
+
+
+def _portable_digest(record: RunRecord) -> str:
+    inputs = {name: it for name, it in record.inputs.items() if name not in PACKAGES}
+    return plan_digest(replace(record, inputs=inputs))
 
 
 def drop_other_seeds(out: Path, seeds: Iterable[int]) -> None:

@@ -34,7 +34,8 @@ from trajstore.disk.files import digest, remove_tree
 from trajstore.errors import CorruptionError, NotFoundError, StorageError
 
 ARM, EXPERT = "arm.json", "expert"
-LEFT = (EVALUATIONS, EPISODES, LOSSES, f"policy/{POLICY}", f"policy/{TENSORS}")
+SHOWN = "demonstrations.safetensors"
+LEFT = (EVALUATIONS, EPISODES, LOSSES, SHOWN, f"policy/{POLICY}", f"policy/{TENSORS}")
 """What a run may leave as evidence, below its folder."""
 
 

@@ -10,13 +10,25 @@ import torch
 from stable_baselines3.common.callbacks import CallbackList
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.utils import set_random_seed
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from pipelines.learning.actor import Actor
+from pipelines.learning.architecture import Architecture
 from pipelines.learning.checkpoint import checkpoints, load_checkpoint, save_checkpoint
-from pipelines.learning.policy import SavedPolicy, actor_of
-from pipelines.learning.ppo import AveragedPPO, PpoParams, make_ppo
+from pipelines.learning.policy import (
+    SavedPolicy,
+    actor_of,
+    put_weights,
+    weights_of,
+)
+from pipelines.learning.ppo import AveragedPPO, FromClone, PpoParams, make_ppo
 from pipelines.learning.runlog import write_evaluations, write_losses
+from pipelines.learning.warm import (
+    fit_critic,
+    go_back,
+    reward_statistics,
+    set_reward_statistics,
+)
 from pipelines.running.params import Count
 from pipelines.tasks.task import RETURN
 
@@ -29,6 +41,10 @@ Progress = Callable[[int, Mapping[str, Any]], None]
 
 EVALUATIONS_A_CHECKPOINT = 8
 """Episodes go on over so many evaluations before the state is saved and all begin anew."""
+STEPS_A_CHECKPOINT = 1024
+"""Of each environment at least, for long episodes that are evaluated often."""
+FALL = 0.1
+"""Share of the best evaluation by which another is worse for a learner to go back to it."""
 KEEP = 0.5
 """Share of a scenario's running failure rate that a further evaluation keeps."""
 
@@ -44,6 +60,15 @@ def never(rows: Sequence[Mapping[str, Any]]) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Grid:
+    """Evaluations that are close at the beginning: every ``first`` steps until ``until``."""
+
+    first: Count
+    until: Count
+    then: Count
+
+
+@dataclass(frozen=True, slots=True)
 class Budget:
     """Online steps to train, rounded up to whole rollouts, and those between two evaluations.
 
@@ -51,13 +76,29 @@ class Budget:
     """
 
     steps: Count
-    evaluate_every: Count
+    evaluate_every: Count | Grid
     stop_on_arrival: bool
+
+    def next_look(self, steps: int) -> int:
+        """Steps at the evaluation after ``steps``; the last one is at the end.
+
+        Example:
+            >>> budget = Budget(60, Grid(10, 20, 30), stop_on_arrival=False)
+            >>> [budget.next_look(steps) for steps in (0, 10, 20, 50)]
+            [10, 20, 50, 60]
+        """
+        every = self.evaluate_every
+        if isinstance(every, Grid):
+            every = every.first if steps < every.until else every.then
+        return min(steps + every, self.steps)
 
 
 @dataclass(frozen=True, slots=True)
 class Training:
     """One training with one seed, from ``start`` or from scratch.
+
+    A start may be ``warm``; ``shown`` are the observations and actions that it was cloned from. An
+    ``architecture`` is needed for images alone.
 
     After each evaluation ``progress`` is told, and ``stop`` decides whether to go on. Checkpoints
     carry ``plan``, the digest of what the run is made from; that of another plan is refused.
@@ -69,6 +110,9 @@ class Training:
     budget: Budget
     seed: int
     start: SavedPolicy | None = None
+    warm: FromClone | None = None
+    shown: tuple[torch.Tensor, torch.Tensor] | None = None
+    architecture: Architecture | None = None
     stop: Stop = never
     rank: Rank = lambda row: float(row[RETURN])
     progress: Progress = lambda _steps, _row: None
@@ -91,13 +135,14 @@ def run_training(training: Training, folder: Path) -> AveragedPPO:
     if found := checkpoints(folder / "checkpoint"):
         record = load_checkpoint(model, found[-1], plan=training.plan)
         rows, losses = record["evaluations"], record["losses"]
+        set_reward_statistics(model, record["rewards"])
         _write_curves(folder, rows, losses)
     else:
         _look(training, model, rows)
         _save(training, model, folder, rows, losses)
     while _goes_on(training, model, rows):
         _begin(training, model, rows)
-        for _ in range(EVALUATIONS_A_CHECKPOINT):
+        for _ in range(_evaluations_a_checkpoint(training)):
             if _goes_on(training, model, rows):
                 _advance(training, model, rows, losses)
                 _look(training, model, rows)
@@ -112,13 +157,24 @@ def _goes_on(training: Training, model: AveragedPPO, rows: list[dict[str, Any]])
 
 def _learner(training: Training, env: VecEnv) -> AveragedPPO:
     steps = training.budget.steps
-    model = make_ppo(env, training.params, seed=training.seed, total_steps=steps)
+    params, start = training.params, training.start
+    made = start.architecture if start is not None else training.architecture
+    if params.normalise_rewards:
+        env = VecNormalize(env, norm_obs=False, gamma=params.gamma)
+    model = make_ppo(env, params, seed=training.seed, total_steps=steps, architecture=made)
     model.set_logger(Logger(folder=None, output_formats=[]))
-    if training.start is not None:
-        model.policy.load_state_dict(training.start.policy.state_dict())
+    if start is not None:
+        put_weights(model.policy, weights_of(start.policy))
+        model.learns_statistics = False
+        model.warm, model.shown = training.warm, training.shown
         model.set_noise(0.0)
         model.take_average(0.0)
     return model
+
+
+def _evaluations_a_checkpoint(training: Training) -> int:
+    each = training.budget.next_look(0) // training.params.num_envs
+    return max(EVALUATIONS_A_CHECKPOINT, -(-STEPS_A_CHECKPOINT // max(each, 1)))
 
 
 def _segment_seed(seed: int, steps: int) -> int:
@@ -181,7 +237,10 @@ def _advance(
     _weigh(training, env, rows)
     callback = CallbackList([])
     callback.init_callback(model)
-    goal = min(model.num_timesteps + training.budget.evaluate_every, training.budget.steps)
+    if model.num_timesteps == 0 and model.warm is not None and model.warm.critic_steps:
+        fit_critic(model, callback, model.warm.critic_steps)
+        return
+    goal = training.budget.next_look(model.num_timesteps)
     while model.num_timesteps < goal:
         model.set_noise(model.num_timesteps / training.budget.steps)
         model.collect_rollouts(env, callback, model.rollout_buffer, model.n_steps)
@@ -196,7 +255,11 @@ def _look(training: Training, model: AveragedPPO, rows: list[dict[str, Any]]) ->
     rows.append({"steps": model.num_timesteps, **training.evaluate(actor_of(model.average))})
     training.progress(model.num_timesteps, rows[-1])
     if training.rank(rows[-1]) >= max(map(training.rank, rows)):
-        model.best = {name: value.clone() for name, value in model.average.state_dict().items()}
+        model.best = {name: value.clone() for name, value in weights_of(model.average).items()}
+    elif training.warm is not None and training.warm.return_to_best:
+        best = max(map(training.rank, rows))
+        if training.rank(rows[-1]) < best - FALL * abs(best):
+            go_back(model)
 
 
 def _save(
@@ -206,7 +269,12 @@ def _save(
     rows: list[dict[str, Any]],
     losses: list[dict[str, float]],
 ) -> None:
-    record = {"evaluations": rows, "losses": losses, "plan": training.plan}
+    record = {
+        "evaluations": rows,
+        "losses": losses,
+        "plan": training.plan,
+        "rewards": reward_statistics(model),
+    }
     save_checkpoint(model, folder / "checkpoint", record)
     _write_curves(folder, rows, losses)
 

@@ -6,7 +6,7 @@ A record states the limits of a field in its type: with `msgspec.Meta`, or with 
 
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from difflib import get_close_matches
 from enum import Enum
 from functools import cache, partial
@@ -30,7 +30,7 @@ class ParamsError(TrajStoreError):
 
 SECTIONS = (
     *("env", "pipeline", "evaluation", "expert", "record", "validate", "publish"),
-    *("pretrain", "finetune", "transfer", "compare"),
+    *("pretrain", "finetune", "transfer", "compare", "table"),
 )
 MAX_VALUES = 100_000
 SHOWN = 12
@@ -75,8 +75,9 @@ Seeds = Annotated[
 def read_section(path: Path, name: str, cls: type[Record]) -> Record:
     """One section of a parameter file as the dataclass ``cls``.
 
-    A key that the record lacks, a key that the section lacks, and a value of another type or
-    beyond its limits are refused by name, so that a stage stops before it touches anything.
+    A key that the record lacks, one without a default that the section lacks, and a value of
+    another type or beyond its limits are refused by name, so that a stage stops before it touches
+    anything.
 
     Raises:
         ParamsError: the file, the section or one of its values does not fit.
@@ -159,7 +160,8 @@ def fit(
 
     Args:
         value: mappings, lists and scalars, as YAML and JSON have them.
-        hint: a type that `msgspec` takes; a record must have all of its keys and no others.
+        hint: a type that `msgspec` takes; a record must have all of its keys, but for those with a
+            default, and no others.
         where: begins every message; the place within the value is added to it.
         error: what to raise.
 
@@ -199,15 +201,17 @@ def _parts(
     """The place, the value and the type of each part of a record, a mapping or a list."""
     origin, arguments = get_origin(base), get_args(base)
     if isinstance(value, Mapping) and (is_dataclass(base) or is_typeddict(base)):
-        hints = _hints(base)
+        hints, spare = _hints(base), set[str]()
         if is_dataclass(base):
             hints = {field.name: hints[field.name] for field in fields(base)}
+            spare = {field.name for field in fields(base) if field.default is not MISSING}
         for key in sorted(map(str, set(value) - set(hints))):
             hint = _nearest(key, hints) or "remove or rename it"
             raise error(f"{where}: expected keys among {sorted(hints)}, got {key!r}; {hint}")
-        for key in sorted(set(hints) - set(value)):
+        for key in sorted(set(hints) - set(value) - spare):
             raise error(f"{where}: expected key {key!r}, got none; add it")
-        yield from ((f"{where}.{key}", value[key], hint) for key, hint in hints.items())
+        here = ((key, hint) for key, hint in hints.items() if key in value)
+        yield from ((f"{where}.{key}", value[key], hint) for key, hint in here)
     elif isinstance(value, Mapping) and origin in (dict, Mapping):
         yield from ((f"{where}.{key}", part, arguments[1]) for key, part in value.items())
     elif isinstance(value, list) and origin is tuple:

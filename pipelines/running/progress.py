@@ -4,6 +4,7 @@ Runs in other processes each write a small file, of which the parent draws the b
 """
 
 import json
+import os
 import re
 import sys
 import threading
@@ -39,7 +40,7 @@ def note(run: str, steps: int, row: Mapping[str, Any], *, logs: Path = LOGS) -> 
     rates = [key for key in row if key not in ("steps", "episodes", "return", "by_scenario")]
     shown = {key: row[key] for key in rates or ["return"]}
     text = json.dumps({"steps": steps, **shown})
-    beside = path.with_suffix(".new")
+    beside = path.with_suffix(f".{os.getpid()}.new")
     beside.write_text(text, encoding="utf-8")
     beside.replace(path)
 

@@ -58,6 +58,7 @@ def jobs_of(
             parameters={"evaluation": world.evaluation},
             judge_each=world.evaluation.judge_each,
             start=start,
+            warm=params.from_clone[arm] if start else None,
         )
         for seed in params.seeds
     ]

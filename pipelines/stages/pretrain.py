@@ -1,244 +1,38 @@
 """Stage: clone the expert's episodes into fresh policies, one a seed."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
 from loguru import logger
-from numpy.typing import NDArray
-from stable_baselines3.common.utils import set_random_seed
 
-from pipelines.learning.cloning import (
-    Demonstrations,
-    PretrainParams,
-    chosen_episodes,
-    clone,
-    discounted_returns,
-    teach_critic,
+from pipelines.learning.clones import (
+    CloneJob,
+    may_be_shown,
+    not_excluded,
+    open_dataset,
+    train_clone,
 )
+from pipelines.learning.cloning import PretrainParams
 from pipelines.learning.job import FinetuneParams
-from pipelines.learning.policy import Architecture, build_policy, save_policy
-from pipelines.learning.run import drop_other_seeds, training_inputs, unfinished
-from pipelines.learning.runlog import RunRecord, RunStatus, write_losses
-from pipelines.learning.sealing import seal_arm, seal_run, unseal_arm
+from pipelines.learning.run import drop_other_seeds
+from pipelines.learning.sealing import seal_arm, unseal_arm
 from pipelines.learning.verdict import check_verdict, excluded_episodes
-from pipelines.learning.world import TransferParams, read_transfer
+from pipelines.learning.world import read_transfer
 from pipelines.running.fanout import check_engine, run_jobs
-from pipelines.running.params import ParamsError, read_section
+from pipelines.running.params import read_section
 from pipelines.running.stage import add_paths, in_one_line, parser_of
-from pipelines.tasks.coding import Coding
-from pipelines.tasks.interface import check_interface, interface_of
 from pipelines.tasks.reading import read_task
-from pipelines.tasks.task import REACHED, WHOLE, Task
 from trajstore.dataset import Dataset
-from trajstore.disk.files import remove_tree
-from trajstore.errors import StatusError
-
-Floats = NDArray[np.float32]
-Draw = Callable[[], Iterator[tuple[Floats, NDArray[Any]]]]
-"""Begins one shuffled pass: batches of coded observations and actions."""
-
-
-@dataclass(frozen=True, slots=True)
-class CloneJob:
-    """One clone.
-
-    Attributes:
-        excluded: digests of the episodes that a curator marked so; they are not shown.
-    """
-
-    params: PretrainParams
-    online: FinetuneParams
-    task: Task
-    dataset: Path
-    shuffled: bool
-    shown: TransferParams | None
-    seed: int
-    folder: Path
-    excluded: frozenset[str] = frozenset()
-
-    @property
-    def arm(self) -> str:
-        """What the clones of one folder are called: as the folder."""
-        return self.folder.resolve().parent.name
-
-
-def demonstrations(
-    dataset: Dataset, chosen: NDArray[np.bool_], coding: Coding, *, gamma: float
-) -> Demonstrations:
-    """Coded observations and actions, and discounted returns of the chosen episodes, in memory."""
-    rows = np.repeat(chosen, dataset.lengths)
-    lengths = dataset.lengths[chosen]
-    starts = np.cumsum(dataset.lengths + 1) - (dataset.lengths + 1)
-    before = np.ones(dataset.steps + len(dataset), bool)
-    before[starts + dataset.lengths] = False
-    seen = {name: dataset.column(name)[before][rows] for name in coding.fields}
-    return Demonstrations(
-        np.ascontiguousarray(coding.observe(seen)),
-        np.ascontiguousarray(coding.encode(dataset.column("action")[rows])),
-        discounted_returns(
-            dataset.column("reward")[rows],
-            dataset.column("terminated")[rows],
-            lengths,
-            gamma=gamma,
-        ),
-    )
-
-
-def passes(
-    dataset: Dataset,
-    chosen: NDArray[np.bool_],
-    coding: Coding,
-    *,
-    batch: int,
-    shuffled: bool,
-    rng: np.random.Generator,
-) -> Draw:
-    """Shuffled passes over the chosen episodes, streamed from the store.
-
-    With ``shuffled`` each action is that of another step of its batch: everything about the
-    actions is kept except what they have to do with the observations.
-    """
-
-    def draw() -> Iterator[tuple[Floats, NDArray[Any]]]:
-        fields = (*coding.fields, "action")
-        stream = dataset.batches(batch, rng=rng, where=chosen, fields=fields)
-        for rows in stream:
-            if len(rows["action"]) == batch:
-                order = rng.permutation(batch) if shuffled else slice(None)
-                yield coding.observe(rows), coding.encode(rows["action"][order])
-
-    return draw
-
-
-def train_clone(job: CloneJob) -> None:
-    """Clone one policy, teach its critic, and leave a run folder; an earlier one goes."""
-    remove_tree(job.folder)
-    shown = asdict(job.shown) if job.shown else None
-    record = RunRecord(
-        arm=job.arm,
-        seed=job.seed,
-        status=RunStatus.COMPLETED,
-        steps=0,
-        parameters=asdict(job.params) | {"shuffled": job.shuffled, "shown": shown},
-        task=job.task.facts(),
-    )
-    if job.params.only_successes and not job.task.rates:
-        raise ParamsError(
-            "params: pretrain.only_successes: expected false, since the task has no success, got "
-            "true; change it"
-        )
-    with unfinished(job.folder, record):
-        _clone(job, record)
-
-
-def _clone(job: CloneJob, record: RunRecord) -> None:
-    torch.set_num_threads(1)
-    set_random_seed(job.seed)
-    rng = np.random.default_rng(job.seed)
-    dataset = _open(job)
-    chosen = chosen_episodes(
-        _scenarios(dataset),
-        allowed=_allowed(job, dataset),
-        count=job.params.episodes,
-        turn=job.params.seeds.index(job.seed),
-        levels=job.task.levels,
-    )
-    coding = job.task.coding
-    demos = demonstrations(dataset, chosen, coding, gamma=job.online.ppo.gamma)
-    if job.shuffled:
-        demos = replace(demos, returns=rng.permutation(demos.returns))
-    architecture = Architecture(coding.size, coding.actions, job.online.ppo.hidden, coding.choices)
-    policy = build_policy(architecture, log_std=job.online.ppo.log_std)
-    batch = min(job.params.batch, len(demos.action))
-    draw = passes(dataset, chosen, coding, batch=batch, shuffled=job.shuffled, rng=rng)
-    each = len(demos.action) // batch
-    epochs = max(job.params.epochs, -(-job.params.least_updates // each))
-    updates = epochs * each
-    params = replace(job.params, batch=batch, epochs=epochs)
-    curve = clone(policy, draw, params=params, updates=updates, rng=rng)
-    critic = teach_critic(
-        policy, demos, epochs=job.params.critic_epochs, batch=job.params.batch, rng=rng
-    )
-    names = list(dict.fromkeys(name for row in curve for name in row))
-    write_losses(job.folder, curve, names=names or ["update"])
-    save_policy(
-        policy,
-        job.folder / "policy",
-        architecture=architecture,
-        interface=job.task.interface,
-        record={"seed": job.seed, "dataset": dataset.manifest.content_digest},
-    )
-    origin = {"dataset": dataset.manifest.content_digest}
-    counts = {"chosen": int(chosen.sum())}
-    out = dataset.episodes["digest"][~_included(job, dataset)]
-    if len(out):
-        origin["excluded"] = sha256("\n".join(sorted(out)).encode()).hexdigest()
-        counts["excluded"] = len(out)
-    seal_run(
-        job.folder,
-        replace(
-            record,
-            inputs=training_inputs("pretrain") | origin,
-            parameters={**record.parameters, **counts},
-            notes=(f"critic loss {critic[0]:.4f} -> {critic[-1]:.4f}",) if critic else (),
-        ),
-    )
-
-
-def _open(job: CloneJob) -> Dataset:
-    """The dataset, held against the environment."""
-    dataset = Dataset.open(job.dataset)
-    recorded = dataset.manifest.provenance.get("environment") or {}
-    version = str(recorded.get("version", job.task.version))
-    theirs = interface_of(dataset.schema, environment=version)
-    check_interface(job.task.interface, theirs, where=f"dataset {job.dataset}")
-    return dataset
-
-
-def _scenarios(dataset: Dataset) -> NDArray[np.str_]:
-    """The scenario of each episode; of a dataset that knows none, the same for all."""
-    if "scenario" in dataset.schema.names:
-        return np.asarray(dataset.episodes["scenario"])
-    return np.full(len(dataset), WHOLE)
-
-
-def _allowed(job: CloneJob, dataset: Dataset) -> NDArray[np.bool_]:
-    """Episodes that may be shown, ``[N]``."""
-    allowed = _included(job, dataset)
-    if job.params.only_successes:
-        if "outcome" not in dataset.schema.names:
-            raise ParamsError(
-                f"params: pretrain.only_successes: expected false, since {job.dataset} does not "
-                "say how its episodes ended, got true; change it"
-            )
-        allowed &= np.isin(dataset.episodes["outcome"], REACHED)
-    if job.shown is not None:
-        allowed &= [job.shown.is_demonstrated(n) for n in _scenarios(dataset)]
-    if not allowed.any():
-        raise StatusError(
-            f"dataset {job.dataset}: expected an episode that may be shown, got none of "
-            f"{len(dataset)}; record other scenarios, or change the sections pretrain, transfer"
-        )
-    return allowed
-
-
-def _included(job: CloneJob, dataset: Dataset) -> NDArray[np.bool_]:
-    """Episodes that no curator marked ``exclude``, ``[N]``."""
-    return np.array([it not in job.excluded for it in dataset.episodes["digest"]], bool)
 
 
 def _say_what_is_shown(job: CloneJob) -> None:
-    dataset = _open(job)
-    out = len(dataset) - int(_included(job, dataset).sum())
+    dataset = open_dataset(job)
+    out = len(dataset) - int(not_excluded(job, dataset).sum())
     if out:
         logger.info("{:,} of {:,} episodes are marked exclude: not shown", out, len(dataset))
-    there, asked = int(_allowed(job, dataset).sum()), job.params.episodes
+    there, asked = int(may_be_shown(job, dataset).sum()), job.params.episodes
     if asked > there:
         logger.info("asked for {:,} episodes, only {:,} may be shown; shows all", asked, there)
 

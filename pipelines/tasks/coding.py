@@ -16,6 +16,29 @@ from trajstore.episode.nesting import OBSERVATION, flatten
 from trajstore.errors import ArgumentError
 
 _KNOWN = "Box, Discrete or MultiDiscrete"
+LEAST_SIDE = 8
+"""Pixels; what is smaller is numbers and no image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """Where an image lies in a coded observation.
+
+    Attributes:
+        first: place of its first number.
+        last: whether channels are the last axis.
+    """
+
+    first: int
+    channels: int
+    height: int
+    width: int
+    last: bool
+
+    @property
+    def size(self) -> int:
+        """Numbers that it takes."""
+        return self.channels * self.height * self.width
 
 
 @dataclass(frozen=True)
@@ -62,6 +85,20 @@ class Coding:
     def size(self) -> int:
         """``D``: numbers of a coded observation."""
         return sum(_width(space) for space in self._parts.values())
+
+    @cached_property
+    def images(self) -> tuple[Image, ...]:
+        """Boxes of bytes with channels first or last, whichever are fewer."""
+        found, first = [], 0
+        for space in self._parts.values():
+            if isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) == 3:
+                last = space.shape[2] <= space.shape[0]
+                height, width = space.shape[:2] if last else space.shape[1:]
+                if min(height, width) >= LEAST_SIDE:
+                    channels = space.shape[2 if last else 0]
+                    found.append(Image(first, channels, height, width, last))
+            first += _width(space)
+        return tuple(found)
 
     @property
     def fields(self) -> tuple[str, ...]:

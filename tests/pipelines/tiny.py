@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from stable_baselines3.common.policies import ActorCriticPolicy
 
 from pipelines.learning.actor import Actor
+from pipelines.learning.architecture import Architecture
 from pipelines.learning.cloning import PretrainParams
 from pipelines.learning.job import FinetuneParams
-from pipelines.learning.policy import Architecture, build_policy, load_policy, save_policy
+from pipelines.learning.policy import build_policy, load_policy, save_policy
 from pipelines.learning.ppo import FromClone, PpoParams
 from pipelines.learning.promotion import Convergence, Criterion, Gate, write_manifest
 from pipelines.learning.runlog import RunRecord, RunStatus
@@ -76,12 +78,18 @@ SIZE = int(np.prod(make_vec_env(ENV.config(), num_envs=1).observation_space.shap
 ARCHITECTURE = Architecture(SIZE, 2, PPO.hidden)
 
 
-def policy(target: Path, *, seed: int = 0) -> Path:
-    """A saved policy with random weights."""
+def policy(
+    target: Path,
+    *,
+    seed: int = 0,
+    made: ActorCriticPolicy | None = None,
+    architecture: Architecture = ARCHITECTURE,
+) -> Path:
+    """A saved policy, with random weights unless it is made."""
     torch.manual_seed(seed)
-    made = build_policy(ARCHITECTURE)
+    made = made or build_policy(architecture)
     save_policy(
-        made, target, architecture=ARCHITECTURE, interface=ENV.interface, record={"seed": 1}
+        made, target, architecture=architecture, interface=ENV.interface, record={"seed": 1}
     )
     return target
 

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.learning.actor import _tanh
-from pipelines.learning.policy import Architecture, actor_of, build_policy
+from pipelines.learning.architecture import Architecture
+from pipelines.learning.policy import actor_of, build_policy
 
 torch.manual_seed(3)
 POLICY = build_policy(Architecture(7, 2, (16, 16)))

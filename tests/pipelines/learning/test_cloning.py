@@ -6,8 +6,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.learning.cloning import Demonstrations, clone, discounted_returns, teach_critic
-from pipelines.learning.policy import Architecture, actor_of, build_policy
+from pipelines.learning.architecture import Architecture
+from pipelines.learning.cloning import clone, teach_critic
+from pipelines.learning.demonstrations import Demonstrations, discounted_returns
+from pipelines.learning.policy import actor_of, build_policy
 from tests.pipelines import tiny
 
 
@@ -77,7 +79,7 @@ def test_the_critic_learns_returns_and_leaves_the_actor_alone() -> None:
     torch.manual_seed(0)
     policy = build_policy(Architecture(6, 2, (16,)))
     before = {name: value.clone() for name, value in policy.state_dict().items()}
-    shown = Demonstrations(ROWS, SHOWN, ROWS[:, 0] * 2 + 1)
+    shown = Demonstrations(ROWS, SHOWN, ROWS[:, 0] * 2 + 1, np.array([len(ROWS)]))
     losses = teach_critic(policy, shown, epochs=100, batch=32, rng=np.random.default_rng(0))
     assert len(losses) == 100
     assert losses[-1] < 0.5 * losses[0]

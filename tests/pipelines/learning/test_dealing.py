@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipelines.learning.cloning import chosen_episodes
+from pipelines.learning.demonstrations import chosen_episodes
 
 LEVELS = ("low", "medium", "high")
 

@@ -11,11 +11,11 @@ import pytest
 import safetensors.torch
 import torch
 
+from pipelines.learning.architecture import Architecture
 from pipelines.learning.checkpoint import load_checkpoint, save_checkpoint
 from pipelines.learning.policy import (
     RECORD,
     TENSORS,
-    Architecture,
     build_policy,
     load_policy,
     save_policy,

@@ -22,6 +22,7 @@ from trajstore.errors import CorruptionError
 def checkpoints_that_fall_between_evaluations(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two evaluations a checkpoint: an interruption may lose one."""
     monkeypatch.setattr(module, "EVALUATIONS_A_CHECKPOINT", 2)
+    monkeypatch.setattr(module, "STEPS_A_CHECKPOINT", 1)
 
 
 class Killed(BaseException):
@@ -60,9 +61,32 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(tmp_path: 
     assert one["evaluations.jsonl"].count(b"\n") == 4
 
 
-@pytest.mark.parametrize("cloned", [False, True], ids=["from scratch", "from a clone"])
-def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path: Path, cloned: bool) -> None:
-    make = (lambda **c: from_clone(tmp_path, **c)) if cloned else tiny.training
+def normalising(**changes: Any) -> Training:
+    """A training from scratch whose observations and rewards are normalised."""
+    own = {"normalise_observations": True, "normalise_rewards": True, "target_kl": 1e-3}
+    return tiny.training(params=replace(tiny.PPO, **own), **changes)
+
+
+def warm(folder: Path, **changes: Any) -> Training:
+    """A training that goes on from a policy with all that a warm start has."""
+    rng = np.random.default_rng(0)
+    seen = torch.as_tensor(rng.normal(size=(9, tiny.SIZE)).astype("float32"))
+    shown = seen, torch.as_tensor(rng.uniform(-1.0, 1.0, (9, 2)).astype("float32"))
+    begun = {"critic_steps": 16, "cloning_weight": 0.5, "cloning_fade_steps": 40}
+    own = replace(tiny.FROM_CLONE, **begun, return_to_best=True, target_kl=1e-3)
+    training = from_clone(folder, warm=own, shown=shown, **changes)
+    return replace(training, params=replace(training.params, normalise_rewards=True))
+
+
+@pytest.mark.parametrize("kind", ["from scratch", "from a clone", "normalising", "warm"])
+def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path: Path, kind: str) -> None:
+    makers: dict[str, Callable[..., Training]] = {
+        "from scratch": tiny.training,
+        "from a clone": lambda **c: from_clone(tmp_path, **c),
+        "normalising": normalising,
+        "warm": lambda **c: warm(tmp_path, **c),
+    }
+    make = makers[kind]
     run_training(make(), tmp_path / "whole")
     for evaluations in (3, 2):
         with pytest.raises(Killed):

@@ -101,6 +101,7 @@ def test_a_run_that_ends_early_says_so_and_goes_on_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: RunStatus
 ) -> None:
     monkeypatch.setattr(training, "EVALUATIONS_A_CHECKPOINT", 1)
+    monkeypatch.setattr(training, "STEPS_A_CHECKPOINT", 1)
     train_seed(job(tmp_path / "whole"))
     advance, turns = training._advance, iter(range(9))
 

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import torch
 
+from pipelines.learning.clones import CloneJob, train_clone
+from pipelines.learning.demonstrations import demonstrations, passes
 from pipelines.learning.policy import load_policy
 from pipelines.learning.run import PACKAGES
 from pipelines.learning.runlog import RunStatus, read_run
 from pipelines.learning.verdict import excluded_episodes
 from pipelines.learning.world import TransferParams
 from pipelines.stages import finetune, pretrain
-from pipelines.stages.pretrain import CloneJob, demonstrations, passes, train_clone
 from pipelines.tasks.coding import Coding
 from pipelines.tasks.interface import InterfaceError
 from tests import factories

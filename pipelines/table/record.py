@@ -1,0 +1,118 @@
+"""What the table found, as ``docs/tasks.json`` holds it."""
+
+from typing import Literal
+
+from pipelines.comparison.arrival import Part, Ratio
+from pipelines.comparison.record import Dip
+from pipelines.comparison.stats import Estimate
+
+
+class Clones(Part, frozen=True):
+    """Returns of the clones before the first online step, and how many meet the target at once."""
+
+    median: float
+    per_seed: dict[str, float]
+
+
+class Teacher(Part, frozen=True, kw_only=True):
+    """Who showed the task, and what that cost."""
+
+    id: str
+    digest: str | None
+    training_steps: int
+    collection_steps: int
+
+
+class Accounts(Part, frozen=True):
+    """The ratio of steps with all that was paid for it."""
+
+    with_demonstrations: Ratio
+    with_teacher: Ratio
+
+
+class Few(Part, frozen=True):
+    """The ratio with another number of demonstrations."""
+
+    demonstrations: int
+    clone: float
+    ratio: Ratio
+
+
+class Published(Part, frozen=True, kw_only=True):
+    """The published settings, run beside ours to their full budget.
+
+    Attributes:
+        steps: of the budget.
+        ours: final return of PPO from scratch at the same steps by seed; empty if not run.
+        theirs: of the published settings by seed; empty if they were not run.
+        arrived: steps after which the published settings met the target by seed; null: never.
+    """
+
+    steps: int
+    source: str
+    theirs: dict[str, float]
+    arrived: dict[str, int | None]
+
+
+class Curve(Part, frozen=True):
+    """Returns of one seed of an arm at its evaluations."""
+
+    steps: tuple[int, ...]
+    returns: tuple[float, ...]
+
+
+class TaskRow(Part, frozen=True, kw_only=True):
+    """One task.
+
+    Attributes:
+        trivial: in no mean.
+        ratio: steps of ours over those of PPO from scratch.
+        usual: of the usual recipe over those from scratch.
+        control: of ours after shuffled demonstrations over those from scratch.
+        cloning: of ours without the policy gradient over those from scratch.
+        ours_over_usual: what ours saves where the actor was cloned anyway.
+        baseline_return: final return of PPO from scratch, when it ended.
+        demonstrations: episodes shown to a clone.
+        every: of these each so many-th step.
+        dip: loss of return after the clone; ``share`` is of the way from random to the clone.
+    """
+
+    id: str
+    trivial: bool
+    target: float
+    random_return: float
+    teacher_return: float
+    teacher: Teacher
+    demonstrations: int
+    every: int
+    clones: Clones | None
+    ratio: Ratio
+    usual: Ratio
+    control: Ratio
+    cloning: Ratio
+    ours_over_usual: Ratio
+    accounts: Accounts
+    dip: Dip | None
+    baseline_return: float | None
+    published_return: float | None
+    published: Published
+    few: tuple[Few, ...]
+    curves: dict[str, dict[str, Curve]]
+    why: str
+
+
+class Table(Part, frozen=True, kw_only=True):
+    """All tasks, and what they say together.
+
+    Attributes:
+        mean_ratio: of the tasks that are not trivial; null without any.
+        counted: these tasks.
+    """
+
+    version: Literal[1] = 1
+    tasks: tuple[TaskRow, ...]
+    counted: tuple[str, ...]
+    mean_ratio: Estimate | None
+    mean_usual: Estimate | None
+    mean_control: Estimate | None
+    mean_cloning: Estimate | None
