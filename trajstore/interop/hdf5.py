@@ -161,6 +161,9 @@ def attributes(item: h5py.Group) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in item.attrs:
         attribute = h5py.h5a.open(item.id, name.encode())
+        if attribute.shape is None:
+            found[name] = None
+            continue
         size = prod(attribute.shape or (1,)) * attribute.get_type().get_size()
         if size > MAX_ATTRIBUTE_BYTES or attribute.get_storage_size() > MAX_ATTRIBUTE_BYTES:
             found[name] = None
