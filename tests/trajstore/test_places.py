@@ -287,7 +287,11 @@ def test_an_empty_place_is_wrong_use(
     data: Path, option: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     usual = ["--store", str(data / "store")]
-    for line in ([option, "", "list", *usual], ["list", *usual, option, ""], ["list", f"{option}="]):
+    for line in (
+        [option, "", "list", *usual],
+        ["list", *usual, option, ""],
+        ["list", f"{option}="],
+    ):
         assert run(line) == 2, line
         told = capsys.readouterr()
         assert "expected a path, got an empty one" in told.err

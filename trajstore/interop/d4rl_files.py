@@ -102,6 +102,7 @@ class _Plan:
                 fields.append(spec)
         for key, value in hdf5.attributes(file).items():
             self._note(key, value)
+        self.left_out += hdf5.unplaced(file)
         fields += [FieldSpec(name, Axis.STEP, (), "bool") for name in ENDS]
         check_leave_out(leave_out, {spec.name for spec in fields})
         self.schema = EpisodeSchema(tuple(it for it in fields if it.name not in leave_out))

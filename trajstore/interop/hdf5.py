@@ -3,7 +3,7 @@
 HDF5 can name other files in five ways, and can declare arrays of any size that were never written.
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
@@ -174,6 +174,19 @@ def attributes(item: h5py.Group) -> dict[str, Any]:
         )
         found[name] = value if plain else None
     return found
+
+
+def unplaced(group: h5py.Group, above: str = "", known: Container[str] = ()) -> Iterator[str]:
+    """What lies below a group and becomes nothing, in words: attributes, groups without data."""
+    for key, item in group.items():
+        name = f"{above}{key}"
+        for attribute in item.attrs:
+            if attribute not in known:
+                yield f"attribute {shown(attribute)} of {shown(name)}: no place"
+        if isinstance(item, h5py.Group):
+            if not len(item):
+                yield f"group {shown(name)}: nothing in it"
+            yield from unplaced(item, f"{name}/", known)
 
 
 def _kind(item: Any) -> str:  # noqa: ANN401 - a group, a dataset

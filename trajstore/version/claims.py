@@ -52,7 +52,9 @@ def check_parts(schema: EpisodeSchema, parts: Sequence[Part], files: int) -> Non
     if not parts:
         raise SchemaError("parts: expected at least one, got none")
     if files > claimed + known:
-        raise SchemaError(f"files: expected at most {claimed + known:,} of its parts, got {files:,}")
+        raise SchemaError(
+            f"files: expected at most {claimed + known:,} of its parts, got {files:,}"
+        )
 
 
 def check_figures(schema: EpisodeSchema, statistics: Mapping[str, Mapping[str, Any]]) -> None:
