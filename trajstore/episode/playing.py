@@ -2,8 +2,8 @@
 
 Some environments reset themselves when an episode ends, and return the first observation of the
 next one; the last of this one is then in ``info``. Some do not tell it, or hide the end as well:
-they are found by the call of ``reset`` within ``step``. In every episode those are looked at that lie
-in attributes; until one has ended, all calls are, which takes longer.
+they are found by the call of ``reset`` within ``step``. In every episode those are looked at that
+lie in attributes; until one has ended, all calls are, which takes longer.
 """
 
 import sys
