@@ -68,7 +68,7 @@ class Recorder(Segment):
     ) -> None:
         check_recipe(schema, provenance, quota_bytes)
         super().__init__(target, "main", schema=schema)
-        base = None if extends is None else Path(extends).resolve()
+        base = None if extends is None else Path(os.path.realpath(extends))
         self._recording = Recording(self.target, schema, provenance, quota_bytes, base)
         self._was_new = not os.path.lexists(self.target)
         self._whole = ExitStack()
