@@ -125,6 +125,11 @@ def words(error: BaseException) -> str:
         return f"expected values that are nested less, got {_brief(error)}"
     if isinstance(error, UnicodeError):
         return f"text: expected letters that UTF-8 can hold, got {_brief(error)}; write it anew"
+    if sys.flags.optimize:
+        return (
+            f"python: expected its checks, which zarr needs, got -O or PYTHONOPTIMIZE and then "
+            f"{type(error).__name__}: {_brief(error)}; run it without"
+        )
     frames = traceback.extract_tb(error.__traceback__)[-1:]
     place = "".join(f" at {Path(it.filename).name}:{it.lineno}" for it in frames)
     return (

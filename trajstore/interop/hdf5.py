@@ -3,7 +3,7 @@
 HDF5 can name other files in five ways, and can declare arrays of any size that were never written.
 """
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
@@ -174,6 +174,15 @@ def attributes(item: h5py.Group) -> dict[str, Any]:
         )
         found[name] = value if plain else None
     return found
+
+
+def leaves(group: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, h5py.Dataset]]:
+    """The arrays below a group, by their names joined by ``/``."""
+    for key, item in group.items():
+        if isinstance(item, h5py.Group):
+            yield from leaves(item, f"{above}{key}/")
+        else:
+            yield f"{above}{key}", item
 
 
 def unplaced(group: h5py.Group, above: str = "", known: Container[str] = ()) -> Iterator[str]:

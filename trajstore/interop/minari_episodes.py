@@ -114,8 +114,8 @@ def _in_hdf5(path: Path, said: Mapping[str, Space], *, jpeg: bool) -> Iterator[S
             def nested(name: str, skip: frozenset[str], group: h5py.Group = group) -> Any:  # noqa: ANN401
                 return _nested(group[f"{name}s"], said[name], name, skip, jpeg=jpeg)
 
-            infos = dict(_leaves(group["infos"])) if "infos" in group else {}
-            more = dict(_leaves({key: group[key] for key in group.keys() - _PLACES}))
+            infos = dict(hdf5.leaves(group["infos"])) if "infos" in group else {}
+            more = dict(hdf5.leaves({key: group[key] for key in group.keys() - _PLACES}))
             yield Stored(
                 hdf5.attributes(group),
                 more | infos,
@@ -128,14 +128,6 @@ def _in_hdf5(path: Path, said: Mapping[str, Space], *, jpeg: bool) -> Iterator[S
 def _twice(more: Mapping[str, Any], infos: Mapping[str, Any]) -> Iterator[str]:
     for name in sorted(more.keys() & infos.keys()):
         yield f"array {shown(name)}: infos have one of that name"
-
-
-def _leaves(group: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, h5py.Dataset]]:
-    for key, item in group.items():
-        if isinstance(item, h5py.Group):
-            yield from _leaves(item, f"{above}{key}/")
-        else:
-            yield f"{above}{key}", item
 
 
 def _nested(
