@@ -34,6 +34,8 @@ def opened(path: Path, *, checked: bool = False) -> Iterator[h5py.File]:
     """
     with open_file(path) as plain:
         size = plain.seek(0, 2)
+    if not size:
+        raise CorruptionError(f"{path}: expected an HDF5 file, got an empty one")
     with h5py.File(path, "r") as file:
         if not checked:
             _check(file, path, size)
