@@ -23,6 +23,8 @@ from trajstore.disk.json_text import parse_json
 from trajstore.errors import CorruptionError, TrajStoreError
 
 MAX_LISTING_BYTES = 256 * 2**20
+MAX_PATH = 4096
+"""Letters of a path; no system takes more."""
 RESERVED = {".git", ".dvc", ".gitattributes", ".gitignore", ".gitmodules", ".dvcignore"}
 """Names that git and DVC heed wherever they lie."""
 _OBJECT = re.compile(r"[0-9a-f]{32}")
@@ -56,9 +58,11 @@ def pull(folder: Path, *, remote: str | None = None, force: bool = False) -> lis
     """
     try:
         with Repo(os.fspath(folder)) as repo:
-            outputs = [_listed(repo, out, remote) for out in _locked_outputs(repo)]
-            for output in outputs:
+            outs = list(_locked_outputs(repo))
+            outputs = [_listed(repo, out, remote) for out in outs]
+            for out, output in zip(outs, outputs, strict=True):
                 check_links(Path(repo.root_dir), output)
+                _check_kinds(repo, _remote_of(repo, out, remote), output)
             repo.drop_data_index()  # what an earlier pull may have believed
             repo.fetch(remote=remote)
             _check_objects(repo, outputs)
@@ -91,7 +95,7 @@ def _listed(repo: Any, out: Any, remote: str | None) -> Pulled:  # noqa: ANN401
     cached = Path(repo.cache.local.oid_to_path(oid))
     if not cached.is_file() or _md5(cached) != oid.removesuffix(".dir"):
         cached.unlink(missing_ok=True)
-        source = repo.cloud.get_remote_odb(remote or out.remote, "pull")
+        source = _remote_of(repo, out, remote)
         with TemporaryDirectory() as folder:
             _fetch(source, oid, Path(folder, "listing"), where=str(out))
             repo.cache.local.add(str(Path(folder, "listing")), repo.fs, oid)
@@ -101,6 +105,7 @@ def _listed(repo: Any, out: Any, remote: str | None) -> Pulled:  # noqa: ANN401
 def _fetch(source: Any, oid: str, target: Path, *, where: str) -> None:  # noqa: ANN401
     """Bring one listing from a remote; one that is another than its name says is refused."""
     path = source.oid_to_path(oid)
+    _check_kind(source, oid, where)
     try:
         size = source.fs.info(path)["size"] or 0
         if size > MAX_LISTING_BYTES:
@@ -121,6 +126,23 @@ def _fetch(source: Any, oid: str, target: Path, *, where: str) -> None:  # noqa:
             "was changed: push to a new one from a clone that is whole"
         )
     parse_listing(target.read_bytes(), where=where)
+
+
+def _remote_of(repo: Any, out: Any, remote: str | None) -> Any:  # noqa: ANN401
+    return repo.cloud.get_remote_odb(remote or out.remote, "pull")
+
+
+def _check_kinds(repo: Any, source: Any, output: Pulled) -> None:  # noqa: ANN401
+    """Refuse a pipe or a device in the place of an object: DVC would wait, or read for ever."""
+    for oid in set(output.files.values()):
+        _check_kind(source, oid, str(output.path))
+        _check_kind(repo.cache.local, oid, str(output.path))
+
+
+def _check_kind(odb: Any, oid: str, where: str) -> None:  # noqa: ANN401
+    path = Path(odb.oid_to_path(oid))
+    if odb.fs.protocol == "local" and os.path.lexists(path) and not path.is_file():
+        raise PullError(f"{where}: expected a file at {path}, got something else; remove it")
 
 
 def _md5(path: Path) -> str:
@@ -176,6 +198,7 @@ def is_plain(path: str) -> bool:
     parts = path.split("/")
     return (
         path.isprintable()
+        and len(path) <= MAX_PATH
         and "\\" not in path
         and all(part.strip(" .") and part == part.strip() for part in parts)
         and all(len(part.encode()) <= 255 for part in parts)

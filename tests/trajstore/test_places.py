@@ -282,6 +282,22 @@ def test_the_store_is_named_before_or_behind_a_command(
     assert ("v2" in capsys.readouterr().out) is (counts == "A")
 
 
+@pytest.mark.parametrize("option", ["--store", "--archive", "--reviews"])
+def test_an_empty_place_is_wrong_use(
+    data: Path, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    usual = ["--store", str(data / "store")]
+    for line in (
+        [option, "", "list", *usual],
+        ["list", *usual, option, ""],
+        ["list", f"{option}="],
+    ):
+        assert run(line) == 2, line
+        told = capsys.readouterr()
+        assert "expected a path, got an empty one" in told.err
+        assert not told.out
+
+
 def test_archive_and_reviews_are_named_before_or_behind_a_command(
     data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,5 +1,6 @@
 """Commands that make, move and bring back versions: publish, rotate, restore, recover."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -49,7 +50,7 @@ def publish(
 
     The same content is published once, whatever folder it comes from.
     """
-    folder = path.resolve()
+    folder = Path(os.path.realpath(path))
     if version_number(folder.name) is not None:
         folder = folder.parent
     check_lasting(store.archive)

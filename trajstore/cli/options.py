@@ -1,6 +1,7 @@
 """What commands share: the store that is meant, the versions in it, arguments and options."""
 
 import math
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -125,7 +126,7 @@ def output_path(context: click.Context, _: click.Parameter, path: Path | None) -
 
 def check_output(root: Path, path: Path) -> None:
     """Refuse a path that leads into a version or a recording, through links too."""
-    real = path.resolve()
+    real = Path(os.path.realpath(path))  # a link to itself is told of by whoever writes
     for folder in (real, *real.parents):
         if _is_record(folder, root):
             raise SealedError(

@@ -106,7 +106,8 @@ def told(error: BaseException, complain: Callable[[str], None]) -> int:
         return 2 if isinstance(error, WRONG_USE) else 1
     if isinstance(error, RuntimeError) and "start new thread" in str(error):
         error = MemoryError(str(error))  # what the limit of memory or of threads looks like
-    if not isinstance(error, TOLD) and os.environ.get(TRACEBACK):
+    placeless = isinstance(error, OSError) and error.filename is None
+    if os.environ.get(TRACEBACK) and (placeless or not isinstance(error, TOLD)):
         traceback.print_exception(error)
     complain(words(error))
     return 1 if isinstance(error, TOLD) else FAULT
@@ -124,6 +125,11 @@ def words(error: BaseException) -> str:
         return f"expected values that are nested less, got {_brief(error)}"
     if isinstance(error, UnicodeError):
         return f"text: expected letters that UTF-8 can hold, got {_brief(error)}; write it anew"
+    if sys.flags.optimize:
+        return (
+            f"python: expected its checks, which zarr needs, got -O or PYTHONOPTIMIZE and then "
+            f"{type(error).__name__}: {_brief(error)}; run it without"
+        )
     frames = traceback.extract_tb(error.__traceback__)[-1:]
     place = "".join(f" at {Path(it.filename).name}:{it.lineno}" for it in frames)
     return (
@@ -138,13 +144,32 @@ def _brief(error: BaseException) -> str:
 
 
 def _refused(error: OSError) -> str:
-    """What to say of a refusal of the operating system; without a file's name, of the output."""
-    if error.filename is None:
+    """What to say of a refusal of the operating system, which may not say what it refused."""
+    told = error.strerror or _brief(error)
+    if error.filename is not None:
+        return (
+            f"{error.filename}: expected the system to take it, got {told}; look at the file and "
+            "its permissions"
+        )
+    if _output_is_refused():
         drop_output()
-        where, remedy = "output", "what was printed is not whole; write it elsewhere"
-    else:
-        where, remedy = str(error.filename), "look at the file and its permissions"
-    return f"{where}: expected the system to take it, got {error.strerror or error}; {remedy}"
+        return (
+            f"output: expected the system to take it, got {told}; what was printed is not whole; "
+            "write it elsewhere"
+        )
+    return (
+        f"system: expected it to do what was asked, got {told}, and no file's name; "
+        f"{TRACEBACK}=1 in the environment shows where"
+    )
+
+
+def _output_is_refused() -> bool:
+    """Whether what was printed still waits, as nothing takes it."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        return True
+    return False
 
 
 def reader_is_gone() -> bool:

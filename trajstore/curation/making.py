@@ -13,6 +13,7 @@ from trajstore.curation.ancestry import CURATION, Made, Parent
 from trajstore.dataset import Dataset
 from trajstore.disk import system
 from trajstore.disk.files import remove_tree
+from trajstore.disk.json_text import canonical_json
 from trajstore.disk.system import storing, sync_directory
 from trajstore.episode.fields import FieldSpec
 from trajstore.episode.schema import EpisodeSchema
@@ -21,7 +22,7 @@ from trajstore.errors import SchemaError, SealedError
 from trajstore.lifecycle.shelf import Shelf
 from trajstore.quality.records import read_verdict, status_path, write_verdict
 from trajstore.version.composing import Source, compose, pieces_of, shared_bytes
-from trajstore.version.manifest import content_digest
+from trajstore.version.manifest import Manifest, content_digest
 from trajstore.version.writer import DEFAULT_QUOTA_BYTES, check_recipe
 
 
@@ -158,6 +159,8 @@ def make(
 ) -> list[Kept]:
     """Write each recipe as a version of a new dataset, all of them or none.
 
+    Of several, those that a killed process left whole are taken as they are.
+
     Args:
         recipes: by name of the dataset.
         shelves: of the same names.
@@ -177,27 +180,40 @@ def make(
     for name, recipe in recipes.items():
         schema = recipe.taken[0].version.dataset.schema
         check_recipe(schema, provenances[name], quota_bytes)
+    found = {
+        name: _there(it, shelves[name], provenances[name], anew=anew)
+        for name, it in recipes.items()
+    }
+    made = {} if all(found.values()) else {name: it for name, it in found.items() if it}
+    todo = {name: it for name, it in recipes.items() if name not in made}
+    for name in todo:
         check_new(shelves[name])
     if options.get("dry_run"):
-        return [_kept(it, shelves[name], anew=anew) for name, it in recipes.items()]
-    made = []
+        made |= {name: _kept(it, shelves[name], anew=anew) for name, it in todo.items()}
+        return [made[name] for name in recipes]
     with ExitStack() as stack:
         claims = {
-            name: stack.enter_context(_claimed(shelves[name], it.how))
-            for name, it in recipes.items()
+            name: stack.enter_context(_claimed(shelves[name], it.how)) for name, it in todo.items()
         }
-        for name, recipe in recipes.items():
+        for name, recipe in todo.items():
             kept = _kept(recipe, shelves[name], anew=anew)
-            compose(
-                claims[name](Path(kept.path)),
-                recipe.sources(),
-                provenances[name],
-                quota_bytes=quota_bytes,
-                anew=anew,
-            )
+            target = claims[name](Path(kept.path))
+            sources, provenance = recipe.sources(), provenances[name]
+            compose(target, sources, provenance, quota_bytes=quota_bytes, anew=anew)
             _judged_alike(recipe, kept)
-            made.append(kept)
-    return made
+            made[name] = kept
+    return [made[name] for name in recipes]
+
+
+def _there(
+    recipe: Recipe, shelf: Shelf, provenance: Mapping[str, Any], *, anew: bool
+) -> Kept | None:
+    """The only version of a dataset, if it is what the recipe makes."""
+    if shelf.used() != {1} or shelf.live() != [1]:
+        return None
+    kept, manifest = _kept(recipe, shelf, anew=anew, number=1), Manifest.read(shelf.path(1))
+    told, wanted = (canonical_json(dict(it)) for it in (manifest.provenance, provenance))
+    return kept if (manifest.content_digest, told) == (kept.content_digest, wanted) else None
 
 
 def _judged_alike(recipe: Recipe, kept: Kept) -> None:
@@ -238,8 +254,8 @@ def _claimed(shelf: Shelf, how: str) -> Iterator[Callable[[Path], Path]]:
             raise
 
 
-def _kept(recipe: Recipe, shelf: Shelf, *, anew: bool) -> Kept:
-    sources, number = recipe.sources(), shelf.next_version()
+def _kept(recipe: Recipe, shelf: Shelf, *, anew: bool, number: int = 0) -> Kept:
+    sources, number = recipe.sources(), number or shelf.next_version()
     pieces = pieces_of(sources, anew=anew)
     schema = sources[0].files.manifest.schema
     digests = [digest for it in sources for digest in it.assembly.digests()]

@@ -8,7 +8,7 @@ from pathlib import Path
 from trajstore.curation.making import Version, check_new
 from trajstore.dataset import Dataset
 from trajstore.disk import system
-from trajstore.disk.files import read_file, whole_directory, write_file
+from trajstore.disk.files import clear_sealing, read_file, whole_directory, write_file
 from trajstore.disk.system import FileRecord, storing, sync_directory
 from trajstore.episode.names import version_number
 from trajstore.errors import CorruptionError, LockedError, NotFoundError, SealedError, StorageError
@@ -111,10 +111,14 @@ def _to_folder(version: Version, root: Path, name: str, *, dry_run: bool) -> Cop
     files, manifest = version.dataset.files, version.dataset.files.manifest
     for number in shelf.live():
         if Manifest.read(shelf.path(number)).content_digest == manifest.content_digest:
+            if not dry_run and read_verdict(shelf.path(number)) is None:  # of a killed copy
+                _judged_alike(version, shelf.path(number))
             return _copied(version, name, number, shelf.path(number), new=False)
     if dry_run:
         return _into(shelf, version)
     with shelf.locked("copying"):
+        for number in shelf.in_work("sealing"):  # of a process that died
+            clear_sealing(shelf.path(number))
         done = _into(shelf, version)
         target = Path(done.where)
         try:
@@ -128,10 +132,15 @@ def _to_folder(version: Version, root: Path, name: str, *, dry_run: bool) -> Cop
             with suppress(OSError):  # a folder that holds something stays
                 system.OPS.rmdir(shelf.folder)
             raise
-        verdict = read_verdict(version.dataset.path)
-        if verdict is not None and verdict.on(manifest.content_digest):
-            write_verdict(target, verdict)
+        _judged_alike(version, target)
     return done
+
+
+def _judged_alike(version: Version, target: Path) -> None:
+    """What was judged of a version holds of its copy."""
+    verdict = read_verdict(version.dataset.path)
+    if verdict is not None and verdict.on(version.dataset.manifest.content_digest):
+        write_verdict(target, verdict)
 
 
 def _into(shelf: Shelf, version: Version) -> Copied:

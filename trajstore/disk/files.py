@@ -232,7 +232,7 @@ def read_file(path: Path) -> bytes:
     try:
         with storing(path), open_file(path) as file:
             size = os.fstat(file.fileno()).st_size
-            data = file.read(min(size, MAX_JSON_BYTES) + 1)
+            data = file.read(min(size, MAX_JSON_BYTES) + 1) or b""  # None of one that would block
     except StorageError as error:
         if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
             raise NotFoundError(f"{path}: expected a file, got nothing there") from None

@@ -2,13 +2,16 @@
 
 Some environments reset themselves when an episode ends, and return the first observation of the
 next one; the last of this one is then in ``info``. Some do not tell it, or hide the end as well:
-they are found by the call of ``reset`` within ``step``.
+they are found by the call of ``reset`` within ``step``. In every episode those are looked at that
+lie in attributes; until one has ended, all calls are, which takes longer.
 """
 
 import sys
 from collections.abc import Callable, Mapping
-from types import MethodType
+from contextlib import suppress
+from types import CodeType, FrameType, MethodType
 from typing import Any, NamedTuple
+from weakref import WeakSet
 
 from trajstore.episode.texts import shown
 from trajstore.errors import SchemaError
@@ -47,17 +50,27 @@ def begin(environment: Any, seed: int, options: Mapping[str, Any] | None) -> tup
     return result
 
 
+_PLAYED: WeakSet[Any] = WeakSet()
+"""Environments of which an episode has ended while all calls were looked at."""
+
+
 class Layers:
     """An environment, and those in its attributes: who is reset while it steps is noticed.
 
     Made anew when it was reset. One that lies in no ``env``, and is reset before the end, is one
-    that it plans with, and may be.
+    that it plans with, and may be; so is any that is reset from the same line later.
     """
 
     def __init__(self, environment: Any) -> None:  # noqa: ANN401
         self._calls: dict[int, str] = {}
         self._hooks: dict[int, tuple[dict[str, Any], Any]] = {}
         self._stepped: set[int] = set()
+        self._environment = environment
+        self._places: dict[tuple[CodeType, int], tuple[int, str]] = {}
+        self._planning: set[tuple[CodeType, int]] = set()
+        self._looks = False
+        with suppress(TypeError):
+            self._looks = environment not in _PLAYED
         pending = [(environment, True)]
         for layer, stepped in pending:
             own = getattr(layer, "__dict__", None)
@@ -71,17 +84,32 @@ class Layers:
     def step(self, environment: Any, action: Any) -> Any:  # noqa: ANN401
         """What the environment's ``step`` returns."""
         self._calls.clear()
+        self._places.clear()
         before = [(own, own.get("reset")) for own, _ in self._hooks.values()]
+        looks = self._looks and sys.getprofile() is None
         try:
             for own, hook in self._hooks.values():
                 own["reset"] = hook
+            if looks:
+                sys.setprofile(self._look)
             return environment.step(action)
         finally:
+            if looks:
+                sys.setprofile(None)
             for own, given in before:
                 if given is None:
                     own.pop("reset", None)
                 else:
                     own["reset"] = given
+
+    def _look(self, frame: FrameType, event: str, _: object) -> None:
+        """Note an environment whose ``reset`` is called, and the line that calls it."""
+        code, caller = frame.f_code, frame.f_back
+        if event != "call" or code.co_name != "reset" or caller is None or not code.co_argcount:
+            return
+        layer = frame.f_locals.get(code.co_varnames[0])
+        if caller.f_code.co_filename != __file__ and _is_environment(layer):
+            self._places[caller.f_code, caller.f_lineno] = id(layer), _who_calls(caller, layer)
 
     def check(self, *, ended: bool) -> None:
         """Refuse a reset within the last step, which has told nothing of it."""
@@ -89,6 +117,12 @@ class Layers:
             if ended or key in self._stepped:
                 raise resets_itself(name)
             del self._hooks[key]
+        for place, (key, name) in self._places.items():
+            if key in self._stepped or (ended and place not in self._planning):
+                raise resets_itself(name)
+            self._planning.add(place)
+        if ended and self._looks:
+            _PLAYED.add(self._environment)
 
 
 def _noting(layer: Any, calls: dict[int, str]) -> Callable[..., Any]:  # noqa: ANN401
@@ -98,12 +132,16 @@ def _noting(layer: Any, calls: dict[int, str]) -> Callable[..., Any]:  # noqa: A
     def reset(self: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         if self is not layer:  # a copy that the environment has made of itself
             return type(self).reset(self, *args, **kwargs)
-        caller = sys._getframe(1)
-        by = caller.f_locals.get(next(iter(caller.f_code.co_varnames), ""))
-        calls[id(layer)] = type(by if _is_environment(by) else layer).__name__
+        calls[id(layer)] = _who_calls(sys._getframe(1), layer)
         return own(*args, **kwargs)
 
     return reset
+
+
+def _who_calls(caller: FrameType, layer: Any) -> str:  # noqa: ANN401
+    """The class of the environment whose method this is; that of what is reset if it is none."""
+    by = caller.f_locals.get(next(iter(caller.f_code.co_varnames), ""))
+    return type(by if _is_environment(by) else layer).__name__
 
 
 def _is_environment(value: Any) -> bool:  # noqa: ANN401

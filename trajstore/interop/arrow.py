@@ -4,7 +4,7 @@ Only the plain part of Arrow's format is read: uncompressed batches of one file 
 are whole. Types that name files or code are not there for whoever reads these.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trajstore.disk.files import open_file
+from trajstore.episode.texts import shown
 from trajstore.errors import CorruptionError
 
 COMPRESSED = 3
 """Place of the field of a batch's metadata that says how it is compressed."""
+_USUAL = {b"ARROW:schema", b"huggingface", b"pandas"}
 MAX_RATIO, FREE_BYTES = 100, 64 * 2**20
 """How much larger than in the file the rows may become that are larger than the free bytes."""
 
@@ -66,6 +68,12 @@ def parquet(path: Path) -> pq.ParquetFile:
             "export it again"
         )
     return file
+
+
+def unplaced(metadata: Mapping[bytes, bytes] | None) -> Iterator[str]:
+    """What the metadata of a schema say beside what Arrow, pandas and ``datasets`` do, in words."""
+    for key in sorted((metadata or {}).keys() - _USUAL):
+        yield f"metadata {shown(key.decode(errors='replace'))} of a table: no place"
 
 
 def _check_plain(file: pa.MemoryMappedFile, path: Path) -> None:

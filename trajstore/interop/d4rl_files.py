@@ -95,13 +95,14 @@ class _Plan:
         usual = FinalState.REPEAT if self.following else FinalState.DROP
         self.final_state = usual if final_state is None else final_state
         fields = []
-        for key, item in _leaves(file):
+        for key, item in hdf5.leaves(file):
             spec = self._field(source, key, item, length)
             if spec is not None:
                 self.keys[spec.name] = key
                 fields.append(spec)
         for key, value in hdf5.attributes(file).items():
             self._note(key, value)
+        self.left_out += hdf5.unplaced(file)
         fields += [FieldSpec(name, Axis.STEP, (), "bool") for name in ENDS]
         check_leave_out(leave_out, {spec.name for spec in fields})
         self.schema = EpisodeSchema(tuple(it for it in fields if it.name not in leave_out))
@@ -178,14 +179,6 @@ def _limited(terminals: np.ndarray, limit: int) -> np.ndarray:
     for start, stop in pairwise(stops):
         found[start + limit : min(stop, len(terminals)) : limit] = True
     return found
-
-
-def _leaves(group: h5py.Group, above: str = "") -> Iterator[tuple[str, h5py.Dataset]]:
-    for key, item in group.items():
-        if isinstance(item, h5py.Group):
-            yield from _leaves(item, f"{above}{key}/")
-        else:
-            yield f"{above}{key}", item
 
 
 class _Column:

@@ -3,7 +3,7 @@
 HDF5 can name other files in five ways, and can declare arrays of any size that were never written.
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
@@ -34,6 +34,8 @@ def opened(path: Path, *, checked: bool = False) -> Iterator[h5py.File]:
     """
     with open_file(path) as plain:
         size = plain.seek(0, 2)
+    if not size:
+        raise CorruptionError(f"{path}: expected an HDF5 file, got an empty one")
     with h5py.File(path, "r") as file:
         if not checked:
             _check(file, path, size)
@@ -161,6 +163,9 @@ def attributes(item: h5py.Group) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in item.attrs:
         attribute = h5py.h5a.open(item.id, name.encode())
+        if attribute.shape is None:
+            found[name] = None
+            continue
         size = prod(attribute.shape or (1,)) * attribute.get_type().get_size()
         if size > MAX_ATTRIBUTE_BYTES or attribute.get_storage_size() > MAX_ATTRIBUTE_BYTES:
             found[name] = None
@@ -171,6 +176,28 @@ def attributes(item: h5py.Group) -> dict[str, Any]:
         )
         found[name] = value if plain else None
     return found
+
+
+def leaves(group: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, h5py.Dataset]]:
+    """The arrays below a group, by their names joined by ``/``."""
+    for key, item in group.items():
+        if isinstance(item, h5py.Group):
+            yield from leaves(item, f"{above}{key}/")
+        else:
+            yield f"{above}{key}", item
+
+
+def unplaced(group: h5py.Group, above: str = "", known: Container[str] = ()) -> Iterator[str]:
+    """What lies below a group and becomes nothing, in words: attributes, groups without data."""
+    for key, item in group.items():
+        name = f"{above}{key}"
+        for attribute in item.attrs:
+            if attribute not in known:
+                yield f"attribute {shown(attribute)} of {shown(name)}: no place"
+        if isinstance(item, h5py.Group):
+            if not len(item):
+                yield f"group {shown(name)}: nothing in it"
+            yield from unplaced(item, f"{name}/", known)
 
 
 def _kind(item: Any) -> str:  # noqa: ANN401 - a group, a dataset

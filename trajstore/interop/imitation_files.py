@@ -15,7 +15,7 @@ from trajstore.episode.schema import ENDS, EpisodeSchema
 from trajstore.episode.texts import shown
 from trajstore.errors import CorruptionError, SchemaError
 from trajstore.interop.arrays import Arrays, rows_of
-from trajstore.interop.arrow import array_of, batches
+from trajstore.interop.arrow import array_of, batches, unplaced
 from trajstore.interop.declared import Said, Space, fields_said, known_of, spaces_said
 from trajstore.interop.imitation_infos import Infos, Row, infos_of
 from trajstore.interop.imported import (
@@ -107,6 +107,19 @@ def _rows(paths: list[Path]) -> Iterator[Row]:
                 yield {name: batch.column(name).slice(row, 1) for name in names}
 
 
+def _said(source: Path, paths: list[Path]) -> Iterator[str]:
+    """What the files say of the whole and no field holds, in words."""
+    about = source / "dataset_info.json"
+    told = read_json(inside(source, about.name)) if about.exists() else {}
+    for key in ("description", "citation", "homepage", "license"):
+        if isinstance(told, Mapping) and told.get(key):
+            yield f"{key} in {about.name}: no place"
+    schemas = (next(batches(path), None) for path in paths)
+    yield from dict.fromkeys(
+        it for batch in schemas if batch is not None for it in unplaced(batch.schema.metadata)
+    )
+
+
 def _array(row: Row, column: str, where: str) -> np.ndarray:
     array: np.ndarray = array_of(row[column], f"{where}: {column}")[0]
     return array
@@ -136,7 +149,7 @@ def _ours(
         columns = {it.name: arrays.read(it.name) for it in rest if it.name not in leave_out}
     infos = (f"infos {shown(key)}: no field of the schema" for key in noted.keys)
     asked = (f"field {name!r}: as asked" for name in leave_out)
-    left_out = (*asked, *infos, *_unknown(source, others))
+    left_out = (*asked, *infos, *_unknown(source, others), *_said(source, paths))
 
     def episodes() -> Iterator[Episode]:
         with reading(source, EXPECTED):
@@ -209,7 +222,7 @@ class _Survey:
         self.truncated |= np.array(limited, bool) if self._says else by_limit
         self._not_terminal = len(terminal) - sum(terminal)
         self.infos, lost = noted.fields(consumed=self._says)
-        self.left_out = (*lost, *_unknown(source, others))
+        self.left_out = (*lost, *_unknown(source, others), *_said(source, paths))
 
     def notes(self) -> tuple[str, ...]:
         """How the ends were taken."""

@@ -12,7 +12,8 @@ from trajstore.episode.episode import Episode
 from trajstore.episode.fields import Axis, FieldSpec
 from trajstore.episode.provenance import check_provenance
 from trajstore.episode.schema import ENDS, EpisodeSchema
-from trajstore.errors import ArgumentError, CorruptionError
+from trajstore.episode.texts import shown
+from trajstore.errors import ArgumentError, CorruptionError, SchemaError
 from trajstore.interop import lerobot_ours
 from trajstore.interop.final_state import FinalState
 from trajstore.interop.imported import (
@@ -36,10 +37,15 @@ from trajstore.interop.lerobot_fields import (
     spec_of,
     taken,
 )
-from trajstore.interop.lerobot_layout import Entry, Feature, Layout, layout
+from trajstore.interop.lerobot_layout import Entry, Feature, Layout, layout, unplaced
 from trajstore.interop.lerobot_rows import Columns, episodes
 
 EXPECTED = "a LeRobot dataset"
+_COUNTED = {
+    *("features", "data_path", "video_path", "names", "chunks_size", "data_files_size_in_mb"),
+    *("video_files_size_in_mb", "total_episodes", "total_frames", "total_tasks", "total_chunks"),
+    *("total_videos",),
+}
 _TOLD = ("codebase_version", "fps", "robot_type", "splits")
 
 
@@ -133,8 +139,18 @@ class _Plan:
             fields.append(FieldSpec("next_done", Axis.STEP, (), "bool"))
         ends = [FieldSpec(name, Axis.STEP, (), "bool") for name in ENDS]
         self.schema = EpisodeSchema((*fields, *ends, *self.extra.values()))
-        self.left_out = (*named.left_out, *lost)
+        self.left_out = (*named.left_out, *lost, *unplaced(found), *self._more(found))
         self.notes = (final_state.note(), *self._notes(found))
+
+    def _more(self, found: Layout) -> Iterator[str]:
+        """Keep what else the metadata say of the whole, or tell that it has no place."""
+        self.told: dict[str, Any] = {}
+        for key in sorted(found.info.keys() - {*_TOLD, *_COUNTED}):
+            try:
+                check_provenance({key: found.info[key]})
+                self.told[key] = found.info[key]
+            except SchemaError:
+                yield f"{shown(key)} of the metadata: nothing that a provenance can hold"
 
     def _notes(self, found: Layout) -> Iterator[str]:
         for name, feature in self.features.items():
@@ -194,6 +210,7 @@ def _notes_of(found: Layout, named: Taken) -> tuple[dict[str, FieldSpec], list[s
 
 def _provenance(found: Layout, plan: _Plan) -> dict[str, Any]:
     theirs: dict[str, Any] = {key: found.info[key] for key in _TOLD if found.info.get(key)}
+    theirs |= plan.told
     names = {name: component_names(it) for name, it in plan.features.items()}
     theirs["names"] = {name: it for name, it in names.items() if it}
     theirs["features"] = {

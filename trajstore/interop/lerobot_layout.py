@@ -12,6 +12,7 @@ from trajstore.disk.json_text import parse_json
 from trajstore.episode.fields import NUMBERS, TEXT
 from trajstore.episode.texts import shown
 from trajstore.errors import CorruptionError, FormatError
+from trajstore.interop import arrow
 from trajstore.interop.arrow import parquet
 from trajstore.interop.imported import inside
 
@@ -23,6 +24,12 @@ PLACED = ("timestamp", "frame_index", "episode_index", "index", "task_index")
 MAX_FRAMES = 2**40
 _PLACEHOLDER = re.compile(r"\{(\w+)(?::0?(\d))?d?\}")
 _DTYPES = {"string": TEXT, "float": "float32", "double": "float64"}
+_METADATA = re.compile(
+    r"meta/((stats|info)\.json|(tasks|episodes|episodes_stats)\.jsonl|tasks\.parquet"
+    r"|episodes/chunk-[^/]*/file-[^/]*\.parquet)|\.git.*|\.cache/.*"
+)
+MAX_FILES = 20
+"""Strange files that are named; more are counted."""
 _KNOWN = {
     "episode_index",
     "tasks",
@@ -181,7 +188,11 @@ def _entry(
             f"episode {shown(index)} of {shown(length)} frames"
             + ("" if span is None else f" in a table of {span:,}")
         )
-    notes = {key: it for key, it in row.items() if key not in _KNOWN and "/" not in key}
+    notes = {
+        key: it
+        for key, it in row.items()
+        if key not in _KNOWN and not key.startswith(("data/", "meta/", "stats/", "videos/"))
+    }
     tasks = tuple(map(str, row.get("tasks") or ()))
     return Entry(index, length, table, videos, tasks, notes)
 
@@ -207,6 +218,38 @@ def _tasks(source: Path, version: str) -> Iterator[tuple[int, str]]:
     texts = [it for it in table.schema.names if it != "task_index"]
     for index, text in zip(table["task_index"], table[texts[0]], strict=True):
         yield int(index.as_py()), str(text.as_py())
+
+
+def unplaced(found: Layout) -> Iterator[str]:
+    """What lies in the folder and becomes nothing, in words; of the rows, in their first table."""
+    for key, told in found.info["features"].items():
+        for more in sorted(told.keys() - {"dtype", "shape", "names", "info", "video_info", "fps"}):
+            yield f"{shown(more)} of feature {shown(key)}: no place"
+    tables = ["meta/tasks.parquet"] if (found.source / "meta" / "tasks.parquet").exists() else []
+    listed = sorted((found.source / "meta" / "episodes").glob("chunk-*/file-*.parquet"))
+    for path in listed[:1]:
+        yield from arrow.unplaced(parquet(path).schema_arrow.metadata)
+    for name in (*tables, *(it.table for it in found.entries[:1])):
+        schema = parquet(inside(found.source, name)).schema_arrow
+        known = {*found.features, *PLACED} if name not in tables else {"task_index"}
+        strange = [it for it in schema.names if it not in known]
+        strange = strange[1:] if name in tables else strange  # the first is the text
+        yield from (f"column {shown(it)} of {name}: no place" for it in strange)
+        yield from arrow.unplaced(schema.metadata)
+    yield from _files(found)
+
+
+def _files(found: Layout) -> Iterator[str]:
+    known = {INFO, *(it.table for it in found.entries)}
+    known |= {video for it in found.entries for video, _ in it.videos.values()}
+    strange = []
+    for path in sorted(found.source.rglob("*")):
+        name = path.relative_to(found.source).as_posix()
+        if name not in known and not _METADATA.fullmatch(name) and not path.is_dir():
+            strange.append(name)
+    yield from (f"file {shown(name)}: no part of the format" for name in strange[:MAX_FILES])
+    if len(strange) > MAX_FILES:
+        yield f"{len(strange) - MAX_FILES:,} other files: no part of the format"
 
 
 def _check_counts(source: Path, info: Mapping[str, Any], entries: tuple[Entry, ...]) -> None:

@@ -19,7 +19,7 @@ from trajstore.episode.nesting import ACTION, flatten
 from trajstore.episode.texts import shown
 from trajstore.errors import CorruptionError
 from trajstore.interop import hdf5
-from trajstore.interop.arrow import array_of, batches, parquet
+from trajstore.interop.arrow import array_of, batches, parquet, unplaced
 from trajstore.interop.imported import inside
 
 FILE = "main_data.hdf5"
@@ -114,36 +114,20 @@ def _in_hdf5(path: Path, said: Mapping[str, Space], *, jpeg: bool) -> Iterator[S
             def nested(name: str, skip: frozenset[str], group: h5py.Group = group) -> Any:  # noqa: ANN401
                 return _nested(group[f"{name}s"], said[name], name, skip, jpeg=jpeg)
 
-            infos = dict(_leaves(group["infos"])) if "infos" in group else {}
-            more = dict(_leaves({key: group[key] for key in group.keys() - _PLACES}))
+            infos = dict(hdf5.leaves(group["infos"])) if "infos" in group else {}
+            more = dict(hdf5.leaves({key: group[key] for key in group.keys() - _PLACES}))
             yield Stored(
                 hdf5.attributes(group),
                 more | infos,
                 {ours: group[theirs] for ours, theirs in _STEPS.items()},
                 nested,
-                (*_attributes(group), *_twice(more, infos)),
+                (*hdf5.unplaced(group), *_twice(more, infos)),
             )
-
-
-def _attributes(group: h5py.Group, above: str = "") -> Iterator[str]:
-    """The attributes below an episode, in words."""
-    for key, item in group.items():
-        yield from (f"attribute {shown(it)} of {shown(above + key)}: no place" for it in item.attrs)
-        if isinstance(item, h5py.Group):
-            yield from _attributes(item, f"{above}{key}/")
 
 
 def _twice(more: Mapping[str, Any], infos: Mapping[str, Any]) -> Iterator[str]:
     for name in sorted(more.keys() & infos.keys()):
         yield f"array {shown(name)}: infos have one of that name"
-
-
-def _leaves(group: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, h5py.Dataset]]:
-    for key, item in group.items():
-        if isinstance(item, h5py.Group):
-            yield from _leaves(item, f"{above}{key}/")
-        else:
-            yield f"{above}{key}", item
 
 
 def _nested(
@@ -203,7 +187,7 @@ def _in_tables(
         notes = read_json(inside(folder, f"{index}/metadata.json"))
         options = notes.pop("options", None) or {}
         notes |= {f"options/{key}": value for key, value in options.items()}
-        table, where = _table(folder, index), f"{folder}: episode {index}"
+        (table, around), where = _table(folder, index), f"{folder}: episode {index}"
 
         def nested(name: str, skip: frozenset[str], table: Table = table) -> Any:  # noqa: ANN401 - as the space
             rows = table[f"{name}s"]
@@ -217,7 +201,7 @@ def _in_tables(
             more | infos,
             {ours: array_of(table[theirs], where)[:-1] for ours, theirs in _STEPS.items()},
             nested,
-            (*others, *_twice(more, infos)),
+            (*others, *_twice(more, infos), *around),
         )
 
 
@@ -234,8 +218,8 @@ def _more(table: Table, where: str) -> tuple[dict[str, Rows], list[str]]:
     return found, others
 
 
-def _table(folder: Path, index: int) -> Table:
-    """The columns of an episode."""
+def _table(folder: Path, index: int) -> tuple[Table, tuple[str, ...]]:
+    """The columns of an episode, and what stands around them, in words."""
     found: list[Any] = []
     for path in sorted((folder / str(index)).iterdir()):
         file = inside(folder, f"{index}/{path.name}")
@@ -247,7 +231,8 @@ def _table(folder: Path, index: int) -> Table:
         *found[0].schema.names
     }:
         raise CorruptionError(f"{folder}: episode {index}: expected one table, got {len(found)}")
-    return {name: found[0].column(name) for name in found[0].schema.names}
+    schema = found[0].schema
+    return {it: found[0].column(it) for it in schema.names}, tuple(unplaced(schema.metadata))
 
 
 def _parquet(file: Path) -> list[Any]:

@@ -30,6 +30,7 @@ from trajstore.interop.imported import (
 from trajstore.interop.robomimic_notes import (
     DATA,
     FILTERS,
+    MASK,
     MODEL,
     filters,
     model_text,
@@ -41,6 +42,7 @@ OBS, NEXT_OBS = "obs", "next_obs"
 FLAT = "flat"
 """Key of an observation that has no name of its own."""
 _STEPS = {"actions": ACTION, "rewards": REWARD}
+_UNKNOWN = "nothing that robomimic knows"
 _DEMO = re.compile(r"demo_(\d{1,9})")
 
 
@@ -94,6 +96,15 @@ def _demos(source: Path, file: h5py.File) -> list[tuple[int, str]]:
             f"{shown(sorted(file[DATA])[:5])}"
         )
     return sorted(found)
+
+
+def _beside(file: h5py.File) -> Iterator[str]:
+    """What lies beside the demonstrations and robomimic has no name for, in words."""
+    yield from (f"attribute {key!r} of the file: no place" for key in file.attrs)
+    yield from (f"group {key!r}: {_UNKNOWN}" for key in sorted({*file} - {DATA, MASK}))
+    if MASK in file:
+        yield from (f"attribute {key!r} of {MASK!r}: no place" for key in file[MASK].attrs)
+        yield from hdf5.unplaced(file[MASK], f"{MASK}/")
 
 
 @dataclass
@@ -168,7 +179,10 @@ class _Plan:
             if demo.shapes() != shapes:
                 unlike = sorted(set(shapes.items()) ^ set(demo.shapes().items()))[0][0]
                 raise SchemaError(f"{where}: {unlike}: expected it as in {self.demos[0][1]}")
-            strange |= dict.fromkeys(demo.strange)
+            strange |= dict.fromkeys(f"group {key!r}: {_UNKNOWN}" for key in demo.strange)
+            attributes = sorted({*group.attrs} - {"num_samples", MODEL})
+            strange |= dict.fromkeys(f"attribute {key!r} of a demo: no place" for key in attributes)
+            strange |= dict.fromkeys(hdf5.unplaced(group, "demo/"))
             self.observed &= demo.following.keys() == demo.states.keys()
             model = model_text(group, where)
             self.longest, models = max(self.longest, len(model)), models + bool(model)
@@ -191,7 +205,7 @@ class _Plan:
             fields.append(FieldSpec("demo", Axis.EPISODE, (), "int64"))
         check_leave_out(leave_out, {spec.name for spec in fields})
         self.schema = EpisodeSchema(tuple(it for it in fields if it.name not in leave_out))
-        self.left_out = [f"group {key!r}: nothing that robomimic knows" for key in strange]
+        self.left_out = [*strange, *_beside(file)]
         self.notes: list[str] = []
         if not self.observed:
             self.notes.append(self.final_state.note())

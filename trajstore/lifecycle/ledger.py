@@ -1,7 +1,8 @@
 """What happened to the versions of a dataset: one line an action, added and never changed.
 
 Each line holds the digest of the line before it, and a check value of its own; lines of 0.1.0,
-which have none, stay as they are. The file is replaced as a whole for a new one.
+which have none, stay as they are. A last one counts them, so that lines lost at the end are told.
+The file is replaced as a whole for a new one.
 """
 
 import hashlib
@@ -15,6 +16,7 @@ import msgspec
 from trajstore.disk.checked import CHECK, checked_line, read_line
 from trajstore.disk.files import read_file, replace_file
 from trajstore.disk.json_text import canonical_json, parse_json
+from trajstore.episode.texts import shown
 from trajstore.errors import CorruptionError, NotFoundError
 from trajstore.quality.records import Digest
 from trajstore.version.manifest import Manifest
@@ -64,35 +66,49 @@ class Entry:
 
 def read_ledger(folder: Path) -> list[Entry]:
     """The entries of a dataset, oldest first; raises `CorruptionError` naming a changed line."""
+    return _read(folder / LEDGER)[0]
+
+
+def add_entry(folder: Path, entry: Entry) -> None:
+    """Add an entry behind the others, in one durable step; a damaged ledger is left as it is."""
+    lines = _read(folder / LEDGER)[1]
+    lines.append(replace(entry, previous=_digest(lines)).to_bytes())
+    replace_file(folder / LEDGER, b"".join([*lines, _end(lines)]))
+
+
+def _read(path: Path) -> tuple[list[Entry], list[bytes]]:
+    """The entries, and their lines; the last line must count them, unless all are of 0.1.0."""
+    try:
+        lines = read_file(path).splitlines(keepends=True)
+    except NotFoundError:
+        return [], []
+    end = lines.pop() if lines and b'"entries":' in lines[-1] else b""
     entries: list[Entry] = []
-    previous = ""
-    path = folder / LEDGER
-    for number, line in enumerate(_lines(path), start=1):
-        where = f"{path}, line {number}"
+    for number, line in enumerate(lines, start=1):
+        where, previous = f"{path}, line {number}", _digest(lines[: number - 1])
         entry = _parsed(line, where)
         if entry.previous != previous:
             raise CorruptionError(
                 f"{where}: expected the line after {previous[:12] or 'none'}, got one after "
                 f"{entry.previous[:12] or 'none'}; {_REMEDY}"
             )
-        previous = hashlib.sha256(line).hexdigest()
         entries.append(entry)
-    return entries
+    former = bool(lines) and not end and b'"check":' not in lines[-1]
+    if not former and end != _end(lines):
+        raise CorruptionError(
+            f"{path}, line {len(lines) + 1}: expected one that counts the {len(lines)} before it, "
+            f"got {shown(end.decode(errors='replace'))}; lines were lost or changed; {_REMEDY}"
+        )
+    return entries, lines
 
 
-def add_entry(folder: Path, entry: Entry) -> None:
-    """Add a line at the end, in one durable step; a damaged ledger is left as it is."""
-    read_ledger(folder)
-    lines = _lines(folder / LEDGER)
-    previous = hashlib.sha256(lines[-1]).hexdigest() if lines else ""
-    replace_file(folder / LEDGER, b"".join([*lines, replace(entry, previous=previous).to_bytes()]))
+def _digest(lines: list[bytes]) -> str:
+    """SHA-256 of the last line, empty if there is none."""
+    return hashlib.sha256(lines[-1]).hexdigest() if lines else ""
 
 
-def _lines(path: Path) -> list[bytes]:
-    try:
-        return read_file(path).splitlines(keepends=True)
-    except NotFoundError:
-        return []
+def _end(lines: list[bytes]) -> bytes:
+    return checked_line({"entries": len(lines), "last": _digest(lines)})
 
 
 def entry_on(manifest: Manifest, deed: Deed, version: int, why: str) -> Entry:

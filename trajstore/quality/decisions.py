@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from glob import escape
 from pathlib import Path
 from typing import Any
 
 from trajstore.disk.checked import checked_line, read_line
-from trajstore.disk.files import make_directories, read_file, replace_file
+from trajstore.disk.files import make_directories, read_file, remove_tree, replace_file
 from trajstore.disk.locks import lock
 from trajstore.disk.system import storing
 from trajstore.episode.names import version_number
@@ -128,6 +129,8 @@ def changing(path: Path, purpose: str) -> Iterator[Path]:
         path = Path(os.path.realpath(path))
         make_directories(path.parent)
     with lock(path.with_name(f".{path.name}.lock"), purpose=purpose):
+        for litter in path.parent.glob(f".{escape(path.name)}.*.partial"):  # of a killed writer
+            remove_tree(litter)
         yield path
 
 

@@ -69,11 +69,10 @@ def verify_replay(
         CorruptionError: if a stored episode cannot be read.
     """
     provenance = dataset.manifest.provenance
-    recorded = provenance.get("environment")
-    recorded = recorded if isinstance(recorded, Mapping) else {}
+    told = provenance.get("environment")
+    recorded = told if isinstance(told, Mapping) else {}
     name, version = str(recorded.get("id", "")), str(recorded.get("version", ""))
-    differences = []
-    silent = set(leave_out)
+    differences, checked, equal, silent = [], [], 0, set(leave_out)
     compared = [spec.name for spec in demanded(dataset.schema, leave_out)]
     with refused("replay: expected the recorded environment"):
         environment = simulator(provenance)
@@ -81,7 +80,6 @@ def verify_replay(
         running = getattr(getattr(environment, "unwrapped", environment), "version", None)
         if version and running is not None and version != str(running):
             differences = [Difference(None, None, "environment version", version, str(running))]
-        checked, equal = [], 0
         for index in range(len(dataset)) if indices is None else indices:
             found, unreported = _compare(
                 dataset[index], environment, index, tolerance=tolerance, leave_out=leave_out
@@ -91,7 +89,8 @@ def verify_replay(
             equal += found is None
             differences += [] if found is None else [found]
     finally:
-        environment.close()
+        with refused("replay: expected the environment to close"):
+            environment.close()
     return ReplayReport(
         content_digest=dataset.manifest.content_digest,
         episodes=tuple(checked),
@@ -119,9 +118,9 @@ def demanded(schema: EpisodeSchema, leave_out: Collection[str] = ()) -> list[Fie
         and not below(spec.name, ACTION)
         and spec.name not in passed
     ]
-    if not found:
-        raise ReplayError("replay: expected fields to compare, got none; leave out fewer")
-    return found
+    if found:
+        return found
+    raise ReplayError("replay: expected fields to compare, got none; leave out fewer")
 
 
 def compare(
@@ -141,13 +140,9 @@ def compare(
 
 
 def _compare(
-    episode: Episode,
-    environment: Environment,
-    index: int,
-    *,
-    tolerance: float,
-    leave_out: Collection[str],
-) -> tuple[Difference | None, set[str]]:
+    episode: Episode, environment: Environment, index: int, *,
+    tolerance: float, leave_out: Collection[str],
+) -> tuple[Difference | None, set[str]]:  # fmt: skip
     """The first difference, and what holds for the whole episode and was not reported."""
     moving = demanded(episode.schema, leave_out)
     states = [spec for spec in moving if spec.axis is not Axis.STEP]
@@ -161,8 +156,8 @@ def _compare(
     if row < steps:
         ended = f"an environment that ended after {row:,}"
         return Difference(index, row - 1, "length", f"{steps:,} steps", ended), set()
-    whole = [it for it in episode.schema.on(Axis.EPISODE) if it not in moving]
-    whole = [it for it in whole if it.name not in leave_out]
+    passed = {*(it.name for it in moving), *leave_out}
+    whole = [it for it in episode.schema.on(Axis.EPISODE) if it.name not in passed]
     found = _first([it for it in whole if it.name in last], episode, row, last, tolerance)
     silent = {it.name for it in whole} - last.keys() - {"seed", "scenario"}  # given to reset
     return None if found is None else Difference(index, row - 1, *found), silent
@@ -178,8 +173,11 @@ def _first(
     """The first field that differs from what was reported, and how: name, expected, got."""
     for spec in specs:
         if spec.name not in reported:
-            told = f"{sorted(map(str, reported))}"
-            return spec.name, "the environment to report this field", told
+            return (
+                spec.name,
+                "the environment to report this field",
+                f"{sorted(map(str, reported))}",
+            )
         at: Any = {Axis.STATE: row, Axis.STEP: row - 1, Axis.EPISODE: ()}[spec.axis]
         place = _difference(episode.arrays[spec.name][at], reported[spec.name], tolerance)
         if place is not None:
@@ -244,7 +242,7 @@ def refused(expected: str, remedy: str = "") -> Iterator[None]:
         yield
     except ReplayError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # one that ends the process has verified nothing
         raise ReplayError(f"{expected}, got {type(error).__name__}: {error}{remedy}") from error
 
 
@@ -271,7 +269,9 @@ def _difference(recorded: Any, simulated: Any, tolerance: float) -> tuple[str, s
         return None
     place = tuple(int(axis[0]) for axis in np.nonzero(~equal))
     name = "" if not expected.ndim else f"[{', '.join(map(str, place))}]"
-    return name, _text(np.atleast_1d(expected)[place]), _text(np.atleast_1d(got)[place])
+    one, other = (np.atleast_1d(it)[place] for it in (expected, got))
+    most = 9 if _text(one, 9) != _text(other, 9) else 17
+    return name, _text(one, most), _text(other, most)
 
 
 def _equal(expected: np.ndarray, got: np.ndarray, tolerance: float) -> np.ndarray:
@@ -283,7 +283,7 @@ def _equal(expected: np.ndarray, got: np.ndarray, tolerance: float) -> np.ndarra
     else:
         cast = got if kinds == ("U", "U") else exact(got, expected.dtype)
     if cast is None:
-        comparable = kinds[0] in "biuf" and kinds[1] in "biuf"
+        comparable = {*kinds} <= {*"biuf"}
         same = np.asarray(expected == got) if comparable else np.zeros(expected.shape, bool)
         return same & ~np.all(same)  # numbers that only rounding makes equal are not
     equal = np.asarray(expected == cast)
@@ -295,6 +295,6 @@ def _equal(expected: np.ndarray, got: np.ndarray, tolerance: float) -> np.ndarra
     return equal
 
 
-def _text(value: Any) -> str:  # noqa: ANN401 - a number, a text, or what an environment has in its place
+def _text(value: Any, digits: int) -> str:  # noqa: ANN401 - what an environment tells
     kind = getattr(getattr(value, "dtype", None), "kind", "O")
-    return f"{value:.9g}" if kind == "f" else str(value) if kind in "biuU" else shown(value)
+    return f"{value:.{digits}g}" if kind == "f" else str(value) if kind in "biuU" else shown(value)

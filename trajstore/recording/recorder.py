@@ -5,6 +5,7 @@ next recorder on the same target goes on after the last durable episode. Workers
 Threads may share a segment or a recorder.
 """
 
+import os
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +15,7 @@ from loguru import logger
 
 from trajstore.episode.episode import Episode
 from trajstore.episode.schema import EpisodeSchema
+from trajstore.errors import LockedError, SealedError
 from trajstore.recording.live import Live, LiveEpisode, Recorded
 from trajstore.recording.recover import check_target, finish, seeds_of
 from trajstore.recording.segment import Segment
@@ -44,7 +46,8 @@ class Recorder(Segment):
     Raises:
         ArgumentError: at once, if the quota is no whole number of 1 or more.
         SealedError: on entering, if the target exists.
-        LockedError: on entering, if another process records it; the message names that one.
+        LockedError: on entering, if another process records it; the message names that one. Also if
+            one has sealed it since this recorder was made.
         SchemaError: on entering, if the version to extend, or an unfinished recording there, has
             another schema; it says which field.
         JournalError: on entering, if an unfinished recording there has another provenance, extends
@@ -65,8 +68,9 @@ class Recorder(Segment):
     ) -> None:
         check_recipe(schema, provenance, quota_bytes)
         super().__init__(target, "main", schema=schema)
-        base = None if extends is None else Path(extends).resolve()
+        base = None if extends is None else Path(os.path.realpath(extends))
         self._recording = Recording(self.target, schema, provenance, quota_bytes, base)
+        self._was_new = not os.path.lexists(self.target)
         self._whole = ExitStack()
         self._live: Live | None = None
         self.manifest: Manifest | None = None
@@ -74,13 +78,24 @@ class Recorder(Segment):
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             stack.enter_context(recorder_lock(self.target))
-            check_target(self._recording)
+            self._check_target()
             open_base(self._recording.extends, self._schema)
             self._recording.begin()
             super().__enter__()
             stack.callback(super().__exit__)
             self._whole = stack.pop_all()
         return self
+
+    def _check_target(self) -> None:
+        try:
+            check_target(self._recording)
+        except SealedError as error:
+            if not self._was_new:
+                raise
+            raise LockedError(
+                f"{self.target}: expected nobody else at work here, got a version that another "
+                "process has sealed meanwhile; record again, into the next one"
+            ) from error
 
     def __exit__(self, *raised: object) -> None:
         with ExitStack() as stack:

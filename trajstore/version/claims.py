@@ -33,15 +33,17 @@ _MARK = {"kind", "first", "last", "message", "score"}
 
 
 def check_parts(schema: EpisodeSchema, parts: Sequence[Part], files: int) -> None:
-    """Refuse parts of other names, of no episodes, or of more rows than ``files`` could hold."""
-    claimed = 0
+    """Refuse parts of other names, of no episodes, or of other rows than ``files`` could hold."""
+    claimed = known = 0
     for number, part in enumerate(parts):
         path = f"parts/{number}" if number else ""
         if part.path != path:
             raise SchemaError(f"parts: expected the path {path!r}, got {shown(part.path)}")
         if not (0 < part.episodes <= part.steps < 2**56 and part.fits):
             raise SchemaError(f"expected a part of episodes and their steps, got {shown(part)}")
-        claimed += sum(spec.file_count for spec in arrays_of(schema, part).values())
+        arrays = arrays_of(schema, part).values()
+        claimed += sum(spec.file_count for spec in arrays)
+        known += sum(2 + spec.path.count("/") for spec in arrays)  # metadata, of groups above too
         if claimed > files:
             raise SchemaError(
                 f"files: expected at least {claimed:,}, for {part.episodes:,} episodes of "
@@ -49,6 +51,10 @@ def check_parts(schema: EpisodeSchema, parts: Sequence[Part], files: int) -> Non
             )
     if not parts:
         raise SchemaError("parts: expected at least one, got none")
+    if files > claimed + known:
+        raise SchemaError(
+            f"files: expected at most {claimed + known:,} of its parts, got {files:,}"
+        )
 
 
 def check_figures(schema: EpisodeSchema, statistics: Mapping[str, Mapping[str, Any]]) -> None:

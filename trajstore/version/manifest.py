@@ -142,8 +142,11 @@ class Manifest:
             if len(record["schema"]) > max(len(record["files"]), 1000):
                 raise SchemaError("files: expected one or more a field, got fewer")
             check_size(record["provenance"])
+            schema = EpisodeSchema.from_json(record["schema"])
+            parts = convert(record["parts"], tuple[Part, ...], str_keys=True)
+            check_parts(schema, parts, len(record["files"]))
             values = {name: convert(record[name], kind, str_keys=True) for name, kind in _PLAIN}
-            manifest = cls(EpisodeSchema.from_json(record["schema"]), **values)
+            manifest = cls(schema, **values)
             _check(manifest)
             unchanged = manifest.to_bytes() == data
         except _MALFORMED as error:
@@ -218,7 +221,6 @@ def _check(manifest: Manifest) -> None:
             raise SchemaError(
                 f"file {shown(path)}: expected a size and checksums, got {shown(entry)}"
             )
-    check_parts(manifest.schema, manifest.parts, len(manifest.files))
     check_figures(manifest.schema, manifest.statistics)
     check_words(manifest.schema, manifest.vocabularies, manifest.scenario_counts, manifest.parts)
     check_anomalies(manifest.anomalies, manifest.episodes)

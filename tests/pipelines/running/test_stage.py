@@ -37,7 +37,10 @@ def test_a_bug_is_not_hidden() -> None:
     ("error", "said"),
     [
         (NotADirectoryError(20, "Not a directory", "a/b"), "a/b: expected the system to take it"),
-        (OSError(), "output: expected the system to take it"),
+        (
+            OSError(5, "Input/output error"),
+            "system: expected it to do what was asked, got Input/out",
+        ),
     ],
 )
 def test_what_the_disk_refuses_is_one_line(

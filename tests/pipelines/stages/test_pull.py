@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -120,6 +121,7 @@ ENTRIES: dict[str, Any] = {
     "a line end": [{"md5": ONE, "relpath": "x\ny"}],
     "an invisible letter": [{"md5": ONE, "relpath": ".g\u200cit/config"}],
     "half a letter": [{"md5": ONE, "relpath": "\ud800"}],
+    "a long path": [{"md5": ONE, "relpath": "x/" * 200_000 + "x"}],
     "a long name": [{"md5": ONE, "relpath": "x" * 256}],
     "no text": [{"md5": ONE, "relpath": ["x"]}],
     "twice": [{"md5": ONE, "relpath": "x"}] * 2,
@@ -193,6 +195,29 @@ def test_a_remote_that_was_changed_puts_nothing_in_place(
     CHANGES[name](root)
     before = state(root)
     with pytest.raises(PullError):
+        pull(root / "clone")
+    assert state(root) == before
+
+
+KINDS: dict[str, Callable[[Path], object]] = {
+    "pipe": os.mkfifo,
+    "device": lambda path: path.symlink_to("/dev/zero"),
+    "folder": Path.mkdir,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("place", ["file", "listing", "cached file"])
+def test_what_is_no_file_is_refused_and_never_waited_for(root: Path, kind: str, place: str) -> None:
+    path = listings(root)[0] if place == "listing" else object_of(root, "1")
+    if place == "cached file":
+        pull(root / "clone")
+        shutil.rmtree(root / "clone/data")
+        path = root / "clone/.dvc/cache" / path.relative_to(root / "remote")
+    path.unlink()
+    KINDS[kind](path)
+    before = state(root)
+    with pytest.raises(PullError, match=r"data/runs/a: expected a file at "):
         pull(root / "clone")
     assert state(root) == before
 

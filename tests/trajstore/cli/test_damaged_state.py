@@ -38,7 +38,7 @@ def test_a_damaged_ledger_is_a_row_and_stops_no_listing(
     root: Path, capsys: pytest.CaptureFixture[str], damage: bytes
 ) -> None:
     file = root / "baker" / LEDGER
-    file.write_bytes(damage or file.read_bytes()[:-9])
+    file.write_bytes(damage or file.read_bytes()[9:])
     for command in ("list", "du", "doctor"):
         status, out, err = facts(root, capsys, command)
         assert status == 1

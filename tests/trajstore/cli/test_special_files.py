@@ -130,3 +130,22 @@ def test_no_import_waits_for_what_is_no_file(
     for name in ("x", "folder"):
         assert run(["import", str(tmp_path / name), *places]) == 1
         assert "which is no file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["export {v1} --to npz {x}", "card {v1} --out {x}", "play {v1} --no-open --out {x}",
+     "publish {x}", "inspect {x}", "import {x} --from npz --as a", "list --store {x}",
+     "copy {v1} --to {x}", "select {v1} --episodes 0 --as a --marks {x}"],
+)  # fmt: skip
+@pytest.mark.parametrize("below", ["", "/y"])
+def test_a_link_that_leads_to_itself_is_a_line(
+    whole: Path, tmp_path: Path, line: str, below: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "x").symlink_to("x")
+    places = {"v1": whole / "store/expert/v1", "x": f"{tmp_path}/x{below}"}
+    words = line.format(**places).split()
+    own = [] if "--store" in words else ["--store", str(whole / "store")]
+    assert run([*words, *own]) in (1, 2)
+    assert len(capsys.readouterr().err.splitlines()[-1:]) == 1
+    assert sorted(it.name for it in tmp_path.iterdir()) == ["x"]

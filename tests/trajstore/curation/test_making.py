@@ -472,11 +472,22 @@ def test_a_kill_at_any_instant_leaves_whole_versions_or_none(store: Store) -> No
         ]
         for name in done:
             assert opened(store, f"{name}@v1").findings(deep=True) == []
-            store.rename(name, f"killed-{number}-{name}")
-        for name in {"x-a", "x-b"} - {*done}:
-            made = store.select("expert@v1", name, episodes="0-12")
-            assert made.reference == f"{name}@v1"
+        if len(done) < 2:
+            work(store)
+        with pytest.raises(SealedError, match="expected the name of a new dataset"):
+            work(store)
+        for name in ("x-a", "x-b"):
+            version = opened(store, f"{name}@v1")
+            assert version.findings(deep=True) == []
+            assert [it.name for it in version.path.parent.iterdir()] == ["v1"]
             store.rename(name, f"after-{number}-{name}")
+
+
+def test_what_lies_under_the_name_of_one_part_and_is_another_is_refused(store: Store) -> None:
+    store.select("expert@v1", "x-a", episodes="0-3")
+    with pytest.raises(SealedError, match="x-a: expected the name of a new dataset"):
+        work(store)
+    assert "x-b" not in store.datasets()
 
 
 def test_two_at_once_on_one_name_do_not_meet(store: Store) -> None:

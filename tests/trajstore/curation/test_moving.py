@@ -6,6 +6,7 @@ import fsspec
 import pytest
 
 from tests import factories
+from tests.trajstore import faults
 from trajstore.dataset import Dataset
 from trajstore.disk.system import FileRecord
 from trajstore.errors import (
@@ -177,3 +178,14 @@ def test_what_comes_back_otherwise_is_no_copy(
         store.copy("expert@v2", bucket)
     with pytest.raises(NotFoundError):
         Dataset.open(f"{bucket}/expert/v2")
+
+
+def test_a_copy_that_was_killed_is_made_anew_under_its_number(store: Store, tmp_path: Path) -> None:
+    total = faults.count_operations(lambda: store.copy("expert@v2", tmp_path / "first"))
+    for number in range(1, total + 1, 11):
+        there = tmp_path / f"to{number}"
+        faults.killed_at(number, "before", lambda _, to=there: store.copy("expert@v2", to))
+        assert store.copy("expert@v2", there).reference == "expert@v2"
+        left = {it.name for it in (there / "expert").iterdir() if it.suffix != ".partial"}
+        assert left == {"v2", "v2.status.json"}
+        assert content(there / "expert/v2") == content(store.root / "expert/v2")

@@ -229,9 +229,67 @@ class Adapter(gym.Env):
         return observation, reward, terminated, truncated, info
 
 
+class OfItsClass(Counter):
+    """Asks its class for ``reset``, not itself."""
+
+    def step(self, action: Any) -> Any:
+        observation, reward, terminated, truncated, info = super().step(action)
+        if truncated:
+            observation, info = super().reset(seed=77)
+        return observation, reward, terminated, truncated, info
+
+
+class Bound(Counter):
+    """Kept its ``reset`` from before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.again = self.reset
+
+    def step(self, action: Any) -> Any:
+        observation, reward, terminated, truncated, info = super().step(action)
+        if truncated:
+            observation, info = self.again(seed=77)
+        return observation, reward, terminated, truncated, info
+
+
+class OneOfMany(Adapter):
+    """Holds what it plays in a list."""
+
+    @property
+    def game(self) -> Any:
+        return self.games[0]
+
+    @game.setter
+    def game(self, game: Any) -> None:
+        self.games = [game]
+
+
+def hidden() -> gym.Env:
+    """One that holds what it plays in no attribute."""
+    inner = Counter()
+
+    class Hidden(Adapter):
+        observation_space, action_space = inner.observation_space, inner.action_space
+
+        def __init__(self) -> None:
+            gym.Env.__init__(self)
+
+        @property
+        def game(self) -> Any:
+            return inner
+
+    return Hidden()
+
+
 @pytest.mark.parametrize(
     ("make", "name"),
     [
+        (OfItsClass, "OfItsClass"),
+        (Bound, "Bound"),
+        (OneOfMany, "OneOfMany"),
+        (hidden, "Hidden"),
+        (lambda: gym.wrappers.TransformReward(OneOfMany(), lambda it: it), "OneOfMany"),
         (lambda: Loop(Counter()), "Loop"),
         (lambda: gym.wrappers.TransformReward(Loop(Counter()), lambda it: it), "Loop"),
         (Ring, "Ring"),
@@ -260,9 +318,11 @@ class Planner(Counter):
     def __init__(self) -> None:
         super().__init__()
         self.model = gym.make("CartPole-v1")
+        self.models = [gym.make("CartPole-v1")]
 
     def step(self, action: Any) -> Any:
         self.model.reset(seed=0)
+        self.models[0].reset(seed=0)
         for ahead in (copy.deepcopy(self), pickle.loads(pickle.dumps(self))):  # noqa: S301
             ahead.reset(seed=9)
             assert ahead.count.tolist() == [9, 0]

@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.trajstore.interop import lerobots
+from tests.trajstore.interop import lerobots, test_d4rl
 from tests.trajstore.interop.test_robomimic import write as write_robomimic
 from trajstore.cli import run
+from trajstore.interop import d4rl_files, lerobot_files, robomimic_files
 
 Fault = Callable[[Path], object]
 DATA = "data/chunk-000/file-000.parquet"
@@ -351,3 +352,65 @@ def test_options_that_a_format_does_not_know_are_wrong_use(
     lerobots.write(here / "d")
     assert run(["import", "d", "--as", "copy", *options]) == 2
     assert not (here / "store").exists()
+
+
+def test_what_is_beside_the_arrays_of_hdf5_is_listed(tmp_path: Path) -> None:
+    test_d4rl.write(tmp_path / "d4rl")
+    write_robomimic(tmp_path / "robomimic")
+    with h5py.File(tmp_path / "d4rl", "a") as file:
+        file["observations"].attrs["unit"] = "m"
+        file["infos"].attrs["by"] = h5py.Empty("f4")
+        file.attrs["nothing"] = h5py.Empty("f4")
+        file.create_group("later")
+    with h5py.File(tmp_path / "robomimic", "a") as file:
+        file.attrs["licence"] = "mine"
+        file["mask"].attrs["why"] = "chance"
+        file["more"] = [1, 2]
+        for demo in file["data"].values():
+            demo.attrs["operator"] = "bo"
+            demo["obs/eef"].attrs["unit"] = "m"
+            demo.create_group("later")
+    assert d4rl_files.import_dataset(tmp_path / "d4rl").left_out[-4:] == (
+        "array 'nothing': neither a row a step, nor text or one number",
+        "attribute 'by' of 'infos': no place",
+        "group 'later': nothing in it",
+        "attribute 'unit' of 'observations': no place",
+    )
+    assert robomimic_files.import_dataset(tmp_path / "robomimic").left_out == (
+        "group 'later': nothing that robomimic knows",
+        "attribute 'operator' of a demo: no place",
+        "group 'demo/later': nothing in it",
+        "attribute 'unit' of 'demo/obs/eef': no place",
+        "attribute 'licence' of the file: no place",
+        "group 'more': nothing that robomimic knows",
+        "attribute 'why' of 'mask': no place",
+    )
+
+
+@pytest.mark.parametrize("version", ["v3.0", "v2.1"])
+def test_what_lerobot_does_not_know_is_kept_or_listed(tmp_path: Path, version: str) -> None:
+    source = lerobots.write(tmp_path / "d", version=version)
+    plain = lerobot_files.import_dataset(source).left_out
+    told(source, "licence", "mine")
+    told(source, "mine", {"deep": [1, 2]})
+    feature(source, "action", unit="m")
+    table = min((source / "data").rglob("*.parquet"))
+    read = pq.read_table(table)
+    read = read.append_column("pulse", pa.array(range(read.num_rows)))
+    pq.write_table(read.replace_schema_metadata({"by": "bo", "huggingface": "{}"}), table)
+    for number in range(23):
+        (source / f"notes{number:02}.txt").touch()
+    (source / ".gitattributes").touch()
+    found = lerobot_files.import_dataset(source)
+    told_of = [it for it in found.left_out if it not in plain]
+    assert told_of[:3] == [
+        "'unit' of feature 'action': no place",
+        f"column 'pulse' of {table.relative_to(source)}: no place",
+        "metadata 'by' of a table: no place",
+    ]
+    assert told_of[3:5] == [
+        "file 'notes00.txt': no part of the format", "file 'notes01.txt': no part of the format"
+    ]  # fmt: skip
+    assert told_of[-1] == "3 other files: no part of the format"
+    theirs = found.provenance["lerobot"]
+    assert (theirs["licence"], theirs["mine"]) == ("mine", {"deep": [1, 2]})

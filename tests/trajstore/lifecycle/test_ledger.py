@@ -27,6 +27,11 @@ def test_a_line_that_was_changed_lost_or_put_in_is_noticed(shelf: Shelf, tmp_pat
         [*lines[:2], lines[1], *lines[2:]],
         [*lines, b"{}\n"],
         [*lines, lines[-1][:40]],
+        lines[:-1],
+        [*lines[:-2], lines[-1]],
+        lines[:2],
+        [lines[-1]],
+        [],
         [lines[1], lines[0], *lines[2:]],
     ):
         path.write_bytes(b"".join(spoiled))

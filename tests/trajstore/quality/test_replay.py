@@ -177,6 +177,32 @@ def test_only_the_wanted_episodes_are_played(dataset: Dataset) -> None:
     assert report.episodes == (0, 2, 5)
 
 
+def test_a_difference_in_the_last_bit_is_told_in_full() -> None:
+    episode = record(0)
+    rows = episode["observation"].copy()
+    rows[3, 1] = np.nextafter(rows[3, 1], 9)
+    found = compare(changed(episode, observation=rows), Drift())
+    assert found is not None
+    assert found.expected != found.got
+    assert float(found.expected) == rows[3, 1]
+
+
+@pytest.mark.parametrize("call", ["reset", "step", "close", "build"])
+@pytest.mark.parametrize("raised", [SystemExit(0), RuntimeError("down")])
+def test_an_environment_that_ends_the_process_has_verified_nothing(
+    dataset: Dataset, call: str, raised: BaseException
+) -> None:
+    def ends(*_: Any, **__: Any) -> Any:
+        raise raised
+
+    def build(_: Mapping[str, Any]) -> Drift:
+        env = Drift()
+        return ends() if call == "build" else setattr(env, call, ends) or env
+
+    with pytest.raises(ReplayError, match=f"got {type(raised).__name__}"):
+        verify_replay(dataset, build)
+
+
 def test_a_report_is_read_as_it_was_written(dataset: Dataset) -> None:
     report = verify_replay(dataset, lambda _: Drift(version="2", pull=0.8), tolerance=1e-9)
     assert read_report(dataset.path) is None

@@ -19,7 +19,7 @@ from trajstore.errors import (
     SealedError,
 )
 from trajstore.recording.bulk import write_dataset
-from trajstore.recording.recorder import Segment
+from trajstore.recording.recorder import Recorder, Segment
 from trajstore.recording.recover import discard_recording, seal_recording
 from trajstore.recording.unfinished import open_recording, unfinished
 from trajstore.version.manifest import Manifest
@@ -273,3 +273,15 @@ def test_provenance_that_is_no_json_is_refused_at_once(tmp_path: Path) -> None:
     for wrong in ({"a": float("nan")}, {"a": b"bytes"}, {"a": {1, 2}}):
         with pytest.raises(SchemaError, match="provenance"):
             recorder(tmp_path / "v1", provenance=wrong)
+
+
+def test_of_two_recorders_of_one_number_the_later_is_told_of_the_other(tmp_path: Path) -> None:
+    one, other = (
+        Recorder(tmp_path / "v1", schema=factories.SCHEMA, provenance={}) for _ in range(2)
+    )
+    with one:
+        one.add(factories.episode(1))
+    with pytest.raises(LockedError, match="another process has sealed meanwhile; record again"):
+        other.__enter__()
+    with pytest.raises(SealedError):
+        Recorder(tmp_path / "v1", schema=factories.SCHEMA, provenance={}).__enter__()

@@ -64,6 +64,12 @@ def many_files(manifest: Manifest) -> bytes:
     return forged(manifest, parts=[part], files=manifest.to_json()["files"] | more)
 
 
+def more_files(manifest: Manifest) -> bytes:
+    """Files that no array has: each costs time wherever files are walked through."""
+    more = {f"x{i}": {"sha256": "0" * 64, "size": 0} for i in range(140_000)}
+    return forged(manifest, files=manifest.to_json()["files"] | more)
+
+
 def many_fields(manifest: Manifest) -> bytes:
     first = manifest.schema.to_json()[2]
     return forged(manifest, schema=[{**first, "name": f"f{i}"} for i in range(60_000)])
@@ -86,6 +92,7 @@ HOSTILE: dict[str, Callable[[Manifest], bytes]] = {
     "lists in the provenance": lambda it: forged(it, provenance={"a": [[]] * 1_000_000}),
     "text in the provenance": lambda it: forged(it, provenance={"a": "x" * 30 * 2**20}),
     "files": many_files,
+    "files of no array": more_files,
     "fields": many_fields,
 }
 
