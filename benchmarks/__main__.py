@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from benchmarks.data import EPISODES, QUICK_EPISODES
+from benchmarks.data import CAMERA_EPISODES, EPISODES, QUICK_CAMERA_EPISODES, QUICK_EPISODES
 from benchmarks.extras import EXTRAS, Extra
 from benchmarks.goals import GOALS
 from benchmarks.peers import PEERS
@@ -43,7 +43,18 @@ def _versions() -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
     found = {}
-    names = ("numpy", "zarr", "zstandard", "torch", "torchrl", "pylance", "minari", "h5py")
+    names = (
+        "numpy",
+        "zarr",
+        "zstandard",
+        "torch",
+        "torchrl",
+        "pylance",
+        "minari",
+        "h5py",
+        "av",
+        "simplejpeg",
+    )
     for name in (*names, "imitation", "trajstore"):
         try:
             found[name] = version(name)
@@ -98,14 +109,18 @@ def _plan(chosen: dict[str, Any]) -> Plan:
         repeats=chosen["repeats"] or (1 if quick else 3),
         seconds=chosen["seconds"] or (0.2 if quick else 1.0),
         episodes=QUICK_EPISODES if quick else EPISODES,
+        camera_episodes=chosen["cameras"] or (QUICK_CAMERA_EPISODES if quick else CAMERA_EPISODES),
         patience=chosen["patience"],
     )
 
 
 @click.command()
-@click.option("--dataset", type=click.Choice(["A", "B", "all"]), default="all", show_default=True)
+@click.option(
+    "--dataset", type=click.Choice(["A", "B", "C", "all"]), default="all", show_default=True
+)
 @click.option("--peers", default=",".join(PEERS), help="Names with commas between; all by default.")
 @click.option("--quick", is_flag=True, help="A hundred episodes, one short repeat.")
+@click.option("--cameras", type=click.IntRange(4), help="Episodes of data set C; 100 by default.")
 @click.option("--repeats", type=click.IntRange(1), help="Of every measurement; 3 by default.")
 @click.option("--seconds", type=float, help="To measure a rate; 1 by default.")
 @click.option("--patience", default=60.0, help="A peer that takes more seconds is run once.")
@@ -120,7 +135,7 @@ def main(**chosen: Any) -> None:
       python -m benchmarks --dataset B --peers memmap,trajstore,lance --repeats 5
     """
     plan = _plan(chosen)
-    datasets = ("A", "B") if chosen["dataset"] == "all" else (chosen["dataset"],)
+    datasets = ("A", "B", "C") if chosen["dataset"] == "all" else (chosen["dataset"],)
     results: dict[str, Any] = {"machine": _machine(plan), "datasets": {}, "extra": {}}
     for name in datasets:
         results["datasets"][name] = run_dataset(name, plan)

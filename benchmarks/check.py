@@ -60,13 +60,16 @@ def _check_order(reader: Reader, source: Source, found: dict[str, str]) -> None:
         found["steps"] = f"{position} instead of {source.steps}"
 
 
-def _check_draws(reader: Reader, source: Source, found: dict[str, str]) -> None:
+def _check_draws(
+    reader: Reader, source: Source, found: dict[str, str], sizes: tuple[int, int, int]
+) -> None:
     rng, locator = np.random.default_rng(0), Locator(source)
-    batch = reader.transitions(rng, 256)
-    window = reader.windows(rng, 64, 16)
+    size, windows, length = sizes
+    batch = reader.transitions(rng, size)
+    window = reader.windows(rng, windows, length)
     first = locator.rows(window["observation"][:, 0])
-    inside = window.get("mask", np.ones((64, 16), bool))
-    run = first[:, None] + np.arange(16)
+    inside = window.get("mask", np.ones((windows, length), bool))
+    run = first[:, None] + np.arange(length)
     episode = np.searchsorted(np.cumsum(source.lengths), run, side="right")
     if (episode != episode[:, :1])[inside].any():
         found["windows"] = "not runs of steps of one episode"
@@ -83,13 +86,31 @@ def _check_draws(reader: Reader, source: Source, found: dict[str, str]) -> None:
             found.setdefault(name, f"{label}: {text}")
 
 
-def compare_values(reader: Reader, source: Source) -> str:
-    """``exact``, or each field that differs and how."""
+def measure_loss(reader: Reader, source: Source) -> float:
+    """Peak signal-to-noise ratio over all frames of all cameras, dB; 99 if nothing is lost."""
+    cameras = [name for name, rows in source.fields.items() if rows.ndim == 4]
+    error = count = position = 0
+    for block in reader.sequential():
+        length = len(block["reward"])
+        for name in cameras:
+            for row in range(length):
+                given = source.fields[name][position + row].astype(np.int32)
+                gap = given - block[name][row]
+                error += int(np.vdot(gap, gap))
+                count += gap.size
+        position += length
+    return min(99.0, 10 * np.log10(255**2 * count / error)) if error else 99.0
+
+
+def compare_values(
+    reader: Reader, source: Source, size: int = 256, windows: int = 64, length: int = 16
+) -> str:
+    """``exact``, or each field that differs and how; draws are of so many steps and windows."""
     found: dict[str, str] = {}
     _check_order(reader, source, found)
     start, length = int(source.starts[3]), int(source.lengths[3])
     want = {name: rows[start : start + length] for name, rows in source.fields.items()}
     for name, text in _differences(reader.episode(3), want):
         found.setdefault(name, f"episode 3: {text}")
-    _check_draws(reader, source, found)
+    _check_draws(reader, source, found, (size, windows, length))
     return "; ".join(f"{name}: {text}" for name, text in sorted(found.items())) or _EXACT

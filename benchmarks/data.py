@@ -1,7 +1,8 @@
-"""Data sets A and B: the same bytes on every machine, from a seed.
+"""Data sets A, B and C: the same bytes on every machine, from a seed.
 
 A: 1,000 episodes, 254,802 steps: observation float32[64] (random walk), action float32[2],
 reward, terminated, truncated. B: A and a structured occupancy grid uint8[64, 64] a step.
+C: 100 episodes of 300 steps: two cameras uint8[240, 320, 3] of a drawn scene, state and action.
 """
 
 import json
@@ -11,11 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.scene import CAMERAS, FRAME, Scene
+
 EPISODES = 1_000
 STEPS = 254_802
 QUICK_EPISODES = 100
+CAMERA_EPISODES, CAMERA_STEPS, QUICK_CAMERA_EPISODES = 100, 300, 4
 OBSERVATION = 64
 GRID = 64
+STATE, ACTION = 14, 7
 SEED = 20_260_101
 
 _DISC = np.array([(y, x) for y in range(-3, 4) for x in range(-3, 4) if y * y + x * x <= 8])
@@ -57,6 +62,9 @@ def field_shapes(name: str) -> dict[str, tuple[tuple[int, ...], str]]:
         "terminated": ((), "bool"),
         "truncated": ((), "bool"),
     }
+    if name == "C":
+        shapes |= {"observation": ((STATE,), "float32"), "action": ((ACTION,), "float32")}
+        return shapes | dict.fromkeys(CAMERAS, (FRAME, "uint8"))
     return {**shapes, "grid": ((GRID, GRID), "uint8")} if name == "B" else shapes
 
 
@@ -94,6 +102,8 @@ def occupancy(length: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def make_episode(name: str, length: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    if name == "C":
+        return camera_episode(length, rng)
     terminated = np.zeros(length, bool)
     terminated[-1] = rng.random() < 0.8
     truncated = np.zeros(length, bool)
@@ -109,6 +119,25 @@ def make_episode(name: str, length: int, rng: np.random.Generator) -> dict[str, 
     return {**arrays, "grid": occupancy(length, rng)} if name == "B" else arrays
 
 
+def camera_episode(length: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    scene = Scene(length, rng)
+    ends = np.zeros(length, bool)
+    ends[-1] = True
+    walk = np.cumsum(rng.normal(0.0, 0.1, (length, STATE)), axis=0)
+    frames = {camera: np.empty((length, *FRAME), np.uint8) for camera in CAMERAS}
+    for step in range(length):
+        for camera in CAMERAS:
+            frames[camera][step] = scene.draw(camera, step)
+    return {
+        "observation": walk.astype(np.float32),
+        "action": rng.uniform(-1.0, 1.0, (length, ACTION)).astype(np.float32),
+        "reward": rng.normal(0.0, 1.0, length).astype(np.float32),
+        "terminated": ends,
+        "truncated": np.zeros(length, bool),
+        **frames,
+    }
+
+
 def generate(folder: Path, name: str, *, episodes: int = EPISODES, seed: int = SEED) -> Path:
     """Write data set ``name`` below ``folder`` unless it is there; return its folder."""
     target = folder / f"{name}_{episodes}"
@@ -116,6 +145,8 @@ def generate(folder: Path, name: str, *, episodes: int = EPISODES, seed: int = S
         return target
     target.mkdir(parents=True, exist_ok=True)
     lengths = episode_lengths(episodes, seed=seed)
+    if name == "C":
+        lengths = np.full(episodes, CAMERA_STEPS, np.int64)
     rows = int(lengths.sum())
     fields = {
         field: np.lib.format.open_memmap(

@@ -53,6 +53,16 @@ def _cached(key: str, text: str, bound: float) -> Goal:
     return Goal(f"B: {text}", measured, bound)
 
 
+def _camera(preset: str, key: str, text: str, bound: float, *, at_least: bool = True) -> Goal:
+    """One preset of camera fields over LeRobot's defaults."""
+
+    def measured(results: Results) -> float | None:
+        value = ratios(results, "C", key, (f"trajstore_{preset}", "lerobot"))
+        return None if value is None else value.middle
+
+    return Goal(f"C: {preset}: {text} / LeRobot", measured, bound, at_least)
+
+
 GOALS = (
     _ratio("A", "transitions_cpu", _LIMIT, "random steps / limit", 0.45),
     _ratio("A", "transitions_cpu", "lance", "random steps / Lance", 25),
@@ -82,6 +92,17 @@ GOALS = (
     _figure("B", "sample_memory_mb", "memory while sampling, MB", 64),
     _figure("B", "first_batch_s", "import, open, first batch, s", 0.25),
     _figure("B", "files", "files", 160),
+    _camera("jpeg", "psnr_db", "PSNR", 1),
+    _camera("jpeg", "transitions_cpu", "random steps", 6),
+    _camera("jpeg", "windows_cpu", "windows", 2.5),
+    _camera("jpeg", "write_mb_s_cpu", "write", 20),
+    _camera("jpeg", "size_mb", "size", 4, at_least=False),
+    _camera("h264", "psnr_db", "PSNR", 1),
+    _camera("h264", "transitions_cpu", "random steps", 3),
+    _camera("h264", "windows_cpu", "windows", 2.5),
+    _camera("h264", "write_mb_s_cpu", "write", 8),
+    _camera("h264", "size_mb", "size", 1.05, at_least=False),
+    _figure("C", "size_ratio", "lossless size / raw", 0.5),
     _extra("A: record, episode by episode, steps/s", 50_000, at_least=True),
     _extra("B: record, episode by episode, steps/s", 20_000, at_least=True),
     _extra("A: verify, MB/s", 1_000, at_least=True),

@@ -75,6 +75,7 @@ COLUMNS = (
     ("cold first batch ms", "cold_first_batch_s"),
     ("cold steps/s", "cold_transitions"),
     ("memory MB", "sample_memory_mb"),
+    ("PSNR dB", "psnr_db"),
 )
 RATIOS = (
     ("random steps", "transitions_cpu"),

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from benchmarks.data import Source, generate, load
+from benchmarks.data import QUICK_CAMERA_EPISODES, Source, generate, load
 from benchmarks.peers import PEERS, missing_modules
 from benchmarks.worker import Task
 
@@ -93,6 +93,7 @@ class Plan:
     repeats: int
     seconds: float
     episodes: int
+    camera_episodes: int = QUICK_CAMERA_EPISODES
     patience: float = 60.0
 
     @property
@@ -103,7 +104,8 @@ class Plan:
 
 def run_dataset(name: str, plan: Plan) -> dict[str, object]:
     """All peers on data set ``name``: repeats interleaved, order drawn anew for each."""
-    folder = generate(plan.out / "data", name, episodes=plan.episodes)
+    episodes = plan.camera_episodes if name == "C" else plan.episodes
+    folder = generate(plan.out / "data", name, episodes=episodes)
     source = load(folder)
     records = {peer: Record() for peer in plan.peers if name in PEERS[peer].datasets}
     for peer, record in records.items():
@@ -158,6 +160,8 @@ def _run_peer(record: Record, task: Task, source: Source) -> None:
     facts["write_steps"] = source.steps / facts["write_s"]
     facts["write_mb_s"] = source.raw_bytes / 1e6 / facts["write_s"]
     facts["size_ratio"] = facts["size_mb"] * 1e6 / source.raw_bytes
+    if record.runs and "psnr_db" in record.runs[0]:
+        facts["psnr_db"] = record.runs[0]["psnr_db"]
     record.runs.append(facts)
     _say(
         f"{source.name} {task.peer} #{task.seed}: {facts['transitions']:,.0f} random steps/s, "

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.check import compare_values
+from benchmarks.check import compare_values, measure_loss
 from benchmarks.data import load
 from benchmarks.memory import anonymous_bytes, anonymous_peak, evict, size_and_files, sync
 from benchmarks.peers import PEERS, Batch, Reader, load_adapter
 
-BATCH = 256
-WINDOWS = 64
 WINDOW = 16
+SIZES = {"A": (256, 64), "B": (256, 64), "C": (32, 8)}
+"""Steps of a random batch, and windows of one."""
 _COLD_BATCHES = 4
 
 Facts = dict[str, float | str]
@@ -130,13 +130,14 @@ def measure_read(task: Task) -> Facts:
     """Everything a training run asks of an open store, file cache warm."""
     path, seconds, source = Path(task.store), task.seconds, load(Path(task.source))
     rng, count = task.rng(), len(source.lengths)
+    batch, windows = SIZES[source.name]
     bare = anonymous_bytes()
     watch = Watch()
     adapter = load_adapter(PEERS[task.peer])
     imported = watch.elapsed()
     reader = adapter.open_store(path)
     opened = watch.elapsed()
-    reader.transitions(rng, BATCH)
+    reader.transitions(rng, batch)
     first, rate = watch.elapsed(), watch.rate(1)
     facts: Facts = {
         "import_s": imported,
@@ -146,10 +147,10 @@ def measure_read(task: Task) -> Facts:
         "loaded_batch_s": first - imported,
     }
     with anonymous_peak() as sampling:
-        rate = _repeat(lambda: reader.transitions(rng, BATCH), seconds)
-        facts |= rate.facts("transitions", BATCH)
-        rate = _repeat(lambda: reader.windows(rng, WINDOWS, WINDOW), seconds)
-        facts |= rate.facts("windows", WINDOWS * WINDOW)
+        rate = _repeat(lambda: reader.transitions(rng, batch), seconds)
+        facts |= rate.facts("transitions", batch)
+        rate = _repeat(lambda: reader.windows(rng, windows, WINDOW), seconds)
+        facts |= rate.facts("windows", windows * WINDOW)
     rate = _repeat(lambda: _touch(reader.episode(int(rng.integers(count)))), seconds / 2)
     facts |= rate.facts("episodes")
     with anonymous_peak() as passing:
@@ -164,15 +165,16 @@ def measure_read(task: Task) -> Facts:
 def measure_cold(task: Task) -> Facts:
     """First batch and first batches after the files left the kernel's cache."""
     path, rng = Path(task.store), task.rng()
+    batch = SIZES[load(Path(task.source)).name][0]
     adapter = load_adapter(PEERS[task.peer])
     evict(path)
     start = time.perf_counter()
     reader = adapter.open_store(path)
-    reader.transitions(rng, BATCH)
+    reader.transitions(rng, batch)
     first = time.perf_counter() - start
     for _ in range(_COLD_BATCHES - 1):
-        reader.transitions(rng, BATCH)
-    rate = _COLD_BATCHES * BATCH / (time.perf_counter() - start)
+        reader.transitions(rng, batch)
+    rate = _COLD_BATCHES * batch / (time.perf_counter() - start)
     return {"cold_first_batch_s": first, "cold_transitions": rate}
 
 
@@ -180,8 +182,10 @@ def measure_values(task: Task) -> Facts:
     started = time.perf_counter()
     adapter = load_adapter(PEERS[task.peer])
     reader = adapter.open_store(Path(task.store))
-    values = compare_values(reader, load(Path(task.source)))
-    return {"values": values, "checking_s": time.perf_counter() - started}
+    source = load(Path(task.source))
+    values = compare_values(reader, source, *SIZES[source.name], WINDOW)
+    facts: Facts = {"values": values, "checking_s": time.perf_counter() - started}
+    return facts if source.name != "C" else facts | {"psnr_db": measure_loss(reader, source)}
 
 
 ACTIONS: dict[str, Callable[[Task], Facts]] = {

@@ -1,7 +1,7 @@
 """One module a peer, all with the same two functions.
 
 ``write(path, source)`` stores a data set with the peer's own interface; ``open_store(path)``
-returns a ``Reader``. Every reader hands out the same five fields (six on data set B).
+returns a ``Reader``. Every reader hands out the same five fields (six on data set B, seven on C).
 """
 
 import importlib.util
@@ -56,11 +56,33 @@ class Peer:
     datasets: tuple[str, ...] = ("A", "B")
 
 
+ALL = ("A", "B", "C")
 PEERS = {
     peer.name: peer
     for peer in (
-        Peer("memmap", "numpy memory map (limit)", "memmap"),
-        Peer("trajstore", "trajstore", "trajstore_store", ("trajstore",)),
+        Peer("memmap", "numpy memory map (limit)", "memmap", datasets=ALL),
+        Peer("trajstore", "trajstore", "trajstore_store", ("trajstore",), datasets=ALL),
+        Peer(
+            "trajstore_jpeg",
+            "trajstore, JPEG frames",
+            "trajstore_jpeg",
+            ("trajstore", "simplejpeg"),
+            datasets=("C",),
+        ),
+        Peer(
+            "trajstore_h264",
+            "trajstore, H.264 groups",
+            "trajstore_h264",
+            ("trajstore", "av"),
+            datasets=("C",),
+        ),
+        Peer(
+            "lerobot",
+            "LeRobot v3.0, by PyAV",
+            "lerobot_video",
+            ("av", "pyarrow", "PIL"),
+            datasets=("C",),
+        ),
         Peer(
             "trajstore_cached",
             "trajstore, decoded cache",
@@ -71,11 +93,11 @@ PEERS = {
         Peer("torchrl", "TorchRL memory map", "torchrl_memmap", ("torchrl", "tensordict")),
         Peer("lance", "Lance", "lance_table", ("lance", "pyarrow")),
         Peer("imitation", "imitation", "imitation_dataset", ("imitation",), in_memory=True),
-        Peer("h5_flat", "HDF5, flat, gzip", "h5_flat", ("h5py",)),
+        Peer("h5_flat", "HDF5, flat, gzip", "h5_flat", ("h5py",), datasets=ALL),
         Peer("h5_demos", "HDF5, a group a demo", "h5_demos", ("h5py",)),
-        Peer("minari", "Minari", "minari_dataset", ("minari", "h5py")),
+        Peer("minari", "Minari", "minari_dataset", ("minari", "h5py"), datasets=ALL),
         Peer("npz", "NPZ, a file an episode", "npz"),
-        Peer("zarr", "textbook Zarr", "zarr_sharded", ("zarr",)),
+        Peer("zarr", "textbook Zarr", "zarr_sharded", ("zarr",), datasets=ALL),
     )
 }
 

@@ -1,6 +1,7 @@
 """Random steps and windows of flat rows: the same draw for every peer that draws itself."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -55,6 +56,11 @@ def gather_by_episode(
                 batch[name] = np.empty((len(flat), *values.shape[1:]), values.dtype)
             batch[name][group] = values
     return batch
+
+
+def block_of(fields: Mapping[str, Any]) -> int:
+    """How many steps to read at once: many, or those of an episode where they have frames."""
+    return 16_384 if all(rows.ndim < 4 for rows in fields.values()) else 1
 
 
 def split_blocks(

@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.data import Source
 from benchmarks.peers import Batch
-from benchmarks.peers.drawing import Rows, split_blocks
+from benchmarks.peers.drawing import Rows, block_of, split_blocks
 
 _BLOCK = 4_096
 
@@ -18,7 +18,7 @@ def write(path: Path, source: Source) -> None:
     with h5py.File(path / "data.h5", "w") as file:
         file["lengths"] = source.lengths
         for name, rows in source.fields.items():
-            chunk = min(len(rows), 16 if name == "grid" else 256)
+            chunk = min(len(rows), 256, max(1, 2**16 // rows[0].nbytes))
             target = file.create_dataset(
                 name,
                 shape=rows.shape,
@@ -28,8 +28,9 @@ def write(path: Path, source: Source) -> None:
                 compression_opts=4,
                 shuffle=True,
             )
-            for start in range(0, len(rows), _BLOCK):
-                target[start : start + _BLOCK] = rows[start : start + _BLOCK]
+            block = min(_BLOCK, max(1, 2**26 // rows[0].nbytes))
+            for start in range(0, len(rows), block):
+                target[start : start + block] = rows[start : start + block]
 
 
 class FlatReader:
@@ -55,7 +56,7 @@ class FlatReader:
         return {name: rows[span] for name, rows in self.fields.items()}
 
     def sequential(self) -> Iterator[Batch]:
-        return split_blocks(self.rows, self._slice)
+        return split_blocks(self.rows, self._slice, block=block_of(self.fields))
 
     def _slice(self, first: int, last: int) -> Batch:
         return {name: rows[first:last] for name, rows in self.fields.items()}

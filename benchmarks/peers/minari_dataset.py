@@ -1,7 +1,7 @@
 """Minari, by its own interface and defaults (HDF5; image-like fields become JPEG)."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import gymnasium
@@ -15,20 +15,29 @@ _ID = "bench/expert-v0"
 
 
 def _spaces(source: Source) -> tuple[gymnasium.Space, gymnasium.Space]:
-    observation: gymnasium.Space = gymnasium.spaces.Box(-np.inf, np.inf, (64,), np.float32)
-    if "grid" in source.fields:
-        grid = gymnasium.spaces.Box(0, 255, (64, 64), np.uint8)
-        observation = gymnasium.spaces.Dict({"observation": observation, "grid": grid})
-    return observation, gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32)
+    shapes = {name: rows.shape[1:] for name, rows in source.fields.items()}
+    observation: gymnasium.Space = gymnasium.spaces.Box(
+        -np.inf, np.inf, shapes["observation"], np.float32
+    )
+    images = {
+        name: gymnasium.spaces.Box(0, 255, shapes[name], np.uint8) for name in _images(shapes)
+    }
+    if images:
+        observation = gymnasium.spaces.Dict({"observation": observation, **images})
+    return observation, gymnasium.spaces.Box(-1.0, 1.0, shapes["action"], np.float32)
+
+
+def _images(names: Iterable[str]) -> list[str]:
+    plain = {"observation", "action", "reward", "terminated", "truncated"}
+    return [name for name in names if name not in plain]
 
 
 def _observations(arrays: Batch) -> np.ndarray | Batch:
     with_last = {
         name: np.concatenate([arrays[name], arrays[name][-1:]])
-        for name in ("observation", "grid")
-        if name in arrays
+        for name in ("observation", *_images(arrays))
     }
-    return with_last if "grid" in with_last else with_last["observation"]
+    return with_last if len(with_last) > 1 else with_last["observation"]
 
 
 def write(path: Path, source: Source) -> None:

@@ -11,30 +11,37 @@ from benchmarks.peers import Batch
 from trajstore.dataset import Dataset
 
 if TYPE_CHECKING:
+    from trajstore.episode.codec import Codec
     from trajstore.episode.schema import EpisodeSchema
 
 LOADED_TO_WRITE = ("trajstore.recording.bulk", "trajstore.version.zarr_group")
 """What other peers import at the top as well, and what those who only read are spared."""
-_FIELDS = ("observation", "action", "reward", "terminated", "truncated", "grid")
 
 
-def schema_of(source: Source) -> "EpisodeSchema":
+def schema_of(source: Source, codec: "Codec | None" = None) -> "EpisodeSchema":
+    """The fields of a source, those of its cameras with a codec."""
     from trajstore.episode.fields import Axis, FieldSpec
     from trajstore.episode.schema import EpisodeSchema
 
     return EpisodeSchema(
         tuple(
-            FieldSpec(name, Axis.STEP, rows.shape[1:], rows.dtype.name)
+            FieldSpec(
+                name,
+                Axis.STEP,
+                rows.shape[1:],
+                rows.dtype.name,
+                codec=codec if rows.ndim == 4 else None,
+            )
             for name, rows in source.fields.items()
         )
     )
 
 
-def write(path: Path, source: Source) -> None:
+def write(path: Path, source: Source, codec: "Codec | None" = None) -> None:
     from trajstore.episode.episode import Episode
     from trajstore.recording.bulk import write_dataset
 
-    schema = schema_of(source)
+    schema = schema_of(source, codec)
     episodes = [Episode(schema, arrays) for arrays in source.episodes()]
     write_dataset(path, episodes, schema=schema, provenance={"source": source.name})
 
@@ -42,7 +49,7 @@ def write(path: Path, source: Source) -> None:
 class StoreReader:
     def __init__(self, path: Path, cache: Path | None = None) -> None:
         self.data = Dataset.open(path, cache=cache)
-        self.names = tuple(name for name in _FIELDS if name in self.data.schema.names)
+        self.names = self.data.schema.names
         self._passes: dict[tuple[int, int], Iterator[Batch]] = {}
 
     def transitions(self, rng: np.random.Generator, size: int) -> Batch:

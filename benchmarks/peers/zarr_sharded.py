@@ -1,4 +1,7 @@
-"""Zarr 3 by the book: an array a field, chunks of 256 rows, shards of 16,384, default codec."""
+"""Zarr 3 by the book: an array a field, chunks of 256 rows, shards of 16,384, default codec.
+
+Frames of cameras one a chunk, 256 a shard.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +11,7 @@ import zarr
 
 from benchmarks.data import Source
 from benchmarks.peers import Batch
-from benchmarks.peers.drawing import Rows, split_blocks
+from benchmarks.peers.drawing import Rows, block_of, split_blocks
 
 _CHUNK = 256
 _SHARD = 16_384
@@ -23,11 +26,11 @@ def write(path: Path, source: Source) -> None:
             name,
             shape=rows.shape,
             dtype=rows.dtype,
-            chunks=(_CHUNK, *rows.shape[1:]),
-            shards=(_SHARD, *rows.shape[1:]),
+            chunks=(1 if rows.ndim == 4 else _CHUNK, *rows.shape[1:]),
+            shards=(shard := _CHUNK if rows.ndim == 4 else _SHARD, *rows.shape[1:]),
         )
-        for start in range(0, len(rows), _SHARD):
-            target[start : start + _SHARD] = rows[start : start + _SHARD]
+        for start in range(0, len(rows), shard):
+            target[start : start + shard] = rows[start : start + shard]
 
 
 class ShardedReader:
@@ -53,7 +56,7 @@ class ShardedReader:
         return {name: rows[span] for name, rows in self.fields.items()}
 
     def sequential(self) -> Iterator[Batch]:
-        return split_blocks(self.rows, self._slice)
+        return split_blocks(self.rows, self._slice, block=block_of(self.fields))
 
     def _slice(self, first: int, last: int) -> Batch:
         return {name: rows[first:last] for name, rows in self.fields.items()}

@@ -126,3 +126,18 @@ def test_every_peer_gives_back_what_it_got_or_says_how_not(
     assert record["status"] == "ok", record["error"]
     altered = peer == "imitation" or (peer, dataset) == ("minari", "B")
     assert (ALTERED[peer] if altered else "exact") in record["values"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("peer", ["trajstore", "trajstore_jpeg", "trajstore_h264", "lerobot"])
+def test_cameras_come_back_as_well_as_their_codec_lets_them(
+    peer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if missing_modules(PEERS[peer]):
+        pytest.skip("not installed")
+    monkeypatch.setattr("benchmarks.data.CAMERA_STEPS", 20)
+    record = run_dataset("C", tiny_plan(tmp_path, peer))["peers"][peer]
+    assert record["status"] == "ok", record["error"]
+    lossless = peer == "trajstore"
+    assert (record["values"] == "exact") == lossless
+    assert record["runs"][0]["psnr_db"] == 99 if lossless else record["runs"][0]["psnr_db"] > 30

@@ -24,7 +24,9 @@ from trajstore.recording.unfinished import (
     recording_folder,
 )
 from trajstore.store import Store
+from trajstore.version.cameras import psnr
 from trajstore.version.manifest import MANIFEST, Manifest
+from trajstore.version.statistics import CAMERA
 from trajstore.version.writer import DEFAULT_QUOTA_BYTES
 
 Facts = dict[str, Any]
@@ -164,6 +166,25 @@ def complain_of_damage(found: list[Facts]) -> int:
     return 1 if faults else 0
 
 
+def camera_facts(manifest: Manifest) -> dict[str, Facts]:
+    """Of each field with a codec: what it is, its bytes, their share, the loss of a sample."""
+    found = {}
+    for spec in manifest.schema.fields:
+        figures = manifest.statistics.get(spec.name, {}).get(CAMERA)
+        if spec.codec is not None and figures is not None:
+            rows = sum(part.rows(spec.axis) for part in manifest.parts)
+            found[spec.name] = {
+                "codec": spec.codec.name,
+                "quality": spec.codec.quality,
+                "decoder": spec.codec.decoder,
+                "stated": str(spec.codec),
+                "bytes": figures["bytes"],
+                "share_of_raw": figures["bytes"] / (rows * spec.row_bytes),
+                "psnr_db": psnr(figures["squared_error"], figures["compared"]),
+            }
+    return found
+
+
 def details(store: Store, dataset: Dataset) -> Facts:
     """All of a version that its manifest, its verdict, its reviews and its replay say."""
     manifest, path = dataset.manifest, dataset.path
@@ -179,6 +200,7 @@ def details(store: Store, dataset: Dataset) -> Facts:
         "files": len(manifest.files),
         "scenario_counts": dict(manifest.scenario_counts),
         "statistics": {name: dict(values) for name, values in manifest.statistics.items()},
+        "cameras": camera_facts(manifest),
         "provenance": dict(manifest.provenance),
         "anomalies": {str(key): list(found) for key, found in manifest.anomalies.items()},
         "verdict": None if verdict is None else verdict.to_json(),

@@ -97,6 +97,7 @@ def inspect(store: Store, reference: str, as_json: bool) -> None:
         pairs["marks"] = words
     print_pairs(pairs, title=plain(reference))
     _print_fields(facts)
+    _print_cameras(facts)
     rows = [(plain(name), f"{count:,}") for name, count in facts["scenario_counts"].items()]
     if rows:
         print_table(["scenario", ">episodes"], sorted(rows))
@@ -150,6 +151,16 @@ def _print_fields(facts: Facts) -> None:
     ]
     if named:
         print_table(["field", "components"], named)
+
+
+def _print_cameras(facts: Facts) -> None:
+    rows = []
+    for name, it in facts["cameras"].items():
+        loss = "" if it["psnr_db"] is None else f"{it['psnr_db']:.1f} dB"
+        share = f"1/{1 / it['share_of_raw']:.0f}" if it["share_of_raw"] else ""
+        rows.append((plain(name), it["stated"], it["decoder"], size(it["bytes"]), share, loss))
+    if rows:
+        print_table(["camera", "codec", "decoder", ">size", ">of raw", ">PSNR of a sample"], rows)
 
 
 def _span(values: object) -> str:

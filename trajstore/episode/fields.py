@@ -1,6 +1,5 @@
 """One field of an episode: name, axis, shape, dtype, unit, range."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -12,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from trajstore.episode.bounds import Bound, covers, frozen_bound, limit
+from trajstore.episode.codec import Codec, as_codec, check_frames
+from trajstore.episode.names import check_field_name
 from trajstore.episode.roles import check_role
 from trajstore.episode.texts import check_line, check_text, component_names, shown
 from trajstore.errors import SchemaError
@@ -26,11 +27,7 @@ _LITTLE = {name: dtype.newbyteorder("<") for name, dtype in _NATIVE.items()}
 TEXT = "str"
 MAX_ROW_BYTES = 2**30
 NARROW_ROW_BYTES = 1024
-MAX_NAME = 512
-"""Letters: the name is a path below a version, whose own path has to find room beside it."""
 MAX_DIMENSIONS = 32
-RESERVED = frozenset({"anomaly", "digest", "episode", "length", "mask", "step"})
-_SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 class Axis(StrEnum):
@@ -65,6 +62,8 @@ class FieldSpec:
             in the statistics of the version.
         role: what it is to those who watch and judge, one of `trajstore.episode.roles.ROLES`.
         names: of the components of a row, in C order, such as those of joints; none unless given.
+        codec: of camera frames that may lose detail when they are recorded: ``jpeg``, ``h264`` or
+            a `Codec`; ``None``, for every other field, stores values as they are.
 
     Raises:
         SchemaError: if the definition makes no sense.
@@ -86,9 +85,10 @@ class FieldSpec:
     role: str = field(default="", compare=False)
     strict: bool = True
     names: tuple[str, ...] = ()
+    codec: Codec | None = None
 
     def __post_init__(self) -> None:
-        _check_name(self.name)
+        check_field_name(self.name)
         object.__setattr__(self, "name", str.__str__(self.name))
         try:
             object.__setattr__(self, "axis", Axis(self.axis))
@@ -104,6 +104,7 @@ class FieldSpec:
             object.__setattr__(self, side, plain)
         where, parts = f"field {self.name!r}", 0 if self.is_text else prod(self.shape)
         object.__setattr__(self, "names", component_names(f"{where}: names", self.names, parts))
+        object.__setattr__(self, "codec", as_codec(where, self.codec))
         _check_definition(self)
         if self.role != "":
             check_role(where, self.role, self.axis, self.shape, text=self.is_text)
@@ -126,7 +127,7 @@ class FieldSpec:
     @property
     def is_narrow(self) -> bool:
         """Whether a row is at most 1 KiB: stored as it is, measured and drawn by component."""
-        return self.row_bytes <= NARROW_ROW_BYTES
+        return self.codec is None and self.row_bytes <= NARROW_ROW_BYTES
 
     def rows(self, steps: int) -> tuple[int, ...]:
         """Shape of the array that an episode of ``steps`` steps has for this field."""
@@ -161,7 +162,7 @@ class FieldSpec:
         """A mapping of plain JSON values, from which `from_json` builds an equal field."""
         record = asdict(self) | {"axis": self.axis.value, "shape": list(self.shape)}
         record["names"] = list(self.names)
-        for name, usual in (("role", ""), ("strict", True), ("names", [])):
+        for name, usual in (("role", ""), ("strict", True), ("names", []), ("codec", None)):
             if record[name] == usual:
                 del record[name]
         return record
@@ -178,27 +179,6 @@ class FieldSpec:
             return cls(**record)
         except TypeError as error:
             raise SchemaError(f"field record: expected the keys of a field, got {keys}") from error
-
-
-def _check_name(name: object) -> None:
-    segments = name.split("/") if isinstance(name, str) else [name]
-    for segment in segments:
-        if not isinstance(segment, str) or not _SEGMENT.fullmatch(segment):
-            raise SchemaError(
-                f"field {shown(name)}: expected names of letters, digits, '_' and '-' joined by "
-                "'/', each at most 64 long and starting with a letter or digit, "
-                f"got {shown(segment)}"
-            )
-    if len(str(name)) > MAX_NAME:
-        raise SchemaError(
-            f"field {shown(name)}: expected at most {MAX_NAME} letters in all, so that its files "
-            f"find room below any folder, got {len(str(name)):,}; shorten the name or nest less"
-        )
-    if name in RESERVED:
-        raise SchemaError(
-            f"field {name!r}: expected a name that tables do not use, got one of "
-            f"{', '.join(sorted(RESERVED))}"
-        )
 
 
 def _shape(spec: FieldSpec) -> tuple[int, ...]:
@@ -252,6 +232,7 @@ def _check_definition(spec: FieldSpec) -> None:
     low, high = limits(spec)
     if np.any(low > high):
         raise SchemaError(f"{where}: expected low <= high, got {spec.low} and {spec.high}")
+    check_frames(spec, low, high)
 
 
 @lru_cache(maxsize=1024)

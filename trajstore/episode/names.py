@@ -1,11 +1,16 @@
-"""Names of datasets, and references to their versions."""
+"""Names of datasets and fields, and references to versions."""
 
 import re
 from dataclasses import dataclass
 
 from trajstore.episode.texts import shown
-from trajstore.errors import NameRefusedError
+from trajstore.errors import NameRefusedError, SchemaError
 
+MAX_NAME = 512
+"""Letters of a field: the name is a path below a version, whose own has to find room beside it."""
+RESERVED = frozenset({"anomaly", "digest", "episode", "length", "mask", "step"})
+"""What no field is called, since tables have columns of these names."""
+_SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 _VERSION = re.compile(r"v([1-9][0-9]{0,8})", re.ASCII)
 _RULE = "1 to 64 of a-z, 0-9, '_' and '-', the first a letter or digit"
@@ -52,6 +57,28 @@ def check_name(name: str) -> str:
     if not isinstance(name, str) or not is_name(name):
         raise NameRefusedError(f"dataset name: expected {_RULE}, got {shown(name)}")
     return name
+
+
+def check_field_name(name: object) -> None:
+    """Refuse what may not name a field; raise `SchemaError`."""
+    segments = name.split("/") if isinstance(name, str) else [name]
+    for segment in segments:
+        if not isinstance(segment, str) or not _SEGMENT.fullmatch(segment):
+            raise SchemaError(
+                f"field {shown(name)}: expected names of letters, digits, '_' and '-' joined by "
+                "'/', each at most 64 long and starting with a letter or digit, "
+                f"got {shown(segment)}"
+            )
+    if len(str(name)) > MAX_NAME:
+        raise SchemaError(
+            f"field {shown(name)}: expected at most {MAX_NAME} letters in all, so that its files "
+            f"find room below any folder, got {len(str(name)):,}; shorten the name or nest less"
+        )
+    if name in RESERVED:
+        raise SchemaError(
+            f"field {name!r}: expected a name that tables do not use, got one of "
+            f"{', '.join(sorted(RESERVED))}"
+        )
 
 
 def version_number(text: str) -> int | None:

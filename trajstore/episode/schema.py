@@ -109,6 +109,11 @@ class EpisodeSchema:
         """The fields of one axis, in order."""
         return tuple(spec for spec in self.fields if spec.axis is axis)
 
+    @property
+    def coded(self) -> tuple[FieldSpec, ...]:
+        """The fields that declare a codec, in order."""
+        return tuple(spec for spec in self.fields if spec.codec is not None)
+
     def check(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Refuse arrays that are not one whole episode.
 

@@ -17,7 +17,8 @@ from trajstore.dataset import Dataset
 from trajstore.disk.files import open_file, remove_tree
 from trajstore.disk.system import storing
 from trajstore.episode.episode import Episode
-from trajstore.episode.fields import MAX_NAME, RESERVED, FieldSpec
+from trajstore.episode.fields import FieldSpec
+from trajstore.episode.names import MAX_NAME, RESERVED
 from trajstore.episode.nesting import below
 from trajstore.episode.schema import ENDS, EpisodeSchema
 from trajstore.episode.texts import shown
@@ -83,11 +84,14 @@ def read_about(
 ) -> tuple[EpisodeSchema, dict[str, Any]]:
     """Schema and provenance, from what `about` gave; what makes no sense raises as they do.
 
-    ``also`` are keys that a format has beside them; others are refused.
+    ``also`` are keys that a format has beside them; others are refused. Frames that went through a
+    codec are taken as they are, so their fields have none any more.
     """
     if set(record) - {*also} != {"schema", "provenance"}:
         raise CorruptionError(f"expected schema and provenance alone, got {shown(sorted(record))}")
-    return EpisodeSchema.from_json(record["schema"]), dict(record["provenance"])
+    schema = EpisodeSchema.from_json(record["schema"])
+    fields = tuple(replace(spec, codec=None) for spec in schema.fields)
+    return EpisodeSchema(fields), dict(record["provenance"])
 
 
 def told(

@@ -21,7 +21,7 @@ from trajstore.lifecycle.zipped import ZipReader, ZipWriter
 from trajstore.version.files import FetchedFiles, make_folder
 from trajstore.version.findings import Finding
 from trajstore.version.integrity import check, verify
-from trajstore.version.layout import arrays_of, projected_bytes
+from trajstore.version.layout import arrays_of, frames_bytes, projected_bytes
 from trajstore.version.manifest import MANIFEST, Manifest
 from trajstore.version.transfer import Location, Origin, Write
 
@@ -52,7 +52,8 @@ class Pack(Origin):
         arrays = [spec for it in self.manifest.parts for spec in arrays_of(schema, it).values()]
         if sum(spec.file_count for spec in arrays) > len(sealed):
             raise ArchiveError(f"{self.where}: expected every chunk, got fewer entries")
-        most = sum(projected_bytes(schema, part) for part in self.manifest.parts)
+        parts = self.manifest.parts
+        most = sum(projected_bytes(schema, it) + frames_bytes(schema, it) for it in parts)
         if self.manifest.size_bytes > most:
             raise ArchiveError(
                 f"{self.where}: expected files of at most {most:,} bytes, "

@@ -15,7 +15,7 @@ from trajstore.errors import SchemaError
 from trajstore.quality.contract import Contract
 from trajstore.version.findings import Finding, Severity
 from trajstore.version.manifest import content_digest
-from trajstore.version.statistics import measure
+from trajstore.version.statistics import measure, of_values
 
 
 def integrity(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
@@ -75,7 +75,7 @@ def distinct(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
 def statistics(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
     """The statistics in the manifest are those of the data."""
     found = measure(dataset.schema, dataset)
-    recorded = dataset.manifest.statistics
+    recorded = {name: of_values(it) for name, it in dataset.manifest.statistics.items()}
     for name in dict.fromkeys([*found, *recorded]):
         sealed, measured = recorded.get(name), found.get(name)
         if sealed == measured:

@@ -11,6 +11,7 @@ from trajstore.episode.episode import Episode, check_episode
 from trajstore.episode.schema import EpisodeSchema
 from trajstore.recording.frames import SEALED_SHARE, frame_bytes
 from trajstore.recording.journal import Journal
+from trajstore.version.cameras import recordable
 from trajstore.version.layout import Part, projected_bytes
 from trajstore.version.manifest import Manifest
 from trajstore.version.writer import (
@@ -80,6 +81,7 @@ def _spooled(
         steps, fixed = 0, projected_bytes(schema, Part("", 1, 1))
         for order, episode in enumerate(episodes):
             check_episode(episode, schema)
+            episode = recordable(episode)
             steps += len(episode)
             journals = journal.size + frame_bytes(episode)
             if fixed + journals * (1 + SEALED_SHARE) > quota_bytes:

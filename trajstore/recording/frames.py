@@ -12,6 +12,7 @@ import numpy as np
 from trajstore.episode.episode import Episode, row_bytes
 from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import JournalError
+from trajstore.version.cameras import Encoded, EncodedEpisode, decode, encoded_episode
 from trajstore.version.chunks import crc32c
 
 SEALED_SHARE = 1.02
@@ -28,6 +29,7 @@ PIECE_BYTES = 2 * 2**20
 Content = bytes | bytearray | memoryview
 _OPENING = struct.Struct("<32sQ")
 _TEXT = struct.Struct("<I")
+_FRAMES = struct.Struct("<IQQ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,9 @@ def _payload(episode: Episode) -> Iterator[bytes | memoryview]:
     """The pieces of a payload: digest and length, then each field's bytes in schema order."""
     yield _OPENING.pack(bytes.fromhex(episode.digest), len(episode))
     for field in episode.schema.fields:
+        if isinstance(episode, EncodedEpisode) and field.codec is not None:
+            yield from _packed(episode.encoded[field.name])
+            continue
         content = row_bytes(field, episode.arrays[field.name])
         if field.is_text:
             yield _TEXT.pack(len(content))
@@ -92,10 +97,14 @@ def decoded(schema: EpisodeSchema, payload: memoryview) -> Episode:
     """The episode of a payload; its arrays are views of the payload's memory."""
     (digest, steps), at = _OPENING.unpack_from(payload), _OPENING.size
     arrays: dict[str, np.ndarray] = {}
+    encoded: dict[str, Encoded] = {}
     for field in schema.fields:
         shape = field.rows(steps)
         size = prod(shape) * field.numpy_dtype.itemsize
-        if field.is_text:
+        if field.codec is not None:
+            encoded[field.name], size = _unpacked(payload[at:])
+            arrays[field.name] = decode(field, encoded[field.name], shape[0])
+        elif field.is_text:
             (size,) = _TEXT.unpack_from(payload, at)
             at += _TEXT.size
             texts = bytes(payload[at : at + size]).decode()
@@ -105,9 +114,30 @@ def decoded(schema: EpisodeSchema, payload: memoryview) -> Episode:
             arrays[field.name] = rows.reshape(shape)
         at += size
     episode = Episode(schema, arrays)
+    if encoded:
+        episode = encoded_episode(schema, episode.arrays, lambda: encoded)
     if at != len(payload) or episode.digest != digest.hex():
         raise JournalError("frame: expected an episode with its digest, got other content")
     return episode
+
+
+def _packed(encoded: Encoded) -> Iterator[bytes]:
+    """Encoded frames in a payload: how many groups, what they lost, the size of each, all bytes."""
+    groups = encoded.groups
+    yield _FRAMES.pack(len(groups), encoded.squared_error, encoded.compared)
+    yield np.array([len(group) for group in groups], "<u4").tobytes()
+    yield from groups
+
+
+def _unpacked(payload: memoryview) -> tuple[Encoded, int]:
+    """Encoded frames that a payload begins with, and their size there, bytes."""
+    count, error, compared = _FRAMES.unpack_from(payload)
+    at = _FRAMES.size + 4 * count
+    groups = []
+    for size in np.frombuffer(payload[_FRAMES.size : at], "<u4").tolist():
+        groups.append(bytes(payload[at : at + size]))
+        at += size
+    return Encoded(tuple(groups), error, compared), at
 
 
 def mark_at(stop: int) -> bytes:

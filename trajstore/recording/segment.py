@@ -17,6 +17,7 @@ from trajstore.errors import JournalError, SealedError
 from trajstore.recording.frames import SEALED_SHARE, frame_bytes
 from trajstore.recording.journal import Journal
 from trajstore.recording.unfinished import journal_bytes, open_recording, segments_lock
+from trajstore.version.cameras import recordable
 from trajstore.version.layout import Part, metadata_files
 from trajstore.version.manifest import MANIFEST, Manifest
 from trajstore.version.writer import check_quota
@@ -122,6 +123,7 @@ class Segment:
     def _put(self, episode: Episode, order: int, *, sync: bool = True) -> None:
         self._check_open()
         check_episode(episode, self._schema)
+        episode = recordable(episode)
         with self._guard:
             self._check_open()
             whole = isinstance(order, int | np.integer) and not isinstance(order, bool)

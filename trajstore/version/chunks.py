@@ -1,6 +1,7 @@
 """How rows become the bytes of chunk and shard files: behind each a CRC-32C; wide fields packed."""
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import google_crc32c
@@ -171,7 +172,40 @@ class WideWriter(_Writer):
         self._index = []
 
 
+class FrameWriter(WideWriter):
+    """Encoded frames of a camera into shards; see `trajstore.version.camera_rows`."""
+
+    def append_groups(self, groups: Sequence[bytes], frames: int) -> None:
+        """Take the groups of so many frames; one that a shard's end cuts lies in both."""
+        most = self._spec.field.codec.group if self._spec.field.codec else 1
+        for start, group in zip(range(0, frames, most), groups, strict=True):
+            first, count = 0, min(most, frames - start)
+            while first < count:
+                first = self._put(group, first, count)
+
+    def _put(self, group: bytes, first: int, count: int) -> int:
+        """Write a group into the open shard for its frames from ``first`` on; returns the next."""
+        alone = self._spec.field.codec is None or self._spec.field.codec.group == 1
+        numbers = b"" if alone else bytes(range(count - 1, -1, -1))
+        stop = min(count, first + self._spec.chunks_per_file - len(self._index))
+        start, size = self._open().size, len(group) + CRC_BYTES
+        self._open().write(b"".join([numbers, group, checksum(group)]))
+        for number in range(first, stop):
+            before = 0 if alone else number + 1
+            self._index.append((start + len(numbers) - before, before + size))
+        if len(self._index) == self._spec.chunks_per_file:
+            self._end_shard()
+        return stop
+
+
 RowWriter = NarrowWriter | WideWriter
+
+
+def writer_of(spec: ArraySpec) -> type[RowWriter]:
+    """What writes an array."""
+    if spec.field.codec is not None:
+        return FrameWriter
+    return WideWriter if spec.shard_rows else NarrowWriter
 
 
 def _as_bytes(rows: np.ndarray) -> memoryview:

@@ -16,7 +16,7 @@ from trajstore.episode.schema import EpisodeSchema
 from trajstore.episode.texts import check_text, shown
 from trajstore.errors import CorruptionError, QuotaExceededError, SchemaError
 from trajstore.version.layout import Part, arrays_of
-from trajstore.version.statistics import QUANTILES
+from trajstore.version.statistics import CAMERA, CAMERA_FIGURES, QUANTILES
 
 Findings = tuple[Mapping[str, Any], ...]
 MAX_FINDINGS = 60_000
@@ -64,12 +64,14 @@ def check_figures(schema: EpisodeSchema, statistics: Mapping[str, Mapping[str, A
         shape = spec.shape if spec.is_narrow else ()
         levels = figures.get("quantiles", {})
         known = _FIGURES if spec.strict else {*_FIGURES, _BEYOND}
+        known = known if spec.codec is None else {*known, CAMERA}
         named = figures.keys() <= known and isinstance(levels, dict) and levels.keys() <= _LEVELS
         several = [figures[moment] for moment in _MOMENTS if moment in figures]
         if (
             spec.is_text
             or not named
             or not _has_shape(figures.get(_BEYOND, 0), (), int)
+            or not _is_camera(figures.get(CAMERA))
             or not _has_shape(figures.get("count", 0), shape if "count" in figures else (), int)
             or not all(_has_shape(it, shape, _NUMBER) for it in [*several, *levels.values()])
         ):
@@ -77,6 +79,14 @@ def check_figures(schema: EpisodeSchema, statistics: Mapping[str, Mapping[str, A
                 f"statistics of {name!r}: expected numbers of shape {shape} for "
                 f"{', '.join(sorted(known))}, got {shown(figures)}"
             )
+
+
+def _is_camera(figures: object) -> bool:
+    """Whether figures of what a codec made are whole numbers, or not there."""
+    if figures is None:
+        return True
+    named = isinstance(figures, dict) and figures.keys() == {*CAMERA_FIGURES}
+    return named and all(type(it) is int and 0 <= it < 2**63 for it in figures.values())  # type: ignore[attr-defined]
 
 
 def _has_shape(values: object, shape: tuple[int, ...], kind: Any) -> bool:  # noqa: ANN401 - a type

@@ -18,7 +18,7 @@ from trajstore.version.findings import Finding, finding
 from trajstore.version.layout import arrays_of, metadata_files
 from trajstore.version.manifest import MANIFEST, Manifest, content_digest
 from trajstore.version.reading import Assembly
-from trajstore.version.shards import check_file
+from trajstore.version.wide import check_file
 
 Progress = Callable[[int], None]
 """Called with the bytes that were read since the last call."""

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from trajstore.disk.json_text import canonical_json
 from trajstore.disk.mapping import CRC_BYTES
 from trajstore.disk.system import FileRecord
+from trajstore.episode.codec import Codec
 from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
 
 CHUNK_ROWS = 65_536
@@ -20,6 +21,10 @@ CHUNK_BYTES = 16 * 2**20
 INNER_BYTES = 32 * 2**10
 SHARD_ROWS = 4096
 SHARD_BYTES = 64 * 2**20
+FRAMES_BYTES = 16 * SHARD_BYTES
+"""Of decoded frames in a shard; encoded they take a twentieth of that, or less."""
+JPEG, H264 = "imagecodecs_jpeg", "trajstore.h264"
+"""Codecs of cameras in Zarr's metadata; the first is also that of the package imagecodecs."""
 ZSTD_LEVEL = 3
 RAW: list[dict[str, Any]] = [{"name": "crc32c"}]
 PACKED: list[dict[str, Any]] = [
@@ -146,9 +151,10 @@ class ArraySpec:
         little = _LITTLE if self.field.numpy_dtype.itemsize > 1 else {"name": "bytes"}
         if not self.shard_rows:
             return [little, *RAW]
+        inner = [little, *PACKED] if self.field.codec is None else _of_frames(self.field.codec)
         configuration = {
             "chunk_shape": [self.chunk_rows, *self.field.shape],
-            "codecs": [little, *PACKED],
+            "codecs": inner,
             "index_codecs": [_LITTLE, *RAW],
             "index_location": "end",
         }
@@ -171,14 +177,28 @@ _LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
 _DIMENSION = {Axis.STATE: "state", Axis.STEP: "step", Axis.EPISODE: "episode"}
 
 
+def _of_frames(codec: Codec) -> list[dict[str, Any]]:
+    """The codecs of one frame of a camera, as Zarr 3 names them.
+
+    An H.264 group lies in a file once and its frames' places overlap, so that its checksum is
+    inside of what the codec reads.
+    """
+    if codec.name == "jpeg":
+        level = {"level": codec.quality, "subsampling": "420"}
+        return [{"name": JPEG, "configuration": level}, *RAW]
+    return [{"name": H264, "configuration": {"crf": codec.quality, "group": codec.group}}]
+
+
 def array_spec(field: FieldSpec, path: str, rows: int) -> ArraySpec:
     """Place ``rows`` rows of a field: the same rows always lie the same way."""
     if field.is_narrow:
         most = min(CHUNK_ROWS, CHUNK_BYTES // field.row_bytes)
         chunks = -(-rows // most)
         return ArraySpec(path, field, rows, -(-rows // chunks), 0)
-    inner = inner_rows(field.row_bytes)
-    shard = max(inner, min(SHARD_ROWS, _power_of_two(SHARD_BYTES // field.row_bytes)))
+    inner, most = inner_rows(field.row_bytes), SHARD_BYTES
+    if field.codec is not None:
+        inner, most = 1, FRAMES_BYTES
+    shard = max(inner, min(SHARD_ROWS, _power_of_two(most // field.row_bytes)))
     whole = shard // inner * inner
     return ArraySpec(path, field, rows, inner, min(whole, -(-rows // inner) * inner))
 
@@ -231,12 +251,22 @@ def metadata_files(schema: EpisodeSchema, part: Part) -> Iterator[tuple[str, byt
 
 
 def projected_bytes(schema: EpisodeSchema, part: Part) -> int:
-    """Most that the files of a part can take on disk, manifest not counted, bytes."""
+    """Most that the files of a part can take on disk, bytes.
+
+    The manifest and what a codec makes of frames of cameras are not counted.
+    """
     total = 0
     for spec in arrays_of(schema, part).values():
-        rows = spec.file_count * spec.file_rows if not spec.shard_rows else spec.rows
-        chunks = -(-rows // spec.chunk_rows)
-        slack = spec.chunk_bytes // 256 + 64 if spec.shard_rows else 0
-        total += chunks * (spec.chunk_bytes + CRC_BYTES + slack)
+        if spec.field.codec is None:
+            rows = spec.file_count * spec.file_rows if not spec.shard_rows else spec.rows
+            chunks = -(-rows // spec.chunk_rows)
+            slack = spec.chunk_bytes // 256 + 64 if spec.shard_rows else 0
+            total += chunks * (spec.chunk_bytes + CRC_BYTES + slack)
         total += spec.file_count * spec.index_bytes if spec.shard_rows else 0
     return total + sum(len(content) for _, content in metadata_files(schema, part))
+
+
+def frames_bytes(schema: EpisodeSchema, part: Part) -> int:
+    """Most that frames of cameras can take when encoded: noise takes more than it did before."""
+    rows = [(spec.field, spec.rows) for spec in arrays_of(schema, part).values()]
+    return sum(count * (2 * it.row_bytes + 2**16) for it, count in rows if it.codec is not None)

@@ -1,7 +1,7 @@
 """The values of a sealed version: rows of its fields, put together to episodes and batches."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
@@ -13,12 +13,14 @@ from trajstore.episode.episode import Episode
 from trajstore.episode.fields import Axis, FieldSpec
 from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import CorruptionError, SchemaError
+from trajstore.version.camera_rows import CameraRows
+from trajstore.version.cameras import Encoded, encoded_episode
 from trajstore.version.files import LocalFiles
 from trajstore.version.layout import INDEX, ArraySpec, arrays_of
 from trajstore.version.manifest import Manifest
 from trajstore.version.mapped import ChunkGrid, MappedRows
 from trajstore.version.places import Places, places
-from trajstore.version.shards import CachedRows, ShardedRows
+from trajstore.version.wide import CachedRows, sharded
 
 _BLOCK_BYTES = 4 * 2**20
 NEXT = "next_"
@@ -139,7 +141,7 @@ class Fields(dict[str, Rows]):
         if not specs[0].shard_rows:
             self[name] = MappedRows(specs, self._files)
         elif self._cache is None:
-            self[name] = ShardedRows(specs, self._files)
+            self[name] = sharded(specs, self._files)
         else:
             folder = self._cache / self._files.manifest.content_digest
             self[name] = CachedRows(specs, self._files, folder=folder)
@@ -276,7 +278,20 @@ class Assembly:
 
     def episode(self, index: int) -> Episode:
         """One episode; its arrays were checked when they were recorded, and are unchanged."""
+        schema = self.manifest.schema
+        if schema.coded:
+            return encoded_episode(schema, self.arrays(index), partial(self.encoded, index))
         episode = object.__new__(Episode)
-        object.__setattr__(episode, "schema", self.manifest.schema)
+        object.__setattr__(episode, "schema", schema)
         object.__setattr__(episode, "arrays", MappingProxyType(self.arrays(index)))
         return episode
+
+    def encoded(self, index: int) -> dict[str, Encoded]:
+        """The frames of one episode as they are stored, of each field with a codec."""
+        found = {}
+        for spec in self.manifest.schema.coded:
+            rows = self.fields[spec.name]
+            source = rows.source if isinstance(rows, CachedRows) else rows
+            if isinstance(source, CameraRows):
+                found[spec.name] = source.encoded(*self.places.spans[spec.axis][index])
+        return found

@@ -15,7 +15,7 @@ from trajstore.version.claims import SCENARIO
 from trajstore.version.layout import Part
 from trajstore.version.manifest import Manifest, content_digest
 from trajstore.version.reading import Assembly, Table
-from trajstore.version.statistics import Statistics
+from trajstore.version.statistics import CAMERA, Statistics
 
 
 def table_of(assembly: Assembly) -> Table:
@@ -75,6 +75,9 @@ def statistics_of(chosen: Sequence[Assembly]) -> dict[str, dict[str, Any]]:
                 statistics.add(field.name, rows)
             continue
         figures, first, sampled = statistics.of(field.name), 0, []
+        for assembly in chosen if field.codec is not None else ():
+            known = assembly.manifest.statistics.get(field.name, {})
+            figures.add_encoded(known.get(CAMERA, {}))
         counts = [it.places.count(field.axis) for it in chosen]
         wanted = figures.sampled(sum(counts))
         for assembly, count in zip(chosen, counts, strict=True):

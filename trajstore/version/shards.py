@@ -1,26 +1,20 @@
 """Rows of a wide field, decoded from shards: a few rows compressed together, a file of many.
 
-A block is checked and decoded when a row of it is read. The blocks decoded last are kept: in
-memory, or whole shards of them in a folder of this machine, which may be deleted at any time.
+A block is checked and decoded when a row of it is read; those decoded last are kept.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 from typing import TypeVar
 
 import google_crc32c
 import numpy as np
 
 from trajstore.disk.mapping import CRC_BYTES, check_crc, map_sealed
-from trajstore.disk.system import FileRecord
-from trajstore.errors import CorruptionError, StorageError
+from trajstore.errors import CorruptionError
 from trajstore.version.chunks import ABSENT, Buffer, check_frame, decompress
-from trajstore.version.files import disposable
 from trajstore.version.layout import ArraySpec, Files
-from trajstore.version.mapped import MappedRows
 
 T = TypeVar("T")
 KEPT_BYTES = 8 * 2**20
@@ -38,7 +32,7 @@ class ShardedRows:
         self.dtype = specs[0].field.numpy_dtype
         self._specs, self._files = specs, files
         self._ends = np.cumsum([spec.rows for spec in specs])
-        self._shards: dict[tuple[int, int], _Shard] = {}
+        self._shards: dict[tuple[int, int], Shard] = {}
         self._kept: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
         self._most_kept = max(1, kept_bytes // max(1, specs[0].chunk_bytes))
 
@@ -118,29 +112,29 @@ class ShardedRows:
         opened = self._shard(part, shard)
         return opened.decode(within).view(self.dtype).reshape(-1, *self.shape)
 
-    def _shard(self, part: int, number: int) -> "_Shard":
+    def _shard(self, part: int, number: int) -> "Shard":
         opened = self._shards.get((part, number))
         if opened is None:
-            opened = _Shard(self._specs[part], number, self._files)
+            opened = Shard(self._specs[part], number, self._files)
             self._shards[part, number] = opened
         return opened
 
 
-class _Shard:
+class Shard:
     """One file of blocks, mapped, with its index."""
 
     def __init__(self, spec: ArraySpec, number: int, files: Files) -> None:
         path = spec.file_path(number)
-        record, self._path = files.record(path), files.file(path)
+        record, self.path = files.record(path), files.file(path)
         self._block_bytes = spec.chunk_bytes
-        self._data = map_sealed(self._path, record.size)
+        self._data = map_sealed(self.path, record.size)
         if len(self._data) < spec.index_bytes:
             raise CorruptionError(
-                f"{self._path}: expected an index of {spec.index_bytes:,} bytes, "
+                f"{self.path}: expected an index of {spec.index_bytes:,} bytes, "
                 f"got {len(self._data):,}"
             )
         index = self._data[-spec.index_bytes :]
-        check_crc(index, self._path, record.crc32c)
+        check_crc(index, self.path, record.crc32c)
         rows = min(spec.rows - number * spec.file_rows, spec.file_rows)
         entries = np.frombuffer(index[:-CRC_BYTES].tobytes(), "<u8").reshape(-1, 2)
         self._blocks = self._within(entries[: -(-rows // spec.chunk_rows)], spec.index_bytes)
@@ -150,14 +144,14 @@ class _Shard:
         absent = np.flatnonzero(entries[:, 0] == ABSENT)
         if len(absent):
             raise CorruptionError(
-                f"{self._path}: block {absent[0]}: expected a block of rows, got none"
+                f"{self.path}: block {absent[0]}: expected a block of rows, got none"
             )
         limit = np.uint64(len(self._data) - index_bytes)
         starts, sizes = entries.T
         wrong = (starts > limit) | (sizes > limit) | (sizes <= CRC_BYTES)
         if np.any(wrong) or np.any(starts + sizes > limit):
             raise CorruptionError(
-                f"{self._path}: expected an index of blocks within the file, got others"
+                f"{self.path}: expected an index of blocks within the file, got others"
             )
         blocks: list[list[int]] = entries.tolist()
         return blocks
@@ -176,7 +170,7 @@ class _Shard:
         try:
             return read(data, self._block_bytes)
         except CorruptionError as error:
-            raise CorruptionError(f"{self._path}: block {block}: {error}") from None
+            raise CorruptionError(f"{self.path}: block {block}: {error}") from None
 
     def _checked(self, block: int) -> memoryview:
         start, size = self._blocks[block]
@@ -185,70 +179,7 @@ class _Shard:
         stored = int.from_bytes(self._data[stop : stop + CRC_BYTES].tobytes(), "little")
         if google_crc32c.value(data) != stored:
             raise CorruptionError(
-                f"{self._path}: block {block}: expected bytes with crc32c {stored:#010x}, "
+                f"{self.path}: block {block}: expected bytes with crc32c {stored:#010x}, "
                 "got others; get the version anew from its remote"
             )
         return data.data
-
-
-def check_file(spec: ArraySpec, number: int, files: Files) -> None:
-    """Compare the checksums of a file of rows: of all of it, or of a shard's index and blocks."""
-    if spec.shard_rows:
-        _Shard(spec, number, files).check()
-        return
-    path = spec.file_path(number)
-    record, file = files.record(path), files.file(path)
-    check_crc(map_sealed(file, record.size), file, record.crc32c)
-
-
-class CachedRows(MappedRows):
-    """The rows of one wide field, each shard of them decoded into a file when it is first read.
-
-    Such a file is mapped like the chunk files of a narrow field; one that is not what it should be
-    is made anew.
-    """
-
-    def __init__(self, specs: Sequence[ArraySpec], files: Files, *, folder: Path) -> None:
-        """Read nothing yet; ``folder`` is that of these very data, made when needed."""
-        self._source = ShardedRows(specs, files)
-        decoded = [replace(spec, chunk_rows=spec.file_rows, shard_rows=0) for spec in specs]
-        super().__init__(decoded, _Decoded(folder, decoded))
-
-    def _place_file(self, chunk: int) -> None:
-        try:
-            super()._place_file(chunk)
-        except CorruptionError:
-            self._make(chunk)
-            super()._place_file(chunk)
-
-    def _make(self, chunk: int) -> None:
-        spec, key = self._chunks[chunk]
-        path = self._files.file(key)
-        first, stop = self.grid.starts[chunk : chunk + 2].tolist()
-        data = self._source.span(first, stop).reshape(-1).view(np.uint8)
-        padding = spec.chunk_bytes - len(data)
-        try:
-            with disposable(path) as file:
-                content = np.concatenate([data, np.zeros(padding, np.uint8)]) if padding else data
-                file.write(content.data)
-                file.write(google_crc32c.value(content).to_bytes(CRC_BYTES, "little"))
-        except OSError as error:
-            raise StorageError(
-                f"{path}: expected room for {spec.chunk_rows:,} decoded rows, got "
-                f"{error.strerror}; free some space, or read without a cache"
-            ) from error
-
-
-class _Decoded:
-    """The files of the cache; nothing is recorded of them but their size."""
-
-    def __init__(self, folder: Path, specs: Sequence[ArraySpec]) -> None:
-        self.where, self._folder = str(folder), folder
-        sizes = [(it.chunk_bytes + CRC_BYTES, it.file_paths()) for it in specs]
-        self._records = {path: FileRecord(size, "") for size, paths in sizes for path in paths}
-
-    def record(self, path: str) -> FileRecord:
-        return self._records[path]
-
-    def file(self, path: str) -> Path:
-        return self._folder / f"{path}.rows"

@@ -15,6 +15,9 @@ from trajstore.episode.fields import Axis, FieldSpec, outside
 from trajstore.episode.schema import EpisodeSchema
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+CAMERA = "camera"
+CAMERA_FIGURES = ("bytes", "squared_error", "compared")
+"""Of a codec: encoded bytes, and the squared error of so many values, compared with those given."""
 _BLOCK_BYTES = 2**20
 _SAMPLE_VALUES = 2**20
 _SAMPLE_ROWS = 4096
@@ -43,6 +46,12 @@ class FieldStatistics:
         self._high: Any = None
         self._moments = _Moments()
         self._outside = 0
+        self._camera = dict.fromkeys(CAMERA_FIGURES, 0)
+
+    def add_encoded(self, figures: Mapping[str, int]) -> None:
+        """Count what a codec made of frames: see `CAMERA_FIGURES`."""
+        for name, figure in figures.items():
+            self._camera[name] += figure
 
     def sampled(self, count: int) -> np.ndarray:
         """Which of ``count`` rows the figures of a wide field come from, but for its limits."""
@@ -80,7 +89,8 @@ class FieldStatistics:
         """``count``, ``mean``, ``std``, ``min``, ``max`` and ``quantiles``, in plain values.
 
         A component without any finite value has ``None`` for all but its count. A field that keeps
-        values outside of its range also has ``outside``, how many rows have one.
+        values outside of its range also has ``outside``, how many rows have one; one with a codec
+        has ``camera``: its encoded bytes, and the squared error of so many compared values.
         """
         self._flush()
         rows = _flat(self._sample.rows(), self._wide)
@@ -99,7 +109,9 @@ class FieldStatistics:
         }
         names = [f"{level:g}" for level in QUANTILES]
         levels = {name: _plain(row, shape) for name, row in zip(names, quantiles, strict=True)}
-        beyond = {} if self._field.strict else {"outside": self._outside}
+        beyond: dict[str, Any] = {} if self._field.strict else {"outside": self._outside}
+        if self._field.codec is not None:
+            beyond[CAMERA] = dict(self._camera)
         return plain | {"quantiles": levels} | beyond
 
     def _flush(self) -> None:
@@ -272,10 +284,15 @@ class Statistics:
 
 
 def measure(schema: EpisodeSchema, episodes: Iterable[Episode]) -> Mapping[str, Mapping[str, Any]]:
-    """Statistics of episodes in order; equal, bit for bit, to what sealing them notes down."""
+    """Statistics of episodes in order, as sealing notes them down, but for what a codec lost."""
     statistics = Statistics(schema)
     for episode in episodes:
         for field in schema.fields:
             rows = episode.arrays[field.name]
             statistics.add(field.name, rows[None] if field.axis is Axis.EPISODE else rows)
-    return statistics.to_json()
+    return {name: of_values(figures) for name, figures in statistics.to_json().items()}
+
+
+def of_values(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of a field that follow from its values."""
+    return {name: value for name, value in figures.items() if name != CAMERA}

@@ -23,14 +23,15 @@ from trajstore.errors import (
     QuotaExceededError,
     SchemaError,
 )
-from trajstore.version.chunks import NarrowWriter, RowWriter, WideWriter
+from trajstore.version.cameras import recordable, stored
+from trajstore.version.chunks import FrameWriter, RowWriter, writer_of
 from trajstore.version.claims import SCENARIO, Findings, check_readable, worst
 from trajstore.version.files import LocalFiles, make_folder
 from trajstore.version.lanes import Lane
 from trajstore.version.layout import Part, arrays_of, groups_of, metadata_files, projected_bytes
 from trajstore.version.manifest import MANIFEST, Manifest, content_digest
 from trajstore.version.reading import Assembly
-from trajstore.version.statistics import Statistics
+from trajstore.version.statistics import CAMERA, Statistics
 
 BATCH_BYTES = 4 * 2**20
 DEFAULT_QUOTA_BYTES = 25 * 10**9
@@ -96,8 +97,11 @@ def fill(folder: Path, episodes: Iterable[Episode], plan: Plan) -> Manifest:
             if base is not None:
                 writer.take_over(base)
             writer.begin()
-            for batch in _batches(episodes):
+            known = plan.held_bytes + projected_bytes(plan.schema, _part(plan, base))
+            for batch in _batches(map(recordable, episodes)):
                 writer.append(batch)
+                needed = known + writer.encoded_bytes
+                check_quota(folder, needed=needed, quota_bytes=plan.quota_bytes)
             manifest = writer.close(plan.provenance)
         finally:
             writer.abandon()
@@ -142,8 +146,10 @@ class VersionWriter:
         self._anomalies: dict[int, Findings] = {}
         self._digests: list[bytes] = []
         self._steps = 0
+        self.encoded_bytes = 0
         self._files: dict[str, FileRecord] = {}
         self._writers: dict[str, RowWriter] = {}
+        self._cameras: dict[str, FrameWriter] = {}
         self._syncs = Syncs()
         beside = projected_bytes(schema, part) >= BATCH_BYTES
         self._hashing, self._filing = Lane(beside=beside), Lane(beside=beside)
@@ -165,6 +171,9 @@ class VersionWriter:
         for field in base.schema.fields:
             for rows in assembly.blocks(field):
                 self._statistics.add(field.name, rows)
+            if field.codec is not None:
+                known = base.statistics.get(field.name, {}).get(CAMERA, {})
+                self._statistics.of(field.name).add_encoded(known)
 
     def begin(self) -> None:
         """Make the folders and the metadata, and open the arrays."""
@@ -179,9 +188,9 @@ class VersionWriter:
             if path not in self._files:
                 self._files[path] = write_file(self._folder / path, content, self._syncs)
         self._writers = {
-            name: (WideWriter if spec.shard_rows else NarrowWriter)(self._folder, spec, self._syncs)
-            for name, spec in arrays.items()
+            name: writer_of(spec)(self._folder, spec, self._syncs) for name, spec in arrays.items()
         }
+        self._cameras = {k: it for k, it in self._writers.items() if isinstance(it, FrameWriter)}
 
     def append(self, batch: Sequence[Episode]) -> None:
         """Take the next episodes."""
@@ -190,7 +199,13 @@ class VersionWriter:
         digests = self._hashing.give(_digests, batch)
         columns = {field.name: self._rows(field, batch) for field in self._schema.fields}
         for name, rows in columns.items():
-            self._filing.give(self._writers[name].append, rows)
+            if name not in self._cameras:
+                self._filing.give(self._writers[name].append, rows)
+        for name, writer in self._cameras.items():
+            for encoded, count in stored(name, batch):
+                self._filing.give(writer.append_groups, encoded.groups, count)
+                self._statistics.of(name).add_encoded(encoded.figures)
+                self.encoded_bytes += encoded.size
         for name, rows in columns.items():
             self._statistics.add(name, rows)
         self._append_index(batch, find_all(Batch(batch, columns)), digests)
@@ -253,7 +268,9 @@ class VersionWriter:
             return self._codes(
                 field.name, [it for array in arrays for it in array.ravel().tolist()]
             )
-        joined = np.stack(arrays) if field.axis is Axis.EPISODE else np.concatenate(arrays)
+        joined = arrays[0]
+        if len(arrays) > 1 or field.axis is Axis.EPISODE:
+            joined = np.stack(arrays) if field.axis is Axis.EPISODE else np.concatenate(arrays)
         return joined.astype(field.numpy_dtype, copy=False)
 
     def _codes(self, name: str, texts: Sequence[str]) -> np.ndarray:

@@ -17,6 +17,9 @@ from zarr.storage import MemoryStore
 from trajstore.disk.mapping import map_sealed
 from trajstore.version.files import LocalFiles
 from trajstore.version.layout import arrays_of, metadata_files
+from trajstore.version.zarr_codecs import register
+
+register()
 
 
 def check_metadata(content: bytes) -> None:

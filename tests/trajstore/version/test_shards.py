@@ -16,7 +16,8 @@ from trajstore.errors import CorruptionError
 from trajstore.version.chunks import check_frame
 from trajstore.version.layout import ArraySpec
 from trajstore.version.mapped import ChunkGrid, MappedRows
-from trajstore.version.shards import ShardedRows, check_file
+from trajstore.version.shards import ShardedRows
+from trajstore.version.wide import check_file
 
 ROWS = np.random.default_rng(0).integers(0, 9, (20, 16, 16)).astype("uint8")
 """Rows of five shards of two blocks of two."""
