@@ -11,7 +11,7 @@ LOADED_TO_WRITE = (*trajstore_store.LOADED_TO_WRITE, "trajstore.version.h264")
 
 
 def write(path: Path, source: Source) -> None:
-    trajstore_store.write(path, source, Codec("h264", 22))
+    trajstore_store.write(path, source, Codec("h264", 26))
 
 
 def open_store(path: Path) -> StoreReader:

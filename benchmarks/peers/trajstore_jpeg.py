@@ -11,7 +11,7 @@ LOADED_TO_WRITE = (*trajstore_store.LOADED_TO_WRITE, "trajstore.version.jpeg")
 
 
 def write(path: Path, source: Source) -> None:
-    trajstore_store.write(path, source, Codec("jpeg", 75))
+    trajstore_store.write(path, source, Codec("jpeg", 71))
 
 
 def open_store(path: Path) -> StoreReader:

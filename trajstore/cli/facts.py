@@ -24,7 +24,7 @@ from trajstore.recording.unfinished import (
     recording_folder,
 )
 from trajstore.store import Store
-from trajstore.version.cameras import psnr
+from trajstore.version.coders import psnr
 from trajstore.version.manifest import MANIFEST, Manifest
 from trajstore.version.statistics import CAMERA
 from trajstore.version.writer import DEFAULT_QUOTA_BYTES

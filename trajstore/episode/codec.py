@@ -18,7 +18,7 @@ class Preset:
         quality: unless told.
         best, worst: bounds of the quality, in either direction.
         scale: what the quality is called where it is shown.
-        group: frames that are stored together; of each group the first stands alone.
+        group: frames that are stored together, unless told; of each group the first stands alone.
         decoder: whose pixels the frames are.
     """
 
@@ -30,9 +30,10 @@ class Preset:
     decoder: str
 
 
+MAX_GROUP = 60
 PRESETS = {
     "jpeg": Preset(85, 100, 1, "quality", 1, "libjpeg-turbo"),
-    "h264": Preset(18, 1, 51, "rate factor", 4, "FFmpeg"),
+    "h264": Preset(24, 1, 51, "quantizer", 3, "FFmpeg"),
 }
 """``jpeg``: every frame by itself. ``h264``: short closed groups, a quarter of the size."""
 
@@ -43,19 +44,22 @@ class Codec:
 
     Attributes:
         name: ``jpeg`` or ``h264``.
-        quality: of JPEG 1 to 100, more is better, 85 unless told; of H.264 the constant rate
-            factor, 1 to 51, less is better, 18 unless told.
+        quality: of JPEG 1 to 100, more is better, 85 unless told; of H.264 the quantizer, 1 to 51,
+            less is better, 24 unless told.
+        group: frames of H.264 that are stored together, 2 to 60, 3 unless told: more take less
+            room, and longer to read one of them. 1 of JPEG.
 
     Raises:
-        SchemaError: if there is no such codec or quality.
+        SchemaError: if there is no such codec, quality or group.
 
     Example:
         >>> Codec("jpeg"), Codec("h264", 20).group
-        (Codec(name='jpeg', quality=85), 4)
+        (Codec(name='jpeg', quality=85, group=1), 3)
     """
 
     name: str
     quality: int | None = None
+    group: int | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or self.name not in PRESETS:
@@ -64,20 +68,26 @@ class Codec:
                 "leave it out to store frames without loss"
             )
         preset = PRESETS[self.name]
-        quality: object = preset.quality if self.quality is None else self.quality
-        low, high = sorted((preset.best, preset.worst))
-        whole = isinstance(quality, int) and not isinstance(quality, bool)
-        if not whole or not low <= quality <= high:  # type: ignore[operator]
-            raise SchemaError(
-                f"codec {self.name}: expected a whole number from {low} to {high} as "
-                f"{preset.scale}, got {shown(quality)}"
-            )
-        object.__setattr__(self, "quality", quality)
+        groups = (1, 1) if preset.group == 1 else (2, MAX_GROUP)
+        wanted = (
+            ("quality", preset.scale, preset.quality, sorted((preset.best, preset.worst))),
+            ("group", "frames of a group", preset.group, groups),
+        )
+        for name, what, usual, (low, high) in wanted:
+            value = getattr(self, name)
+            value = usual if value is None else value
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            if not whole or not low <= value <= high:
+                raise SchemaError(
+                    f"codec {self.name}: expected a whole number from {low} to {high} as {what}, "
+                    f"got {shown(value)}"
+                )
+            object.__setattr__(self, name, value)
 
     @property
-    def group(self) -> int:
-        """Frames that are stored together."""
-        return PRESETS[self.name].group
+    def most(self) -> int:
+        """Frames of a whole group."""
+        return self.group or 1
 
     @property
     def decoder(self) -> str:
@@ -94,7 +104,7 @@ def as_codec(where: str, value: Any) -> Codec | None:  # noqa: ANN401 - what a u
         return value
     if isinstance(value, str):
         return Codec(value)
-    if isinstance(value, Mapping) and value.keys() == {"name", "quality"}:
+    if isinstance(value, Mapping) and value.keys() == {"name", "quality", "group"}:
         return Codec(**value)
     raise SchemaError(
         f"{where}: expected a codec by name, such as 'jpeg', or a Codec, got {shown(value)}"
@@ -147,7 +157,7 @@ def check_frames(spec: Spec, low: np.ndarray, high: np.ndarray) -> None:
             f"{where}: expected frames of the state or step axis and values from 0 to 255, got "
             "another axis or range; leave the codec out"
         )
-    least, most, kind = (1, 65_500, "") if codec.group == 1 else (4, 16_384, "even ")
+    least, most, kind = (1, 65_500, "") if codec.most == 1 else (4, 16_384, "even ")
     if any(not least <= size <= most or (kind and size % 2) for size in shape[:2]):
         raise SchemaError(
             f"{where}: expected {kind}heights and widths from {least} to {most:,}, got "

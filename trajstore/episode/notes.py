@@ -31,9 +31,9 @@ class Rows:
         else:
             self.rows[spec.name].append(row)
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """One array a field, as an `Episode` takes them."""
-        return {spec.name: self.array(spec) for spec in self.schema.fields}
+    def episode(self) -> Episode:
+        """The episode of all rows."""
+        return Episode(self.schema, {spec.name: self.array(spec) for spec in self.schema.fields})
 
     def array(self, spec: FieldSpec) -> np.ndarray:
         """All rows of a field in one array."""
@@ -119,7 +119,7 @@ class Notes:
 
     def episode(self) -> Episode:
         """The whole of it."""
-        return Episode(self.schema, self._rows.arrays())
+        return self._rows.episode()
 
     def refuse_others(self, values: Collection[str], what: str, when: str, remedy: str) -> None:
         """Refuse parts of ``what`` that no field takes: they would be lost."""

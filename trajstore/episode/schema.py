@@ -114,6 +114,13 @@ class EpisodeSchema:
         """The fields that declare a codec, in order."""
         return tuple(spec for spec in self.fields if spec.codec is not None)
 
+    @cached_property
+    def uncoded(self) -> "EpisodeSchema":
+        """Of all other fields; itself if none declares a codec."""
+        if not self.coded:
+            return self
+        return EpisodeSchema(tuple(spec for spec in self.fields if spec.codec is None))
+
     def check(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Refuse arrays that are not one whole episode.
 

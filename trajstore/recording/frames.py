@@ -12,8 +12,9 @@ import numpy as np
 from trajstore.episode.episode import Episode, row_bytes
 from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import JournalError
-from trajstore.version.cameras import Encoded, EncodedEpisode, decode, encoded_episode
+from trajstore.version.cameras import EncodedEpisode, of_encoded
 from trajstore.version.chunks import crc32c
+from trajstore.version.coders import Encoded, Group
 
 SEALED_SHARE = 1.02
 """Most that a version takes on disk, in terms of the journals that it is made from."""
@@ -57,14 +58,15 @@ def framed(episode: Episode, order: int, kind: bytes) -> Iterator[tuple[int, Con
     A large one comes in pieces, so that no memory holds it twice, its header last: it is no frame
     before it is whole.
     """
-    if sum(it.nbytes for it in episode.arrays.values()) <= PIECE_BYTES:
-        content = bytearray().join([bytes(FRAME.size), *_payload(episode), bytes(MARK.size)])
+    parts = list(_payload(episode))
+    if sum(map(len, parts)) <= PIECE_BYTES:
+        content = bytearray().join([bytes(FRAME.size), *parts, bytes(MARK.size)])
         payload = memoryview(content)[FRAME.size : -MARK.size]
         content[: FRAME.size] = _header(kind, order, len(payload), crc32c(payload))
         yield 0, content
         return
     at, crc = FRAME.size, 0
-    for part in _payload(episode):
+    for part in parts:
         whole = memoryview(part)
         for start in range(0, len(whole), PIECE_BYTES):
             # a copy: mapped pages come from the disk while NumPy lets other threads run
@@ -94,7 +96,10 @@ def _payload(episode: Episode) -> Iterator[bytes | memoryview]:
 
 
 def decoded(schema: EpisodeSchema, payload: memoryview) -> Episode:
-    """The episode of a payload; its arrays are views of the payload's memory."""
+    """The episode of a payload; its arrays are views of the payload's memory.
+
+    Frames of a codec are not decoded: that the payload is what it was its checksum says.
+    """
     (digest, steps), at = _OPENING.unpack_from(payload), _OPENING.size
     arrays: dict[str, np.ndarray] = {}
     encoded: dict[str, Encoded] = {}
@@ -103,7 +108,6 @@ def decoded(schema: EpisodeSchema, payload: memoryview) -> Episode:
         size = prod(shape) * field.numpy_dtype.itemsize
         if field.codec is not None:
             encoded[field.name], size = _unpacked(payload[at:])
-            arrays[field.name] = decode(field, encoded[field.name], shape[0])
         elif field.is_text:
             (size,) = _TEXT.unpack_from(payload, at)
             at += _TEXT.size
@@ -113,15 +117,13 @@ def decoded(schema: EpisodeSchema, payload: memoryview) -> Episode:
             rows = np.frombuffer(payload[at : at + size], field.numpy_dtype)
             arrays[field.name] = rows.reshape(shape)
         at += size
-    episode = Episode(schema, arrays)
-    if encoded:
-        episode = encoded_episode(schema, episode.arrays, lambda: encoded)
-    if at != len(payload) or episode.digest != digest.hex():
+    episode = of_encoded(schema, arrays, encoded) if encoded else Episode(schema, arrays)
+    if at != len(payload) or not (encoded or episode.digest == digest.hex()):
         raise JournalError("frame: expected an episode with its digest, got other content")
     return episode
 
 
-def _packed(encoded: Encoded) -> Iterator[bytes]:
+def _packed(encoded: Encoded) -> Iterator[Group]:
     """Encoded frames in a payload: how many groups, what they lost, the size of each, all bytes."""
     groups = encoded.groups
     yield _FRAMES.pack(len(groups), encoded.squared_error, encoded.compared)
@@ -133,9 +135,9 @@ def _unpacked(payload: memoryview) -> tuple[Encoded, int]:
     """Encoded frames that a payload begins with, and their size there, bytes."""
     count, error, compared = _FRAMES.unpack_from(payload)
     at = _FRAMES.size + 4 * count
-    groups = []
+    groups: list[Group] = []
     for size in np.frombuffer(payload[_FRAMES.size : at], "<u4").tolist():
-        groups.append(bytes(payload[at : at + size]))
+        groups.append(payload[at : at + size])
         at += size
     return Encoded(tuple(groups), error, compared), at
 

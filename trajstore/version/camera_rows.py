@@ -13,7 +13,7 @@ import numpy as np
 
 from trajstore.disk.mapping import CRC_BYTES
 from trajstore.errors import CorruptionError
-from trajstore.version.cameras import Encoded, codec_of, coder
+from trajstore.version.coders import Encoded, codec_of, coder
 from trajstore.version.layout import ArraySpec, Files
 from trajstore.version.shards import Shard
 
@@ -65,23 +65,14 @@ class CameraRows:
             for numbers, group in shard.groups(blocks):
                 places = targets[at : at + len(numbers)]
                 at += len(numbers)
+                frames = {it: out[place] for it, place in zip(numbers, places, strict=True)}
                 try:
-                    self._decode(group, numbers, out, places)
+                    self._coder.decode(group, frames)
                 except CorruptionError as error:
                     raise CorruptionError(f"{shard.path}: {error}") from None
-
-    def _decode(
-        self, group: memoryview, numbers: list[int], out: np.ndarray, places: list[int]
-    ) -> None:
-        """Decode a group as far as wanted; straight to its place where that is possible."""
-        first, count = places[0], numbers[-1] + 1
-        if numbers == list(range(count)) and places == list(range(first, first + count)):
-            self._coder.decode(group, out[first : first + count])
-            return
-        frames = np.empty((count, *self.shape), np.uint8)
-        self._coder.decode(group, frames)
-        for number, place in zip(numbers, places, strict=True):
-            out[place] = frames[number]
+                if len(frames) < len(numbers):
+                    for number, place in zip(numbers, places, strict=True):
+                        out[place] = frames[number]
 
     def _by_shard(self, rows: np.ndarray) -> Iterator[tuple["FrameShard", np.ndarray]]:
         """Yield each shard with some of the rows, which ascend, and their blocks in it."""
@@ -117,7 +108,7 @@ class FrameShard(Shard):
     def __init__(self, spec: ArraySpec, number: int, files: Files) -> None:
         super().__init__(spec, number, files)
         codec = codec_of(spec.field)
-        self._coder, self._most, self._shape = coder(codec.name), codec.group, spec.field.shape
+        self._coder, self._most, self._shape = coder(codec.name), codec.most, spec.field.shape
 
     def group(self, block: int) -> tuple[int, memoryview]:
         """Which frame of its group a block is, and the group's bytes, checked."""

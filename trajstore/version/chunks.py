@@ -175,27 +175,40 @@ class WideWriter(_Writer):
 class FrameWriter(WideWriter):
     """Encoded frames of a camera into shards; see `trajstore.version.camera_rows`."""
 
-    def append_groups(self, groups: Sequence[bytes], frames: int) -> None:
+    def __init__(self, folder: Path, spec: ArraySpec, syncs: Syncs) -> None:
+        super().__init__(folder, spec, syncs)
+        self._pieces: list[Buffer] = []
+        self._held_bytes = 0
+
+    def append_groups(self, groups: Sequence[Buffer], frames: int) -> None:
         """Take the groups of so many frames; one that a shard's end cuts lies in both."""
-        most = self._spec.field.codec.group if self._spec.field.codec else 1
+        most = self._spec.field.codec.most if self._spec.field.codec else 1
         for start, group in zip(range(0, frames, most), groups, strict=True):
             first, count = 0, min(most, frames - start)
             while first < count:
-                first = self._put(group, first, count)
+                first = self._put(group, first, count, alone=most == 1)
+        self._flush()
 
-    def _put(self, group: bytes, first: int, count: int) -> int:
-        """Write a group into the open shard for its frames from ``first`` on; returns the next."""
-        alone = self._spec.field.codec is None or self._spec.field.codec.group == 1
+    def _put(self, group: Buffer, first: int, count: int, *, alone: bool) -> int:
+        """Put a group into the open shard for its frames from ``first`` on; returns the next."""
         numbers = b"" if alone else bytes(range(count - 1, -1, -1))
         stop = min(count, first + self._spec.chunks_per_file - len(self._index))
-        start, size = self._open().size, len(group) + CRC_BYTES
-        self._open().write(b"".join([numbers, group, checksum(group)]))
+        start, size = self._open().size + self._held_bytes, len(group) + CRC_BYTES
+        self._pieces += (numbers, group, checksum(group))
+        self._held_bytes += len(numbers) + size
         for number in range(first, stop):
             before = 0 if alone else number + 1
             self._index.append((start + len(numbers) - before, before + size))
         if len(self._index) == self._spec.chunks_per_file:
+            self._flush()
             self._end_shard()
         return stop
+
+    def _flush(self) -> None:
+        """Write what was put."""
+        if self._pieces:
+            self._open().write(b"".join(self._pieces))
+            self._pieces, self._held_bytes = [], 0
 
 
 RowWriter = NarrowWriter | WideWriter

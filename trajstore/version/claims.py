@@ -16,7 +16,8 @@ from trajstore.episode.schema import EpisodeSchema
 from trajstore.episode.texts import check_text, shown
 from trajstore.errors import CorruptionError, QuotaExceededError, SchemaError
 from trajstore.version.layout import Part, arrays_of
-from trajstore.version.statistics import CAMERA, CAMERA_FIGURES, QUANTILES
+from trajstore.version.quantiles import QUANTILES
+from trajstore.version.statistics import CAMERA, CAMERA_FIGURES
 
 Findings = tuple[Mapping[str, Any], ...]
 MAX_FINDINGS = 60_000

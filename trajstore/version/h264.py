@@ -7,7 +7,7 @@ to a later one, so that the first frames of a group are decoded without the rest
 
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -18,71 +18,80 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
-from trajstore.episode.codec import PRESETS
+from trajstore.episode.codec import Codec
 from trajstore.errors import CorruptionError
 
-GROUP = PRESETS["h264"].group
 _COLOURS = {1: "gray", 3: "rgb24"}
-_POINT, _BITEXACT, _ACCURATE, _BICUBIC = 0x10, 0x80000, 0x40000, 0x4
-_TO_RGB, _TO_YUV = _POINT | _BITEXACT, _BICUBIC | _ACCURATE
+_POINT, _AREA, _BITEXACT = 0x10, 0x20, 0x80000
+_TO_RGB, _TO_YUV = _POINT | _BITEXACT, _AREA
 """How FFmpeg converts colours: said, so that its own choice may change."""
+_ALONE: dict[str, Any] = (
+    {"threads": 1} if "threads" in str(VideoReformatter.reformat.__doc__) else {}
+)
+"""Newer versions of PyAV would start threads for each frame."""
+_X264 = (
+    "keyint={0}:min-keyint={0}:scenecut=0:bframes=0:open-gop=0:rc-lookahead=0:"
+    "sync-lookahead=0:force-cfr=1:threads=1:ipratio=1.4:subme=2"
+)
+"""A frame comes out for each that goes in, and what it takes depends on its own group alone."""
 
 
-def encode(frames: np.ndarray, quality: int) -> Iterator[bytes]:
-    """Groups of the frames, ``uint8[n, height, width, channels]``; the last may be shorter."""
-    encoder: Any = CodecContext.create("libx264", "w")
-    encoder.height, encoder.width = frames.shape[1:3]
-    encoder.pix_fmt, encoder.time_base, encoder.framerate = "yuv420p", Fraction(1, 30), Fraction(30)
-    encoder.thread_count = 1
-    own = f"keyint={GROUP}:min-keyint={GROUP}:scenecut=0:bframes=0:open-gop=0:rc-lookahead=0"
-    encoder.options = {
-        "crf": str(quality),
-        "preset": "veryfast",
+def encoder(shape: tuple[int, ...], codec: Codec) -> Callable[[Sequence[np.ndarray]], bytes]:
+    """What makes a group of frames, ``uint8[height, width, channels]``; for one episode."""
+    context: Any = CodecContext.create("libx264", "w")
+    context.height, context.width = shape[:2]
+    context.pix_fmt, context.time_base, context.framerate = "yuv420p", Fraction(1, 30), Fraction(30)
+    context.thread_count = 1
+    context.options = {
+        "qp": str(codec.quality),
+        "preset": "superfast",
         "tune": "fastdecode",
-        "x264-params": f"{own}:threads=1",
+        "x264-params": _X264.format(codec.most),
     }
-    colours, channels = VideoReformatter(), frames.shape[3]
-    units: list[bytes] = []
-    for number, frame in enumerate(frames):
-        plain = frame if channels == 3 else frame[:, :, 0]
-        image = VideoFrame.from_ndarray(plain, format=_COLOURS[channels])
-        image = colours.reformat(image, format="yuv420p", interpolation=_TO_YUV)
-        image.pts = number
-        units += map(bytes, encoder.encode(image))
-        while len(units) >= GROUP:
-            yield _joined(units[:GROUP])
-            units = units[GROUP:]
-    units += map(bytes, encoder.encode(None))
-    for start in range(0, len(units), GROUP):
-        yield _joined(units[start : start + GROUP])
+    colours, count = VideoReformatter(), 0
+
+    def encode(frames: Sequence[np.ndarray]) -> bytes:
+        nonlocal count
+        units: list[bytes] = []
+        for frame in frames:
+            plain = frame if shape[2] == 3 else frame[:, :, 0]
+            image = VideoFrame.from_numpy_buffer(plain, format=_COLOURS[shape[2]])
+            image = colours.reformat(image, format="yuv420p", interpolation=_TO_YUV, **_ALONE)
+            image.pts = count
+            units += map(bytes, context.encode(image))
+            count += 1
+        sizes = struct.pack(f"<B{len(units)}I", len(frames), *map(len, units))
+        return b"".join([sizes, *units])
+
+    return encode
 
 
-def check(data: memoryview, count: int, shape: tuple[int, ...]) -> None:
+def check(data: bytes | memoryview, count: int, shape: tuple[int, ...]) -> None:
     """Refuse what does not hold ``count`` frames, by what its first bytes announce."""
     _units(data, count)
 
 
-def decode(data: memoryview, out: np.ndarray) -> None:
-    """Decode the first frames of a group into ``out``, ``uint8[n, height, width, channels]``."""
-    decoder = _OF_THREAD.decoder(out.shape[1], out.shape[2])
+def decode(data: bytes | memoryview, frames: Mapping[int, np.ndarray]) -> None:
+    """Decode some frames of a group, ``uint8[height, width, channels]``, by their number in it."""
+    most = max(frames)
+    height, width, channels = frames[most].shape
     try:
-        decoder.flush_buffers()
-        images = [image for unit in _units(data)[: len(out)] for image in decoder.decode(unit)]
-        if len(images) < len(out):
-            images += decoder.decode(None)
+        images = _OF_THREAD.images(_units(data)[: most + 1], (height, width))
     except FFmpegError as error:
         raise CorruptionError(f"expected a group of H.264 frames, got {error}") from None
     sizes = {(image.height, image.width) for image in images}
-    if len(images) != len(out) or sizes != {out.shape[1:3]}:
+    if len(images) <= most or sizes != {(height, width)}:
         raise CorruptionError(
-            f"expected {len(out)} H.264 frames of {out.shape[1]}x{out.shape[2]}, got "
-            f"{len(images)} of {sorted(sizes)}"
+            f"expected {most + 1} H.264 frames of {height}x{width}, got {len(images)} of "
+            f"{sorted(sizes)}"
         )
-    for image, frame in zip(images, out, strict=True):
-        rgb = _OF_THREAD.colours.reformat(
-            image, format=_COLOURS[out.shape[3]], interpolation=_TO_RGB
+    for number, frame in frames.items():
+        plain = _OF_THREAD.colours.reformat(
+            images[number], format=_COLOURS[channels], interpolation=_TO_RGB, **_ALONE
         )
-        frame[...] = rgb.to_ndarray().reshape(frame.shape)
+        (plane,) = plain.planes
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(height, plane.line_size)
+        frame[...] = rows[:, : width * channels].reshape(frame.shape)
 
 
 class _Decoders(threading.local):
@@ -92,25 +101,25 @@ class _Decoders(threading.local):
         self.colours = VideoReformatter()
         self._size = (0, 0)
 
-    def decoder(self, height: int, width: int) -> Any:  # noqa: ANN401 - PyAV types no decoder
-        if self._size != (height, width):
+    def images(self, units: list[Any], size: tuple[int, int]) -> list[VideoFrame]:
+        """The decoded frames of a group, or of its first ones: a group begins the decoder anew."""
+        if self._size != size:
             self._decoder: Any = CodecContext.create("h264", "r")
             self._decoder.thread_count = 1
-            room = (height + 32) * (width + 32)
-            self._decoder.options = {"max_pixels": str(room)}
-            self._size = height, width
-        return self._decoder
+            self._decoder.options = {"max_pixels": str((size[0] + 32) * (size[1] + 32))}
+        self._size = (0, 0)  # a decoder that fails, or keeps frames back, is not used again
+        images = [image for unit in units for image in self._decoder.decode(unit)]
+        if len(images) == len(units):
+            self._size = size
+        else:
+            images += self._decoder.decode(None)
+        return images
 
 
 _OF_THREAD = _Decoders()
 
 
-def _joined(units: list[bytes]) -> bytes:
-    sizes = struct.pack(f"<B{len(units)}I", len(units), *map(len, units))
-    return b"".join([sizes, *units])
-
-
-def _units(data: memoryview, count: int | None = None) -> list[Any]:
+def _units(data: bytes | memoryview, count: int | None = None) -> list[Any]:
     frames = data[0] if len(data) else 0
     at = 1 + 4 * frames
     sizes = struct.unpack_from(f"<{frames}I", data, 1) if len(data) >= at else ()

@@ -1,25 +1,32 @@
 """Frames as JPEG images by libjpeg-turbo; imported where a field declares the codec."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import simplejpeg
 
+from trajstore.episode.codec import Codec
 from trajstore.errors import CorruptionError
 
 _COLOURS = {1: "GRAY", 3: "RGB"}
 _STORED = {1: "Gray", 3: "YCbCr"}
 
 
-def encode(frames: np.ndarray, quality: int) -> Iterator[bytes]:
-    """Each of the frames, ``uint8[n, height, width, channels]``, as an image; colour is halved."""
-    colours = _COLOURS[frames.shape[3]]
+def encoder(shape: tuple[int, ...], codec: Codec) -> Callable[[Sequence[np.ndarray]], bytes]:
+    """What makes an image of one frame, ``uint8[height, width, channels]``; colour is halved."""
+    colours = _COLOURS[shape[2]]
+    quality = codec.quality
     sampling = "Gray" if colours == "GRAY" else "420"
-    for frame in frames:
-        yield simplejpeg.encode_jpeg(frame, quality, colours, sampling, fastdct=False)
+
+    def encode(frames: Sequence[np.ndarray]) -> bytes:
+        (frame,) = frames
+        image: bytes = simplejpeg.encode_jpeg(frame, quality, colours, sampling, fastdct=False)
+        return image
+
+    return encode
 
 
-def check(data: memoryview, count: int, shape: tuple[int, ...]) -> None:
+def check(data: bytes | memoryview, count: int, shape: tuple[int, ...]) -> None:
     """Refuse what is no image of a shape, by what its first bytes announce."""
     try:
         *size, colours, _ = simplejpeg.decode_jpeg_header(data)
@@ -31,12 +38,13 @@ def check(data: memoryview, count: int, shape: tuple[int, ...]) -> None:
         )
 
 
-def decode(data: memoryview, out: np.ndarray) -> None:
-    """Decode the image of one frame into ``out``, ``uint8[1, height, width, channels]``."""
-    check(data, len(out), out.shape[1:])
+def decode(data: bytes | memoryview, frames: Mapping[int, np.ndarray]) -> None:
+    """Decode the image into frame 0, ``uint8[height, width, channels]``."""
+    out = frames[0]
+    check(data, 1, out.shape)
     try:
         simplejpeg.decode_jpeg(
-            data, _COLOURS[out.shape[3]], fastdct=False, fastupsample=False, buffer=out[0]
+            data, _COLOURS[out.shape[2]], fastdct=False, fastupsample=False, buffer=out
         )
     except ValueError as error:
         raise CorruptionError(f"expected a whole JPEG image, got {error}") from None

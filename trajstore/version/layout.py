@@ -186,7 +186,7 @@ def _of_frames(codec: Codec) -> list[dict[str, Any]]:
     if codec.name == "jpeg":
         level = {"level": codec.quality, "subsampling": "420"}
         return [{"name": JPEG, "configuration": level}, *RAW]
-    return [{"name": H264, "configuration": {"crf": codec.quality, "group": codec.group}}]
+    return [{"name": H264, "configuration": {"qp": codec.quality, "group": codec.group}}]
 
 
 def array_spec(field: FieldSpec, path: str, rows: int) -> ArraySpec:

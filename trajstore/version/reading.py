@@ -14,7 +14,8 @@ from trajstore.episode.fields import Axis, FieldSpec
 from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import CorruptionError, SchemaError
 from trajstore.version.camera_rows import CameraRows
-from trajstore.version.cameras import Encoded, encoded_episode
+from trajstore.version.cameras import stored_episode
+from trajstore.version.coders import Encoded
 from trajstore.version.files import LocalFiles
 from trajstore.version.layout import INDEX, ArraySpec, arrays_of
 from trajstore.version.manifest import Manifest
@@ -280,7 +281,7 @@ class Assembly:
         """One episode; its arrays were checked when they were recorded, and are unchanged."""
         schema = self.manifest.schema
         if schema.coded:
-            return encoded_episode(schema, self.arrays(index), partial(self.encoded, index))
+            return stored_episode(schema, self.arrays(index), partial(self.encoded, index))
         episode = object.__new__(Episode)
         object.__setattr__(episode, "schema", schema)
         object.__setattr__(episode, "arrays", MappingProxyType(self.arrays(index)))

@@ -13,8 +13,8 @@ import numpy as np
 from trajstore.episode.episode import Episode
 from trajstore.episode.fields import Axis, FieldSpec, outside
 from trajstore.episode.schema import EpisodeSchema
+from trajstore.version.quantiles import QUANTILES, quantiles
 
-QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 CAMERA = "camera"
 CAMERA_FIGURES = ("bytes", "squared_error", "compared")
 """Of a codec: encoded bytes, and the squared error of so many values, compared with those given."""
@@ -98,7 +98,7 @@ class FieldStatistics:
         if self._wide:
             moments = _Moments()
             moments.add(rows, *_range(rows))
-        quantiles = _quantiles(rows)
+        found = quantiles(rows)
         shape = () if self._wide else self._field.shape
         plain = {
             "count": _plain(moments.count, shape),
@@ -108,7 +108,7 @@ class FieldStatistics:
             "max": _plain(self._high, shape),
         }
         names = [f"{level:g}" for level in QUANTILES]
-        levels = {name: _plain(row, shape) for name, row in zip(names, quantiles, strict=True)}
+        levels = {name: _plain(row, shape) for name, row in zip(names, found, strict=True)}
         beyond: dict[str, Any] = {} if self._field.strict else {"outside": self._outside}
         if self._field.codec is not None:
             beyond[CAMERA] = dict(self._camera)
@@ -138,16 +138,17 @@ class _Sample:
     """Every n-th row, n doubling as needed, so that between half the limit and the limit stay."""
 
     def __init__(self, limit: int) -> None:
-        self.limit, self._stride, self._seen = limit, 1, 0
+        self.limit, self._stride, self._seen, self._count = limit, 1, 0, 0
         self._rows: list[np.ndarray] = []
 
     def add(self, block: np.ndarray) -> None:
         first = -self._seen % self._stride
         self._rows.append(block[first :: self._stride].copy())
         self._seen += len(block)
-        while sum(len(rows) for rows in self._rows) > self.limit:
+        self._count += len(self._rows[-1])
+        while self._count > self.limit:
             self._rows = [np.concatenate(self._rows)[::2]]
-            self._stride *= 2
+            self._stride, self._count = 2 * self._stride, len(self._rows[0])
 
     def rows(self) -> np.ndarray:
         return np.concatenate(self._rows)
@@ -227,6 +228,8 @@ def _range(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
 
 def _least(rows: np.ndarray, pick: np.ufunc) -> np.ndarray:
     """``pick.reduce`` of each column; halves are compared with halves, three times as fast."""
+    if rows.shape[1] == 1:
+        return np.array([pick.reduce(rows[:, 0])])
     while len(rows) > _FEW_ROWS:
         half = len(rows) // 2
         rest = rows[2 * half :]
@@ -235,19 +238,6 @@ def _least(rows: np.ndarray, pick: np.ufunc) -> np.ndarray:
             rows[:1] = pick(rows[:1], rest)
     found: np.ndarray = pick.reduce(rows, axis=0)
     return found
-
-
-def _quantiles(rows: np.ndarray) -> np.ndarray:
-    columns = rows.T.astype(np.float64, order="C")
-    known = np.isfinite(columns)
-    if np.any(np.abs(columns[known]) > 2.0**1022):  # neighbours could be further apart than floats
-        return 2.0 * _quantiles(rows.astype(np.float64) * 0.5)
-    if known.all():
-        return np.quantile(columns, QUANTILES, axis=1)
-    nothing = np.full(len(QUANTILES), np.nan)
-    values = [column[there] for column, there in zip(columns, known, strict=True)]
-    found = [np.quantile(column, QUANTILES) if len(column) else nothing for column in values]
-    return np.stack(found, axis=1)
 
 
 def _plain(values: Any, shape: tuple[int, ...]) -> Any:  # noqa: ANN401 - nested plain numbers

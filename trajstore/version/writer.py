@@ -23,7 +23,7 @@ from trajstore.errors import (
     QuotaExceededError,
     SchemaError,
 )
-from trajstore.version.cameras import recordable, stored
+from trajstore.version.cameras import EncodedEpisode, recordable
 from trajstore.version.chunks import FrameWriter, RowWriter, writer_of
 from trajstore.version.claims import SCENARIO, Findings, check_readable, worst
 from trajstore.version.files import LocalFiles, make_folder
@@ -196,19 +196,26 @@ class VersionWriter:
         """Take the next episodes."""
         for episode in batch:
             check_episode(episode, self._schema)
+        for episode in batch:
+            if isinstance(episode, EncodedEpisode):
+                self._append_frames(episode)
         digests = self._hashing.give(_digests, batch)
-        columns = {field.name: self._rows(field, batch) for field in self._schema.fields}
+        columns = {field.name: self._rows(field, batch) for field in self._schema.uncoded.fields}
         for name, rows in columns.items():
-            if name not in self._cameras:
-                self._filing.give(self._writers[name].append, rows)
-        for name, writer in self._cameras.items():
-            for encoded, count in stored(name, batch):
-                self._filing.give(writer.append_groups, encoded.groups, count)
-                self._statistics.of(name).add_encoded(encoded.figures)
-                self.encoded_bytes += encoded.size
+            self._filing.give(self._writers[name].append, rows)
         for name, rows in columns.items():
             self._statistics.add(name, rows)
         self._append_index(batch, find_all(Batch(batch, columns)), digests)
+
+    def _append_frames(self, episode: EncodedEpisode) -> None:
+        for spec in self._schema.coded:
+            encoded, figures = episode.encoded[spec.name], self._statistics.of(spec.name)
+            count = spec.rows(len(episode))[0]
+            self._filing.give(self._cameras[spec.name].append_groups, encoded.groups, count)
+            for frames in episode.frames(spec):
+                figures.add(frames)
+            figures.add_encoded(encoded.figures)
+            self.encoded_bytes += encoded.size
 
     def _append_index(
         self,
@@ -292,7 +299,8 @@ def _batches(episodes: Iterable[Episode]) -> Iterator[list[Episode]]:
     size = 0
     for episode in episodes:
         batch.append(episode)
-        size += sum(array.nbytes for array in episode.arrays.values())
+        size += sum(episode.arrays[it.name].nbytes for it in episode.schema.uncoded.fields)
+        size += len(episode) * sum(it.row_bytes for it in episode.schema.coded)
         if size >= BATCH_BYTES:
             yield batch
             batch, size = [], 0

@@ -13,7 +13,7 @@ from zarr.registry import register_codec
 
 from trajstore.disk.mapping import CRC_BYTES
 from trajstore.errors import CorruptionError
-from trajstore.version.cameras import coder
+from trajstore.version.coders import coder
 from trajstore.version.layout import H264, JPEG
 
 
@@ -42,14 +42,13 @@ class _Frames(ArrayBytesCodec):
         raise NotImplementedError
 
     async def _decode_single(self, chunk_bytes: Buffer, chunk_spec: ArraySpec) -> NDBuffer:
-        frames = self._frames(memoryview(chunk_bytes.to_bytes()), chunk_spec.shape[1:])
-        return chunk_spec.prototype.nd_buffer.from_numpy_array(frames[-1:])
+        out = np.empty(chunk_spec.shape, np.uint8)
+        self._fill(memoryview(chunk_bytes.to_bytes()), out[0])
+        return chunk_spec.prototype.nd_buffer.from_numpy_array(out)
 
-    def _frames(self, data: memoryview, shape: tuple[int, ...]) -> np.ndarray:
-        """Frames of which the wanted one is the last."""
-        out = np.empty((1, *shape), np.uint8)
-        coder(self.module).decode(data, out)
-        return out
+    def _fill(self, data: memoryview, frame: np.ndarray) -> None:
+        """Decode the frame."""
+        coder(self.module).decode(data, {0: frame})
 
     async def _encode_single(self, chunk_array: NDBuffer, chunk_spec: ArraySpec) -> Buffer | None:
         raise NotImplementedError(
@@ -70,14 +69,12 @@ class H264Frames(_Frames):
     name = H264
     module = "h264"
 
-    def _frames(self, data: memoryview, shape: tuple[int, ...]) -> np.ndarray:
+    def _fill(self, data: memoryview, frame: np.ndarray) -> None:
         number = data[0] if len(data) > CRC_BYTES else len(data)
         group = data[number + 1 : -CRC_BYTES]
         if google_crc32c.value(bytes(group)) != int.from_bytes(data[-CRC_BYTES:], "little"):
             raise CorruptionError(f"codec {H264}: expected bytes with their crc32c, got others")
-        out = np.empty((number + 1, *shape), np.uint8)
-        coder(self.module).decode(group, out)
-        return out
+        coder(self.module).decode(group, {number: frame})
 
 
 def register() -> None:

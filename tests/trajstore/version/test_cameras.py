@@ -26,7 +26,7 @@ from trajstore.errors import (
 )
 from trajstore.recording.bulk import write_dataset
 from trajstore.recording.recorder import Recorder, Segment
-from trajstore.version import cameras, layout
+from trajstore.version import coders, layout
 from trajstore.version.cameras import EncodedEpisode, recordable
 from trajstore.version.integrity import verify
 
@@ -218,15 +218,15 @@ def test_other_pixels_are_told_by_a_deep_look(
     """As a decoder would that rounds in another way."""
     assert verify(version, deep=True) == []
     schema = Dataset.open(version).schema
-    found = cameras.coder(schema.field("front").codec.name)  # type: ignore[union-attr]
+    found = coders.coder(schema.field("front").codec.name)  # type: ignore[union-attr]
 
     class Other:
         check = staticmethod(found.check)
 
         @staticmethod
-        def decode(data: memoryview, out: np.ndarray) -> None:
-            found.decode(data, out)
-            out[0, 0, 0, 0] ^= 1
+        def decode(data: memoryview, frames: dict[int, np.ndarray]) -> None:
+            found.decode(data, frames)
+            frames[min(frames)][0, 0, 0] ^= 1
 
     monkeypatch.setattr("trajstore.version.camera_rows.coder", lambda _: Other)
     assert verify(version) == []
@@ -251,23 +251,24 @@ def test_what_an_earlier_decoder_sealed_has_its_pixels(codec: str) -> None:
 
 
 def test_the_group_before_and_behind_does_not_matter() -> None:
-    """Any first frames of any group decode to the same, in any order, on any thread."""
-    schema = schema_with("h264")
+    """Any frames of any group decode to the same, in any order, on any thread."""
+    schema = schema_with(Codec("h264", group=4))
     given = recordable(episode_of(schema, 19, 0))
     assert isinstance(given, EncodedEpisode)
-    coder = cameras.coder("h264")
+    coder = coders.coder("h264")
     for number in (3, 0, 4, 1, 2):
         data = memoryview(given.encoded["front"].groups[number])
-        for count in (4, 1, 3):
-            out = np.zeros((count, HEIGHT, WIDTH, 3), np.uint8)
+        for wanted in ((0, 1, 2, 3), (0,), (2, 0), (3,)):
+            out = {it: np.zeros((HEIGHT, WIDTH, 3), np.uint8) for it in wanted}
             coder.decode(data, out)
-            assert np.array_equal(out, given["front"][4 * number : 4 * number + count])
+            for it, frame in out.items():
+                assert np.array_equal(frame, given["front"][4 * number + it])
 
 
 def test_the_schema_states_codec_and_quality() -> None:
     plain, coded = schema_with(None), schema_with(Codec("jpeg", 70))
     assert "codec" not in plain.field("front").to_json()
-    assert coded.field("front").to_json()["codec"] == {"name": "jpeg", "quality": 70}
+    assert coded.field("front").to_json()["codec"] == {"name": "jpeg", "quality": 70, "group": 1}
     assert EpisodeSchema.from_json(json.loads(json.dumps(coded.to_json()))) == coded
     assert len({plain.digest, coded.digest, schema_with("jpeg").digest}) == 3
 
@@ -289,8 +290,10 @@ def test_the_digest_of_a_schema_without_a_codec_is_what_it_was() -> None:
         ({"shape": (47, 64, 3)}, "even heights"),
         ({"codec": "mpeg"}, "jpeg, h264"),
         ({"codec": Codec}, "codec by name"),
-        ({"codec": {"name": "jpeg", "quality": 101}}, "1 to 100"),
-        ({"codec": {"name": "h264", "quality": True}}, "1 to 51"),
+        ({"codec": {"name": "jpeg", "quality": 101, "group": 1}}, "1 to 100"),
+        ({"codec": {"name": "jpeg", "quality": 90, "group": 2}}, "1 to 1"),
+        ({"codec": {"name": "h264", "quality": True, "group": 3}}, "1 to 51"),
+        ({"codec": {"name": "h264", "quality": 24, "group": 1}}, "2 to 60"),
         ({"codec": {"name": "h264"}}, "codec by name"),
     ],
 )
@@ -302,7 +305,7 @@ def test_a_codec_for_other_values_is_refused(changes: dict[str, object], said: s
 
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     schema = schema_with("jpeg")
-    cameras.coder.cache_clear()
+    coders.coder.cache_clear()
     monkeypatch.setitem(sys.modules, "simplejpeg", None)
     monkeypatch.delitem(sys.modules, "trajstore.version.jpeg", raising=False)
     with pytest.raises(NotFoundError, match=r"pip install 'trajstore\[cameras\]'"):
@@ -337,13 +340,13 @@ def test_other_bytes_are_no_frames(codec: str) -> None:
     schema = schema_with(codec)
     given = recordable(episode_of(schema, 7, 0))
     assert isinstance(given, EncodedEpisode)
-    found, group = cameras.coder(codec), given.encoded["front"].groups[0]
+    found, group = coders.coder(codec), given.encoded["front"].groups[0]
     wrong = [b"", b"\0", group[: len(group) // 2], b"\xff" * 500, group[:4] + bytes(400)]
     for data in wrong:
         with pytest.raises(TrajStoreError):
-            found.decode(memoryview(data), np.empty((1, HEIGHT, WIDTH, 3), np.uint8))
+            found.decode(memoryview(data), {0: np.empty((HEIGHT, WIDTH, 3), np.uint8)})
     with pytest.raises(CorruptionError):  # a larger picture than the schema's
-        found.decode(memoryview(group), np.empty((1, HEIGHT // 2, WIDTH // 2, 3), np.uint8))
-    out = np.empty((1, HEIGHT, WIDTH, 3), np.uint8)
-    found.decode(memoryview(group), out)
-    assert np.array_equal(out[0], given["front"][0])
+        found.decode(memoryview(group), {0: np.empty((HEIGHT // 2, WIDTH // 2, 3), np.uint8)})
+    out = np.empty((HEIGHT, WIDTH, 3), np.uint8)
+    found.decode(memoryview(group), {0: out})
+    assert np.array_equal(out, given["front"][0])

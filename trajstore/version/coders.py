@@ -1,0 +1,193 @@
+"""What turns frames of cameras into groups of encoded bytes, and back."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module
+from typing import Any, Protocol
+
+import numpy as np
+
+from trajstore.episode.codec import Codec
+from trajstore.episode.fields import FieldSpec
+from trajstore.errors import NotFoundError, SchemaError
+from trajstore.version.statistics import CAMERA_FIGURES
+
+COMPARED_EVERY = 15
+"""Of an episode, the first frame and about each so many after it are compared with those given, of
+each every fourth line."""
+BLOCK_BYTES = 2 * 2**20
+"""Most of decoded frames that are made at once to be looked at."""
+Group = bytes | memoryview
+_MODULES = {
+    "jpeg": ("simplejpeg", "trajstore.version.jpeg"),
+    "h264": ("av", "trajstore.version.h264"),
+}
+
+
+class Coder(Protocol):
+    """What the module of a codec offers; a group is the bytes of frames that belong together."""
+
+    def encoder(
+        self, shape: tuple[int, ...], codec: Codec
+    ) -> Callable[[Sequence[np.ndarray]], bytes]:
+        """What makes a group of frames, ``uint8[height, width, channels]``; for one episode."""
+
+    def check(self, data: Group, count: int, shape: tuple[int, ...]) -> None:
+        """Refuse a group that does not announce ``count`` frames of a shape."""
+
+    def decode(self, data: Group, frames: Mapping[int, np.ndarray]) -> None:
+        """Decode some frames of a group, by their number in it, into arrays of their shape."""
+
+
+@lru_cache
+def coder(name: str) -> Coder:
+    """The module of a codec.
+
+    Raises:
+        NotFoundError: if the package that it needs is not installed.
+    """
+    package, module = _MODULES[name]
+    try:
+        found: Any = import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != package:
+            raise
+        raise NotFoundError(
+            f"codec {name}: expected the package {package}, got none installed; "
+            "pip install 'trajstore[cameras]'"
+        ) from None
+    chosen: Coder = found
+    return chosen
+
+
+def codec_of(spec: FieldSpec) -> Codec:
+    """The codec of a field, which must declare one."""
+    if spec.codec is None:
+        raise SchemaError(f"field {spec.name!r}: expected a field with a codec, got none")
+    return spec.codec
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """The frames of one field of an episode, as they are stored.
+
+    Attributes:
+        groups: their bytes, in order; all but the last of as many frames as the codec groups.
+        squared_error: over the values that were compared with those given; they differ by
+            what the codec lost.
+        compared: how many those are; 0 if the given ones are not known.
+    """
+
+    groups: tuple[Group, ...]
+    squared_error: int = 0
+    compared: int = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of all groups."""
+        return sum(map(len, self.groups))
+
+    @property
+    def figures(self) -> dict[str, int]:
+        """What statistics say of a codec."""
+        return dict(
+            zip(CAMERA_FIGURES, (self.size, self.squared_error, self.compared), strict=True)
+        )
+
+
+def psnr(squared_error: int, compared: int) -> float | None:
+    """Peak signal-to-noise ratio of 8-bit values, dB; ``None`` if none is lost, or none compared.
+
+    Example:
+        >>> round(psnr(650, 100), 1)
+        40.0
+    """
+    if not squared_error or not compared:
+        return None
+    return 10 * math.log10(255**2 * compared / squared_error)
+
+
+class Encoder:
+    """Encodes the frames of one field of one episode as they come.
+
+    Raises:
+        NotFoundError: if the package of the codec is not installed.
+    """
+
+    def __init__(self, spec: FieldSpec) -> None:
+        codec = codec_of(spec)
+        self._spec, self._most, self._coder = spec, codec.most, coder(codec.name)
+        self._encode = self._coder.encoder(spec.shape, codec)
+        self._waiting: list[np.ndarray] = []
+        self._frames = self._next = self._error = self._compared = 0
+
+    def add(self, frames: Iterable[np.ndarray]) -> Iterator[bytes]:
+        """Take the next frames; yields the groups that are whole with them."""
+        for frame in frames:
+            self._waiting.append(frame)
+            if len(self._waiting) == self._most:
+                yield self._group()
+
+    def end(self) -> Iterator[bytes]:
+        """Yield the last group, if frames are left for one."""
+        if self._waiting:
+            yield self._group()
+
+    def encoded(self, groups: Iterable[Group]) -> Encoded:
+        """All frames, of their groups in order, and what was lost of those that were compared."""
+        return Encoded(tuple(groups), self._error, self._compared)
+
+    def _group(self) -> bytes:
+        group = self._encode(self._waiting)
+        if self._frames >= self._next:
+            self._next = self._frames + COMPARED_EVERY
+            back = np.empty(self._spec.shape, np.uint8)
+            self._coder.decode(group, {0: back})
+            gap = np.subtract(self._waiting[0][::4], back[::4], dtype=np.int32)
+            self._error += int(np.vdot(gap, gap))
+            self._compared += gap.size
+        self._frames += len(self._waiting)
+        self._waiting = []
+        return group
+
+
+def encode(spec: FieldSpec, frames: np.ndarray) -> Encoded:
+    """Frames of an episode as they are stored; ``uint8[n, height, width, channels]``."""
+    encoder = Encoder(spec)
+    return encoder.encoded([*encoder.add(frames), *encoder.end()])
+
+
+def decode(spec: FieldSpec, encoded: Encoded, count: int) -> np.ndarray:
+    """The ``count`` frames of an episode, read-only; raises as `blocks`."""
+    out = np.empty((count, *spec.shape), np.uint8)
+    _fill(spec, encoded, out, 0)
+    out.flags.writeable = False
+    return out
+
+
+def blocks(spec: FieldSpec, encoded: Encoded, count: int) -> Iterator[np.ndarray]:
+    """The ``count`` frames of an episode, some at a time, read-only.
+
+    Raises:
+        CorruptionError: if groups are no such frames.
+    """
+    most = codec_of(spec).most
+    size = most * max(1, BLOCK_BYTES // (most * spec.row_bytes))
+    for first in range(0, count, size):
+        out = np.empty((min(size, count - first), *spec.shape), np.uint8)
+        _fill(spec, encoded, out, first)
+        out.flags.writeable = False
+        yield out
+
+
+def _fill(spec: FieldSpec, encoded: Encoded, out: np.ndarray, first: int) -> None:
+    """Decode frames from ``first`` on, where a group begins, into ``out``."""
+    codec = codec_of(spec)
+    found, most = coder(codec.name), codec.most
+    for start in range(0, len(out), most):
+        frames = out[start : start + most]
+        group = encoded.groups[(first + start) // most]
+        found.check(group, len(frames), spec.shape)
+        found.decode(group, dict(enumerate(frames)))
