@@ -15,7 +15,7 @@ from benchmarks.data import QUICK_CAMERA_EPISODES, Source, generate, load
 from benchmarks.peers import PEERS, missing_modules
 from benchmarks.worker import Task
 
-_TIMEOUT_S = 600
+_TIMEOUT_S = 1_800
 _ONE_THREAD = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",

@@ -23,7 +23,6 @@ from trajstore.interop.lerobot_fields import (
     TASK,
     feature_name,
     is_picture,
-    names_told,
 )
 from trajstore.interop.lerobot_files import import_dataset
 from trajstore.interop.lerobot_ours import RestWriter, Whole
@@ -213,7 +212,7 @@ class _Writer:
             told: dict[str, Any] = {
                 "dtype": spec.dtype,
                 "shape": list(spec.shape) or [1],
-                "names": names_told(spec, self._dataset.manifest.provenance),
+                "names": list(spec.names) or None,
             }
             if is_picture(spec):
                 told |= {"dtype": "image", "names": ["height", "width", "channels"]}

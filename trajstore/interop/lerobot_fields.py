@@ -8,6 +8,7 @@ from typing import Any
 from trajstore.episode.fields import Axis, FieldSpec
 from trajstore.episode.nesting import ACTION, OBSERVATION, REWARD, below
 from trajstore.episode.schema import ENDS
+from trajstore.episode.texts import component_names
 from trajstore.errors import SchemaError
 from trajstore.interop.imported import field_name
 from trajstore.interop.lerobot_layout import PLACED, Feature
@@ -62,24 +63,21 @@ def spec_of(name: str, feature: Feature, states: Axis) -> FieldSpec:
     if feature.dtype == "str" and feature.shape:
         raise SchemaError(f"field {name!r}: expected one text a row, got shape {feature.shape}")
     told = "" if feature.key == name else f"{feature.key} of LeRobot"
-    return FieldSpec(name, axis, feature.shape, feature.dtype, description=told, finite=False)
+    names = _component_names(feature)
+    return FieldSpec(
+        name, axis, feature.shape, feature.dtype, description=told, finite=False, names=names
+    )
 
 
-def component_names(feature: Feature) -> list[str]:
-    """Names of the components of a row, such as joints; empty where they name something else."""
-    names = list(_texts(feature.names))
-    fits = len(set(names)) == len(names) == prod(feature.shape) and feature.kind == "plain"
-    return names if fits and all(names) else []
-
-
-def names_told(spec: FieldSpec, provenance: Mapping[str, Any]) -> list[str] | None:
-    """Names of a field's components, where the provenance of an import tells them."""
-    theirs = provenance.get("lerobot")
-    told = theirs.get("names") if isinstance(theirs, Mapping) else None
-    names = told.get(spec.name) if isinstance(told, Mapping) else None
-    if not isinstance(names, list) or len(names) != prod(spec.shape):
-        return None
-    return names if all(isinstance(it, str) for it in names) else None
+def _component_names(feature: Feature) -> tuple[str, ...]:
+    """Names of the components of a row, such as joints; none where they name something else."""
+    names = tuple(_texts(feature.names))
+    if feature.kind != "plain" or feature.dtype == "str":
+        return ()
+    try:
+        return component_names(feature.key, names, prod(feature.shape))
+    except SchemaError:
+        return ()
 
 
 def _texts(names: Any) -> Iterator[str]:  # noqa: ANN401 - lists, and mappings of lists

@@ -33,7 +33,6 @@ from trajstore.interop.lerobot_fields import (
     TERMINATED,
     TRUNCATED,
     Taken,
-    component_names,
     spec_of,
     taken,
 )
@@ -211,8 +210,6 @@ def _notes_of(found: Layout, named: Taken) -> tuple[dict[str, FieldSpec], list[s
 def _provenance(found: Layout, plan: _Plan) -> dict[str, Any]:
     theirs: dict[str, Any] = {key: found.info[key] for key in _TOLD if found.info.get(key)}
     theirs |= plan.told
-    names = {name: component_names(it) for name, it in plan.features.items()}
-    theirs["names"] = {name: it for name, it in names.items() if it}
     theirs["features"] = {
         it.key: found.info["features"][it.key].get("info") for it in plan.features.values()
     }

@@ -100,7 +100,9 @@ def test_names_rate_robot_and_notes_are_kept(tmp_path):
     assert told["fps"] == lerobots.FPS
     assert found.provenance["dt"] == 1 / lerobots.FPS
     assert told["robot_type"] == "so100"
-    assert told["names"] == {"observation/state": lerobots.JOINTS, "action": ["x", "y"]}
+    assert found.schema.field("observation/state").names == tuple(lerobots.JOINTS)
+    assert found.schema.field("action").names == ("x", "y")
+    assert found.schema.field("reward").names == ()
     assert {one["operator"] for one in found.episodes} == {"bo"}
     episodes = list(found.episodes)
     write_dataset(tmp_path / "v1", episodes, schema=found.schema, provenance=found.provenance)
