@@ -1,6 +1,6 @@
 """Write episodes into one new, sealed version."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from importlib import import_module
@@ -26,6 +26,7 @@ from trajstore.errors import (
 from trajstore.version.cameras import EncodedEpisode, recordable
 from trajstore.version.chunks import FrameWriter, RowWriter, writer_of
 from trajstore.version.claims import SCENARIO, Findings, check_readable, worst
+from trajstore.version.episode_lists import BATCH_BYTES, gathered
 from trajstore.version.files import LocalFiles, make_folder
 from trajstore.version.lanes import Lane
 from trajstore.version.layout import Part, arrays_of, groups_of, metadata_files, projected_bytes
@@ -33,7 +34,6 @@ from trajstore.version.manifest import MANIFEST, Manifest, content_digest
 from trajstore.version.reading import Assembly
 from trajstore.version.statistics import CAMERA, Statistics
 
-BATCH_BYTES = 4 * 2**20
 DEFAULT_QUOTA_BYTES = 25 * 10**9
 
 
@@ -98,7 +98,7 @@ def fill(folder: Path, episodes: Iterable[Episode], plan: Plan) -> Manifest:
                 writer.take_over(base)
             writer.begin()
             known = plan.held_bytes + projected_bytes(plan.schema, _part(plan, base))
-            for batch in _batches(map(recordable, episodes)):
+            for batch in gathered(map(recordable, episodes)):
                 writer.append(batch)
                 needed = known + writer.encoded_bytes
                 check_quota(folder, needed=needed, quota_bytes=plan.quota_bytes)
@@ -291,18 +291,3 @@ class VersionWriter:
 
 def _digests(episodes: Iterable[Episode]) -> list[bytes]:
     return [bytes.fromhex(episode.digest) for episode in episodes]
-
-
-def _batches(episodes: Iterable[Episode]) -> Iterator[list[Episode]]:
-    """Lists of episodes of a few megabytes, so that NumPy has something to work on."""
-    batch: list[Episode] = []
-    size = 0
-    for episode in episodes:
-        batch.append(episode)
-        size += sum(episode.arrays[it.name].nbytes for it in episode.schema.uncoded.fields)
-        size += len(episode) * sum(it.row_bytes for it in episode.schema.coded)
-        if size >= BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
