@@ -99,7 +99,7 @@ def verify_replay(
         tolerance=tolerance,
         environment=f"{name} {version}".strip(),
         fields=tuple(compared),
-        not_compared=tuple(it.name for it in dataset.schema.fields if it.codec or it.name in silent),
+        not_compared=tuple(f.name for f in dataset.schema.fields if f.codec or f.name in silent),
     )
 
 
