@@ -145,7 +145,8 @@ def best_updates(
     """After how many of ``updates`` gradient steps a copy of ``policy`` does best.
 
     It is cloned from some episodes and tried on the others: by its mean actions' squared error,
-    or how unlikely it finds their choices.
+    or the share of its choices that are wrong; how unlikely it finds them gets worse while what
+    it does gets better. Of equal ones the last counts.
     """
     episodes = len(demonstrations.lengths)
     if episodes == 1:
@@ -169,14 +170,15 @@ def best_updates(
     batch = min(params.batch, len(shown.action))
     draw = shown.passes(batch, shuffled=shuffled, rng=rng)
     clone(tried, draw, params=replace(params, batch=batch), updates=updates, rng=rng, look=look)
-    return min(losses, key=losses.__getitem__)
+    return min(reversed(losses), key=losses.__getitem__)
 
 
 def _error(policy: ActorCriticPolicy, observation: torch.Tensor, action: torch.Tensor) -> float:
     if action.is_floating_point():
         mean = policy.get_distribution(observation).mode()
         return functional.mse_loss(mean, action).item()
-    return -policy.evaluate_actions(observation, action)[1].mean().item()
+    chosen = policy.get_distribution(observation).mode()
+    return (chosen != action).float().mean().item()
 
 
 def teach_critic(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.learning.clones import CloneJob, train_clone
+from pipelines.learning.clones import CloneJob, may_be_shown, train_clone
 from pipelines.learning.demonstrations import demonstrations, passes
 from pipelines.learning.policy import load_policy
 from pipelines.learning.run import PACKAGES
@@ -260,7 +260,7 @@ def test_excluded_episodes_are_not_cloned_and_the_record_says_so(
     own = Dataset.open(recorded).episodes["digest"].tolist()
     params = replace(tiny.PRETRAIN, episodes=0, only_successes=False)
     job = replace(JOB, params=params, dataset=recorded, excluded=frozenset([*own[:2], "1" * 64]))
-    assert pretrain._allowed(job, Dataset.open(recorded)).tolist() == [
+    assert may_be_shown(job, Dataset.open(recorded)).tolist() == [
         index > 1 for index in range(len(own))
     ]
     records = {}
