@@ -6,7 +6,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 OLDEST := .venv-oldest
-OLDEST_TESTS := tests/pipelines tests/trajstore/interop tests/trajstore/recording
+OLDEST_TESTS := tests/pipelines/learning tests/pipelines/tasks tests/pipelines/test_any_task.py \
+	$(addprefix tests/pipelines/stages/test_,expert.py record.py pretrain.py finetune.py) \
+	$(addprefix tests/trajstore/interop/test_,environment.py foreign_environments.py gymnasium.py \
+	imitation.py recorded_loops.py spaces.py stable_baselines3.py) \
+	tests/trajstore/quality/test_replay_environments.py
 PYTHONS ?= 3.11 3.13
 EXCHANGE := .venv-exchange
 CROISSANT := .exchange/croissant
