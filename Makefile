@@ -1,10 +1,21 @@
 .DEFAULT_GOAL := help
-PYTHON ?= python3.11
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
+PYTHON ?= $(firstword $(foreach version,3.11 3.12 3.13,$(shell command -v python$(version))) python3.11)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+OLDEST := .venv-oldest
+OLDEST_TESTS := tests/pipelines/learning tests/pipelines/tasks tests/pipelines/test_any_task.py \
+	$(addprefix tests/pipelines/stages/test_,expert.py record.py pretrain.py finetune.py) \
+	$(addprefix tests/trajstore/interop/test_,environment.py foreign_environments.py gymnasium.py \
+	imitation.py recorded_loops.py spaces.py stable_baselines3.py) \
+	tests/trajstore/quality/test_replay_environments.py
+PYTHONS ?= 3.11 3.13
 EXCHANGE := .venv-exchange
 CROISSANT := .exchange/croissant
+PINNED := $(BIN)/python -m pip install --disable-pip-version-check --no-warn-conflicts -c constraints.txt
+SHOW := $(PYTHON) .ci/fetched.py "at most $$(grep -c == constraints.txt)"
 export OMP_NUM_THREADS := 1
 export DVC_NO_ANALYTICS := 1
 
@@ -13,10 +24,10 @@ help:  ## say what each target does
 
 venv: $(READY)  ## prepare .venv from the pinned constraints
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml pipelines/pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,play,interop,lerobot,dev]'
+	$(PINNED) --progress-bar off -e '.[imitation,play,interop,lerobot,dev]' -e pipelines | $(SHOW)
+	$(PINNED) --quiet --no-deps imitation
 	@touch $@
 
 repro: $(READY)  ## run the whole experiment: expert, dataset, cloning, comparison, report
@@ -47,6 +58,20 @@ bench: $(READY)  ## measure the store beside its peers; writes benchmarks/out
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks
 
+oldest: $(OLDEST)/.ready  ## the recording and training tests beside the oldest gymnasium and Stable-Baselines3
+	$(OLDEST)/bin/python -m pytest -q -n 2 --dist loadfile -p no:cacheprovider -m "not slow and not torture" $(OLDEST_TESTS)
+
+$(OLDEST)/.ready: tests/oldest.txt $(READY)  # what it lacks comes from .venv
+	$(BIN)/python -m venv --clear --without-pip $(OLDEST)
+	site=$$($(OLDEST)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))") && \
+	all=$$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))") && \
+	echo "import site; site.addsitedir('$$all')" > $$site/all.pth && \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $$site -r tests/oldest.txt
+	@touch $@
+
+wheel:  ## build the wheel, and try it in empty environments of several versions of Python
+	.ci/wheel $(PYTHONS)
+
 exchange: $(EXCHANGE)/.ready $(CROISSANT)/.ready  ## hold our files against other packages, in environments of their own
 	PYTHONPATH=. $(EXCHANGE)/bin/python -m pytest -q -p no:cacheprovider tests/exchange
 	$(CROISSANT)/bin/python -m pytest -q -p no:cacheprovider -W default tests/trajstore/playback/test_croissant.py
@@ -72,4 +97,4 @@ clean:  ## remove what the tools left; keeps .venv and data
 	rm -rf .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info
 	find trajstore pipelines tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
-.PHONY: help venv repro study tasks pull test quick torture bench exchange format clean
+.PHONY: help venv repro study tasks pull test quick torture bench oldest wheel exchange format clean

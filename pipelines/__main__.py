@@ -61,6 +61,9 @@ def _told(error: BaseException) -> int:
         if isinstance(error.code, str):
             complain(error.code)
         return error.code if isinstance(error.code, int) else int(error.code is not None)
+    if isinstance(error, ModuleNotFoundError):
+        complain(f"the package {error.name!r} is not installed; 'make venv' brings all into .venv")
+        return 1
     return process.told(error, complain)
 
 

@@ -38,12 +38,13 @@ class Format:
             ArgumentError: if a package that it needs is not installed.
         """
         module = self.reader if name == IMPORT else self.writer
+        install = INSTALL.get(module, f"pip install 'trajstore[{self.extra}]'")
         try:
             found: Callable[..., Any] = getattr(import_module(module), name)
         except ModuleNotFoundError as error:
             raise ArgumentError(
                 f"{module.rpartition('.')[2]}: expected the package {error.name!r}, got none "
-                f"installed; pip install 'trajstore[{self.extra}]'"
+                f"installed; {install}"
             ) from error
         return found
 
@@ -52,6 +53,13 @@ IMPORT, EXPORT = "import_dataset", "export_dataset"
 FINAL_STATES = ("drop", "repeat", "none")
 """What may stand for a state that a file does not hold; see `trajstore.interop.final_state`."""
 _HERE = "trajstore.interop."
+INSTALL = {
+    _HERE + "imitation": "pip install 'trajstore[imitation]' && "
+    "pip install --no-deps imitation==1.0.1"
+}
+"""What to type for a module that more than an extra brings: imitation asks for an old gymnasium,
+which its code does not need.
+"""
 
 FORMATS: Mapping[str, Format] = {
     "npz": Format(

@@ -11,9 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import datasets  # type: ignore[import-untyped]
 import numpy as np
-from imitation.data import serialize, types
 
 from trajstore.dataset import Dataset
 from trajstore.disk.files import write_file
@@ -22,9 +20,17 @@ from trajstore.episode.episode import Episode
 from trajstore.episode.nesting import ACTION, OBSERVATION, REWARD, below
 from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import SchemaError
+from trajstore.interop.formats import INSTALL
 from trajstore.interop.imitation_files import COLUMNS, REST, SIDECAR, import_dataset
 from trajstore.interop.imported import Progress, about, check_has, unwatched, whole_export
 from trajstore.version.reading import Where
+
+try:
+    import datasets  # type: ignore[import-untyped]
+    from imitation.data import serialize, types
+except ModuleNotFoundError as error:
+    told = f"No module named {error.name!r}; {INSTALL[__name__]}"
+    raise ModuleNotFoundError(told, name=error.name) from None
 
 __all__ = ["TransitionBatches", "export_dataset", "import_dataset", "trajectories", "trajectory"]
 

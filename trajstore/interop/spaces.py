@@ -147,7 +147,8 @@ def _leaf(spec: FieldSpec) -> spaces.Space[Any]:
     match kind(spec, spec.name):
         case "Discrete":
             own = {} if spec.dtype == "int64" else {"dtype": np.dtype(spec.dtype)}
-            return spaces.Discrete(high - low + 1, start=low, **own)  # type: ignore[operator, arg-type]
+            of: Any = spaces.Discrete
+            return of(high - low + 1, start=low, **own)  # type: ignore[no-any-return, operator]
         case "MultiDiscrete":
             start, end = (np.broadcast_to(np.array(it, object), spec.shape) for it in (low, high))
             return spaces.MultiDiscrete(

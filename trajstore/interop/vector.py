@@ -12,7 +12,7 @@ from trajstore.interop.batched import ending_of, info_of, part
 from trajstore.interop.watched import Cut, Watched
 from trajstore.recording.recorder import Recorder
 
-_Wrapper: Any = getattr(gym.vector, "VectorWrapper", None) or gym.vector.VectorEnvWrapper
+_Wrapper: Any = getattr(gym.vector, "VectorWrapper", None) or gym.vector.VectorEnvWrapper  # type: ignore[attr-defined]
 _IS_OLD = gym.__version__.startswith("0.")
 Result = tuple[Any, Any, Any, Any, dict[str, Any]]
 

@@ -88,7 +88,8 @@ def test_a_package_that_lacks_what_it_offers_is_named(monkeypatch: pytest.Monkey
 
 
 def test_this_project_offers_its_own_environment() -> None:
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
+    project = tomllib.loads((ROOT / "pipelines" / "pyproject.toml").read_text())["project"]
+    declared = project["entry-points"]
     assert set(declared[GROUP]) == {ENV_ID}
     assert EntryPoint(ENV_ID, declared[GROUP][ENV_ID], GROUP).load() is simulate
 
