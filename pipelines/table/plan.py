@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -115,7 +116,7 @@ def arm_jobs(place: Place, arm: str) -> list[Job]:
     """The training of each seed of an arm."""
     settings, finetune = place.settings, place.settings.finetune
     budget, start = finetune.budgets[arm], None if arm == "baseline" else place.clones(arm)
-    depends = {"evaluation": settings.world.evaluation}
+    depends: dict[str, Any] = {"evaluation": settings.world.evaluation}
     if budget.stop_on_arrival:
         depends["arrival"] = finetune.arrival
     arrived = partial(has_arrived, criterion=finetune.arrival)
