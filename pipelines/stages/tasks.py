@@ -44,7 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     tasks = read_settings(arguments.task, arguments.settings)
     places = [Place(arguments.out, it) for it in tasks]
     flow = Flow(places, arguments.workers, deadline, arguments.arm)
-    done = [] if arguments.report else flow.prepare()
+    alone = set(arguments.arm) == {"baseline"}
+    done = [] if arguments.report or alone else flow.prepare()
     if not arguments.report and not arguments.prepare:
         done += flow.train()
     if not arguments.prepare:

@@ -1,5 +1,6 @@
 """The row of a task from its finished runs, and the means over tasks."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,8 @@ from trajstore.dataset import Dataset
 
 DRAWS = Draws(seed=0, resamples=10_000)
 NOT_RUN = "not run yet"
+SHOWN = ("gymnasium", "numpy", "stable-baselines3", "torch")
+"""Packages by which the reader is told where runs were made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +111,14 @@ def row_of(place: Place) -> TaskRow:
         published=Published(
             steps=settings.table.published.steps,
             source=settings.table.published.source,
-            theirs={},
-            arrived={},
         ),
-        few=tuple(_few(place, arm, arms[arm], ratios[arm]) for arm in _few_arms(arms)),
+        few=tuple(_few(arm, arms[arm], ratios[arm]) for arm in _few_arms(arms)),
         curves={
             arm: {str(seed): _curve(rows) for seed, rows in runs.seeds.items()}
             for arm, runs in arms.items()
             if runs.seeds
         },
+        made_with=_made_with(place, arms),
         why=" ".join(settings.table.why.split()),
     )
 
@@ -133,6 +135,16 @@ def _teacher(place: Place) -> Teacher:
         training_steps=_steps_of_teacher(place),
         collection_steps=each,
     )
+
+
+def _made_with(place: Place, arms: Mapping[str, Runs]) -> dict[str, int]:
+    records = [
+        read_run(place.arm(arm) / f"seed_{seed}")
+        for arm, runs in arms.items()
+        for seed in runs.seeds
+    ]
+    named = (", ".join(f"{it} {run.inputs[it]}" for it in SHOWN) for run in records)
+    return dict(sorted(Counter(named).items()))
 
 
 def _steps_of_teacher(place: Place) -> int:
@@ -173,8 +185,7 @@ def _few_arms(arms: Mapping[str, Runs]) -> list[str]:
     return sorted(names, key=lambda it: int(it.removeprefix("few_")))
 
 
-def _few(place: Place, arm: str, runs: Runs, ratio: Ratio) -> Few:
-    del place
+def _few(arm: str, runs: Runs, ratio: Ratio) -> Few:
     return Few(int(arm.removeprefix("few_")), _clones(runs).median, ratio)
 
 

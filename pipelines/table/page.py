@@ -33,6 +33,29 @@ WORDS = {
 SIGNS = {Bound.AT_MOST: "≤ ", Bound.AT_LEAST: "≥ ", Bound.UNRESOLVED: "~ ", Bound.EXACT: ""}
 
 
+INTRODUCTION = (
+    "Made by `make tasks` from the settings in `pipelines/table/public/`, a file a task, and "
+    "from the runs; do not edit. The numbers are in [tasks.json](tasks.json).",
+    "",
+    "A ratio is environment steps until the target, the mean over matched seeds, as a share of "
+    "what PPO from scratch needs; 95 % intervals in brackets. The target is nine tenths of the "
+    "way from a random policy's return to the teacher's, held for two evaluations. `≤` and `≥`: "
+    "some seeds did not arrive within their budget, which counts in their place; `~`: in both "
+    "arms.",
+    "",
+    "- *Ours* clones the teacher, fits a critic to the clone, and goes on with PPO in small "
+    "steps near it; steps for the critic count. *Usual* clones the same actor and goes on with "
+    "PPO as from scratch. *Control* is ours after demonstrations whose actions were shuffled. "
+    "*Without policy gradient* is ours with the cloning term alone.",
+    "- All arms of a task are evaluated at the same steps, on the same fixed episodes, without "
+    "noise. Teachers have seeds of their own, and are chosen on episodes that nothing else "
+    "plays.",
+    "- PPO from scratch is trained until it arrives, or to its budget. The published settings "
+    "were not run to their full budget beside it: where the published return is above that of "
+    "PPO from scratch, they may be the stronger baseline in the end.",
+)
+
+
 def ratio_words(ratio: Ratio) -> str:
     """A ratio with its interval, such as ``0.08 [0.05, 0.12]``.
 
@@ -147,7 +170,8 @@ def _of_a_task(row: TaskRow, folder: str) -> list[str]:
         "",
         f"![Returns of every arm on {row.id}]({folder}/{row.id}.png)",
         "",
-        f"Clones by seed: {clones}. Published: {row.published.source}",
+        f"Clones by seed: {clones}. Published return: {row.published.source}. "
+        f"Runs: {'; '.join(f'{count} with {names}' for names, count in row.made_with.items())}.",
         "",
         *_table(
             ("arm", "steps to the target, by seed", "arrived"),
@@ -188,11 +212,7 @@ def page(table: Table, *, folder: str = "tasks") -> str:
     lines = [
         "# Public tasks",
         "",
-        "Made by `make tasks` from `tasks.json`; do not edit. Environment steps until the target, "
-        "the mean over matched seeds, as a share of what PPO from scratch needs; 95 % intervals in "
-        "brackets. The target is nine tenths of the way from a random policy's return to the "
-        "teacher's, held for two evaluations. `≤` and `≥`: some seeds did not arrive within their "
-        "budget, which counts in their place.",
+        *INTRODUCTION,
         "",
         f"**Mean over {len(table.counted)} tasks: {mean_words(table.mean_ratio)}**; "
         f"usual recipe {mean_words(table.mean_usual)}; control {mean_words(table.mean_control)}; "
@@ -200,7 +220,8 @@ def page(table: Table, *, folder: str = "tasks") -> str:
         "",
         *_main(counted),
         "",
-        "The dip is the lowest evaluation below the clone, of the way from random to the clone.",
+        "The dip is how far the lowest evaluation lies below the clone, as a share of the way from "
+        "the random return to the clone's; the worst seed.",
         "",
         "## Returns",
         "",

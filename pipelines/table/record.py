@@ -8,7 +8,7 @@ from pipelines.comparison.stats import Estimate
 
 
 class Clones(Part, frozen=True):
-    """Returns of the clones before the first online step, and how many meet the target at once."""
+    """Returns of the clones before the first online step."""
 
     median: float
     per_seed: dict[str, float]
@@ -39,19 +39,10 @@ class Few(Part, frozen=True):
 
 
 class Published(Part, frozen=True, kw_only=True):
-    """The published settings, run beside ours to their full budget.
-
-    Attributes:
-        steps: of the budget.
-        ours: final return of PPO from scratch at the same steps by seed; empty if not run.
-        theirs: of the published settings by seed; empty if they were not run.
-        arrived: steps after which the published settings met the target by seed; null: never.
-    """
+    """What others report for PPO, after so many steps."""
 
     steps: int
     source: str
-    theirs: dict[str, float]
-    arrived: dict[str, int | None]
 
 
 class Curve(Part, frozen=True):
@@ -75,6 +66,7 @@ class TaskRow(Part, frozen=True, kw_only=True):
         demonstrations: episodes shown to a clone.
         every: of these each so many-th step.
         dip: loss of return after the clone; ``share`` is of the way from random to the clone.
+        made_with: runs by the versions of the packages they were made with.
     """
 
     id: str
@@ -98,6 +90,7 @@ class TaskRow(Part, frozen=True, kw_only=True):
     published: Published
     few: tuple[Few, ...]
     curves: dict[str, dict[str, Curve]]
+    made_with: dict[str, int]
     why: str
 
 

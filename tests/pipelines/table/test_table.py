@@ -118,7 +118,8 @@ def _row(name: str, early: list[int], late: list[int], *, trivial: bool = False)
         "accounts": {"with_demonstrations": none, "with_teacher": none},
         "few": [],
         "why": "",
-        "published": {"steps": 1, "source": "", "theirs": {}, "arrived": {}},
+        "published": {"steps": 1, "source": ""},
+        "made_with": {},
         "curves": {},
         "published_return": None,
     }
