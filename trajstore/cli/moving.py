@@ -20,7 +20,13 @@ from trajstore.cli.output import plain, print_json, print_line, print_table, siz
 from trajstore.episode.names import parse_reference, version_number
 from trajstore.errors import NotFoundError
 from trajstore.lifecycle.rotation import Decision, Retention
-from trajstore.recording.recover import Salvage, discard_recording, salvage, seal_salvaged
+from trajstore.recording.recover import (
+    Salvage,
+    clear_dropped,
+    discard_recording,
+    salvage,
+    seal_salvaged,
+)
 from trajstore.recording.unfinished import check_episodes, open_recording
 from trajstore.store import Store
 from trajstore.version.location import check_lasting
@@ -155,6 +161,8 @@ def recover(
     check_there(store)
     names = store.datasets() if name is None else [name]
     found = [recording_line(it, read=True) for dataset in names for it in store.unfinished(dataset)]
+    if action and not dry_run:
+        clear_dropped(store.folder(name or ""))
     if name is not None and not found:
         raise NotFoundError(f"{name}: expected an unfinished recording in {store.root}, got none")
     for facts in found if action else []:

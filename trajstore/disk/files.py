@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -184,10 +185,33 @@ def write_json(path: Path, value: object) -> None:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Put bytes in place of a file in one durable step; if it fails, the old ones stay."""
+    """Put bytes in place of a file in one durable step; if it fails, the old ones stay.
+
+    What processes left that died in this is removed.
+    """
     whole = path.with_name(f".{path.name}.{os.getpid()}.partial")
     with storing(path), _becoming(path, whole):
         write_file(whole, data)
+    for litter in killed_writes(path.parent, re.escape(path.name)):
+        with suppress(OSError):  # of another user
+            remove_tree(litter)
+
+
+def killed_writes(folder: Path, names: str) -> list[Path]:
+    """What processes left that died while they replaced files whose names match a pattern."""
+    pattern = re.compile(rf"\.(?:{names})\.(?P<by>[0-9]{{1,9}})\.partial")
+    found = [pattern.fullmatch(it.name) for it in folder.iterdir()] if folder.is_dir() else []
+    return [folder / it[0] for it in found if it and not _alive(int(it["by"]))]
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return process != os.getpid()
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401 - JSON is what it is

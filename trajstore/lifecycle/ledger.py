@@ -9,6 +9,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import msgspec
@@ -93,11 +94,15 @@ def _read(path: Path) -> tuple[list[Entry], list[bytes]]:
                 f"{entry.previous[:12] or 'none'}; {_REMEDY}"
             )
         entries.append(entry)
-    former = bool(lines) and not end and b'"check":' not in lines[-1]
+    ours = bool(lines) and not end
+    former = ours and b'"check":' not in lines[-1]
     if not former and end != _end(lines):
+        told = shown(end.decode(errors="replace")) if end else "none"
+        adding = f"echo '{_end(lines).decode().strip()}' >> {quote(str(path))}"
+        way = f"; a build between releases wrote none: if so, add it: {adding}" if ours else ""
         raise CorruptionError(
             f"{path}, line {len(lines) + 1}: expected one that counts the {len(lines)} before it, "
-            f"got {shown(end.decode(errors='replace'))}; lines were lost or changed; {_REMEDY}"
+            f"got {told}; lines were lost or changed; {_REMEDY}{way}"
         )
     return entries, lines
 

@@ -1,6 +1,5 @@
 """One dataset of a store: its versions, their numbers, where they go, what is decided on them."""
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from loguru import logger
 
-from trajstore.disk.files import is_there, make_directories
+from trajstore.disk.files import is_there, killed_writes, make_directories
 from trajstore.disk.locks import lock
 from trajstore.disk.system import storing
 from trajstore.episode.names import Reference, check_name, version_number
@@ -192,10 +191,9 @@ class Shelf:
 
     def litter(self) -> list[Path]:
         """Files of processes that died while they replaced a ledger, a verdict or a report."""
-        pattern = (
-            rf"\.(?:ledger\.jsonl|{_NUMBER}\.(?:status|replay)\.json)\.([0-9]{{1,9}})\.partial"
-        )
-        return [self.folder / it[0] for it in self._named(pattern) if not _alive(int(it[2]))]
+        with storing(self.folder):
+            names = rf"ledger\.jsonl|{_NUMBER}\.(?:status|replay)\.json"
+            return killed_writes(self.folder, names)
 
     @contextmanager
     def locked(self, purpose: str) -> Iterator[None]:
@@ -213,13 +211,3 @@ class Shelf:
         with storing(self.folder):
             names = [it.name for it in self.folder.iterdir()] if self.folder.is_dir() else []
         return [it for it in map(re.compile(pattern).fullmatch, names) if it]
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return process != os.getpid()

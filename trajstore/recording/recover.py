@@ -187,15 +187,20 @@ def _dropped(target: Path) -> Path:
     return recording_folder(target).with_suffix(".dropped")
 
 
+def clear_dropped(folder: Path) -> None:
+    """Remove what a crash left of recordings of a dataset that were being removed."""
+    for litter in folder.glob(".v*.dropped"):
+        with suppress(StorageError), storing(litter):
+            remove_tree(litter)
+
+
 def next_target(folder: Path, claimed: Callable[[], AbstractContextManager[int]]) -> Path:
     """The version that the next recorder of a dataset records: an unfinished one, or a new one.
 
     ``claimed`` holds the number of a new version, also of one whose number was taken, until its
     folder is there; what a crash left of removed recordings is cleared away.
     """
-    for litter in folder.glob(".v*.dropped"):
-        with suppress(StorageError), storing(litter):
-            remove_tree(litter)
+    clear_dropped(folder)
     for target in recording_targets(folder):
         with suppress(NotFoundError):  # of one that was sealed, or discarded, meanwhile
             if is_begun(target):

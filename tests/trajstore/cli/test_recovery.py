@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import factories
+from tests.trajstore.faults import count_operations, killed_at
 from trajstore.cli import run
 from trajstore.recording.unfinished import open_recording
 from trajstore.store import Store
@@ -30,6 +31,23 @@ def test_contradictory_flags_touch_nothing(
     assert run(["--store", str(tmp_path), "recover", "half", *flags.split()]) == 2
     assert "got --seal and --discard; choose one" in capsys.readouterr().err
     assert [len(open_recording(it).frames()) for it in Store(tmp_path).unfinished("half")] == [1]
+
+
+def test_what_a_killed_discard_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    lines = ["--store", str(tmp_path), "recover", "half", "--discard"]
+
+    def discard(_: object) -> None:
+        run(lines)
+
+    unfinished(tmp_path)
+    count, left = count_operations(lambda: discard(None)), 0
+    for number in range(1, count + 1):
+        unfinished(tmp_path)
+        killed_at(number, "after", discard)
+        left += (tmp_path / "half/.v1.dropped").exists()
+        run(lines)
+        assert not [it.name for it in (tmp_path / "half").iterdir() if it.is_dir()]
+    assert left
 
 
 @pytest.mark.parametrize("flag", ["--seal", "--discard"])

@@ -1,5 +1,7 @@
 """The ledger notices every line that was changed, lost, or put in between."""
 
+import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -37,3 +39,17 @@ def test_a_line_that_was_changed_lost_or_put_in_is_noticed(shelf: Shelf, tmp_pat
         path.write_bytes(b"".join(spoiled))
         with pytest.raises(CorruptionError, match=r"ledger\.jsonl, line \d"):
             shelf.ledger()
+
+
+def test_a_ledger_without_its_count_says_what_to_add(shelf: Shelf, tmp_path: Path) -> None:
+    fill(shelf, tmp_path, 2)
+    path, entries = shelf.folder / "ledger.jsonl", shelf.ledger()
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    with pytest.raises(CorruptionError) as refused:
+        shelf.ledger()
+    told = str(refused.value)
+    assert "\n" not in told
+    added = told.partition("add it: ")[2]
+    assert shlex.split(added)[2:] == [">>", str(path)]
+    subprocess.run(added, shell=True, check=True)
+    assert shelf.ledger() == entries

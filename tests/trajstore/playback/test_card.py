@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shutil
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,6 +16,7 @@ from markdown_it import MarkdownIt
 
 from tests import factories
 from tests.trajstore import scenes
+from tests.trajstore.faults import count_operations, killed_at
 from trajstore.cli import run
 from trajstore.dataset import Dataset
 from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
@@ -400,6 +402,21 @@ def test_nothing_is_written_over_or_into_a_version(store: Store, tmp_path: Path)
     assert "nav" in (target / "README.md").read_text()
     root, inside = str(store.root), str(store.path("nav@v3") / "card")
     assert run(["--store", root, "card", "nav@v3", "--out", inside]) == 2
+
+
+def test_a_card_that_a_kill_cut_off_is_completed(store: Store, tmp_path: Path) -> None:
+    card, target = opened(store), tmp_path / "card"
+
+    def work(_: object) -> None:
+        write_card(card, target)
+
+    count = count_operations(lambda: work(None))
+    whole = {it.name: it.read_bytes() for it in target.iterdir()}
+    for number in range(1, count + 1):
+        shutil.rmtree(target, ignore_errors=True)
+        killed_at(number, "after", work)
+        write_card(card, target)
+        assert {it.name: it.read_bytes() for it in target.iterdir()} == whole
 
 
 @pytest.mark.parametrize(

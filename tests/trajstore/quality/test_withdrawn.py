@@ -19,7 +19,7 @@ from trajstore.disk import system
 from trajstore.errors import CorruptionError, StorageError
 from trajstore.lifecycle import archived, judge, review
 from trajstore.quality import CHECKS
-from trajstore.quality.records import read_verdict, status_path
+from trajstore.quality.records import Verdict, read_verdict, status_path, write_verdict
 from trajstore.quality.reviews import DAMAGE, read_reviews, standing
 from trajstore.store import Store
 from trajstore.version import files as version_files
@@ -135,6 +135,23 @@ def test_a_kill_at_any_operation_of_a_review_loses_none(tmp_path: Path, how: str
         assert [it.reason for it in read_reviews(path)] in (["first"], ["first", "second"])
         review(path, "3" * 64, Status.QUARANTINED, reason="third")
         assert [it.reason for it in read_reviews(path)][-1] == "third"
+
+
+def test_what_a_kill_leaves_of_a_verdict_goes_with_the_next(version: Path) -> None:
+    file = status_path(version)
+    sound, left = file.read_bytes(), 0
+    (version / "stray").write_text("x")
+
+    def work(_: object) -> None:
+        judge(version, CONTRACT)
+
+    for number in range(1, count_operations(lambda: work(None)) + 1):
+        file.write_bytes(sound)
+        killed_at(number, "before", work)
+        left += len([*version.parent.glob(".*.partial")])
+        write_verdict(version, Verdict(Status.DRAFT, "0" * 64))
+        assert not [*version.parent.glob(".*.partial")]
+    assert left
 
 
 def test_a_quarantine_is_not_withdrawn_by_looking_again(version: Path, tmp_path: Path) -> None:
