@@ -192,8 +192,8 @@ def replace_file(path: Path, data: bytes) -> None:
     whole = path.with_name(f".{path.name}.{os.getpid()}.partial")
     with storing(path), _becoming(path, whole):
         write_file(whole, data)
-    for litter in killed_writes(path.parent, re.escape(path.name)):
-        with suppress(OSError):  # of another user
+    with suppress(OSError):  # of another user, or in a folder that may not be listed
+        for litter in killed_writes(path.parent, re.escape(path.name)):
             remove_tree(litter)
 
 
