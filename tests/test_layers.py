@@ -48,7 +48,7 @@ MAY_IMPORT_BY_NAME = {
     *(
         "__init__.py",
         "dataset.py",
-        "version/cameras.py",
+        "version/coders.py",
         "version/composing.py",
         "version/location.py",
         "version/writer.py",
