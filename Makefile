@@ -72,6 +72,11 @@ $(OLDEST)/.ready: tests/oldest.txt $(READY)  # what it lacks comes from .venv
 wheel:  ## build the wheel, and try it in empty environments of several versions of Python
 	.ci/wheel $(PYTHONS)
 
+docs: $(READY)  ## build the site from docs/ into build/site; a dead link fails
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	PYTHONPATH=. $(BIN)/python docs/make_gallery.py build/gallery
+	$(BIN)/python -m sphinx -q -W --keep-going -b html -d build/doctrees docs build/site
+
 exchange: $(EXCHANGE)/.ready $(CROISSANT)/.ready  ## hold our files against other packages, in environments of their own
 	PYTHONPATH=. $(EXCHANGE)/bin/python -m pytest -q -p no:cacheprovider tests/exchange
 	$(CROISSANT)/bin/python -m pytest -q -p no:cacheprovider -W default tests/trajstore/playback/test_croissant.py
@@ -97,4 +102,4 @@ clean:  ## remove what the tools left; keeps .venv and data
 	rm -rf .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info
 	find trajstore pipelines tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
-.PHONY: help venv repro study tasks pull test quick torture bench oldest wheel exchange format clean
+.PHONY: help venv repro study tasks pull test quick torture bench docs oldest wheel exchange format clean

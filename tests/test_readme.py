@@ -1,4 +1,4 @@
-"""Every command and program of README and guide that is marked to run, runs; the others exist.
+"""Every command and program of README and pages that is marked to run, runs; the others exist.
 
 A block is marked by the line before it: ``<!-- run -->`` for commands, ``<!-- run: name.py -->``
 for a program that the commands call. All of one page run in one folder, in order.
@@ -20,7 +20,7 @@ from trajstore.cli import trajstore
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")])
-RUN = [ROOT / "README.md", ROOT / "docs" / "environments.md"]
+RUN = [page for page in PAGES if "<!-- run" in page.read_text(encoding="utf-8")]
 FENCE = re.compile(r"(?:<!-- run(?:: (\S+))? -->\n)?```(\w+)\n(.*?)^```$", re.M | re.S)
 LINK = re.compile(r"\]\((?!https?://)([^)#\s]+)(?:#[^)]*)?\)")
 LATER: set[str] = set()
@@ -80,7 +80,8 @@ def test_make_is_asked_for_targets_that_exist() -> None:
     assert asked <= targets
 
 
-def test_commands_have_the_options_that_are_shown() -> None:
+def test_commands_have_the_options_that_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(click.Path, "convert", lambda self, value, *_: Path(value))
     shown = all_commands("trajstore")
     assert len(shown) > 20
     top = click.Context(
