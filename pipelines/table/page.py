@@ -35,7 +35,7 @@ SIGNS = {Bound.AT_MOST: "≤ ", Bound.AT_LEAST: "≥ ", Bound.UNRESOLVED: "~ ", 
 
 INTRODUCTION = (
     "Made by `make tasks` from the settings in `pipelines/table/public/`, a file a task, and "
-    "from the runs; do not edit. The numbers are in [tasks.json](tasks.json).",
+    "from the runs; do not edit.",
     "",
     "A ratio is environment steps until the target, the mean over matched seeds, as a share of "
     "what PPO from scratch needs; 95 % intervals in brackets. The target is nine tenths of the "
@@ -54,6 +54,16 @@ INTRODUCTION = (
     "were not run to their full budget beside it: where the published return is above that of "
     "PPO from scratch, they may be the stronger baseline in the end.",
 )
+
+
+EMPTY = (
+    "No runs are published yet, and nothing is claimed. `make tasks` makes them, one task with "
+    "`make tasks TASK=LunarLander-v3`: the teacher, its demonstrations, the clones, then every "
+    "arm, as many side by side as there are cores. What was interrupted goes on, and the hours "
+    "left are said. A task without `returns` in its settings stops after its teacher and says "
+    "which numbers to write: its target is fixed before anything is compared."
+)
+"""What stands on the page before anything was run."""
 
 
 def ratio_words(ratio: Ratio) -> str:
@@ -207,6 +217,8 @@ def _of_a_task(row: TaskRow, folder: str) -> list[str]:
 
 def page(table: Table, *, folder: str = "tasks") -> str:
     """The page about all tasks; pictures lie in ``folder`` beside it."""
+    if not table.tasks:
+        return "\n".join(["# Public tasks", "", *INTRODUCTION, "", EMPTY]) + "\n"
     counted = [row for row in table.tasks if not row.trivial]
     trivial = [row for row in table.tasks if row.trivial]
     lines = [

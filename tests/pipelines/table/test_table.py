@@ -204,3 +204,12 @@ def test_a_ratio_of_budgets_is_marked() -> None:
     row = msgspec.structs.replace(_row("a", [1], [2]), ratio=ratio)
     assert "≤ 0.100" in page(Table(tasks=(row,), counted=("a",), mean_ratio=None, mean_usual=None,
                                   mean_control=None, mean_cloning=None))  # fmt: skip
+
+
+def test_the_page_in_the_docs_is_that_of_the_numbers() -> None:
+    docs = PUBLIC.parents[2] / "docs"
+    none = Table(tasks=(), counted=(), mean_ratio=None, mean_usual=None, mean_control=None,
+                 mean_cloning=None)  # fmt: skip
+    numbers = docs / "tasks.json"
+    table = msgspec.json.decode(numbers.read_bytes(), type=Table) if numbers.is_file() else none
+    assert (docs / "tasks.md").read_text() == page(table)
