@@ -3,6 +3,7 @@
 Nothing that a user meets is a traceback; a fault of our own is told with its place in the code.
 """
 
+import errno
 import os
 import select
 import signal
@@ -151,7 +152,7 @@ def _refused(error: OSError) -> str:
             f"{error.filename}: expected the system to take it, got {told}; look at the file and "
             "its permissions"
         )
-    if _output_is_refused():
+    if error.errno == errno.ENOSPC or _output_is_refused():  # a full disk of ours has a name
         drop_output()
         return (
             f"output: expected the system to take it, got {told}; what was printed is not whole; "
