@@ -176,17 +176,17 @@ def serve(  # noqa: PLR0913 - a command's
     shown_host = f"[{shown_host}]" if ":" in shown_host else shown_host
     address = f"http://{shown_host}:{server.port}/" + (f"v/{library.only}/" if library.only else "")
     link = f"{address}#token={token}"
-    if as_json:
-        print_json({"address": address, "link": link, "port": server.port, "token": token})
-    else:
-        print_line(f"to look: {plain(address)}")
-        print_line(f"to mark: {plain(link)}")
-        print_line("Ctrl-C ends it")
-    sys.stdout.flush()
-    if not no_open and not as_json:
-        with suppress(webbrowser.Error):
-            webbrowser.open(link)
-    with _until_told(server):
+    with _until_told(server):  # before anybody is told that it can be ended
+        if as_json:
+            print_json({"address": address, "link": link, "port": server.port, "token": token})
+        else:
+            print_line(f"to look: {plain(address)}")
+            print_line(f"to mark: {plain(link)}")
+            print_line("Ctrl-C ends it")
+        sys.stdout.flush()
+        if not no_open and not as_json:
+            with suppress(webbrowser.Error):
+                webbrowser.open(link)
         server.serve_forever(poll_interval=0.1)
     return 0
 
