@@ -1,6 +1,7 @@
 """Every error this package raises on purpose.
 
-A message has one form everywhere: ``<where>: expected <this>, got <that>; <remedy>``.
+A message says where, what is wrong in the user's terms, and what to do next: ``<where>: <what is
+wrong>; <next step>``. "expected X, got Y" is for values, where both are worth seeing.
 """
 
 

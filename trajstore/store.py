@@ -157,8 +157,7 @@ class Store(Curator):
         dataset = Dataset.open(remote or self.path(reference))
         if purpose == "training" and self.status_of_dataset(dataset) is Status.QUARANTINED:
             raise StatusError(
-                f"{reference}: expected a version fit for training, got a quarantined one; "
-                "see why with 'trajstore inspect'"
+                f"{reference}: is quarantined, see 'trajstore inspect'; train from another version"
             )
         if purpose == "inspection" or excluded == "kept":
             return dataset
@@ -215,27 +214,27 @@ class Store(Curator):
         wanted = _parsed(reference)
         if is_url(wanted.location):
             raise NotFoundError(
-                f"{wanted}: expected a version in a folder of this machine, got a URL; copy it here"
+                f"{wanted}: is a URL, and this needs a folder of this machine; copy it here"
             )
         if wanted.location is not None:
             return _existing(place(wanted.location), wanted)
         if wanted.archived:
             raise NotFoundError(
-                f"{wanted}: expected a version that lies in the store, got one in the archive; "
-                f"bring it back first: trajstore restore {wanted.name}@v{wanted.version or 1}"
+                f"{wanted}: is in the archive; first run 'trajstore restore "
+                f"{wanted.name}@v{wanted.version or 1}'"
             )
         shelf = self.shelf(wanted.name)
         if wanted.version is not None:
             return _existing(shelf.path(wanted.version), wanted)
         newest_first = shelf.live()[::-1]
         if not newest_first:
-            raise NotFoundError(f"{wanted}: expected a sealed version, got none")
+            raise NotFoundError(f"{wanted}: there is no version of it; see 'trajstore list'")
         for number in newest_first:
             if wanted.newest or shelf.status(number) is Status.VALIDATED:
                 return shelf.path(number)
         raise NotFoundError(
-            f"{wanted}: expected a validated version, got none among "
-            f"{', '.join(f'v{number}' for number in newest_first)}; validate one, or name it: "
+            f"{wanted}: no version is validated yet; run 'trajstore validate "
+            f"{wanted.name}@v{newest_first[0]}', or name a version: "
             f"{wanted.name}@v{newest_first[0]}"
         )
 
@@ -279,7 +278,7 @@ class Store(Curator):
         _check_switch(dry_run)
         wanted = archived_version(wanted, self.shelf)
         if wanted.version is None:
-            raise NotFoundError(f"{wanted}: expected a version to restore, such as expert@v1")
+            raise NotFoundError(f"{wanted}: say which version to restore, such as expert@v1")
         return lifecycle.restore(self.shelf(wanted.name), wanted.version, dry_run=dry_run)
 
 
@@ -296,5 +295,6 @@ def _check_switch(dry_run: object) -> None:
 
 def _existing(path: Path, wanted: Reference) -> Path:
     if not is_there(path / MANIFEST) and not is_bereft(path):
-        raise NotFoundError(f"{wanted}: expected a sealed version at {path}, got {kind_of(path)}")
+        hint = "; see 'trajstore list'" if wanted.location is None else ""
+        raise NotFoundError(f"{wanted}: no version at {path}: {kind_of(path)}{hint}")
     return path

@@ -106,7 +106,7 @@ def load_arm(name: str, folder: Path, *, sealed_as: str | None = None) -> Arm:
     """
     folders = sorted(path for path in folder.glob("seed_*") if path.is_dir())
     if not folders:
-        raise RunError(f"{folder}: expected folders seed_*/{RECORD}, got none; train this arm")
+        raise RunError(f"{folder}: no run there, no seed_*/{RECORD}; train this arm")
     found = [_load_run(path) for path in folders]
     sealed = read_arm(folder)
     if sealed_as not in (None, sealed.arm):
@@ -130,9 +130,7 @@ def load_arm(name: str, folder: Path, *, sealed_as: str | None = None) -> Arm:
 
 def _load_run(folder: Path) -> Run:
     if not (folder / RECORD).is_file():
-        raise RunError(
-            f"{folder}: expected {RECORD}, got none; run the stage again, or without this seed"
-        )
+        raise RunError(f"{folder}: {RECORD} is missing; run the stage again, or without this seed")
     record = read_sealed(folder)
     evaluations, rows = read_evaluations(folder), read_episodes(folder)
     if not evaluations or not rows:
@@ -206,8 +204,8 @@ def load_expert(folder: Path, measures: Sequence[str], *, leave_out: Sequence[st
         steps = read_sealed(folder).steps
     else:
         raise RunError(
-            f"{folder}: expected an expert's {MANIFEST}, or a finished run's {RECORD}, got "
-            "neither; name its folder, or run the expert stage"
+            f"{folder}: neither an expert ({MANIFEST}) nor a finished run ({RECORD}); name its "
+            "folder, or run the expert stage"
         )
     rows = read_episodes(folder) if (folder / EPISODES).is_file() else []
     counted = [row for row in rows if family(row["scenario"]) not in leave_out]

@@ -145,7 +145,7 @@ def load_policy(source: Path) -> SavedPolicy:
             source / TENSORS, record["tensors_sha256"], architecture.shapes(), remedy=_REMEDY
         )
     except NotFoundError as error:
-        raise NotFoundError(f"{source}: expected a policy, got none; run the stage") from error
+        raise NotFoundError(f"{source}: there is no policy; run the stage that makes it") from error
     policy = policy_of(architecture, tensors)
     return SavedPolicy(policy, architecture, interface, record)
 

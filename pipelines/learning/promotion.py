@@ -261,8 +261,8 @@ def read_expert(folder: Path) -> tuple[ExpertManifest, SavedPolicy]:
     manifest = read_manifest(folder)
     if manifest["state"] != "approved":
         raise StatusError(
-            f"expert {folder}: expected state approved, got {manifest['state']!r}; "
-            "train it until it passes its gate"
+            f"expert {folder}: did not pass its gate, its state is {manifest['state']!r}; "
+            "train it until it does"
         )
     policy = load_policy(folder / manifest["best"])
     if policy.digest != manifest["policy"]:

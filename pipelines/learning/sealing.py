@@ -76,7 +76,7 @@ def read_sealed(folder: Path) -> RunRecord:
     record = read_run(folder)
     if record.status is not RunStatus.COMPLETED:
         raise RunError(
-            f"{folder}: expected a completed run, got {record.status}; resume it or train it anew"
+            f"{folder}: this run is {record.status}, not completed; start its stage again"
         )
     if folder.name.startswith("seed_") and folder.name != f"seed_{record.seed}":
         raise RunError(

@@ -68,7 +68,7 @@ def _read(path: Path, most: int, remedy: str) -> bytes:
             payload = file.read(most + 1)
     except StorageError as error:
         if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
-            raise NotFoundError(f"{path}: expected tensors, got no file; {remedy}") from error
+            raise NotFoundError(f"{path}: the file of tensors is missing; {remedy}") from error
         raise
     if len(payload) > most:
         raise CorruptionError(

@@ -24,8 +24,9 @@ def check_verdict(
     found = read_report(report)
     if (found.get("digest"), found.get("status")) != (digest, Status.VALIDATED.value):
         raise StatusError(
-            f"dataset {where}: expected {report} to call digest {digest} validated, got digest "
-            f"{found.get('digest')}, status {found.get('status')}; run the stage validate"
+            f"dataset {where}: {report} does not call digest {digest} validated, but says "
+            f"digest {found.get('digest')}, status {found.get('status')}; run the stage "
+            "validate"
         )
     _refuse(status_of(where, reviews, digest), digest, reviews, where=f"dataset {where}")
 
@@ -53,6 +54,6 @@ def check_quarantine(digest: str, reviews: Path | None, *, where: str) -> None:
 def _refuse(status: Status, digest: str, reviews: Path | None, *, where: str) -> None:
     if status is Status.QUARANTINED:
         raise StatusError(
-            f"{where}: expected data fit for training, got quarantined ones, digest {digest}; "
-            f"see why in {reviews}, and validate others"
+            f"{where}: quarantined, digest {digest}, so it must not be trained from; {reviews} "
+            "says why"
         )

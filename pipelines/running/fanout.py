@@ -49,8 +49,7 @@ def _cluster(engine: str) -> ModuleType:
         return import_module(CLUSTERS[engine])
     except ImportError as error:
         raise ParamsError(
-            f"engine: expected the package {error.name} that {engine} needs, got none; "
-            "install the extra 'cluster'"
+            f"engine: {engine} needs the package {error.name}; install the extra 'cluster'"
         ) from error
 
 

@@ -68,7 +68,7 @@ def pull(folder: Path, *, remote: str | None = None, force: bool = False) -> lis
             _check_objects(repo, outputs)
             repo.checkout(force=force)
     except (DvcException, OSError) as error:
-        raise PullError(f"pull: expected DVC to bring the outputs, got: {error}") from error
+        raise PullError(f"pull: DVC could not bring the outputs: {error}") from error
     return outputs
 
 
@@ -80,7 +80,7 @@ def _locked_outputs(repo: Any) -> Iterator[Any]:  # noqa: ANN401 - DVC tells no 
         if not value:
             logger.warning("{}: in no lock, hence not pulled; run 'make repro'", out)
         elif kind != "md5" or not _OBJECT.fullmatch(value.removesuffix(".dir")):
-            raise PullError(f"{out}: expected an MD5 in the lock, got {kind} {value!r}; mend it")
+            raise PullError(f"{out}: expected an MD5 in the lock, got {kind} {value!r}; correct it")
         elif not out.is_in_repo:
             raise PullError(f"{out}: expected an output inside the repository, got one outside")
         else:
@@ -113,13 +113,12 @@ def _fetch(source: Any, oid: str, target: Path, *, where: str) -> None:  # noqa:
         source.fs.get_file(path, str(target))
     except FileNotFoundError as error:
         raise PullError(
-            f"{where}: expected its listing in the remote, got none at {path}; run 'dvc push' "
-            "where it is"
+            f"{where}: its listing is not in the remote, at {path}; run 'dvc push' where it is"
         ) from error
     except PullError:
         raise
     except Exception as error:  # what services raise has no root of its own
-        raise PullError(f"{where}: expected the remote to answer, got {error!r}") from error
+        raise PullError(f"{where}: the remote does not answer: {error!r}") from error
     if (got := _md5(target)) != oid.removesuffix(".dir"):
         raise PullError(
             f"{where}: expected the listing {oid} at {path}, got one with MD5 {got}; the remote "
@@ -220,10 +219,7 @@ def check_links(root: Path, output: Pulled) -> None:
     ways: Iterable[Path] = [root.joinpath(*above[:count]) for count in range(1, len(above) + 1)]
     for path in (*ways, *_folders(output.path)):
         if path.is_symlink() and (path.is_dir() or path != output.path):
-            raise PullError(
-                f"{path}: expected a folder of this repository, got a link to "
-                f"{path.readlink()}; remove it, and pull again"
-            )
+            raise PullError(f"{path}: is a link to {path.readlink()}; remove it, and pull again")
 
 
 def _folders(path: Path) -> Iterator[Path]:

@@ -55,5 +55,5 @@ def _chosen() -> dict[str, Any]:
     except ValueError:
         chosen = None
     if not isinstance(chosen, dict):
-        raise ParamsError(f"TRAJSTORE_SUBMITIT: expected a JSON object, got {text!r}; mend it")
+        raise ParamsError(f"TRAJSTORE_SUBMITIT: expected a JSON object, got {text!r}; correct it")
     return chosen

@@ -84,7 +84,7 @@ def read_section(path: Path, name: str, cls: type[Record]) -> Record:
     """
     document = _read(path)
     if not isinstance(document, Mapping) or not isinstance(document.get(name), Mapping):
-        raise ParamsError(f"{path}: expected a section {name!r}, got none; add it")
+        raise ParamsError(f"{path}: the section {name!r} is missing; add it")
     known = {*SECTIONS, name}
     for key in document:
         if key not in known:
@@ -209,7 +209,7 @@ def _parts(
             hint = _nearest(key, hints) or "remove or rename it"
             raise error(f"{where}: expected keys among {sorted(hints)}, got {key!r}; {hint}")
         for key in sorted(set(hints) - set(value) - spare):
-            raise error(f"{where}: expected key {key!r}, got none; add it")
+            raise error(f"{where}: the key {key!r} is missing; add it")
         here = ((key, hint) for key, hint in hints.items() if key in value)
         yield from ((f"{where}.{key}", value[key], hint) for key, hint in here)
     elif isinstance(value, Mapping) and origin in (dict, Mapping):

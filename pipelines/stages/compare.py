@@ -53,8 +53,8 @@ def _check_folders(params: CompareParams, options: Mapping[str, str]) -> None:
         where = options.get(name, f"compare.arms.{name}")
         if not Path(folder).is_dir():
             raise RunError(
-                f"{where}: expected runs in {folder}, got no such folder; correct the path, "
-                "train the arm, or take it out"
+                f"{where}: there is no folder {folder}; correct the path, train the arm, or "
+                "take it out"
             )
         twin = names.setdefault(Path(folder).resolve(), name)
         if twin != name:
@@ -65,8 +65,7 @@ def _check_folders(params: CompareParams, options: Mapping[str, str]) -> None:
     for key, folder in (("expert", params.expert), ("dataset", params.dataset)):
         if folder and not Path(folder).is_dir():
             raise RunError(
-                f"compare.{key}: expected a folder {folder}, got none; correct the path, or "
-                "leave it empty"
+                f"compare.{key}: there is no folder {folder}; correct the path, or leave it empty"
             )
 
 

@@ -75,7 +75,7 @@ def run(params: ExpertParams, world: World, out: Path) -> Mapping[str, Any]:
         ParamsError: there is no seed, or the gate asks for more than will be judged.
     """
     if not params.seeds:
-        raise ParamsError("params: expert.seeds: expected at least one seed, got none; add one")
+        raise ParamsError("params: expert.seeds: names no seed; add one")
     _check_gate(params, world)
     former = read_former(out)
     task, each = world.task, world.evaluation.judge_each

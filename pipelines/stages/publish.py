@@ -62,7 +62,7 @@ def _read_verdict(report: Path) -> Verdict:
         document |= {name: record[name] for name in ("digest", "findings", "contract")}
     except (KeyError, TypeError) as error:
         raise CorruptionError(
-            f"{report}: expected a report of validation, got {error!r}; validate again"
+            f"{report}: cannot be read as a report of validation ({error!r}); validate again"
         ) from error
     return VERDICT.parse(document, report)
 

@@ -51,5 +51,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     if wrong:
         raise PullError("; ".join(wrong))
     files = sum(len(output.files) for output in outputs)
-    logger.info("{} outputs with {} files are what was pushed", len(outputs), files)
+    logger.info("{} outputs with {} files, all as they were pushed", len(outputs), files)
     return 0

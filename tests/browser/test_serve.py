@@ -133,7 +133,7 @@ def test_a_wrong_token_is_told_and_a_permalink_opens_its_step(site: Site) -> Non
     assert page.title().startswith("#17 step 9")
     page.keyboard.press("x")
     page.wait_for_selector("#unwritten")
-    assert "expected the token" in page.inner_text("#unwritten")
+    assert "marking needs the token" in page.inner_text("#unwritten")
     assert not site.store.reviews.exists()
     site.heard[:] = [it for it in site.heard if "403" not in it]
     page.evaluate("localStorage.clear()")

@@ -119,7 +119,7 @@ def test_where_draws_from_the_chosen_episodes_only(dataset):
 @pytest.mark.parametrize(
     ("where", "error", "complaint"),
     [
-        (np.zeros(40, bool), NotFoundError, "none left by where"),
+        (np.zeros(40, bool), NotFoundError, "'where' leaves no episode"),
         (np.zeros(3, bool), ValueError, r"expected bool\[40\], got bool of shape \(3,\)"),
         (np.arange(40), ValueError, "got int64"),
     ],

@@ -91,7 +91,7 @@ def test_a_version_of_another_store_is_judged_by_its_own_reviews_too(
     text = {"path": str(version), "file URL": f"file://{version}", "dot": "."}[named]
     other = Store(tmp_path / "other" / "store")
     assert other.status(text) is Status.QUARANTINED
-    with pytest.raises(StatusError, match="got a quarantined one"):
+    with pytest.raises(StatusError, match="is quarantined"):
         other.open(text)
     with pytest.raises(StatusError):
         other.publish(text, "expert")
@@ -180,11 +180,11 @@ def test_what_is_called_like_home_is_not_home(
 def test_no_command_moves_the_last_copy_into_memory(
     data: Path, where: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(ArgumentError, match="expected an archive that stays"):
+    with pytest.raises(ArgumentError, match="the memory of this process ends with it"):
         check_lasting(where)
     for line in (["rotate", "expert"], ["publish", "v1", "--name", "other"]):
         assert run([*line, "--archive", where, "--store", ".."]) == 2
-        assert "expected an archive that stays" in capsys.readouterr().err
+        assert "the memory of this process ends with it" in capsys.readouterr().err
     assert Store("..").datasets() == ["expert"] and Store("..").versions("expert") == [1, 2]
 
 
@@ -224,7 +224,7 @@ def test_what_is_no_version_is_told_for_what_it_is(
         assert run([command, f"{data}/{where}", "--store", ".."]) == 2
         line = capsys.readouterr().err
         assert told in line and len(line.splitlines()) == 1, line
-        assert "dvc" not in line and "manifest is gone" not in line
+        assert "dvc" not in line and "is missing beside the arrays" not in line
     assert told in kind_of(data / where)
 
 

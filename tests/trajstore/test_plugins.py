@@ -342,7 +342,7 @@ def test_a_format_at_fault_is_one_line(site: Any, call: Any, tmp_path: Path) -> 
     for arguments, told in (
         (
             ["export", "data/v1", "--to", "f", "x"],
-            "bad-format 1.2: expected it to write x, got Zero",
+            "bad-format 1.2: could not write x: Zero",
         ),
         (["import", "data/v1", "--from", "f", "--as", "y"], "to read data/v1, got TypeError: int"),
     ):

@@ -62,7 +62,7 @@ def test_a_quarantined_version_opens_for_inspection_only(store: Store) -> None:
     path = record(store, 0)
     assert store.status("expert@v1") is Status.DRAFT
     judge(path, Status.QUARANTINED)
-    with pytest.raises(StatusError, match="expected a version fit for training"):
+    with pytest.raises(StatusError, match="is quarantined"):
         store.open("expert@v1")
     assert len(store.open("expert@v1", purpose="inspection")) == 1
 
@@ -155,7 +155,7 @@ def test_the_package_gives_its_names_and_is_quiet(
 )
 def test_a_live_version_is_not_taken_for_an_archived_one(store: Store, reference: str) -> None:
     judge(record(store, 0), Status.VALIDATED)
-    with pytest.raises(NotFoundError, match="got one in the archive; bring it back first"):
+    with pytest.raises(NotFoundError, match="is in the archive; first run"):
         store.open(reference)
 
 

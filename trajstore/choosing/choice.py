@@ -70,8 +70,8 @@ def choose(
         chosen &= ~_listed("exclude", criterion.exclude, count)
     if criterion.marks and not criterion.marks.keys() & digests:
         raise NotFoundError(
-            f"marks {criterion.source or 'given'}: expected marks of episodes of {name}, got "
-            f"{len(criterion.marks):,} of others"
+            f"marks {criterion.source or 'given'}: none of the {len(criterion.marks):,} marks "
+            f"is on an episode of {name}; name the version that was looked at"
         )
     if criterion.marks:
         out = {it.episode for it in criterion.marks.values() if it.mark == "exclude"}
@@ -82,10 +82,7 @@ def choose(
         chosen &= mask_of(criterion.where, table, count)
     if not chosen.any():
         told = ", ".join(f"{key} {value}" for key, value in criterion.to_json().items())
-        raise NotFoundError(
-            f"{name}: expected episodes to choose, got none of {count:,} that satisfies "
-            f"{brief(told, 200)}"
-        )
+        raise NotFoundError(f"{name}: none of {count:,} episodes satisfies {brief(told, 200)}")
     return np.flatnonzero(chosen)
 
 

@@ -94,7 +94,7 @@ class _Evaluation:
         one, other = (self._of(it, f"'{sign}'", NUMBER) for it in (node.left, node.right))
         if sign == "%":
             if not np.all(other):
-                raise ArgumentError("where: '%': expected a divisor, got 0")
+                raise ArgumentError("where: '%' by 0; leave those episodes out first")
             whole = all(np.asarray(it).dtype.kind in "iu" for it in (one, other))
             data = np.mod(one, other) if whole else np.mod(_real(one), _real(other))
         else:

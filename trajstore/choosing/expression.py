@@ -57,9 +57,12 @@ def parse(text: object, columns: Iterable[str]) -> ast.expr:
         ArgumentError: if it is no such condition, too long or too deep, or names another column.
     """
     if not isinstance(text, str) or not text.strip():
-        raise ArgumentError(f"where: expected a condition as text, got {shown(text)}; {_HELP}")
+        raise ArgumentError(f"where: a condition is text, not {shown(text)}; {_HELP}")
     if len(text) > MAX_LETTERS:
-        raise ArgumentError(f"where: expected at most {MAX_LETTERS:,} letters, got {len(text):,}")
+        raise ArgumentError(
+            f"where: the condition has {len(text):,} letters, at most {MAX_LETTERS:,} are "
+            "read; shorten it"
+        )
     known = list(columns)
     names = _Names(known)
     body = _grammar(text, names.replaced(text.strip()))
@@ -77,7 +80,7 @@ def unknown(where: str, word: str, known: Sequence[str]) -> ArgumentError:
         if close
         else f"there are {brief(', '.join(sorted(known)), 300)}; text stands between quotes"
     )
-    return ArgumentError(f"{where}: expected a field of the episodes, got {shown(word)}; {remedy}")
+    return ArgumentError(f"{where}: episodes have no field {shown(word)}; {remedy}")
 
 
 class _Names:
@@ -105,9 +108,7 @@ class _Names:
 
     def _plain(self, text: str) -> str:
         if not text.isascii() or "`" in text:
-            raise ArgumentError(
-                f"where: expected text between quotes, got {shown(text.strip())} outside of them"
-            )
+            raise ArgumentError(f"where: put text between quotes, also {shown(text.strip())}")
         return text
 
     def _token(self, found: re.Match[str]) -> str:
@@ -148,9 +149,7 @@ def _grammar(text: str, replaced: str) -> ast.expr:
             return ast.parse(replaced, "where", "eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         told = error.msg if isinstance(error, SyntaxError) else type(error).__name__
-        raise ArgumentError(
-            f"where: expected a condition, got {shown(text)} ({told}); {_HELP}"
-        ) from None
+        raise ArgumentError(f"where: {shown(text)} is not a condition ({told}); {_HELP}") from None
 
 
 def _check(text: str, body: ast.expr, names: _Names) -> None:
@@ -162,11 +161,11 @@ def _check(text: str, body: ast.expr, names: _Names) -> None:
         count += 1
         if count > MAX_NODES or depth > MAX_DEPTH:
             raise ArgumentError(
-                f"where: expected at most {MAX_NODES} parts, {MAX_DEPTH} within each other, got "
-                f"more in {shown(text)}; split it up"
+                f"where: more than {MAX_NODES} parts, or more than {MAX_DEPTH} within each "
+                f"other, in {shown(text)}; select in two steps"
             )
         if not isinstance(node, _KNOWN):
-            raise ArgumentError(f"where: expected a condition, got {_told(node)}; {_HELP}")
+            raise ArgumentError(f"where: {_told(node)} is no part of a condition; {_HELP}")
         if isinstance(node, ast.Name):
             node.id = names.column(node.id)
         open_nodes += [(child, depth + 1) for child in ast.iter_child_nodes(node)]

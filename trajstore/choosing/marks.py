@@ -92,7 +92,7 @@ def marks_from(record: object, where: object) -> MarksFile:
     by_digest = {mark.episode: mark for mark in marks}
     if len(by_digest) < len(marks):
         twice = next(it.episode for it in marks if it is not by_digest[it.episode])
-        raise CorruptionError(f"{where}: expected one mark an episode, got two on {twice[:12]}")
+        raise CorruptionError(f"{where}: two marks on the episode {twice[:12]}; keep one of them")
     return MarksFile(found.dataset, found.content_digest, by_digest)
 
 

@@ -15,27 +15,27 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "inspect": ("looking:inspect", "What a version holds, and where it came from."),
     "du": ("looking:du", "Bytes on disk, by version and field."),
     "card": ("describing:card", "Write a dataset card: a page, a picture, Croissant."),
-    "verify": ("verifying:verify", "Compare every byte of a version with what was sealed."),
+    "verify": ("verifying:verify", "Check that no byte changed, and play episodes again."),
     "play": ("play:play", "Watch episodes, with their anomalies marked."),
     "serve": ("serve:serve", "Look at the store in a browser, and mark episodes."),
     "validate": ("judging:validate", "Decide whether a version is fit for training."),
-    "approve": ("judging:approve", "Record a curator's approval of a version."),
-    "quarantine": ("judging:quarantine", "Forbid training from a version."),
-    "review": ("marking:review", "Bring in marks of episodes, or show those that count."),
+    "approve": ("judging:approve", "Allow training from a version, with a reason."),
+    "quarantine": ("judging:quarantine", "Forbid training from a version, with a reason."),
+    "review": ("marking:review", "Show marks of episodes, or add those of a file."),
     "diff": ("judging:diff", "How two versions differ."),
-    "select": ("curating:select", "Make a new dataset of some episodes of a version."),
-    "merge": ("curating:merge", "Make a new dataset of the episodes of several versions."),
-    "split": ("curating:split", "Divide a version by chance, such as into train and test."),
+    "select": ("curating:select", "Make a new dataset of some of a version's episodes."),
+    "merge": ("curating:merge", "Put several versions into one new dataset."),
+    "split": ("curating:split", "Divide a version at random, into train and test say."),
     "rename": ("curating:rename", "Give a dataset another name."),
     "copy": ("curating:copy", "Copy a version into another store."),
-    "publish": ("moving:publish", "Add a recorded dataset to the store as its next version."),
-    "rotate": ("moving:rotate", "Archive all but the newest versions."),
+    "publish": ("moving:publish", "Add a validated version to the store, archive the oldest."),
+    "rotate": ("moving:rotate", "Archive all but the newest versions of a dataset."),
     "restore": ("moving:restore", "Bring a version back from the archive."),
     "recover": ("moving:recover", "Seal or discard recordings that were interrupted."),
     "export": ("exchange:export", "Write a version in another format."),
-    "import": ("exchange:import_", "Record a version from another format."),
+    "import": ("exchange:import_", "Take in data of another format."),
     "doctor": ("health:doctor", "Check the installation and the store."),
-    "completion": ("health:completion", "Print the set-up of shell completion."),
+    "completion": ("health:completion", "Complete commands in your shell."),
 }
 """Module below ``trajstore.cli`` and its command, and one line for the list of commands."""
 
@@ -65,8 +65,8 @@ class LazyCommands(click.Group):
             command: click.Command = getattr(home, attribute)
         except ModuleNotFoundError as error:
             raise click.UsageError(
-                f"{cmd_name}: expected the package {error.name!r}, got none installed; "
-                "install trajstore with the extra that brings it"
+                f"{cmd_name}: needs the package {error.name!r}, which is not installed: pip "
+                f"install {error.name}"
             ) from error
         return command
 
@@ -85,11 +85,11 @@ class LazyCommands(click.Group):
 @place_options
 @click.pass_context
 def trajstore(context: click.Context) -> None:
-    """A versioned store of expert trajectories.
+    """Record, watch, check and share demonstrations, as versions that never change.
 
-    REF is a version: expert (the newest validated one), expert@v3, expert@latest, or a path.
-    For looking also archive:expert@v1, read in its pack, the path of a pack, or a URL such as
-    s3://bucket/expert/v1. Where the store lies may be said before a command or behind it.
+    REF names a version: expert (the newest validated one), expert@v3, expert@latest, or a path.
+    Commands that only look also take archive:expert@v1, the path of a pack, or a URL such as
+    s3://bucket/expert/v1. The options below may stand before a command or behind it.
     """
     context.ensure_object(dict)
 

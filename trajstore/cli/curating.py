@@ -23,14 +23,18 @@ def _making(run: Callable[..., Any]) -> Callable[..., Any]:
     """What all commands take that make a version: ``name`` and what goes into `Options`."""
     for option in (
         dry_run_option("Say what would be made, and make nothing."),
-        click.option("--as", "name", required=True, metavar="NAME", help="Of the new dataset."),
-        click.option("--reason", default="", help="Why, in one sentence; kept in the version."),
+        click.option(
+            "--as", "name", required=True, metavar="NAME", help="Name of the new dataset."
+        ),
+        click.option(
+            "--reason", default="", help="Why, in one sentence; it stays with the version."
+        ),
         click.option(
             "--rewrite",
             "anew",
             is_flag=True,
-            help="Write all rows anew. Otherwise files of which at least half is wanted are taken "
-            "over as they are, and keep the rows of episodes that were left out.",
+            help="Copy the chosen rows only. Otherwise files of which at least half is wanted are "
+            "shared as they are, with the rows of episodes that were left out still in them.",
         ),
         click.option(
             "--quota-gb",
@@ -38,7 +42,7 @@ def _making(run: Callable[..., Any]) -> Callable[..., Any]:
             type=FiniteRange(min=0, min_open=True),
             default=25.0,
             show_default=True,
-            help="Most that the new version may take, in 10^9 bytes.",
+            help="Most bytes that the new version may take, in 10^9.",
         ),
     ):
         run = option(run)
@@ -63,19 +67,21 @@ def _options(quota: float, **rest: Any) -> dict[str, Any]:  # noqa: ANN401 - a c
     "and length >= 50 and not (scenario in ['a', 'b']); 'blurred' in tags. Also < <= > >= != "
     "+ - * / % and goal[0]; names with / or - as they are, blanks around a minus.",
 )
-@click.option("--episodes", metavar="0,4-9", help="To choose from, by number [default: all].")
-@click.option("--exclude", metavar="3,17", help="To leave out, by number.")
+@click.option(
+    "--episodes", metavar="0,4-9", help="Numbers of episodes to choose from [default: all]."
+)
+@click.option("--exclude", metavar="3,17", help="Numbers of episodes to leave out.")
 @click.option(
     "--marks",
     metavar="FILE",
-    help="JSON of marks: episodes marked exclude are left out. 'reviewed': those in the reviews.",
+    help="Leave out what is marked exclude in this JSON file, or in the reviews: 'reviewed'.",
 )
 @_making
 def select(  # noqa: PLR0913 - a command's
     store: Store, /, reference: str, name: str, *, dry_run: bool, as_json: bool, reason: str,
     anew: bool, quota: float, **chosen: Any,  # noqa: ANN401 - a command's
 ) -> None:  # fmt: skip
-    """Make the dataset NAME of the episodes of REF that satisfy all that is asked.
+    """Make a new dataset of the episodes of REF that meet every condition.
 
     The new version is a draft, names what it was made from, and shares files with it.
     """
@@ -94,9 +100,9 @@ def merge(
     store: Store, /, references: Sequence[str], name: str, *, dry_run: bool, as_json: bool,
     quota: float, **options: Any,  # noqa: ANN401 - a command's
 ) -> None:  # fmt: skip
-    """Make the dataset NAME of the episodes of all REFs, in their order.
+    """Put the episodes of several versions into one new dataset, in their order.
 
-    An episode whose content an earlier REF has is left out, and counted.
+    An episode that several of them have is taken once; the others are counted.
     """
     made = store.merge(references, name, **_options(quota, dry_run=dry_run, **options))
     _print([made], dry_run, as_json)
@@ -107,12 +113,14 @@ def _fractions(context: click.Context, option: click.Parameter, text: str) -> di
     pairs = [piece.partition("=") for piece in text.split(",")]
     names = [name.strip() for name, _, _ in pairs]
     if len(set(names)) < len(names):
-        raise click.BadParameter(f"expected each name once, got {text!r}", context, option)
+        raise click.BadParameter(
+            f"{text!r} has a name twice; give each part a name of its own", context, option
+        )
     try:
         return {name: float(share) for name, (*_, share) in zip(names, pairs, strict=True)}
     except ValueError:
         raise click.BadParameter(
-            f"expected such as train=0.8,test=0.2, got {text!r}", context, option
+            f"write shares such as train=0.8,test=0.2, not {text!r}", context, option
         ) from None
 
 
@@ -127,9 +135,14 @@ def _fractions(context: click.Context, option: click.Parameter, text: str) -> di
     required=True,
     metavar="train=0.8,test=0.2",
     callback=_fractions,
-    help="Of the episodes, by name of the part; they add up to 1.",
+    help="Share of each part, by its name; together 1.",
 )
-@click.option("--seed", required=True, type=click.IntRange(0), help="Of the chance.")
+@click.option(
+    "--seed",
+    required=True,
+    type=click.IntRange(0),
+    help="Of the draw; the same seed divides the same way.",
+)
 @click.option(
     "--by",
     metavar="FIELD",
@@ -143,7 +156,7 @@ def split(  # noqa: PLR0913 - a command's
     by: str | None, dry_run: bool, as_json: bool, quota: float,
     **options: Any,  # noqa: ANN401 - a command's
 ) -> None:  # fmt: skip
-    """Divide the episodes of REF by chance among new datasets NAME-train, NAME-test and so on."""
+    """Divide the episodes of REF at random into new datasets: NAME-train, NAME-test and so on."""
     look(store, reference)
     rest = _options(quota, dry_run=dry_run, **options)
     made = store.split(reference, name, fractions=fractions, seed=seed, by=by, **rest)
@@ -186,7 +199,7 @@ def rename(store: Store, old: str, new: str, dry_run: bool, as_json: bool) -> No
 )
 @reference_argument()
 @click.option("--to", required=True, metavar="DIR_OR_URL", help="The other store.")
-@click.option("--as", "name", metavar="NAME", help="Of the dataset there [default: the same].")
+@click.option("--as", "name", metavar="NAME", help="Name of the dataset there [default: the same].")
 @dry_run_option("Say what would be done, and do nothing.")
 def copy(
     store: Store, reference: str, to: str, name: str | None, dry_run: bool, as_json: bool

@@ -26,9 +26,9 @@ from trajstore.store import Store
     "--url",
     default="",
     metavar="URL",
-    help="Where the folder of the version is, or will be, published.",
+    help="Where the folder of the version will be found online.",
 )
-@click.option("--replace", is_flag=True, help="Replace the files of a card that is there.")
+@click.option("--replace", is_flag=True, help="Replace the files of an earlier card.")
 def card(
     store: Store, reference: str, out: Path | None, url: str, replace: bool, as_json: bool
 ) -> None:
@@ -50,6 +50,6 @@ def card(
     for name, count in files.items():
         print_line(f"{plain(target / name)}  [dim]{size(count)}[/dim]")
     if missing:
-        print_line(f"the provenance says nothing of: {', '.join(missing)}")
+        print_line(f"not in the provenance, so not on the card: {', '.join(missing)}")
     if PICTURE not in files:
         print_line(plain("no picture: pip install 'trajstore[play]'"))

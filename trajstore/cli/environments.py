@@ -31,9 +31,9 @@ _REMEDY = (
 environment_option = click.option(
     "--environment",
     metavar="MODULE:FUNCTION",
-    help="What builds the environment from the provenance: a function of yours, also in a "
-    "module of the current folder, or 'gymnasium' for any registered id. "
-    "Default: what an installed package offers for the recorded id.",
+    help="How to build the environment again: a function of yours that takes the provenance, also "
+    "in a module of the current folder, or 'gymnasium' for any registered id "
+    "[default: what an installed package offers for the recorded id].",
 )
 
 
@@ -73,8 +73,8 @@ def _offered(name: object) -> Callable[..., Environment]:
     found = {it.entry.value: it for it in offered("environment") if it.name == name}
     if len(found) != 1:
         raise ReplayError(
-            f"environment {name!r}: expected one installed package that offers it ({GROUP}), "
-            f"got {' and '.join(sorted(found)) or 'none'}; install one, or {_REMEDY}"
+            f"environment {name!r}: {' and '.join(sorted(found)) or 'no installed package'} "
+            f"offers it, and exactly one must; {_REMEDY}"
         )
     (plugin,) = found.values()
     try:
@@ -99,7 +99,8 @@ def _named(chosen: str) -> Callable[..., Environment]:
         function: Callable[..., Environment] = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise click.UsageError(
-            f"--environment: expected module:function, got {chosen!r} ({error})"
+            f"--environment: write module:function, such as hallway:build; {chosen!r} is not "
+            f"one that can be imported ({error})"
         ) from error
     finally:
         sys.path[:] = before
@@ -110,12 +111,12 @@ def _built(
     function: Callable[..., Environment], chosen: str, provenance: Mapping[str, Any]
 ) -> Environment:
     """What a function makes of the provenance; refused if it is no environment."""
-    expected = f"environment {chosen}: expected it to be built from the provenance"
+    expected = f"environment {chosen}: could not be built from the provenance"
     with refused(expected, f"; {_REMEDY}"):
         made = function(provenance)
     if not all(callable(getattr(made, name, None)) for name in ("reset", "step", "close")):
         raise ReplayError(
-            f"environment {chosen}: expected one with reset, step and close, got "
-            f"{type(made).__name__}; {_REMEDY}"
+            f"environment {chosen}: built a {type(made).__name__}, which has no reset, step "
+            f"and close; {_REMEDY}"
         )
     return made

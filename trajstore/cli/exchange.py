@@ -35,9 +35,7 @@ def _called(function: Callable[..., Any], kind: str, *given: Any, **choices: Any
     chosen = {name: value for name, value in choices.items() if value}
     for name in chosen.keys() - signature(function).parameters.keys():
         option = _OPTIONS.get(name, f"--{name.replace('_', '-')}")
-        raise click.UsageError(
-            f"{option}: expected another format, as {kind} has no use for it; leave it out"
-        )
+        raise click.UsageError(f"{option}: {kind} has no use for it; leave it out")
     try:
         return function(*given, **chosen)
     except ArgumentError as error:
@@ -63,11 +61,13 @@ def _function(kind: str, name: str) -> Callable[..., Any]:
 @reference_argument()
 @click.option("--to", "kind", type=_INTO, required=True, help="Format; see above.")
 @click.option("--lossless", is_flag=True, help="lerobot: pictures as PNG, not as video.")
-@click.option("--codec", type=click.Choice(["av1", "h264"]), help="lerobot: of videos [av1].")
+@click.option(
+    "--codec", type=click.Choice(["av1", "h264"]), help="lerobot: codec of videos [default: av1]."
+)
 @click.option(
     "--fps",
     type=click.IntRange(min=1),
-    help="lerobot, rerun: steps a second, where the provenance does not say it by dt.",
+    help="lerobot, rerun: steps a second, if the provenance has no 'dt'.",
 )
 @click.argument("target", metavar="PATH", type=click.Path(path_type=Path), callback=output_path)
 def export(
@@ -80,7 +80,7 @@ def export(
 ) -> None:
     """Write the version REF to a new PATH in another format.
 
-    What readers of that format will miss is listed. The formats, what they keep and lose:
+    What the format has no place for is listed. The formats, what they keep and lose:
     """
     function = _function(kind, EXPORT)
     dataset = look(store, reference)
@@ -116,12 +116,12 @@ def _watched(count: int, label: str) -> Iterator[Callable[[int], None]]:
     "trajstore import expert.npz --from npz --as expert",
     "trajstore import demos --from imitation --as demos --environment CartPole-v1",
     "trajstore import low_dim.hdf5 --from robomimic --as lift",
-    "trajstore import pusht --from lerobot --as pusht --final-state repeat",
+    "trajstore import pusht --from lerobot --as pusht",
     name="import",
 )
 @click.argument("source", metavar="PATH", type=click.Path(path_type=Path))
 @click.option("--from", "kind", type=_FROM, required=True, help="Format; see above.")
-@click.option("--as", "name", required=True, help="Dataset that gets a new version.")
+@click.option("--as", "name", required=True, help="Name of the dataset that gets a new version.")
 @click.option("--mark-truncated", is_flag=True, help="Take an episode without an end as truncated.")
 @click.option(
     "--leave-out", multiple=True, metavar="FIELD", help="Do not read this field; may be repeated."
@@ -129,28 +129,28 @@ def _watched(count: int, label: str) -> Iterator[Callable[[int], None]]:
 @click.option(
     "--environment",
     metavar="ID",
-    help="Gymnasium id of the environment that the data is of, where the file does not say it.",
+    help="Gymnasium id of the environment, if the file does not say it.",
 )
 @click.option(
     "--space",
     "spaces",
     multiple=True,
     metavar="FIELD=SPACE",
-    help="What a field holds, where the file does not say it, as 'action=Discrete(4)'; may be "
+    help="What a field holds, if the file does not say it, such as 'action=Discrete(4)'; may be "
     "repeated.",
 )
 @click.option(
     "--time-limit",
     type=click.IntRange(min=1),
     metavar="STEPS",
-    help="Episodes of so many steps were truncated, where the file cannot say it.",
+    help="Take episodes of this length as truncated, if the file does not say it.",
 )
 @click.option(
     "--final-state",
     type=click.Choice(list(FINAL_STATES)),
-    help="What stands for the state after the last action, where the file holds none: the last "
-    "observation, without its action (drop, the default); it again (repeat); none at all, "
-    "observations being on the step axis (none).",
+    help="If the file has no state after the last action: leave that action out (drop, the "
+    "default), take the last observation twice (repeat), or do without (none: observations lie "
+    "on the step axis).",
 )
 @dry_run_option("Read all of it, and record nothing.")
 def import_(
@@ -164,9 +164,8 @@ def import_(
 ) -> None:
     """Record the episodes at PATH as the next version of a dataset; it begins as a draft.
 
-    All of it is read once before anything is recorded. What the file holds and the episodes do
-    not is listed. An import that was interrupted goes on when it is given again. The formats, what
-    they keep and lose:
+    All of it is read once before anything is recorded, and what cannot be kept is listed. If an
+    import is interrupted, the same command goes on with it. The formats, what they keep and lose:
     """
     check_name(name)
     imported: Imported = _called(_function(kind, IMPORT), kind, source, **choices)
@@ -174,7 +173,7 @@ def import_(
     digests = [bytes.fromhex(episode.digest) for episode in episodes]
     count = len(digests)
     if not count:
-        raise CorruptionError(f"{source}: expected at least one episode, got none; export it again")
+        raise CorruptionError(f"{source}: holds no episode; export it again")
     facts: dict[str, object] = {"episodes": count, "recorded": not dry_run}
     facts |= {"left_out": list(imported.left_out), "notes": list(imported.notes)}
     content = content_digest(imported.schema, digests)

@@ -48,8 +48,8 @@ def check_there(store: Store) -> None:
     kind = kind_of(store.root) if store.root.is_dir() else "none there"
     if kind == "none there" or kind.startswith(OTHERS):
         raise NotFoundError(
-            f"{store.root}: expected the folder of a store, got {kind}; see --store and "
-            "TRAJSTORE, or record into it first"
+            f"{store.root}: no store there: {kind}; name it with --store or TRAJSTORE, or "
+            "record into it first"
         )
 
 

@@ -40,8 +40,8 @@ Check = tuple[str, str, str]
 def doctor(store: Store, as_json: bool) -> int:
     """Check the installation and the store; exit status 1 if something is bad.
 
-    What other installed packages offer (checks, detectors, formats, environments, tasks) is listed;
-    one that cannot be used is left aside, and why is said.
+    It also lists what other packages bring (checks, detectors, formats, environments, tasks), and
+    says why one of them cannot be used.
     """
     checks = [*_environment(), *_plugins(), *_store(store), *_archive(store), *_versions(store)]
     if as_json:
@@ -106,7 +106,7 @@ def _archive(store: Store) -> Iterator[Check]:
     else:
         yield "bad" if lost else "good", "archive", f"{store.archive}: {len(names)} packs"
     for name, entry in lost:
-        found = f"expected its pack {entry.archive} in the archive {store.archive}, got none there"
+        found = f"its pack {entry.archive} is missing from the archive {store.archive}"
         yield "bad", f"archive:{name}@v{entry.version}", found
 
 
@@ -130,6 +130,6 @@ def _versions(store: Store) -> Iterator[Check]:
 @click.command(epilog=examples('eval "$(trajstore completion bash)"'))
 @click.argument("shell", type=click.Choice(list(SHELLS)))
 def completion(shell: str) -> None:
-    """Print the set-up of completion for a SHELL; evaluate it in the shell's start file."""
+    """Print what makes SHELL complete commands; put it into the shell's start file."""
     group = click.get_current_context().find_root().command
     click.echo(SHELLS[shell](group, {}, "trajstore", "_TRAJSTORE_COMPLETE").source())

@@ -48,14 +48,14 @@ COLOURS = {"blocking": "red", "warning": "yellow", "note": "cyan"}
 @click.option(
     "--contract",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="JSON file of the contract [default: 'expert.contract.json' beside the store for the "
-    "dataset expert, else the one that the version was held to before, else 200 episodes].",
+    help="JSON file that says what the dataset must have [default: 'expert.contract.json' beside "
+    "the store for the dataset expert, else the contract of last time, else 200 episodes].",
 )
 @dry_run_option()
 def validate(
     store: Store, reference: str, contract: Path | None, dry_run: bool, as_json: bool
 ) -> int:
-    """Run every check on REF and put the verdict beside it; exit status 1 unless validated.
+    """Run every check on REF and keep the verdict; exit status 1 unless it is validated.
 
     With --dry-run, and for a version in the archive or at a URL, the checks run, but no verdict
     is written.
@@ -136,7 +136,7 @@ def _deciding(status: Status, name: str, told: str, example: str) -> click.Comma
     @dry_run_option()
     def decide(store: Store, reference: str, reason: str, dry_run: bool, as_json: bool) -> None:
         if not reason.strip():
-            raise click.UsageError("--reason: expected one sentence, got none")
+            raise click.UsageError("--reason: say why in one sentence")
         try:
             check_text("--reason", reason)
         except SchemaError as error:
@@ -166,15 +166,14 @@ def _check_approvable(path: Path, digest: str, version: str) -> None:
     verdict = read_verdict(path)
     if verdict is not None and verdict.digest == digest and tells_of_damage(verdict.findings):
         raise StatusError(
-            f"{version}: expected a verdict on the data that are there, got one on damaged data; "
-            "validate it again, then approve it"
+            f"{version}: its last verdict is on damaged data; validate it again, then approve it"
         )
 
 
 approve = _deciding(
     Status.VALIDATED,
     "approve",
-    "Call REF validated, whatever the checks said, if its data are what was sealed",
+    "Mark REF as validated, whatever the checks said, unless its data changed",
     'trajstore approve expert@v3 --reason "seen all 12 near misses"',
 )
 quarantine = _deciding(

@@ -45,7 +45,7 @@ def list_versions(store: Store, name: str | None, as_json: bool) -> int:
     found = list(version_lines(store, store.datasets() if name is None else [name]))
     if name is not None and not found:
         raise NotFoundError(
-            f"{name}: expected a dataset in {store.root}, got no version of that name"
+            f"{name}: no dataset of that name in {store.root}; 'trajstore list' shows what there is"
         )
     if as_json:
         print_json(found)

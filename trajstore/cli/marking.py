@@ -17,18 +17,18 @@ from trajstore.store import Store
 @command(
     "trajstore review expert@v3 --marks expert-v3.marks.json",
     "trajstore review expert@v3 --json",
-    short_help="Bring in marks of episodes, or show those that count.",
+    short_help="Show marks of episodes, or add those of a file.",
 )
 @reference_argument()
 @click.option(
     "--marks",
     "file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="JSON file that a page of 'trajstore play' left [default: only show what is there].",
+    help="Add these: JSON that a page of 'trajstore play' saved [default: only show].",
 )
 @dry_run_option()
 def review(store: Store, reference: str, file: Path | None, dry_run: bool, as_json: bool) -> None:
-    """Put the marks of a file on episodes of REF into the reviews, beside those that are there.
+    """Show which episodes of REF are marked, or add the marks of a file.
 
     Marks hold for an episode in every version that has it; the last one counts. Training leaves
     out episodes that are marked exclude, and 'trajstore select --marks reviewed' makes a dataset

@@ -39,14 +39,13 @@ from trajstore.version.location import check_lasting
 @click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option(
     "--name",
-    help="Of the dataset [default: the name of the folder; of the one around it, if the folder "
-    "is called v3 or the like].",
+    help="Name of the dataset [default: that of the folder, or of the one around a folder v3].",
 )
 @click.option(
     "--budget-gb",
     "budget",
     type=FiniteRange(min=0, min_open=True),
-    help="Most that the whole store may take, in 10^9 bytes.",
+    help="Most bytes that the whole store may take, in 10^9.",
 )
 @dry_run_option()
 def publish(
@@ -81,7 +80,7 @@ def _versions(_: click.Context, option: click.Parameter, texts: Sequence[str]) -
     """Callback of an option: the numbers of versions such as ``v3``."""
     for text in texts:
         if version_number(text) is None:
-            raise click.UsageError(f"{option.opts[0]}: expected a version such as v3, got {text!r}")
+            raise click.UsageError(f"{option.opts[0]}: write a version such as v3, not {text!r}")
     return [int(text[1:]) for text in texts]
 
 
@@ -95,7 +94,7 @@ def _versions(_: click.Context, option: click.Parameter, texts: Sequence[str]) -
     multiple=True,
     metavar="vN",
     callback=_versions,
-    help="A version that stays; may be repeated.",
+    help="Keep this version too; may be repeated.",
 )
 @dry_run_option()
 def rotate(
@@ -107,7 +106,7 @@ def rotate(
     """
     if name not in store.datasets():
         known = ", ".join(store.datasets()) or "none at all"
-        raise NotFoundError(f"dataset {name!r}: expected one of the store, which has {known}")
+        raise NotFoundError(f"{name}: no dataset of that name; the store has {known}")
     check_lasting(store.archive)
     retention = Retention(keep["keep"], keep["keep_drafts"], keep["keep_quarantined"])
     run = lifecycle.plan if dry_run else lifecycle.rotate
@@ -127,7 +126,7 @@ def _print_decisions(name: str, decisions: Sequence[Decision]) -> None:
 @reference_argument()
 @dry_run_option()
 def restore(store: Store, reference: str, dry_run: bool, as_json: bool) -> None:
-    """Bring the archived version REF back; its content is compared before it appears."""
+    """Bring REF back from the archive, after comparing it with what was archived."""
     wanted = parse_reference(reference)
     live = wanted.version is not None and wanted.version in store.versions(wanted.name)
     path = store.restore(reference, dry_run=dry_run)
@@ -145,17 +144,17 @@ def restore(store: Store, reference: str, dry_run: bool, as_json: bool) -> None:
     "trajstore recover expert --discard --dry-run",
 )
 @click.argument("name", required=False)
-@click.option("--seal", is_flag=True, help="Make a version of the episodes.")
-@click.option("--salvage", is_flag=True, help="Seal what is whole in damaged journals, too.")
-@click.option("--discard", is_flag=True, help="Remove the recording.")
+@click.option("--seal", is_flag=True, help="Make a version of the episodes that are there.")
+@click.option("--salvage", is_flag=True, help="The same, of a recording whose files are damaged.")
+@click.option("--discard", is_flag=True, help="Remove the recording and its episodes.")
 @dry_run_option("Say what would be done, and do nothing.")
 def recover(
     store: Store, /, name: str | None, *, dry_run: bool, as_json: bool, **asked: bool
 ) -> int:
-    """Show unfinished recordings; seal or discard those of the dataset NAME.
+    """Show recordings that were interrupted; seal or discard that of the dataset NAME.
 
-    Each episode whose recording was acknowledged is there. Recording again goes on after it.
-    Where a journal is damaged, salvage seals the episodes that are whole, and says what is lost.
+    Every episode that was added is still there: record again to go on after it, or seal what there
+    is. Where a file is damaged, --salvage seals the episodes that are whole, and says what is lost.
     """
     action = _action(name, [it for it in ("seal", "salvage", "discard") if asked[it]])
     check_there(store)
@@ -164,7 +163,7 @@ def recover(
     if action and not dry_run:
         clear_dropped(store.folder(name or ""))
     if name is not None and not found:
-        raise NotFoundError(f"{name}: expected an unfinished recording in {store.root}, got none")
+        raise NotFoundError(f"{name}: no recording is unfinished in {store.root}")
     for facts in found if action else []:
         if action != "seal" or facts["status"] != "damaged":
             facts["outcome"] = _finish(store, facts, action, dry_run=dry_run)
@@ -194,13 +193,11 @@ def _action(name: str | None, chosen: list[str]) -> str:
     """What is to be done; refuses two things at once, and anything of no dataset in particular."""
     if len(chosen) > 1:
         raise click.UsageError(
-            "recover: expected one of --seal, --salvage and --discard, got "
-            f"{' and '.join(f'--{action}' for action in chosen)}; choose one"
+            f"recover: {' and '.join(f'--{action}' for action in chosen)} exclude each "
+            "other; choose one"
         )
     if chosen and name is None:
-        raise click.UsageError(
-            f"recover: expected the NAME of the dataset to {chosen[0]}, got none"
-        )
+        raise click.UsageError(f"recover: name the dataset to {chosen[0]}")
     return chosen[0] if chosen else ""
 
 

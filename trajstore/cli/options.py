@@ -69,7 +69,7 @@ def reference_argument(name: str = "reference") -> Decorator:
     return click.argument(name, metavar="REF")
 
 
-def dry_run_option(told: str = "Print the decision and stop.") -> Decorator:
+def dry_run_option(told: str = "Say what would happen, and change nothing.") -> Decorator:
     """``--dry-run``: say what would be done."""
     return click.option("--dry-run", is_flag=True, help=told)
 
@@ -93,8 +93,8 @@ def _found(store: Store, reference: str, find: Callable[[str], Found]) -> Found:
         if archived is None:
             raise
         raise NotFoundError(
-            f"{reference}: expected a version that lies in the store, got one in the archive; "
-            f"look at archive:{archived}, or bring it back: trajstore restore {archived}"
+            f"{reference}: is in the archive; look at archive:{archived}, or bring it back: "
+            f"trajstore restore {archived}"
         ) from error
 
 
@@ -130,8 +130,8 @@ def check_output(root: Path, path: Path) -> None:
     for folder in (real, *real.parents):
         if _is_record(folder, root):
             raise SealedError(
-                f"{path}: expected a place outside of versions and recordings, got one inside "
-                f"{folder}, which no output may change; choose another folder"
+                f"{path}: lies inside {folder}, which is sealed or being recorded; choose "
+                "another folder"
             )
 
 

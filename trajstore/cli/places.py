@@ -13,7 +13,9 @@ Command = TypeVar("Command", bound=Callable[..., Any] | click.Command)
 def _chosen(context: click.Context, option: click.Parameter, value: str | None) -> None:
     """Keep where something lies; of two, the one behind the command counts."""
     if value == "":
-        raise click.BadParameter("expected a path, got an empty one", context, option)
+        raise click.BadParameter(
+            "the path is empty; leave the option out, or name a place", context, option
+        )
     if value is not None:
         context.ensure_object(dict)[option.name] = value
 

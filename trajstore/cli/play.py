@@ -54,8 +54,7 @@ class Opened:
         index = self.episode if episode is None else episode
         if index is not None and not 0 <= index < len(self.viewed):
             raise NotFoundError(
-                f"{self.about.name}: expected an episode from 0 to {len(self.viewed) - 1}, "
-                f"got {index}"
+                f"{self.about.name}: has no episode {index}; they are 0 to {len(self.viewed) - 1}"
             )
         return index
 
@@ -77,9 +76,9 @@ def target_option(name: str, text: str) -> Decorator:
     short_help="Watch episodes, with their anomalies marked.",
 )
 @reference_argument()
-@click.option("--episode", type=int, help="Open this episode; also as REF#17.")
+@click.option("--episode", type=int, help="Open at this episode; REF#17 is the same.")
 @click.option("--against", metavar="REF", help="Put another version, or REF#17, beside it.")
-@target_option("--out", "File of the page.")
+@target_option("--out", "Where to write the page.")
 @click.option("--no-open", is_flag=True, help="Do not open the page in a browser.")
 @target_option("--gif", "Write the episode as a GIF.")
 @target_option("--mp4", "Write the episode as a film.")
@@ -93,7 +92,7 @@ def target_option(name: str, text: str) -> Decorator:
     type=click.IntRange(1),
     default=LIMIT,
     show_default=True,
-    help="Most episodes in a page; the worst anomalies come first.",
+    help="Most episodes in a page, those with the worst anomalies first.",
 )
 @environment_option
 def play(  # noqa: PLR0913 - one a command-line option
@@ -221,7 +220,7 @@ def _add_frames(side: Side, viewed: Viewed, index: int | None, environment: str 
         why = add_frames(side, viewed, index, builds, progress=partial(progress, label="rendering"))
     except (ReplayError, ModuleNotFoundError) as error:
         if environment not in (None, REGISTERED):
-            raise ReplayError(f"play: expected frames, got none: {error}") from error
+            raise ReplayError(f"play: there is no picture to draw: {error}") from error
         why = str(error)
     if why:
         told = f"{'No more frames' if side.frames else 'Charts only'}: {why}"

@@ -119,13 +119,13 @@ def words(error: BaseException) -> str:
     if isinstance(error, OSError):
         return _refused(error)
     if isinstance(error, MemoryError):
-        return f"memory: expected enough of it, got too little ({_brief(error)}); raise the limit"
+        return f"out of memory ({_brief(error)}); raise the limit, or ask for less"
     if isinstance(error, ImportError):
-        return f"{error.name or 'module'}: expected one that loads, got {_brief(error)}"
+        return f"{error.name or 'a module'} cannot be imported: {_brief(error)}; install it again"
     if isinstance(error, RecursionError):
-        return f"expected values that are nested less, got {_brief(error)}"
+        return f"values are nested too deep: {_brief(error)}"
     if isinstance(error, UnicodeError):
-        return f"text: expected letters that UTF-8 can hold, got {_brief(error)}; write it anew"
+        return f"a text has letters that UTF-8 cannot hold ({_brief(error)}); write it anew"
     if sys.flags.optimize:
         return (
             f"python: expected its checks, which zarr needs, got -O or PYTHONOPTIMIZE and then "
@@ -134,8 +134,8 @@ def words(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)[-1:]
     place = "".join(f" at {Path(it.filename).name}:{it.lineno}" for it in frames)
     return (
-        f"expected no such fault of the program, got {type(error).__name__}: {_brief(error)}"
-        f"{place}; please report it, with what {TRACEBACK}=1 in the environment shows"
+        f"this is a fault of trajstore: {type(error).__name__}: {_brief(error)}{place}; please "
+        f"report it, with what {TRACEBACK}=1 in the environment shows"
     )
 
 

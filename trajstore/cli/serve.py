@@ -137,14 +137,14 @@ class Library:
     type=click.IntRange(0, 65535),
     default=PORT,
     show_default=True,
-    help="0 for any that is free.",
+    help="Port; 0 for any that is free.",
 )
 @click.option(
     "--name",
     "names",
     multiple=True,
-    help="Of this machine, under which a browser may ask; may be repeated. Addresses, localhost "
-    "and the machine's own name are known.",
+    help="Another name of this machine that browsers use; may be repeated. Its addresses, "
+    "localhost and its own name are known.",
 )
 @click.option("--no-open", is_flag=True, help="Do not open a browser.")
 def serve(  # noqa: PLR0913 - a command's
@@ -163,8 +163,7 @@ def serve(  # noqa: PLR0913 - a command's
         from trajstore.playback.server import Shown, listen
     except ModuleNotFoundError as error:
         raise click.UsageError(
-            f"serve: expected the package {error.name!r}, got none installed: "
-            "pip install 'trajstore[serve]'"
+            f"serve: needs the package {error.name!r}: pip install 'trajstore[serve]'"
         ) from error
     token = secrets.token_urlsafe(18)
     hosts = frozenset({host.lower(), *(it.lower() for it in names)})

@@ -40,7 +40,7 @@ def _count(_: click.Context, __: click.Parameter, value: str | None) -> str | No
     """Callback of ``--replay``: a number of episodes, or all."""
     if value is None or value == "all" or re.fullmatch(r"[1-9][0-9]{0,17}", value):
         return value
-    raise click.BadParameter(f"expected a number of episodes or 'all', got {value[:40]!r}")
+    raise click.BadParameter(f"write a number of episodes or 'all', not {value[:40]!r}")
 
 
 @command(
@@ -51,12 +51,12 @@ def _count(_: click.Context, __: click.Parameter, value: str | None) -> str | No
     "trajstore verify s3://bucket/folder/expert/v1",
 )
 @reference_argument()
-@click.option("--deep", is_flag=True, help="Also read every episode and compute its digest.")
+@click.option("--deep", is_flag=True, help="Also read every episode and compute its digest again.")
 @click.option(
     "--replay",
     metavar="N|all",
     callback=_count,
-    help="Play N evenly spread episodes, or all, again and compare every step.",
+    help="Play N evenly spread episodes, or all, once more and compare every step.",
 )
 @environment_option
 @click.option(
@@ -141,7 +141,7 @@ def _print(reference: str, findings: list[Finding], report: ReplayReport | None)
     if findings:
         print_table(["check", "finding"], [(it.check, plain(it.message)) for it in findings])
     else:
-        print_line(f"[green]{plain(reference)}: every byte is what was sealed[/]")
+        print_line(f"[green]{plain(reference)}: unchanged, every byte is as it was sealed[/]")
     if report is not None:
         print_line(f"[{'green' if report.ok else 'red'}]replay {plain(report)}[/]")
 
@@ -152,6 +152,6 @@ def _keep(path: Path, report: ReplayReport) -> None:
         write_report(path, report)
     except StorageError as error:
         raise StorageError(
-            f"{report_path(path)}: expected to keep the report of the replay, which is printed "
-            f"above, got a refusal ({error.__cause__}); make its folder writable, or do without it"
+            f"{report_path(path)}: the report above could not be saved ({error.__cause__}); "
+            "make its folder writable, or do without"
         ) from error

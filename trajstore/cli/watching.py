@@ -41,7 +41,9 @@ class Range:
         last = steps if self.last is None else min(self.last, steps)
         if self.first > last:
             why = "the episode is shorter" if last == steps else "--to comes first"
-            raise click.UsageError(f"--from: expected a step up to {last}, got {self.first}; {why}")
+            raise click.UsageError(
+                f"--from: there is no step {self.first}, the last one is {last}; {why}"
+            )
         return self.first, last
 
 
@@ -91,7 +93,7 @@ def write_media(
             writers["mp4"] = write_mp4
     except ModuleNotFoundError as error:
         raise click.UsageError(
-            f"play: expected the package {error.name!r}, got none; pip install 'trajstore[play]'"
+            f"play: needs the package {error.name!r}: pip install 'trajstore[play]'"
         ) from error
     shown = shown_episode(viewed, viewed.worst() if index is None else index)
     first, last = span.of(shown.steps)

@@ -94,8 +94,8 @@ class Curator(ABC):
         chosen = self._criterion(version, where, episodes, exclude, marks)
         if not chosen.to_json():
             raise ArgumentError(
-                f"select {version.reference}: expected a condition, episodes or marks, got none "
-                f"to choose by; to have all of it elsewhere: trajstore copy {version.reference}"
+                f"select {version.reference}: say which episodes, with --where, --episodes, "
+                f"--exclude or --marks; for all of them: trajstore copy {version.reference}"
             )
         status = self.status_of_dataset(version.dataset).value
         known = partial(marked, version.dataset, self.reviews, root=self.root)
@@ -120,7 +120,7 @@ class Curator(ABC):
         digests = [it.dataset.manifest.content_digest for it in versions]
         if len(set(digests)) < max(2, len(versions)):
             raise ArgumentError(
-                f"merge: expected two or more versions of other content each, got "
+                "merge: name two or more versions with different content, not "
                 f"{', '.join(it.reference for it in versions) or 'none'}"
             )
         check_schemas(versions)
@@ -162,8 +162,9 @@ class Curator(ABC):
         for own, (part, share), numbers in zip(shelves, fractions.items(), shares, strict=True):
             if not len(numbers):
                 raise NotFoundError(
-                    f"split {version.reference}: expected an episode for {part!r}, got none: "
-                    f"{len(set(groups)):,} groups{f' by {by}' if by else ''} are to be divided"
+                    f"split {version.reference}: no episode would be left for {part!r}: there "
+                    f"are {len(set(groups)):,} groups{f' by {by}' if by else ''} to divide; "
+                    "ask for fewer parts, or larger shares"
                 )
             criterion = {"part": part, "fraction": share, "seed": seed, "by": by}
             taken = (version.taking(numbers),)
@@ -180,8 +181,9 @@ class Curator(ABC):
                 continue
             if base is not None and folder in base.parents:
                 raise LockedError(
-                    f"{old}: expected no recording that extends it, got "
-                    f"{target.parent.name}@{target.name}; seal or discard that first"
+                    f"{old}: the unfinished recording {target.parent.name}@{target.name} "
+                    f"extends it; finish that first: trajstore recover {target.parent.name} "
+                    "--seal, or --discard"
                 )
         moving.rename(self.shelf(old), self.shelf(new), dry_run=dry_run)
 
@@ -258,8 +260,9 @@ class Curator(ABC):
             known = marked(version.dataset, self.reviews, root=self.root)
             if not known:
                 raise NotFoundError(
-                    f"{self.reviews}: expected marks of episodes of {version.reference}, got none; "
-                    "make some in 'trajstore serve', or bring in a file: trajstore review"
+                    f"{self.reviews}: no episode of {version.reference} is marked yet; mark "
+                    "some in 'trajstore serve', or bring in a file: trajstore review "
+                    f"{version.reference} --marks FILE"
                 )
             return Criterion(where, episodes, exclude, known, REVIEWED)
         found, path = read_marks(Path(marks)), Path(marks)

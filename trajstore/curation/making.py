@@ -138,8 +138,7 @@ def check_new(shelf: Shelf) -> None:
     if live:
         numbers = ", ".join(f"v{it}" for it in sorted(live)[:5])
         raise SealedError(
-            f"{shelf.name}: expected the name of a new dataset, got one that has {numbers}; "
-            "choose another name"
+            f"{shelf.name}: a dataset of that name exists, with {numbers}; choose another name"
         )
 
 
@@ -150,7 +149,7 @@ def check_schemas(versions: Sequence[Version]) -> None:
         found = _difference(first.dataset.schema, other.dataset.schema)
         if found:
             raise SchemaError(
-                f"{other.reference}: expected the fields of {first.reference}, got others: {found}"
+                f"{other.reference}: its fields are not those of {first.reference}: {found}"
             )
 
 

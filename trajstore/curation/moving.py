@@ -64,19 +64,22 @@ def rename(old: Shelf, new: Shelf, *, dry_run: bool = False) -> None:
 
 def _check_rename(old: Shelf, new: Shelf) -> None:
     if not old.used():
-        raise NotFoundError(f"{old.name}: expected a dataset in {old.folder.parent}, got none")
+        raise NotFoundError(
+            f"{old.name}: no dataset of that name in {old.folder.parent}; 'trajstore list' "
+            "shows what there is"
+        )
     if new.folder == old.folder:
-        raise SealedError(f"{new.name}: expected another name, got the same")
+        raise SealedError(f"{new.name}: has that name already")
     check_new(new)
     if new.folder.is_dir() and any(new.folder.iterdir()):
         raise SealedError(
-            f"{new.folder}: expected nothing there, got a folder that holds something"
+            f"{new.folder}: exists already and is not empty; choose another name, or move it away"
         )
     for kind in ("recording", "sealing", "removing"):
         for number in old.in_work(kind):
             raise LockedError(
-                f"{old.name}@v{number}: expected no version in work, got one in {kind}; finish it "
-                "first: see trajstore recover, trajstore rotate"
+                f"{old.name}@v{number}: its {kind} is not finished; finish that first: "
+                f"trajstore recover {old.name}, or trajstore rotate {old.name}"
             )
 
 
@@ -178,7 +181,9 @@ def _to_url(version: Version, url: str, name: str, *, dry_run: bool) -> Copied:
         remote_at(done.where).copy(path, record, lambda _: None)
     _upload_bytes(done.where, MANIFEST, manifest.to_bytes())
     if _manifest_at(done.where) != manifest:
-        raise CorruptionError(f"{done.where}: expected the manifest to come back, got another")
+        raise CorruptionError(
+            f"{done.where}: read back, the manifest is another one; the copy failed, try again"
+        )
     return done
 
 
@@ -199,7 +204,9 @@ def _upload(url: str, path: str, record: FileRecord, files: LocalFiles) -> None:
     finally:
         sink.abandon()
     if sent != record:
-        raise StorageError(f"{url}/{path}: expected to send what was sealed, got other bytes")
+        raise StorageError(
+            f"{url}/{path}: the file changed while it was sent; verify the version, then copy again"
+        )
     there.commit(name)
 
 

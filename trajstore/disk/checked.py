@@ -43,8 +43,8 @@ def without_check(record: object, where: object) -> dict[str, Any]:
         raise CorruptionError(f"{where}: expected text of UTF-8, got {error!r}") from error
     if told != right:
         raise CorruptionError(
-            f"{where}: expected what has the check value {told!r} it carries, got what has "
-            f"{right!r}; it was changed after it was written"
+            f"{where}: was changed after it was written: it carries the check value {told!r}, "
+            f"its content has {right!r}"
         )
     return {key: value for key, value in record.items() if key != CHECK}
 
@@ -68,5 +68,5 @@ def read_line(line: bytes, where: object) -> dict[str, Any]:
     """The bare record of a line that `checked_line` made; any other is a `CorruptionError`."""
     record = without_check(parse_json(line, where), where)
     if checked_line(record) != line.rstrip(b"\n") + b"\n":
-        raise CorruptionError(f"{where}: expected a line as it was written, got a changed one")
+        raise CorruptionError(f"{where}: this line was changed after it was written")
     return record

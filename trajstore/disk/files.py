@@ -106,9 +106,9 @@ def check_removable(path: Path) -> None:
         else:
             return
         raise StorageError(
-            f"{path}: expected a folder that this user may remove, got {folder} of user "
-            f"{folder.stat().st_uid}; let that user do it, or give the group leave: "
-            f"chmod -R g+rwX {path}"
+            f"{path}: you may not remove {folder}, which belongs to user "
+            f"{folder.stat().st_uid}; let that user do it, or open it to your group: chmod -R "
+            f"g+rwX {path}"
         )
 
 
@@ -175,7 +175,7 @@ def _becoming(target: Path, whole: Path) -> Iterator[None]:
 def check_new(target: Path) -> None:
     """Refuse a target that exists."""
     if os.path.lexists(target):
-        raise SealedError(f"{target}: expected a new version, got one that is sealed")
+        raise SealedError(f"{target}: is sealed already; record the next version")
 
 
 def write_json(path: Path, value: object) -> None:
@@ -236,7 +236,7 @@ def open_file(path: Path | str, *, follow: bool = True) -> io.BufferedReader:
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         raise CorruptionError(
-            f"{path}: expected a file, got a pipe, a device or a socket; remove it, or name a file"
+            f"{path}: is a pipe, a device or a socket, not a file; remove it, or name a file"
         )
     return os.fdopen(descriptor, "rb")
 
@@ -259,10 +259,12 @@ def read_file(path: Path) -> bytes:
             data = file.read(min(size, MAX_JSON_BYTES) + 1) or b""  # None of one that would block
     except StorageError as error:
         if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
-            raise NotFoundError(f"{path}: expected a file, got nothing there") from None
+            raise NotFoundError(f"{path}: there is no such file") from None
         raise
     if len(data) > MAX_JSON_BYTES:
-        raise CorruptionError(f"{path}: expected at most {MAX_JSON_BYTES:,} bytes, got more")
+        raise CorruptionError(
+            f"{path}: is larger than {MAX_JSON_BYTES:,} bytes, too large for what it should be"
+        )
     return data
 
 

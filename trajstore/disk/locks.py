@@ -48,9 +48,7 @@ def _locked(path: Path, *, shared: bool) -> int:
             stack.callback(os.close, descriptor)
             kind = stat.S_IFMT(os.fstat(descriptor).st_mode)
             if kind not in (stat.S_IFREG, stat.S_IFDIR):
-                raise CorruptionError(
-                    f"{path}: expected the file of a lock, got no file; remove it"
-                )
+                raise CorruptionError(f"{path}: should be a lock, and is no file; remove it")
             try:
                 fcntl.flock(
                     descriptor, fcntl.LOCK_NB | (fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
@@ -59,8 +57,7 @@ def _locked(path: Path, *, shared: bool) -> int:
                 if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
                     raise
                 raise LockedError(
-                    f"{path}: expected nobody else at work here, got {_holder(descriptor)}; "
-                    "wait until it has ended"
+                    f"{path}: in use by {_holder(descriptor)}; wait until it has ended"
                 ) from None
             kept = _same_file(descriptor, path) and (is_ours or shared or not _removed(path))
             if kept or kind == stat.S_IFDIR:

@@ -32,11 +32,11 @@ def open_sealed(path: Path, size: int) -> int:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
-        raise CorruptionError(f"{path}: expected a file of {size:,} bytes, got none") from None
+        raise CorruptionError(f"{path}: is missing, {size:,} bytes") from None
     except OSError as error:
         if path.is_symlink():
             raise CorruptionError(f"{path}: expected a plain file, got a symbolic link") from None
-        raise StorageError(f"{path}: expected a readable file, got {error.strerror}") from error
+        raise StorageError(f"{path}: cannot be read: {error.strerror}") from error
     found = os.fstat(descriptor)
     complaint = None
     if not stat.S_ISREG(found.st_mode):

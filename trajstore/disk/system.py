@@ -119,10 +119,7 @@ def storing(where: Path | str) -> Iterator[None]:
         place = error.filename2 or error.filename
         at = f" at {place}" if place is not None and str(place) != str(where) else ""
         remedy = _REMEDIES.get(error.errno or 0, f"look at {place or where}, then try again")
-        raise StorageError(
-            f"{where}: expected the disk to take it, got {error.strerror or error} ({code}){at}; "
-            f"{remedy}"
-        ) from error
+        raise StorageError(f"{where}: {error.strerror or error} ({code}){at}; {remedy}") from error
 
 
 def is_full(error: BaseException | None) -> bool:

@@ -92,7 +92,7 @@ def check_episode(episode: object, schema: EpisodeSchema) -> None:
         )
     if episode.schema is not schema and episode.schema != schema:
         raise SchemaError(
-            "episode: expected the schema of its dataset, got another one, which differs in "
+            "episode: its schema is not that of the dataset, it differs in "
             f"{episode.schema.difference(schema)}"
         )
 

@@ -178,8 +178,8 @@ def understood(result: Any) -> Step:  # noqa: ANN401
         return step
     if not (step.terminated or step.truncated):
         raise SchemaError(
-            f"environment: expected an end with {told!r} in info, got a step that is none: it "
-            "resets itself and hides where episodes end; take that wrapper away"
+            f"environment: reports {told!r} in info at a step that does not end the episode: "
+            "it resets itself and hides the end; take off the wrapper that does so"
         )
     final = step.info.get(FINAL[told])
     info = final if isinstance(final, Mapping) else step.info
@@ -189,14 +189,14 @@ def understood(result: Any) -> Step:  # noqa: ANN401
 def resets_itself(name: str) -> SchemaError:
     """The refusal of an environment that does not tell how an episode ended."""
     return SchemaError(
-        "environment: expected the last observation of the episode, got that of the next one, as "
-        f"{name} resets by itself; have it report 'final_observation' in info, or record without it"
+        f"environment: {name} resets by itself, so the last observation of an episode is lost; "
+        "have it report 'final_observation' in info, or record without it"
     )
 
 
 def _other(call: str, expected: str, result: object) -> str:
     parts = f"{len(result)} parts" if isinstance(result, tuple) else shown(result)
     return (
-        f"environment: expected {call} to return {expected}, as Gymnasium has it, got "
+        f"environment: {call} must return {expected}, as in Gymnasium, and returned "
         f"{type(result).__name__} of {parts}; wrap it for that interface"
     )

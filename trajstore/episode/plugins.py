@@ -65,8 +65,8 @@ class Plugin:
             PluginError: if its name is taken, it cannot be imported, or it is no function.
         """
         if self.clash:
-            raise PluginError(f"{self}: expected a name of its own, got that of {self.clash}")
-        with self.at_fault("expected it to be imported"):
+            raise PluginError(f"{self}: has the name of {self.clash}, and is not used")
+        with self.at_fault("could not be imported"):
             found = self.entry.load()
             if self.kind in FUNCTIONS and not callable(found):
                 raise TypeError(f"{self.entry.value} is no function")
@@ -83,7 +83,7 @@ class Plugin:
             own = isinstance(error, TrajStoreError)
             told = f"{'' if own else f'{type(error).__name__}: '}{error}"
             raise PluginError(
-                f"{self}: {expected}, got {legible(brief(told, 300))}; update or uninstall "
+                f"{self}: {expected}: {legible(brief(told, 300))}; update or uninstall "
                 f"{legible(self.package) or 'the package'}"
             ) from error
 
@@ -124,7 +124,7 @@ class OfferedDetector:
             PluginError: if it fails, or yields what is no anomaly of this episode.
         """
         marks: list[Anomaly] = []
-        with self.plugin.at_fault("expected it to look at an episode"):
+        with self.plugin.at_fault("could not look at an episode"):
             for mark in self.run(episode):
                 marks.append(self._checked(mark, len(episode)))
                 if len(marks) > MOST_MARKS:

@@ -61,7 +61,10 @@ def capture(
     }
     clashes = sorted(own.keys() & facts.keys())
     if clashes:
-        raise SchemaError(f"provenance: expected other names than {sorted(own)}, got {clashes}")
+        raise SchemaError(
+            f"provenance: {clashes} are names that trajstore fills in itself; use others than "
+            f"{sorted(own)}"
+        )
     return own | facts
 
 
@@ -69,8 +72,8 @@ def check_provenance(provenance: object) -> None:
     """Refuse what could not be written as JSON and read back the same, naming the first value."""
     if not isinstance(provenance, Mapping):
         raise SchemaError(
-            "provenance: expected a mapping of names to plain JSON values, got "
-            f"{type(provenance).__name__}; give {{}}, or what provenance.capture() returns"
+            "provenance: must be a dict of plain JSON values, got "
+            f"{type(provenance).__name__}; at least {{}}"
         )
     if json_depth(dict(provenance)) > MAX_DEPTH:
         raise SchemaError(

@@ -43,8 +43,8 @@ class EpisodeSchema:
             end = self._by_name.get(name)
             if end is None or (end.axis, end.shape, end.dtype) != (Axis.STEP, (), "bool"):
                 raise SchemaError(
-                    f"schema: expected a field {name!r} of truth values on the step axis, "
-                    f"got {end}; Gymnasium's step returns it"
+                    f"schema: needs a field {name!r}, a bool at every step, got {end}; it is "
+                    "what Gymnasium's step returns"
                 )
 
     @cached_property
@@ -95,7 +95,7 @@ class EpisodeSchema:
             return self._by_name[name]
         except KeyError:
             known = ", ".join(self.names)
-            raise SchemaError(f"field {name!r}: expected one of {known}") from None
+            raise SchemaError(f"no field {name!r}; there are {known}") from None
 
     def difference(self, other: "EpisodeSchema") -> str:
         """In what two schemas differ, in words: names of fields, a definition, or their order."""
@@ -131,8 +131,8 @@ class EpisodeSchema:
             missing = [name for name in self.names if name not in arrays]
             unknown = sorted(str(name) for name in arrays if name not in self._by_name)
             raise SchemaError(
-                f"episode: expected the fields of its schema, got missing {missing}, "
-                f"unknown {unknown}"
+                f"episode: its fields are not those of the schema: missing {missing}, unknown "
+                f"{unknown}"
             )
         shape: tuple[int, ...] = getattr(arrays["terminated"], "shape", ())
         if len(shape) != 1 or shape[0] < 1:
@@ -165,9 +165,9 @@ def check_is_schema(schema: object) -> None:
     """Refuse what is no schema."""
     if not isinstance(schema, EpisodeSchema):
         raise SchemaError(
-            f"schema: expected an EpisodeSchema, got {type(schema).__name__}; make one of fields, "
-            "EpisodeSchema((FieldSpec(...), ...)), or of an environment: "
-            "trajstore.interop.gymnasium.schema_of(env)"
+            f"schema: must be an EpisodeSchema, got {type(schema).__name__}; make one from an "
+            "environment, trajstore.interop.gymnasium.schema_of(env), or from fields, "
+            "EpisodeSchema((FieldSpec(...), ...))"
         )
 
 
@@ -185,15 +185,15 @@ def _check_names(fields: tuple[FieldSpec, ...]) -> None:
     states = {f"next_{spec.name}" for spec in fields if spec.axis is Axis.STATE}
     for name in sorted(states & {spec.name for spec in fields}):
         raise SchemaError(
-            f"schema: expected no field {name!r}, since samples use that name for the state "
-            "after a step; leave it out, the state axis holds it already"
+            f"schema: {name!r} is the name of the state after a step in samples; leave the "
+            "field out, the state axis holds it already"
         )
 
 
 def _clash(one: str, other: str) -> SchemaError:
     return SchemaError(
-        "schema: expected names that are distinct without regard to case, none of them the folder "
-        f"of another, got {one!r} and {other!r}"
+        f"schema: {one!r} and {other!r} cannot lie beside each other on disk (same letters, or "
+        "one is the folder of the other); rename one"
     )
 
 
@@ -203,6 +203,6 @@ def _check_roles(fields: tuple[FieldSpec, ...]) -> None:
         other = declared.setdefault(spec.role, spec.name)
         if spec.role and other != spec.name:
             raise SchemaError(
-                f"schema: expected the role {spec.role!r} once, got it in {other!r} and "
-                f"{spec.name!r}"
+                f"schema: {other!r} and {spec.name!r} both have the role {spec.role!r}; give "
+                "it to one"
             )

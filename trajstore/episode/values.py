@@ -28,7 +28,7 @@ def row_of(spec: FieldSpec, value: Any, when: str) -> np.ndarray:  # noqa: ANN40
         return array
     row = None if array is None else exact(array, np.dtype(spec.dtype))
     if row is None or row.shape != spec.shape:
-        remedy = "mend the environment, or what chose the action"
+        remedy = "correct the environment, or what chose the action"
         if array is not None and array.shape == spec.shape and array.dtype.kind in "biuf":
             remedy = f"nothing is rounded: return {spec.dtype}, or declare the field {array.dtype}"
         raise _refusal(spec, value, when, remedy)

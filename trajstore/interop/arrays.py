@@ -89,7 +89,7 @@ class Arrays:
     def _opened(self, name: str) -> IO[bytes]:
         if name not in self._infos:
             raise CorruptionError(
-                f"{self._source}: expected {EXPECTED}, got no array {name!r}; export it again"
+                f"{self._source}: is not {EXPECTED}: it has no array {name!r}; export it again"
             )
         return self._zip.open(self._infos[name])
 
@@ -115,7 +115,9 @@ class Arrays:
         tail = file.read()
         at = tail.rfind(_END)
         if at < 0 or len(tail) < at + 22:
-            raise CorruptionError(f"{self._source}: expected {EXPECTED}, got no zip; export again")
+            raise CorruptionError(
+                f"{self._source}: is not {EXPECTED}, and no zip at all; export it again"
+            )
         (length,) = struct.unpack_from("<L", tail, at + 12)
         if at >= 76 and tail[at - 20 : at - 16] == _LOCATOR and tail[at - 76 : at - 72] == _END_64:
             (length,) = struct.unpack_from("<Q", tail, at - 76 + 40)

@@ -65,7 +65,7 @@ def import_dataset(
     with reading(source, EXPECTED), hdf5.opened(source) as file:
         missing = sorted({*_PLACES, TERMINALS} - {*file, "rewards"})
         if missing:
-            raise CorruptionError(f"{source}: expected {EXPECTED}, got no {missing[0]} in it")
+            raise CorruptionError(f"{source}: is not {EXPECTED}: it has no {missing[0]}")
         chosen = None if final_state is None else FinalState(final_state)
         plan = _Plan(source, file, chosen, leave_out, time_limit)
         provenance = {"imported_from": "d4rl", "d4rl": plan.told}
@@ -153,7 +153,9 @@ class _Plan:
         elif limit is not None:
             timeouts = _limited(terminals, limit)
         if len(terminals) != length or len(timeouts) != length or not length:
-            raise CorruptionError(f"{source}: expected an end for each of {length:,} steps")
+            raise CorruptionError(
+                f"{source}: does not say for each of {length:,} steps whether the episode ends"
+            )
         stops = np.flatnonzero(terminals | timeouts) + 1
         self.endless = not len(stops) or stops[-1] != length
         self.stops = [*stops.tolist(), *([length] if self.endless else [])]

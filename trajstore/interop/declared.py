@@ -85,15 +85,14 @@ def known_of(environment: str | None) -> Known:
         return Known()
     if ":" in environment or environment not in gym.registry:
         raise ArgumentError(
-            f"environment: expected a Gymnasium id that is registered here, got {environment!r}; "
-            "install the package that brings it, or say the spaces: --space action='Discrete(4)'"
+            f"environment: {environment!r} is not registered with Gymnasium here; install the "
+            "package that brings it, or say the spaces: --space action='Discrete(4)'"
         )
     try:
         env: gym.Env[Any, Any] = gym.make(environment)
     except Exception as error:
         raise ArgumentError(
-            f"environment {environment}: expected it to be built, got "
-            f"{type(error).__name__}: {error}"
+            f"environment {environment}: could not be built: {type(error).__name__}: {error}"
         ) from error
     try:
         said = {OBSERVATION: env.observation_space, ACTION: env.action_space}

@@ -57,15 +57,10 @@ def environment_of(env: gym.Env[Any, Any]) -> dict[str, Any]:
     check_single(env)
     spec = getattr(env, "spec", None)
     if spec is None:
-        raise SchemaError(
-            f"environment: expected one that gym.make made, got {type(env).__name__}; {_REMEDY}"
-        )
+        raise SchemaError(f"environment: {type(env).__name__} was not made by gym.make; {_REMEDY}")
     known = gym.registry.get(spec.id)
     if known is None:
-        raise SchemaError(
-            f"environment {spec.id}: expected a registered id, got one that gym.make does not "
-            f"know; {_REMEDY}"
-        )
+        raise SchemaError(f"environment {spec.id}: gym.make does not know this id; {_REMEDY}")
     steps, wrappers = _layers(env, spec.id, known)
     kwargs = {name: value for name, value in spec.kwargs.items() if name != "render_mode"}
     if steps != known.max_episode_steps:
@@ -95,8 +90,8 @@ def _layers(env: Any, name: str, known: Any) -> tuple[int | None, list[Any]]:  #
         told = _wrapper_spec(layer)
         if not ours or own.__name__ not in _REBUILT or told is None:
             raise SchemaError(
-                f"environment {name}: expected wrappers of gymnasium that their plain arguments "
-                f"make again, got {own.__name__}; {_REMEDY}"
+                f"environment {name}: the wrapper {own.__name__} cannot be made again from "
+                f"plain arguments; {_REMEDY}"
             )
         wrappers.append(told)
     given = list(known.additional_wrappers[len(within) :])

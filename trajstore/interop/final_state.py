@@ -38,8 +38,8 @@ class FinalState(StrEnum):
         count = len(next(iter(steps.values())))
         if count < 2:
             raise SchemaError(
-                f"{where}: expected at least two frames, as the last one only gives the state "
-                "after the last action, got one; to keep such episodes: --final-state repeat"
+                f"{where}: has one frame, which is kept as the state after the last action, so "
+                "that no step is left; to keep such episodes: --final-state repeat"
             )
         return {**states, **{name: rows[:-1] for name, rows in steps.items()}}
 
@@ -79,6 +79,6 @@ def check_following(states: np.ndarray, following: np.ndarray, where: str) -> No
     if not same.all():
         row = int(np.flatnonzero(~same.reshape(len(same), -1).all(axis=1))[0])
         raise SchemaError(
-            f"{where}: expected the next observation of step {row} to be the observation of step "
-            f"{row + 1}, got another; to leave all next observations out: --final-state drop"
+            f"{where}: the next observation of step {row} is not the observation of step "
+            f"{row + 1}; to leave all next observations out: --final-state drop"
         )

@@ -53,7 +53,8 @@ def schema_of(
     unknown = sorted(still - {spec.name for spec in seen})
     if unknown:
         raise SchemaError(
-            f"field {unknown[0]!r}: expected one of {', '.join(it.name for it in seen)} as constant"
+            f"constant: there is no field {unknown[0]!r} of the observation; there are "
+            f"{', '.join(it.name for it in seen)}"
         )
     return step_schema(
         [replace(it, axis=Axis.EPISODE) if it.name in still else it for it in seen],
@@ -85,15 +86,15 @@ def check_single(env: Any) -> None:  # noqa: ANN401 - whatever is given
     count = getattr(getattr(env, "unwrapped", env), "num_envs", None)
     if count is not None:
         raise SchemaError(
-            f"environment: expected a single one, got {type(env).__name__} of {count} that are "
-            "stepped together; wrap them to record all: trajstore.interop.vector.RecordEpisodes, "
-            "or that of trajstore.interop.stable_baselines3, see docs/environments.md"
+            f"environment: {type(env).__name__} steps {count} together, and record plays one; "
+            "wrap them to record all: trajstore.interop.vector.RecordEpisodes, or that of "
+            "trajstore.interop.stable_baselines3, see docs/environments.md"
         )
     usable = all(callable(getattr(env, it, None)) for it in ("reset", "step"))
     if isinstance(env, type) or not usable:
         raise SchemaError(
-            "environment: expected one with reset and step, as gymnasium.make makes it, got "
-            f"{type(env).__name__}"
+            f"environment: {type(env).__name__} has no reset and step; give one as "
+            "gymnasium.make makes it"
         )
 
 

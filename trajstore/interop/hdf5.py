@@ -97,8 +97,8 @@ def _checked_bytes(item: h5py.Dataset, where: str) -> int:
     filters = {made.get_filter(place)[0] for place in range(made.get_nfilters())}
     if filters - PLAIN_FILTERS:
         raise CorruptionError(
-            f"{where}: expected plain or deflated data, got filters {sorted(filters)}; write it "
-            "anew with h5repack -f NONE"
+            f"{where}: is packed with filters {sorted(filters)}, which are not read here; "
+            "write it anew with h5repack -f NONE"
         )
     if item.shape is None:
         raise CorruptionError(f"{where}: expected an array, got an empty one")

@@ -47,7 +47,7 @@ def trajectory(episode: Episode) -> types.Trajectory:
         SchemaError: if there is no observation or action.
     """
     if ACTION not in episode.arrays:
-        raise SchemaError(f"field {ACTION!r}: expected actions in one field, got none")
+        raise SchemaError(f"imitation needs the actions in one field {ACTION!r}, and there is none")
     known = {
         "obs": _observation(episode.arrays),
         "acts": episode[ACTION].copy(),
@@ -88,7 +88,9 @@ class TransitionBatches:
         self._pass = partial(dataset.batches, size, where=where, fields=fields)
         self._size, self._rng = size, rng
         if len(self) < 1:
-            raise ValueError(f"batches of {size}: expected at least {size} steps, got fewer")
+            raise ValueError(
+                f"batches of {size}: there are fewer steps than that; ask for smaller ones"
+            )
 
     def __len__(self) -> int:
         return self._pass(rng=np.random.default_rng(0)).items // self._size
@@ -120,7 +122,7 @@ def _observation(arrays: Mapping[str, np.ndarray]) -> Any:  # noqa: ANN401 - arr
         if below(name, OBSERVATION)
     }
     if not nested:
-        raise SchemaError(f"field {OBSERVATION!r}: expected observations, got none")
+        raise SchemaError(f"imitation needs observations, and there is no field {OBSERVATION!r}")
     return types.DictObs(nested)
 
 
@@ -138,8 +140,8 @@ def export_dataset(
     """
     if OBSERVATION not in dataset.schema.names:
         raise SchemaError(
-            f"field {OBSERVATION!r}: expected one field of observations, got nested ones, which "
-            "imitation's format cannot hold; export to npz or minari"
+            f"field {OBSERVATION!r}: imitation's format cannot hold nested observations; "
+            "export to npz or minari"
         )
     check_has(dataset, ACTION, package="imitation")
     rest = {name: dataset.column(name) for name in _rest(dataset.schema)}

@@ -88,11 +88,11 @@ def import_dataset(
 def _files(source: Path) -> list[Path]:
     """The files of a folder that the package ``datasets`` wrote, all inside it."""
     if not (source / "state.json").is_file():
-        raise CorruptionError(f"{source}: expected {EXPECTED}, got no state.json in it")
+        raise CorruptionError(f"{source}: is not {EXPECTED}: it has no state.json")
     state = read_json(inside(source, "state.json"))
     listed = [entry["filename"] for entry in state["_data_files"]]
     if state.get("_indices_data_files") or not listed:
-        raise CorruptionError(f"{source}: expected {EXPECTED}, got a selection of rows")
+        raise CorruptionError(f"{source}: is not {EXPECTED}: it is a selection of rows")
     return [inside(source, name) for name in listed]
 
 
@@ -213,7 +213,7 @@ class _Survey:
             lengths.append(len(array_of(row["acts"], where)[0]))
             limited.append(noted.add(row, lengths[-1]))
         if not lengths:
-            raise CorruptionError(f"{source}: expected at least one trajectory, got none")
+            raise CorruptionError(f"{source}: holds no trajectory")
         self._types, self._largest = types, largest
         self._says = None not in limited
         by_limit = np.array(lengths) == limit
@@ -261,11 +261,11 @@ class _Survey:
         if np.dtype(dtype).kind in "iu" and dtype != "uint8" and len(shape) < 2:
             kind = "MultiDiscrete([...])" if shape else f"Discrete({self._largest[name] + 1})"
             raise SchemaError(
-                f"{self._source}: field {name!r}: expected to be told what its whole numbers are, "
-                f"as the file cannot say it; name the environment, --environment CartPole-v1 "
-                f"(in Python environment=...), or the space, --space '{name}={kind}' "
-                f"(spaces={{{name!r}: ...}}), or 'Box(low, high, shape, dtype)' for quantities; "
-                f"the largest is {self._largest[name]}"
+                f"{self._source}: field {name!r}: the file cannot say whether its whole "
+                "numbers are choices or quantities; name the environment, --environment "
+                "CartPole-v1 (in Python environment=...), or the space, --space "
+                f"'{name}={kind}' (spaces={{{name!r}: ...}}), or 'Box(low, high, shape, "
+                f"dtype)' for quantities; the largest is {self._largest[name]}"
             )
         return FieldSpec(name, axis, shape, dtype)
 

@@ -107,7 +107,7 @@ def check_has(dataset: Dataset, *names: str, package: str) -> None:
     missing = set(names) - set(dataset.schema.names)
     if missing:
         raise SchemaError(
-            f"field {min(missing)!r}: expected it, as {package} demands one, got "
+            f"{package} needs a field {min(missing)!r}, and there is none in "
             f"{list(dataset.schema.names)}; export to npz"
         )
 
@@ -191,8 +191,9 @@ def whole_episode(
     if not (terminated[-1:].any() or truncated[-1:].any()) and truncated.size:
         if not mark_truncated:
             raise SchemaError(
-                f"{where}: expected an end at its last step, got none; to import such episodes "
-                "as truncated: --mark-truncated (in Python mark_truncated=True)"
+                f"{where}: does not end: neither terminated nor truncated at its last step; to "
+                "import such episodes as truncated: --mark-truncated (in Python "
+                "mark_truncated=True)"
             )
         arrays = {**arrays, "truncated": truncated.copy()}
         arrays["truncated"][-1:] = True
@@ -220,10 +221,7 @@ def whole_export(target: Path) -> Iterator[Path]:
     Otherwise nothing stays, parent folders that were made for it included.
     """
     if os.path.lexists(target):
-        raise SealedError(
-            f"{target}: expected a new path to export to, got one that exists; choose another, "
-            "or remove it"
-        )
+        raise SealedError(f"{target}: exists already; choose another path, or remove it")
     whole = target.absolute()
     made = [folder for folder in whole.parents if not folder.exists()]
     partial = whole.with_name(f".{whole.name}.{os.getpid()}.partial")
@@ -252,8 +250,8 @@ def check_inside(source: Path, path: Path) -> None:
     """Refuse what lies outside of a folder, by its name or through a link."""
     if not path.resolve().is_relative_to(source.resolve()):
         raise CorruptionError(
-            f"{source}: expected its files inside it, got {shown(str(path))}, which leads to "
-            f"{shown(str(path.resolve()))}; copy that into the folder if it belongs there"
+            f"{source}: {shown(str(path))} leads out of it, to {shown(str(path.resolve()))}; "
+            "copy that into the folder if it belongs there"
         )
 
 
@@ -261,16 +259,14 @@ def check_inside(source: Path, path: Path) -> None:
 def reading(source: Path, what: str) -> Iterator[None]:
     """Turn what a foreign reader raises into a `CorruptionError` that tells what was expected."""
     if not source.exists():
-        raise NotFoundError(f"{source}: expected data to import, got nothing there; check the path")
+        raise NotFoundError(f"{source}: there is nothing to import; check the path")
     for path in (source, *source.rglob("*")):
         if not (path.is_file() or path.is_dir()):  # a pipe would be waited for
-            raise CorruptionError(f"{source}: expected {what}, got {path}, which is no file")
+            raise CorruptionError(f"{source}: is not {what}: {path} is no file")
     try:
         yield
     except TrajStoreError:
         raise
     except UNREADABLE as error:
         said = shown(" ".join(str(error).split()) or type(error).__name__, 200)
-        raise CorruptionError(
-            f"{source}: expected {what}, got something else ({said[1:-1]}); export it again"
-        ) from error
+        raise CorruptionError(f"{source}: is not {what} ({said[1:-1]}); export it again") from error

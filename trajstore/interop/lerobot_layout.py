@@ -87,8 +87,8 @@ def layout(source: Path) -> Layout:
     version = info.get("codebase_version")
     if version not in VERSIONS:
         raise FormatError(
-            f"{source}: expected LeRobot data of {', '.join(VERSIONS)}, got {shown(version)}; "
-            "convert it with LeRobot first"
+            f"{source}: is LeRobot data of version {shown(version)}; {', '.join(VERSIONS)} are "
+            "read here, convert it with LeRobot first"
         )
     fps = info["fps"]
     if isinstance(fps, bool) or not isinstance(fps, int | float) or not 0 < fps < 1e6:

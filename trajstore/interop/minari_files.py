@@ -85,9 +85,9 @@ def import_dataset(
         said = {**known.spaces, **_spaces(metadata), **spaces_said(spaces)}
         for name in _AXES.keys() - said.keys():
             raise SchemaError(
-                f"{source}: field {name!r}: expected its space in the metadata, got none; name "
-                "the environment, --environment CartPole-v1 (in Python environment=...), or "
-                f"the space, --space '{name}=Discrete(4)' (spaces={{{name!r}: ...}})"
+                f"{source}: field {name!r}: the metadata do not say its space; name the "
+                "environment, --environment CartPole-v1 (in Python environment=...), or the "
+                f"space, --space '{name}=Discrete(4)' (spaces={{{name!r}: ...}})"
             )
         noted = Noted()
         root, noted.left_out[:] = around(folder, metadata)
@@ -125,11 +125,11 @@ def import_dataset(
 
 def _metadata(folder: Path) -> dict[str, Any]:
     if not (folder / "metadata.json").is_file():
-        raise CorruptionError(f"{folder}: expected {EXPECTED}, got no metadata.json in it")
+        raise CorruptionError(f"{folder}: is not {EXPECTED}: it has no metadata.json")
     text = read_file(inside(folder, "metadata.json")).decode()
     metadata = json.loads(text, parse_constant=str)
     if not isinstance(metadata, dict):
-        raise CorruptionError(f"{folder}: expected {EXPECTED}, got metadata of another kind")
+        raise CorruptionError(f"{folder}: is not {EXPECTED}: its metadata are of another kind")
     return metadata
 
 

@@ -29,7 +29,7 @@ def format_of(plugin: Plugin) -> SimpleNamespace:
 
     @wraps(read)  # its options are those that a user may give
     def import_dataset(source: Path, **options: Any) -> Imported:  # noqa: ANN401 - of the format
-        with plugin.at_fault(f"expected it to read {source}"):
+        with plugin.at_fault(f"could not read {source}"):
             imported = read(source, **options)
             if not isinstance(imported, Imported):
                 raise TypeError(f"{type(imported).__name__} instead of an Imported")
@@ -46,7 +46,7 @@ def _function(plugin: Plugin, module: object, name: str) -> Callable[..., Any]:
 
     def missing(*arguments: object) -> None:
         does = "write" if name == "export_dataset" else "read"
-        raise PluginError(f"{plugin}: expected it to {does} files, got no {name} in it")
+        raise PluginError(f"{plugin}: cannot {does} files, it has no {name}")
 
     return missing
 
@@ -59,12 +59,12 @@ def _exported(
     *,
     progress: Callable[[int], None] = lambda _: None,
 ) -> tuple[str, ...]:
-    with plugin.at_fault(f"expected it to write {target}"):
+    with plugin.at_fault(f"could not write {target}"):
         left_out = tuple(map(str, export(dataset, target) or ()))
     progress(len(dataset))
     return left_out
 
 
 def _episodes(plugin: Plugin, imported: Imported) -> Iterator[Episode]:
-    with plugin.at_fault("expected it to read episodes"):
+    with plugin.at_fault("could not read episodes"):
         yield from imported.episodes

@@ -8,7 +8,7 @@ import numpy as np
 from trajstore.dataset import Dataset
 from trajstore.episode.episode import Episode
 from trajstore.episode.fields import Axis
-from trajstore.episode.nesting import ACTION, OBSERVATION, below
+from trajstore.episode.nesting import ACTION, below
 from trajstore.errors import SchemaError
 from trajstore.interop import robomimic_ours
 from trajstore.interop.imported import Progress, check_has, unwatched, whole_export
@@ -40,8 +40,8 @@ def export_dataset(
     lying = robomimic_ours.places(schema)
     if not any(len(paths) > 1 for paths in lying.values()):
         raise SchemaError(
-            f"field {OBSERVATION!r}: expected observations of numbers on the state axis, as "
-            f"robomimic demands them, got {list(schema.names)}; export to npz"
+            "robomimic needs observations of numbers on the state axis, and there are none in "
+            f"{list(schema.names)}; export to npz"
         )
     filters = [
         spec.name

@@ -75,7 +75,7 @@ def import_dataset(
     """
     with reading(source, EXPECTED), hdf5.opened(source) as file:
         if DATA not in file or not isinstance(file[DATA], h5py.Group):
-            raise CorruptionError(f"{source}: expected {EXPECTED}, got none of its groups")
+            raise CorruptionError(f"{source}: is not {EXPECTED}: it has none of its groups")
         if robomimic_ours.is_ours(file):
             return robomimic_ours.import_ours(source, file, _demos(source, file), leave_out)
         chosen = None if final_state is None else FinalState(final_state)

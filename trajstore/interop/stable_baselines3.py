@@ -111,8 +111,8 @@ class RecordEpisodes(VecEnvWrapper):
     def _last(self, info: dict[str, Any], number: int) -> Any:  # noqa: ANN401
         if info.get(_TERMINAL) is None:
             raise SchemaError(
-                f"environment {number}: expected the last observation of its episode in info, got "
-                f"none; have the VecEnv report {_TERMINAL!r}"
+                f"environment {number}: does not report the last observation of its episode; "
+                f"have the VecEnv put it into info as {_TERMINAL!r}"
             )
         return info[_TERMINAL]
 

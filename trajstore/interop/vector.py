@@ -162,8 +162,9 @@ class RecordEpisodes(_Wrapper):  # type: ignore[misc]
         found = ending_of(infos, self._watched[number].names, number)
         if found is None:
             raise SchemaError(
-                f"environment {number}: expected the last observation of its episode in info, got "
-                "none; have it report 'final_observation' (Gymnasium 0.29) or 'final_obs' (1.x)"
+                f"environment {number}: does not report the last observation of its episode; "
+                "have it put it into info as 'final_observation' (Gymnasium 0.29) or "
+                "'final_obs' (1.x)"
             )
         return found
 

@@ -76,9 +76,9 @@ class Watched:
             told = info.get(SEED, seed)
             if told is None:
                 raise SchemaError(
-                    f"field 'seed': expected every reset to tell its seed in info, got none from "
-                    f"{self._name}; wrap each environment: trajstore.interop.wrappers.SeededResets,"
-                    " or leave the field out: schema_of(env, seeded=False)"
+                    f"field 'seed': {self._name} was reset without a seed; wrap each "
+                    "environment: trajstore.interop.wrappers.SeededResets, or leave the field "
+                    "out: schema_of(env, seeded=False)"
                 )
             values[SEED] = told
         self._episode = self._recorder.begin(values)

@@ -128,10 +128,10 @@ def compare_file(archive: Location, entry: Entry) -> None:
     try:
         found = file_record(archive, entry.archive)
     except NotFoundError as error:
-        raise ArchiveError(f"{error}; restore the archive from its own backup") from error
+        raise ArchiveError(f"{error}; take it from your backup of the archive") from error
     if found != FileRecord(entry.size, entry.sha256):
         raise ArchiveError(
-            f"{entry.archive}: expected the pack of {entry.size:,} bytes that the ledger names "
-            f"({entry.sha256[:12]}), got {found.size:,} bytes ({found.sha256[:12]}); "
-            "restore it from its own backup"
+            f"{entry.archive}: is not the pack that was archived, {entry.size:,} bytes "
+            f"({entry.sha256[:12]}): it has {found.size:,} ({found.sha256[:12]}); take it from "
+            "your backup of the archive"
         )

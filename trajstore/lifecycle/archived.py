@@ -54,8 +54,8 @@ def archived_version(wanted: Reference, shelf: Callable[[str], Shelf]) -> Refere
     noted = shelf(pack[1]).packed().get(int(pack[2]))
     if noted is None or noted.archive != pack[0]:
         raise NotFoundError(
-            f"{wanted}: expected a pack that the ledger of {pack[1]} names, got another one; "
-            "look at it with 'trajstore inspect'"
+            f"{wanted}: the ledger of {pack[1]} does not name this pack; look at it with "
+            "'trajstore inspect'"
         )
     return Reference(pack[1], noted.version)
 

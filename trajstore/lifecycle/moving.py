@@ -76,8 +76,7 @@ def restore(shelf: Shelf, version: int, *, dry_run: bool = False) -> Path:
         if version in shelf.live():
             return target
         raise NotFoundError(
-            f"{shelf.name}@v{version}: expected a version in the archive, got none; "
-            f"trajstore list shows what there is"
+            f"{shelf.name}@v{version}: is not in the archive; 'trajstore list' shows what there is"
         )
     if version in shelf.live():
         check_sound(target, f"{shelf.name}@v{version}, which lies at {target},", "keep", MOVE_AWAY)
@@ -117,8 +116,8 @@ def check_sound(path: Path, name: object, purpose: str, remedy: str = "") -> Non
     findings = verify(path)
     if findings:
         raise CorruptionError(
-            f"{name}: expected a sound version to {purpose}, got {len(findings)} findings, "
-            f"first: {findings[0].message}{remedy}"
+            f"{name}: is damaged, nothing to {purpose}: {len(findings)} findings, first: "
+            f"{findings[0].message}{remedy}"
         )
 
 
@@ -191,12 +190,15 @@ def _read_back(
     """Read a whole pack: its bytes are those that were written, its content that of the version."""
     record = file_record(shelf.archive, name)
     if written not in (None, record):
-        raise ArchiveError(f"{name}: expected the bytes that were written, got others back")
+        raise ArchiveError(
+            f"{name}: read back, the bytes are not those that were written; check the disk, "
+            "then try again"
+        )
     with shelf.archive.reading(name) as file:
         read_back = open_pack(file, name)
         read_back.check()
         if read_back.manifest.content_digest != digest:
-            raise ArchiveError(f"{name}: expected content {digest[:12]}, got another version's")
+            raise ArchiveError(f"{name}: read back, it holds another version than {digest[:12]}")
     return record
 
 
@@ -211,7 +213,8 @@ def _finish_removal(shelf: Shelf, version: int) -> None:
     except ArchiveError as error:
         if not (left / MANIFEST).exists() or verify(left):
             raise CorruptionError(
-                f"{left}: expected a good pack of this half-removed version, got none; {error}"
+                f"{left}: this version is half removed and its pack in the archive is damaged: "
+                f"{error}"
             ) from error
         with storing(left):
             system.OPS.rename(left, shelf.path(version))
@@ -253,6 +256,5 @@ def _unpack(shelf: Shelf, entry: Entry, target: Path) -> None:
             unpack(source, target)
         except SealedError as error:
             raise CorruptionError(
-                f"{target}: expected nothing or a sealed version there, got something else; "
-                "move it away and restore again"
+                f"{target}: something else is in the way; move it away and restore again"
             ) from error

@@ -120,8 +120,9 @@ def _validated(shelf: Shelf, source: Path, verdict: Verdict | None) -> Manifest:
     if status is not Status.VALIDATED:
         judged = verdict is not None and verdict.on(digest)
         raise StatusError(
-            f"{source}: expected a validated version to publish, got {status.value}"
-            f"{'' if judged else ', never judged'}; validate it, and mend what is found"
+            f"{source}: only a validated version can be published, and this one is "
+            f"{status.value}{'' if judged else ' and was never validated'}; run 'trajstore "
+            f"validate {source}' and fix what it finds"
         )
     return manifest
 
@@ -140,9 +141,9 @@ def _known(shelf: Shelf, source: Path, manifest: Manifest, budget_bytes: int | N
         taken, incoming = size_bytes(shelf.folder.parent), size_bytes(source)
         if taken + incoming > budget_bytes:
             raise QuotaExceededError(
-                f"{shelf.folder.parent}: expected at most {budget_bytes:,} bytes live, got "
-                f"{taken:,} and {incoming:,} to come; archive older versions "
-                f"(trajstore rotate {shelf.name} --keep 2), or raise the budget"
+                f"{shelf.folder.parent}: {taken:,} bytes and {incoming:,} to come are more "
+                f"than the budget of {budget_bytes:,}; archive older versions (trajstore "
+                f"rotate {shelf.name} --keep 2), or raise it"
             )
     return None
 

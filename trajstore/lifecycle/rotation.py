@@ -90,8 +90,8 @@ def plan(
         if version not in live:
             known = ", ".join(f"v{number}" for number in live) or "none at all"
             raise NotFoundError(
-                f"{shelf.name}@v{version}: expected a live version to stay in use, got one that "
-                f"is not in the store, which has {known}; name one of these"
+                f"{shelf.name}@v{version}: cannot stay in use, it is not in the store; there "
+                f"are {known}"
             )
     in_use += shelf.extended()
     return decide([(it, shelf.status(it)) for it in live], retention, in_use=in_use)

@@ -185,8 +185,8 @@ class Shelf:
             ):
                 return entry
         raise NotFoundError(
-            f"{wanted}: expected an archived {'' if any_status else 'validated '}version, got none "
-            f"in the ledger of {self.folder}; 'trajstore list' shows what the store holds"
+            f"{wanted}: there is no such {'' if any_status else 'validated '}version in the "
+            "archive; 'trajstore list' shows what there is"
         )
 
     def litter(self) -> list[Path]:

@@ -92,7 +92,7 @@ def card_of(store: Store, dataset: Dataset, *, url: str = "") -> Card:
         CorruptionError: if the version, its verdict or the reviews are damaged.
     """
     if url and not (url.startswith(WEB) and url.isascii() and url.isprintable()):
-        raise ArgumentError(f"url: expected one of http or https, got {ascii(url)[:80]}")
+        raise ArgumentError(f"url: must begin with http or https, got {ascii(url)[:80]}")
     path, digest, place = dataset.path, dataset.manifest.content_digest, _place(store, dataset)
     verdict, replay = read_verdict(path), read_report(path)
     return Card(

@@ -26,8 +26,7 @@ def write_card(card: Card, target: Path, *, replace: bool = False) -> dict[str, 
     for name, content in files.items():
         if os.path.lexists(target / name) and not replace and not _holds(target / name, content):
             raise SealedError(
-                f"{target / name}: expected a new file, got one that is there; choose another "
-                "folder, or say --replace"
+                f"{target / name}: exists already; choose another folder, or say --replace"
             )
     return {name: write_whole(target / name, content) for name, content in files.items()}
 

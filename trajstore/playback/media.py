@@ -102,7 +102,7 @@ def add_frames(
     room = BUDGET_BYTES - side.bytes
     environment = simulator(viewed.manifest.provenance)
     try:
-        with refused("environment: expected it to render", "; mend its 'render'"):
+        with refused("environment: could not be rendered", "; correct its 'render'"):
             try:
                 for row in progress(rows[:EPISODES]):
                     room -= _add(side, viewed, row, environment, room)
@@ -137,13 +137,13 @@ def _rendered(
         mode = getattr(environment, "render_mode", ASKED)
         if mode != ASKED:
             raise ReplayError(
-                f"environment: expected it in render mode {ASKED!r}, got {mode!r}; hand on the "
-                "argument render_mode where it is made"
+                f"environment: must be made in render mode {ASKED!r}, got {mode!r}; hand on "
+                "the argument render_mode where you make it"
             )
         picture = getattr(environment, "render", lambda: None)()
         if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8:
             raise ReplayError(
-                "environment: expected 'render' to return uint8[height, width, 3], got "
+                "environment: 'render' must return uint8[height, width, 3], got "
                 f"{getattr(picture, 'dtype', type(picture).__name__)}"
             )
         yield picture

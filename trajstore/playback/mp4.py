@@ -32,7 +32,7 @@ def write_mp4(target: Path, pictures: Iterable[Image.Image], *, rate: float) -> 
     except OSError as error:
         told = str(error).partition("\n")[0]
         raise StorageError(
-            f"{target}: expected to write a film, got {told}; make room, or choose another folder"
+            f"{target}: the film could not be written: {told}; make room, or choose another folder"
         ) from error
     finally:
         partial.unlink(missing_ok=True)

@@ -101,7 +101,7 @@ class Served:
         cameras = self.cameras
         steps = int(self.viewed.table["length"][index])
         if not 0 <= camera < len(cameras) or not 0 <= first < cameras[camera].frames(steps):
-            raise NotFoundError(f"episode {index}: expected a picture that is there, got none")
+            raise NotFoundError(f"episode {index}: has no such picture")
         one = cameras[camera]
         places = range(first, min(first + many, one.frames(steps)))
         with self._lock:

@@ -124,7 +124,7 @@ class Application:
             endpoint, values = self._routes.bind_to_environ(request.environ).match()
             answer: Response = endpoint(request, **values)
         except MethodNotAllowed as error:
-            answer = told("expected another method", 405)
+            answer = told("this address does not take that method", 405)
             answer.headers["Allow"] = ", ".join(error.valid_methods or ())
         except NotFound:
             answer = told("There is no such page.", 404)
@@ -142,13 +142,13 @@ class Application:
     def _refusal(self, request: Request) -> str:
         """Why a request is not answered: it came for another site, or under another's name."""
         if not self._is_own(_name_of(request.environ.get("HTTP_HOST", ""))):
-            return "expected a name of this machine as the host; see 'trajstore serve --host'"
+            return "this server answers only to names of its machine; see 'trajstore serve --name'"
         origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site", "none")
         if origin is not None and origin.lower() != f"{request.scheme}://{request.host}".lower():
-            return "expected a request of this very page, got one of another origin"
+            return "refused: the request comes from another origin than this page"
         looks = request.method == "GET" and request.headers.get("Sec-Fetch-Mode") == "navigate"
         if site not in ("none", "same-origin") and not looks:
-            return "expected a request of this very page, got one of another site"
+            return "refused: the request comes from another site than this page"
         return ""
 
     def _is_own(self, host: str) -> bool:
@@ -194,7 +194,7 @@ class Application:
             many = 1 if "alone" in request.args else STRIP
             pictures = self._shown.again(name).served.strip(index, camera, first, many)
         except ModuleNotFoundError as error:
-            missing = f"expected the package {error.name!r}: pip install 'trajstore[serve]'"
+            missing = f"needs the package {error.name!r}: pip install 'trajstore[serve]'"
             return _told(request, missing, 501)
         head = struct.pack(f"<{len(pictures) + 1}I", len(pictures), *map(len, pictures))
         answer = Response(head + b"".join(pictures), mimetype="application/octet-stream")
@@ -208,7 +208,9 @@ class Application:
         told = request.headers.get(TOKEN, "")
         if not hmac.compare_digest(told.encode(), self._shown.token.encode()):
             return _told(
-                request, "expected the token that 'trajstore serve' printed; open its link", 403
+                request,
+                ("marking needs the token that 'trajstore serve' printed; open its link 'to mark'"),
+                403,
             )
         if request.mimetype != "application/json" or request.content_length is None:
             return _told(request, "expected JSON of a known length", 415)
@@ -256,8 +258,8 @@ def listen(shown: Shown, host: str, port: int) -> BaseWSGIServer:
     except (OSError, UnicodeError) as error:
         why = getattr(error, "strerror", None) or error
         raise StorageError(
-            f"{host}:{port}: expected a free port of this machine, got {why}; name another with "
-            "--port, or --port 0 for any"
+            f"{host}:{port}: cannot be used: {why}; name another port with --port, or --port 0 "
+            "for any that is free"
         ) from error
     server.daemon_threads = True  # type: ignore[attr-defined]
     return server

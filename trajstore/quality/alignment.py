@@ -42,7 +42,10 @@ def step_order(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
     for index, found in sorted(dataset.manifest.anomalies.items()):
         repeated = [it for it in found if it["kind"] == "repeated_observations"]
         if repeated:
-            message = f"steps: expected a new observation after each, got {repeated[0]['message']}"
+            message = (
+                f"steps: {repeated[0]['message']}: steps were repeated, or a sensor stopped; "
+                "look at the episode with 'trajstore play'"
+            )
             first = int(repeated[0]["first"])
             yield Finding(Severity.WARNING, "steps", message, episode=index, step=first)
             break
@@ -71,9 +74,9 @@ def _padded(states: list[np.ndarray]) -> Iterator[Finding]:
     for fault, episodes in faults.items():
         if episodes.mean() >= 0.5 and inner < 0.1:
             message = (
-                f"observations: expected T + 1 different ones, got {fault} in "
-                f"{int(episodes.sum())} of {len(episodes)} episodes: they look shifted by one "
-                "step and padded; store that of reset, and the true last one"
+                f"observations: {fault} in {int(episodes.sum())} of {len(episodes)} episodes: "
+                "they look shifted by one step and padded; record again with the observation "
+                "of reset first and the true last one"
             )
             yield Finding(Severity.BLOCKING, "alignment", message)
 
@@ -84,8 +87,7 @@ def _late(states: list[np.ndarray], scene: list[np.ndarray]) -> Iterator[Finding
     for lag, when in ((1, "later"), (-1, "earlier")):
         if exact[lag] and not exact[0]:
             message = (
-                f"observations: expected them to show the state they stand beside, got that of "
-                f"one step {when} ({exact[lag]} columns "
+                f"observations: they show the state of one step {when} ({exact[lag]} columns "
                 "agree exactly there, none in place); record again"
             )
             yield Finding(Severity.BLOCKING, "alignment", message)
@@ -136,8 +138,8 @@ def _leaps(dataset: Dataset, pose: str) -> Iterator[Finding]:
     episode = int(np.searchsorted(ends, row))
     step = row - (int(ends[episode - 1]) + 1 if episode else 0)
     message = (
-        f"agent: expected moves of about {usual:.3g} m a step at most, got {moves[row]:.3g} m, "
-        f"and {len(wrong) - 1} more: steps may be missing"
+        f"agent: moves {moves[row]:.3g} m in one step, where about {usual:.3g} m is usual, and "
+        f"{len(wrong) - 1} more: steps may be missing"
     )
     yield Finding(Severity.WARNING, "steps", message, episode=episode, step=step)
 

@@ -66,8 +66,8 @@ def distinct(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
     named = ", ".join(f"{copy} of {original}" for copy, original in copies[:5])
     more = f" and {len(copies) - 5} more" if len(copies) > 5 else ""
     message = (
-        f"episodes: expected {len(dataset)} with steps of their own, got {len(first)} "
-        f"(copies: {named}{more}); record each scenario and seed once"
+        f"episodes: only {len(first)} of {len(dataset)} have steps of their own (copies: "
+        f"{named}{more}); record each scenario and seed once"
     )
     yield Finding(Severity.BLOCKING, "distinct", message, episode=copies[0][0])
 
@@ -95,8 +95,8 @@ def anomaly_scores(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
     unfit = anomalies.unfit(marks, len(dataset))
     for kind, count in unfit.items():
         message = (
-            f"{kind}: expected it to flag few episodes, got {count} of {len(dataset)}; the "
-            "detector is unfit for this dataset and does not score"
+            f"{kind}: flags {count} of {len(dataset)} episodes, so it tells nothing here; it "
+            "does not count in their scores"
         )
         yield Finding(Severity.NOTE, "anomalies", message)
     changed = []
@@ -108,8 +108,8 @@ def anomaly_scores(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
     if changed:
         index, score = changed[0]
         message = (
-            f"anomaly score: expected {score:.3g} from today's detectors, got {sealed[index]:.3g} "
-            f"as sealed, and {len(changed) - 1} more; the detectors have changed since"
+            f"anomaly score: sealed as {sealed[index]:.3g}, and {score:.3g} by today's "
+            f"detectors, which have changed since; {len(changed) - 1} more"
         )
         yield Finding(Severity.NOTE, "anomalies", message, episode=index)
     anomalous = np.flatnonzero(sealed > 0)

@@ -16,8 +16,9 @@ def episode_count(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
     """There are enough episodes, none too short or too long."""
     if len(dataset) < contract.minimum_episodes:
         message = (
-            f"episodes: expected at least {contract.minimum_episodes} by the contract, "
-            f"got {len(dataset)}; the version stays a draft, record more"
+            f"episodes: {len(dataset)}, and the contract asks for at least "
+            f"{contract.minimum_episodes}; the version stays a draft: record more, or lower "
+            '"minimum_episodes" in the contract'
         )
         yield Finding(Severity.WARNING, "episodes", message)
     lengths = dataset.lengths
@@ -26,8 +27,8 @@ def episode_count(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
     if len(outside):
         index = int(outside[0])
         message = (
-            f"length: expected {contract.min_steps} to {most} steps, got {lengths[index]}, "
-            f"and {len(outside) - 1} more such episodes"
+            f"length: {lengths[index]} steps, where the contract asks for {contract.min_steps} "
+            f"to {most}; {len(outside) - 1} more such episodes"
         )
         yield Finding(Severity.BLOCKING, "episodes", message, episode=index)
 
@@ -36,7 +37,10 @@ def scenario_coverage(dataset: Dataset, contract: Contract) -> Iterator[Finding]
     """Every required scenario occurs often enough, and the manifest counts right."""
     if "scenario" not in dataset.schema.names:
         if contract.required_scenarios:
-            message = "scenario: expected this field of text in every episode, got none"
+            message = (
+                "scenario: the contract asks for scenarios, and episodes have no text field "
+                "'scenario'"
+            )
             yield Finding(Severity.BLOCKING, "coverage", message)
         return
     counts = Counter(str(name) for name in dataset.episodes["scenario"])
@@ -46,8 +50,8 @@ def scenario_coverage(dataset: Dataset, contract: Contract) -> Iterator[Finding]
     for name in contract.required_scenarios:
         if counts[name] < contract.episodes_per_scenario:
             message = (
-                f"scenario {name!r}: expected at least {contract.episodes_per_scenario} episodes, "
-                f"got {counts[name]}; record more of it"
+                f"scenario {name!r}: {counts[name]} episodes, where the contract asks for at "
+                f"least {contract.episodes_per_scenario}; record more of it"
             )
             yield Finding(Severity.BLOCKING, "coverage", message)
 
@@ -63,8 +67,8 @@ def seeds(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
         original = seen.setdefault(key, index)
         if original != index:
             message = (
-                f"scenario {key[0]!r} with seed {key[1]}: expected once, "
-                f"got it in episode {original} already"
+                f"scenario {key[0]!r} with seed {key[1]}: recorded twice, episode {original} "
+                "has them already"
             )
             yield Finding(Severity.BLOCKING, "seeds", message, episode=index)
             break
@@ -72,8 +76,8 @@ def seeds(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
         leaked = [index for index, seed in enumerate(numbers) if low <= seed < high]
         if leaked:
             message = (
-                f"seed {numbers[leaked[0]]}: expected none in [{low}, {high}), which is reserved "
-                f"for evaluation, got {len(leaked)} episodes; record with other seeds"
+                f"seed {numbers[leaked[0]]}: lies in [{low}, {high}), which is reserved for "
+                f"evaluation, as in {len(leaked)} episodes; record with other seeds"
             )
             yield Finding(Severity.BLOCKING, "seeds", message, episode=leaked[0])
 
@@ -85,7 +89,10 @@ def provenance(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
         for part in key.split("."):
             found = found.get(part) if isinstance(found, Mapping) else None
         if found in (None, "", [], {}):
-            message = f"provenance: expected {key!r}, got nothing; the recorder must note it"
+            message = (
+                f"provenance: the contract asks for {key!r}, and it is not there; note it when "
+                "you record"
+            )
             yield Finding(Severity.BLOCKING, "provenance", message)
 
 
@@ -96,7 +103,7 @@ def observation_contract(dataset: Dataset, contract: Contract) -> Iterator[Findi
         name = str(expected["name"])
         found = fields.get(name)
         if found is None:
-            message = f"field {name!r}: expected by the observation contract, got none"
+            message = f"field {name!r}: is missing, and the observation contract asks for it"
             yield Finding(Severity.BLOCKING, "observation", message)
             continue
         for key, value in expected.items():

@@ -81,7 +81,7 @@ def read_decisions(path: Path) -> Decisions:
     for where, line in places.items():
         if line[:7] in _MARKS:
             raise CorruptionError(
-                f"{where}: expected a review, got a mark that git left of a merge; "
+                f"{where}: git left a merge conflict here; "
                 f"{_KEEP_BOTH if lines else _KEEP_BOTH_FORMER}"
             )
     records = {where: _record(line, where) for where, line in lines.items()}

@@ -138,13 +138,13 @@ def check_marks(file: MarksFile, dataset: Dataset, *, name: str, where: object) 
     if file.content_digest != digest:
         told = f"{file.dataset or 'content'} ({file.content_digest[:12] or 'not told which'})"
         raise ArgumentError(
-            f"{where}: expected marks of {name} ({digest[:12]}), got those of {told}; name the "
+            f"{where}: these are marks of {told}, not of {name} ({digest[:12]}); name the "
             "version that was looked at"
         )
     strange = file.marks.keys() - set(digests_of(dataset))
     if strange:
         raise NotFoundError(
-            f"{where}: expected marks of episodes of {name}, got {len(strange):,} of others, such "
+            f"{where}: {len(strange):,} marks are on episodes that {name} does not have, such "
             f"as {min(strange)[:12]}"
         )
 
@@ -178,7 +178,7 @@ def without_excluded(
         return dataset
     if out == len(dataset):
         raise NotFoundError(
-            f"{name}: expected an episode to train from, got all {out:,} marked exclude in "
+            f"{name}: no episode is left to train from, all {out:,} are marked exclude in "
             f"{reviews}; take some back in 'trajstore serve', or with 'trajstore review'"
         )
     logger.info(

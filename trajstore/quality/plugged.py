@@ -42,7 +42,7 @@ class PluggedCheck:
 
     def _checked(self, dataset: Dataset, contract: Contract) -> Iterator[Finding]:
         run = self.plugin.load()
-        with self.plugin.at_fault("expected it to check a version"):
+        with self.plugin.at_fault("could not check the version"):
             for count, found in enumerate(run(dataset, contract)):
                 if count == MOST_FINDINGS:
                     raise ValueError(f"more than {MOST_FINDINGS:,} findings")

@@ -74,7 +74,7 @@ def verify_replay(
     name, version = str(recorded.get("id", "")), str(recorded.get("version", ""))
     differences, checked, equal, silent = [], [], 0, set(leave_out)
     compared = [spec.name for spec in demanded(dataset.schema, leave_out)]
-    with refused("replay: expected the recorded environment"):
+    with refused("replay: the environment could not be made"):
         environment = simulator(provenance)
     try:
         running = getattr(getattr(environment, "unwrapped", environment), "version", None)
@@ -120,7 +120,7 @@ def demanded(schema: EpisodeSchema, leave_out: Collection[str] = ()) -> list[Fie
     ]
     if found:
         return found
-    raise ReplayError("replay: expected fields to compare, got none; leave out fewer")
+    raise ReplayError("replay: no field is left to compare; leave out fewer")
 
 
 def compare(
@@ -196,11 +196,11 @@ def play(episode: Episode, environment: Environment) -> Iterator[dict[str, Any]]
     """
     if "seed" not in episode.arrays:
         raise ReplayError(
-            "replay: expected a field 'seed' on the episode axis, got none; record it"
+            "replay: episodes have no field 'seed', so they cannot be played again; record it"
         )
     options = {"scenario": str(episode["scenario"])} if "scenario" in episode.arrays else None
     known = set(episode.schema.names)
-    with refused("replay: expected the environment to play the episode"):
+    with refused("replay: the environment failed to play the episode"):
         observation, info = begin(environment, int(episode["seed"]), options)
         yield {**info, **flatten(OBSERVATION, observation, known)}
         layers = Layers(environment)
@@ -243,7 +243,7 @@ def refused(expected: str, remedy: str = "") -> Iterator[None]:
     except ReplayError:
         raise
     except (Exception, SystemExit) as error:  # one that ends the process has verified nothing
-        raise ReplayError(f"{expected}, got {type(error).__name__}: {error}{remedy}") from error
+        raise ReplayError(f"{expected}: {type(error).__name__}: {error}{remedy}") from error
 
 
 def _action(episode: Episode, step: int) -> Any:  # noqa: ANN401 - any action
@@ -254,7 +254,7 @@ def _action(episode: Episode, step: int) -> Any:  # noqa: ANN401 - any action
             truth = values.dtype.kind == "b" and values.ndim == 1
             leaves[name] = values[step].item() if truth else values[step].copy()
     if not leaves:
-        raise ReplayError("replay: expected a field 'action', got none; record the actions")
+        raise ReplayError("replay: there is no field 'action' to play; record the actions")
     return nest(episode.schema, ACTION, leaves)
 
 

@@ -69,9 +69,9 @@ class Review(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         if self.status is Status.DRAFT:
-            raise ValueError("review: expected validated or quarantined, got draft")
+            raise ValueError("review: decide validated or quarantined; draft is no decision")
         if not self.reason.strip():
-            raise ValueError("review: expected a reason, got none; say why in one sentence")
+            raise ValueError("review: say why in one sentence")
         "".join((self.reason, self.by, self.time, self.version)).encode()
 
     def to_json(self) -> dict[str, str]:

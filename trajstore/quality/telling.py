@@ -44,9 +44,9 @@ def frozen(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
     if long or (still and 2 * len(still) > moving):
         index = (long or still)[0]
         message = (
-            "observations: expected them to change when actions or rewards do, got the same one at "
-            f"every step of {len(still)} of {moving} episodes in which these change; the recorder "
-            "kept an array that is reused: record again, and copy what the environment returns"
+            f"observations: the same at every step of {len(still)} of {moving} episodes in "
+            "which actions or rewards change; the recorder kept an array that is reused: "
+            "record again, and copy what the environment returns"
         )
         yield Finding(Severity.BLOCKING, "frozen", message, episode=index)
 
@@ -77,9 +77,9 @@ def ends(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
     if len(at) < LEAST or limit == 1 or not _crowded(lengths, by_itself, limit):
         return
     message = (
-        f"ends: expected 'truncated' at a time limit, got {len(at)} of {by_itself.sum()} "
-        f"episodes that end by 'terminated' after {limit} steps, none of all longer; if that is "
-        "the limit, returns take it for a true end: have the environment tell the two apart"
+        f"ends: {len(at)} of {by_itself.sum()} episodes end by 'terminated' after {limit} "
+        "steps, and none is longer; if that is a time limit, have the environment end them "
+        "by 'truncated', since training takes 'terminated' for a true end"
     )
     yield Finding(Severity.WARNING, "ends", message, episode=int(at[0]), step=limit - 1)
 

@@ -124,8 +124,8 @@ class Journal:
     def _check_sound(self) -> None:
         if self._failure is not None:
             raise StorageError(
-                f"{self._path}: expected a journal in good order, got an earlier failure "
-                f"({self._failure}); open the recording again to go on"
+                f"{self._path}: could not be written earlier ({self._failure}); open the "
+                "recording again to go on"
             )
 
     def episodes(self) -> Iterator[Episode]:
@@ -182,9 +182,9 @@ def scan(path: Path, schema: EpisodeSchema, *, damaged: bool = False) -> Scan:
                 end = _end_of(content, frame)
         if end < acknowledged and not damaged:
             raise JournalError(
-                f"{path}: expected a whole frame at byte {end}, got damage to an episode that was "
-                "acknowledged; restore the file from a copy, or save the whole ones: "
-                "trajstore recover NAME --salvage"
+                f"{path}: damaged at byte {end}, in an episode that was recorded; restore the "
+                "file from a copy, or save the whole episodes: trajstore recover NAME "
+                "--salvage"
             )
         lost += [(end, size - end)] if end < size else []
     return Scan(tuple(frames), tuple(lost), end, size - end)
@@ -210,13 +210,13 @@ def _check_head(path: Path, head: bytes, schema: EpisodeSchema, *, damaged: bool
     whole = head == _head(digest)
     if not whole and not damaged:
         raise JournalError(
-            f"{path}: expected a journal, got another file or a damaged head; restore it from a "
-            "copy, or save the whole episodes in it: trajstore recover NAME --salvage"
+            f"{path}: is no journal, or its beginning is damaged; restore it from a copy, or "
+            "save the whole episodes in it: trajstore recover NAME --salvage"
         )
     if whole and digest.hex() != schema.digest:
         raise JournalError(
-            f"{path}: expected the schema it was begun with ({digest.hex()[:12]}), "
-            f"got {schema.digest[:12]}; seal or discard that recording first"
+            f"{path}: this recording was begun with another schema ({digest.hex()[:12]}, now "
+            f"{schema.digest[:12]}); seal or discard it first"
         )
     return whole
 

@@ -206,8 +206,8 @@ class LiveEpisode:
             whole = self._notes.end(self._whole | given)
             if not self.steps:
                 raise JournalError(
-                    f"{self._live.recorded.name}: expected at least one step before the end of an "
-                    "episode, got none; drop it: episode.drop()"
+                    f"{self._live.recorded.name}: an episode without a step cannot be "
+                    "recorded; drop it: episode.drop()"
                 )
             if not self._over:
                 self._notes.mark_end(terminated=not truncated, truncated=bool(truncated))
@@ -235,8 +235,8 @@ class LiveEpisode:
         if self._over is None or (self._over and not over):
             state = "ended or dropped" if self._over is None else f"over at step {self.steps - 1}"
             raise JournalError(
-                f"{self._live.recorded.name}: expected an episode under way, got one that is "
-                f"{state}; begin another: recorder.begin(...)"
+                f"{self._live.recorded.name}: this episode is {state}; begin another: "
+                "recorder.begin(...)"
             )
 
     def _flat(self, values: Mapping[str, Any], call: str) -> dict[str, Any]:

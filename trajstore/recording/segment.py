@@ -154,17 +154,13 @@ class Segment:
             return
         if self._process is not None:
             raise JournalError(
-                f"{where}: expected to be used by process {self._process}, which opened it, got a "
-                f"fork of it, {os.getpid()}; give each worker a segment of its own: "
-                'with Segment(target, "worker-1", schema=schema) as segment: '
-                "segment.add(episode, order=...)"
+                f"{where}: was opened by process {self._process} and is used in {os.getpid()}, "
+                "a fork of it; give each worker a segment of its own: with Segment(target, "
+                '"worker-1", schema=schema) as segment: segment.add(episode, order=...)'
             )
         if (self.target / MANIFEST).exists():
             raise SealedError(
-                f"{where}: expected an open recorder, got one that is closed, its version sealed; "
-                "record again with extends= that version to add episodes to it"
+                f"{where}: is closed and its version sealed; to add episodes, record the next "
+                "version with extends= this one"
             )
-        raise JournalError(
-            f"{where}: expected an open recorder, got one that is closed; enter a new one "
-            "with 'with' to go on"
-        )
+        raise JournalError(f"{where}: is closed; enter a new one with 'with' to go on")

@@ -82,8 +82,8 @@ class Spool(Rows):
         """The episode of all rows; those of a file are mapped, and not read."""
         if self._failed is not None:
             raise StorageError(
-                f"{self._folder}: expected all rows of the episode, got an earlier failure "
-                f"({self._failed}); that episode is lost, those before it are safe"
+                f"{self._folder}: could not be written earlier ({self._failed}); that episode "
+                "is lost, those before it are safe"
             )
         if not self._encoders:
             return super().episode()

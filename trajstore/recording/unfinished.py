@@ -81,8 +81,8 @@ class Recording:
         for (one, before), (other, after) in pairwise(placed):
             if before.order == after.order:
                 raise JournalError(
-                    f"recording {self.target.name}: expected one episode of order {after.order}, "
-                    f"got two, in {one.name} and {other.name}; discard one of the journals"
+                    f"recording {self.target.name}: two episodes have the place {after.order}, "
+                    f"in {one.name} and {other.name}; remove one of the journals"
                 )
         return placed
 
@@ -95,8 +95,8 @@ class Recording:
         """Refuse to go on with other fields."""
         if self.schema != schema:
             raise SchemaError(
-                f"recording {self.target.name}: expected the schema it was begun with, got "
-                "another one; seal or discard that recording first"
+                f"recording {self.target.name}: was begun with another schema; seal or discard "
+                "it first: trajstore recover NAME --seal, or --discard"
             )
 
     def check_same(self, wanted: "Recording") -> None:
@@ -111,14 +111,14 @@ class Recording:
         if canonical_json(begun) != canonical_json(asked):
             key, one, other = _difference(begun, asked)
             raise JournalError(
-                f"recording {name}: expected the provenance it was begun with ({key}: {one}), "
-                f"got {key}: {other}; record with the same provenance, or end that recording "
-                f"first: trajstore recover {dataset} --seal, or --discard"
+                f"recording {name}: was begun with another provenance ({key}: {one}, now "
+                f"{other}); record with the same one, or end that recording first: trajstore "
+                f"recover {dataset} --seal, or --discard"
             )
         if self.extends != wanted.extends:
             raise JournalError(
-                f"recording {name}: expected to extend {self.extends}, as it was begun, "
-                f"got {wanted.extends}; seal or discard that recording first"
+                f"recording {name}: was begun to extend {self.extends}, not {wanted.extends}; "
+                "seal or discard it first"
             )
 
 
@@ -181,8 +181,9 @@ def open_recording(target: Path) -> Recording:
     except (NotFoundError, CorruptionError, SchemaError, KeyError, TypeError, ValueError) as error:
         check_begun(target)
         raise CorruptionError(
-            f"{path}: expected the record of a recording, got {_fault(error)}; put the file back "
-            f"from a copy, or remove the recording with its episodes: {_removal(target)}"
+            f"{path}: cannot be read as the record of a recording ({_fault(error)}); put the "
+            "file back from a copy, or remove the recording with its episodes: "
+            f"{_removal(target)}"
         ) from error
 
 
@@ -227,15 +228,15 @@ def is_begun(target: Path) -> bool:
 def check_begun(target: Path) -> None:
     """Refuse a target that nobody has begun to record."""
     if not is_begun(target):
-        raise NotFoundError(f"{target}: expected an unfinished recording, got none")
+        raise NotFoundError(f"{target}: no recording is unfinished there")
 
 
 def check_episodes(target: Path, count: int) -> None:
     """Refuse to seal a recording that holds no episode."""
     if count < 1:
         raise JournalError(
-            f"recording {target.name}: expected at least one episode, got none; record some, "
-            f"or remove it: {_removal(target)}"
+            f"recording {target.name}: holds no episode yet; record some, or remove it: "
+            f"{_removal(target)}"
         )
 
 

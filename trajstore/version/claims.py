@@ -157,8 +157,8 @@ def check_readable(content: bytes) -> None:
         wrong = str(error)
     if wrong:
         raise QuotaExceededError(
-            f"manifest: expected at most {MAX_JSON_BYTES:,} bytes, got too much ({wrong}); "
-            "record fewer episodes into a version, or fields of text with fewer words"
+            f"manifest: would be larger than {MAX_JSON_BYTES:,} bytes ({wrong}); record fewer "
+            "episodes into a version, or fewer different texts"
         )
 
 

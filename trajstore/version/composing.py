@@ -60,8 +60,8 @@ class Source:
         record = self.files.record(path)
         if copy_file(self.files.file(path), target) != record:
             raise CorruptionError(
-                f"{self.files.where}/{path}: expected what was sealed, got other bytes; "
-                "get the version anew from its remote"
+                f"{self.files.where}/{path}: changed since it was sealed; get the version anew "
+                "from its remote"
             )
         return record
 

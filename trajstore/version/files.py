@@ -58,7 +58,7 @@ class LocalFiles:
         """What the manifest says of a file, which it must list."""
         record = self.manifest.files.get(path)
         if record is None:
-            raise CorruptionError(f"{self.where}/{path}: expected in the manifest, got no entry")
+            raise CorruptionError(f"{self.where}/{path}: the manifest does not list this file")
         return record
 
     def file(self, path: str) -> Path:
@@ -90,9 +90,7 @@ class LocalFiles:
         for path, record in sorted(self.manifest.files.items()):
             make_folder((folder / path).parent)
             if copy_file(self.file(path), folder / path) != record:
-                raise CorruptionError(
-                    f"{self.where}/{path}: expected what was sealed, got other bytes"
-                )
+                raise CorruptionError(f"{self.where}/{path}: changed since it was sealed")
 
     def strays(self) -> Iterator[Finding]:
         """Whatever lies there and was not sealed."""
@@ -101,10 +99,12 @@ class LocalFiles:
         for key, entry in self._entries():
             if entry.is_symlink():
                 target = Path(entry.path).readlink()
-                yield finding("links", f"{key}: expected no link, got one to {target}", key)
+                yield finding("links", f"{key}: is a link, to {target}", key)
             elif entry.is_dir():
                 if key not in folders:
-                    yield finding("strays", f"{key}: expected no such folder, got one", key)
+                    yield finding(
+                        "strays", f"{key}: a folder that does not belong to the version", key
+                    )
             elif key not in sealed:
                 yield _stray(key)
 
@@ -145,9 +145,7 @@ class FetchedFiles(LocalFiles):
         try:
             content = self.origin.read(MANIFEST)
         except NotFoundError:
-            raise NotFoundError(
-                f"{self.where}: expected a sealed version, got no {MANIFEST} there"
-            ) from None
+            raise NotFoundError(f"{self.where}: no version there, it has no {MANIFEST}") from None
         return Manifest.from_bytes(content, f"{self.where}/{MANIFEST}")
 
     def file(self, path: str) -> Path:
@@ -210,7 +208,7 @@ def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
 
 
 def _stray(key: str) -> Finding:
-    return finding("strays", f"{key}: expected no such file, got one; remove it", key)
+    return finding("strays", f"{key}: does not belong to the version; remove it", key)
 
 
 def make_folder(folder: Path) -> None:

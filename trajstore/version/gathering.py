@@ -26,9 +26,7 @@ class Gathering:
         if mask is None:
             return self.all_steps
         if not mask.any():
-            raise NotFoundError(
-                f"{self._assembly.where}: expected episodes to draw from, got none left by where"
-            )
+            raise NotFoundError(f"{self._assembly.where}: 'where' leaves no episode to draw from")
         return Steps(self._assembly.lengths, mask)
 
     def located(self, steps: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:

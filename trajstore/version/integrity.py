@@ -61,7 +61,7 @@ def check(
     except (CorruptionError, FormatError, StorageError) as error:
         return [*found, finding("manifest", str(error), MANIFEST)]
     if changed:
-        wanted = "expected the manifest that was opened, got another one; open the version again"
+        wanted = "the manifest changed since the version was opened; open it again"
         return [*found, finding("manifest", f"{files.where}/{MANIFEST}: {wanted}", MANIFEST)]
     return found + _compared(files, deep=deep, progress=progress)
 

@@ -60,7 +60,7 @@ class Folder:
             try:
                 file = open_file(path, follow=False)
             except FileNotFoundError:
-                raise NotFoundError(f"{path}: expected a pack, got no such file") from None
+                raise NotFoundError(f"{path}: there is no such pack") from None
         with file:
             yield file
 
@@ -86,8 +86,8 @@ def check_lasting(where: Path | str) -> None:
     """
     if is_url(where) and re.search(r"(?:^|::)memory:", str(where), re.IGNORECASE):
         raise ArgumentError(
-            f"{where}: expected an archive that stays, got the memory of this process, which ends; "
-            "name a folder, or a URL of a service"
+            f"{where}: the memory of this process ends with it; name a folder as the archive, "
+            "or a URL of a service"
         )
 
 
@@ -124,16 +124,14 @@ def place(where: os.PathLike[str] | str) -> Path:
         raise ArgumentError(f"{text!r}: expected a path, got one with a zero in it")
     home = os.path.expanduser(text)  # noqa: PTH111 - to pathlib, ./~ is ~
     if home.startswith("~"):
-        raise ArgumentError(f"{text}: expected a user behind ~, got none known; or write ./{text}")
+        raise ArgumentError(f"{text}: no user of that name; write ./{text} if a file is meant")
     path = Path(home)
     with suppress(OSError, RuntimeError):
         return path.resolve()
     try:  # a link that leads to itself is told of by whoever opens it
         return path.parent.resolve() / path.name
     except (OSError, RuntimeError, ValueError) as error:
-        raise ArgumentError(f"{text}: expected a path, got one that leads nowhere: {error}") from (
-            error
-        )
+        raise ArgumentError(f"{text}: leads nowhere: {error}") from (error)
 
 
 def remote_at(url: str) -> Remote:
@@ -142,7 +140,6 @@ def remote_at(url: str) -> Remote:
         found: Remote = import_module("trajstore.version.remote").RemoteFolder(url)
     except ModuleNotFoundError as error:
         raise StorageError(
-            f"URL: expected the package {error.name!r}, got none installed; "
-            "install trajstore with the extra 'remote'"
+            f"a URL needs the package {error.name!r}: pip install 'trajstore[remote]'"
         ) from error
     return found

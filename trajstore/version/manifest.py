@@ -155,9 +155,7 @@ class Manifest:
                 f"{where}: expected a manifest, got other content ({brief(said, 300)})"
             ) from error
         if not unchanged:
-            raise CorruptionError(
-                f"{where}: expected the manifest that was sealed, got a changed one"
-            )
+            raise CorruptionError(f"{where}: the manifest was changed after it was sealed")
         return manifest
 
     @classmethod
@@ -176,12 +174,10 @@ class Manifest:
         except NotFoundError:
             if is_bereft(Path(folder)):
                 raise CorruptionError(
-                    f"{folder}: expected {MANIFEST} beside the arrays, got none; the manifest is "
-                    "gone: bring it back with 'dvc checkout --force' or 'dvc pull', or from a copy"
+                    f"{folder}: {MANIFEST} is missing beside the arrays; bring it back with "
+                    "'dvc checkout --force' or 'dvc pull', or from a copy"
                 ) from None
-            raise NotFoundError(
-                f"{folder}: expected a sealed version, got no {MANIFEST} there"
-            ) from None
+            raise NotFoundError(f"{folder}: no version there, it has no {MANIFEST}") from None
         return cls.from_bytes(data, path)
 
 

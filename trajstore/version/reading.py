@@ -34,8 +34,8 @@ class Table(dict[str, np.ndarray]):
     def __missing__(self, name: str) -> np.ndarray:
         """Refuse a name, such as that of a field with a value a step."""
         raise SchemaError(
-            f"episodes: expected one of the columns {', '.join(self)}, got {name!r}; "
-            "a field of another axis is no column"
+            f"episodes: no column {name!r}; there are {', '.join(self)} (fields with a row a "
+            "step are none)"
         )
 
 

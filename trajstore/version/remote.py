@@ -37,14 +37,14 @@ def reaching(where: Path | str) -> Iterator[None]:
         if cause is None:
             raise
         raise StorageError(
-            f"{where}: expected a service that answers, got {type(cause).__name__}: {cause}; "
-            "check the address and the network"
+            f"{where}: the service does not answer: {type(cause).__name__}: {cause}; check the "
+            "address and the network"
         ) from refused
     except TrajStoreError:
         raise
     except Exception as error:
         raise StorageError(
-            f"{where}: expected a service that answers, got {type(error).__name__}: {error}"
+            f"{where}: the service does not answer: {type(error).__name__}: {error}"
         ) from error
 
 
@@ -60,8 +60,8 @@ def driver(url: str) -> tuple[Any, str]:
         package = package.partition(".")[0]
         wanted = '"trajstore[remote]"' if package == "s3fs" else package
         raise StorageError(
-            f"{url}: expected an installed driver for {scheme}://, got none ({error}); "
-            f"pip install {wanted}"
+            f"{url}: {scheme}:// needs a package that is not installed ({error}): pip install "
+            f"{wanted}"
         ) from error
     except ValueError as error:
         if scheme in fsspec.available_protocols():
@@ -134,7 +134,7 @@ class RemoteFolder(Remote):
         with reaching(f"{self.where}/{name}"):
             file = self._opened(plain_name(name))
         if file is None:
-            raise NotFoundError(f"{self.where}/{name}: expected a pack, got no such file")
+            raise NotFoundError(f"{self.where}/{name}: there is no such pack")
         reached = _Reached(file, f"{self.where}/{name}")
         try:
             yield cast("BinaryIO", reached)
@@ -147,7 +147,7 @@ class RemoteFolder(Remote):
         with reaching(f"{self.where}: {key}"):
             file = self._opened(key)
             if file is None:
-                raise NotFoundError(f"{self.where}: expected {key}, got no such file")
+                raise NotFoundError(f"{self.where}: {key} is missing")
             with file:
                 data: bytes = file.read(MAX_JSON_BYTES + 1)
         if len(data) > MAX_JSON_BYTES:
@@ -158,7 +158,7 @@ class RemoteFolder(Remote):
         """Copy a sealed file; raises `CorruptionError` if it is missing or another."""
         with reaching(f"{self.where}/{key}"):
             file = self._opened(key)
-            wrong: str | None = f"expected a file of {record.size:,} bytes, got none"
+            wrong: str | None = f"is missing, {record.size:,} bytes"
             if file is not None:
                 with file:
                     wrong = copied(file, record, write)

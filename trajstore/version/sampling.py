@@ -73,8 +73,8 @@ def check_generator(rng: object) -> None:
     if not isinstance(rng, np.random.Generator):
         seed = rng if isinstance(rng, int) else 0
         raise TypeError(
-            f"rng: expected a numpy.random.Generator, got {ascii(rng)[:80]}; "
-            f"pass np.random.default_rng({seed})"
+            f"rng: must be a numpy.random.Generator, got {ascii(rng)[:80]}; pass "
+            f"np.random.default_rng({seed})"
         )
 
 
@@ -85,7 +85,7 @@ def check_pass(size: int, window: int | None, rng: object, resume: object) -> No
             f"batches: expected a size and a window of 1 or more, got {size}, {window}"
         )
     if rng is None and resume is None:
-        raise ValueError("batches: expected a generator rng, or a state to resume from")
+        raise ValueError("batches: give rng=np.random.default_rng(...), or resume= a state")
     if rng is not None:
         check_generator(rng)
 
@@ -103,7 +103,7 @@ def episode_number(index: object, count: int) -> int:
             "ask for one episode at a time"
         )
     if not -count <= index < count:
-        raise IndexError(f"episode {index}: expected 0 to {count - 1}")
+        raise IndexError(f"there is no episode {index}; they are 0 to {count - 1}")
     return int(index) % count
 
 
@@ -224,7 +224,7 @@ class Batches(Iterator[Batch]):
     def batch(self, number: int) -> Batch:
         """Batch ``number`` of the pass, wherever the iteration stands."""
         if not 0 <= number < len(self):
-            raise IndexError(f"batch {number}: expected 0 to {len(self) - 1}")
+            raise IndexError(f"there is no batch {number}; they are 0 to {len(self) - 1}")
         return self._gather(self._items(number))
 
     def state(self) -> dict[str, Any]:

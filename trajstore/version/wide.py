@@ -71,8 +71,8 @@ class CachedRows(MappedRows):
                 file.write(google_crc32c.value(content).to_bytes(CRC_BYTES, "little"))
         except OSError as error:
             raise StorageError(
-                f"{path}: expected room for {spec.chunk_rows:,} decoded rows, got "
-                f"{error.strerror}; free some space, or read without a cache"
+                f"{path}: no room for {spec.chunk_rows:,} decoded rows: {error.strerror}; free "
+                "some space, or read without a cache"
             ) from error
 
 

@@ -71,15 +71,16 @@ def check_quota(target: Path, *, needed: int, quota_bytes: int) -> None:
     """Refuse what would make a version take more bytes on disk than its quota."""
     if needed > quota_bytes:
         raise QuotaExceededError(
-            f"version {target.name}: expected at most {quota_bytes:,} bytes on disk, "
-            f"got {needed:,}; record fewer episodes, or start another dataset"
+            f"version {target.name}: would take {needed:,} bytes, and its quota is "
+            f"{quota_bytes:,}; record fewer episodes, start another dataset, or raise "
+            "quota_bytes"
         )
 
 
 def seal_version(target: Path, episodes: Iterable[Episode], plan: Plan) -> Manifest:
     """Write at least one episode into a new version; it is there whole, or not at all."""
     if not plan.episodes:
-        raise JournalError(f"version {target.name}: expected at least one episode, got none")
+        raise JournalError(f"version {target.name}: holds no episode; record at least one")
     base = open_base(plan.extends, plan.schema)
     held = plan.held_bytes + (base.manifest.size_bytes if base else 0)
     needed = held + projected_bytes(plan.schema, _part(plan, base))
@@ -120,9 +121,9 @@ def open_base(folder: Path | None, schema: EpisodeSchema) -> LocalFiles | None:
     base = LocalFiles(folder)
     if base.manifest.schema != schema:
         raise SchemaError(
-            f"{folder}: expected the schema of the episodes to come, got another one, which "
-            f"differs in {base.manifest.schema.difference(schema)}; extend a version of that "
-            "schema, or record another dataset"
+            f"{folder}: its schema differs from that of the new episodes in "
+            f"{base.manifest.schema.difference(schema)}; extend a version of the same schema, "
+            "or record another dataset"
         )
     return base
 

@@ -162,7 +162,7 @@ def test_what_is_no_record_is_refused(saved: Path, tmp_path: Path, text: str) ->
 
 
 def test_no_policy_is_no_policy(saved: Path, tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match="expected a policy, got none"):
+    with pytest.raises(NotFoundError, match="there is no policy"):
         load_policy(tmp_path / "nothing")
     folder = copy(saved, tmp_path / "policy")
     (folder / TENSORS).unlink()

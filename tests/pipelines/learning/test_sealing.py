@@ -115,7 +115,7 @@ def test_a_plan_that_was_changed_is_told_and_the_run_begins_anew(root: Path) -> 
     finally:
         logger.remove(number)
     assert [it.name for it in folder.iterdir()] == [PLAN]
-    assert "plan.json: expected what has the check value" in lines[0]
+    assert "plan.json: was changed after it was written" in lines[0]
     assert lines[0].endswith("this run begins anew\n")
 
 

@@ -200,7 +200,7 @@ def test_a_file_of_gigabytes_is_not_read(saved: Path, capsys: pytest.CaptureFixt
 def test_a_pipe_is_no_policy(saved: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     (saved / name).unlink()
     os.mkfifo(saved / name)
-    refused(saved, "expected a file, got a pipe", capsys)
+    refused(saved, "is a pipe, a device or a socket", capsys)
 
 
 def test_shapes_are_those_that_are_built() -> None:

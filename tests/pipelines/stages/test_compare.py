@@ -219,14 +219,14 @@ def test_an_unfinished_run_is_refused(tmp_path: Path, status: RunStatus) -> None
     folder = arm(tmp_path, "baseline", SLOW, range(1)) / "seed_0"
     record = read_run(folder)
     write_run(folder, RunRecord(record.arm, record.seed, status, record.steps))
-    with pytest.raises(RunError, match=f"expected a completed run, got {status}"):
+    with pytest.raises(RunError, match=f"this run is {status}"):
         load_arm("baseline", tmp_path / "baseline")
 
 
 def test_no_runs_at_all_are_named(params: CompareParams, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="expected an arm 'finetune', got none"):
         load(replace(params, arms={"baseline": params.arms["baseline"]}))
-    with pytest.raises(RunError, match="expected folders seed_"):
+    with pytest.raises(RunError, match="no run there, no seed_"):
         load_arm("x", tmp_path)
 
 
@@ -332,7 +332,7 @@ def test_an_arm_of_the_section_whose_folder_is_missing_is_named(
     params: CompareParams, root: Path
 ) -> None:
     chosen = replace(params, arms={**params.arms, "control": str(root / "contrl")})
-    with pytest.raises(RunError, match=r"^compare.arms.control: expected runs in .*contrl, got no"):
+    with pytest.raises(RunError, match=r"^compare.arms.control: there is no folder .*contrl"):
         load(chosen)
 
 

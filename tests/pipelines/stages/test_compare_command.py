@@ -35,13 +35,13 @@ def test_the_command_compares_any_two_groups(
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        ("--baseline A --pretrained B", "--baseline: expected runs in A, got no such folder"),
-        ("--baseline {b} --pretrained B", "--pretrained: expected runs in B"),
+        ("--baseline A --pretrained B", "--baseline: there is no folder A"),
+        ("--baseline {b} --pretrained B", "--pretrained: there is no folder B"),
         ("--baseline {b} --pretrained {b}", "--pretrained: expected a folder of its own"),
-        ("--baseline {b} --pretrained {f} --arm foo=bar", "--arm foo: expected runs in bar"),
+        ("--baseline {b} --pretrained {f} --arm foo=bar", "--arm foo: there is no folder bar"),
         ("--baseline {b} --pretrained {f} --control {f}/../finetune", "is that of --pretrained"),
-        ("--baseline {b} --pretrained {f} --expert E", "compare.expert: expected a folder E"),
-        ("--baseline {b} --pretrained {f} --dataset D", "compare.dataset: expected a folder D"),
+        ("--baseline {b} --pretrained {f} --expert E", "compare.expert: there is no folder E"),
+        ("--baseline {b} --pretrained {f} --dataset D", "compare.dataset: there is no folder D"),
     ],
 )
 def test_the_command_names_the_option_whose_folder_is_wrong(

@@ -116,5 +116,5 @@ def test_a_gate_that_nothing_could_pass_is_refused_before_any_training(
 
 
 def test_no_seed_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(ParamsError, match="expected at least one seed"):
+    with pytest.raises(ParamsError, match="names no seed"):
         run(tmp_path / "expert", seeds=())

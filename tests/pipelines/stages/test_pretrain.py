@@ -220,7 +220,7 @@ def test_what_a_person_quarantined_is_not_cloned_whatever_the_report_says(
     quarantine(reviews, recorded)
     assert pretrain.main(words) == 1
     said = capsys.readouterr().err
-    assert "expected data fit for training, got quarantined ones" in said
+    assert "quarantined, digest" in said
     assert said.count("\n") == 1
     assert not (tmp_path / "runs").exists()
     reviews.write_text("{")
@@ -247,7 +247,7 @@ def test_clones_of_what_was_quarantined_later_are_no_start(
     digest = Dataset.open(recorded).manifest.content_digest
     clones, reviews = tiny.clones(tmp_path / "clone", dataset=digest), tmp_path / "reviews.json"
     quarantine(reviews, recorded)
-    with pytest.raises(StatusError, match=r"clone .*seed_1: expected data fit for training"):
+    with pytest.raises(StatusError, match=r"clone .*seed_1: quarantined"):
         finetune.run(
             "finetune", tiny.FINETUNE, tiny.WORLD, tmp_path / "runs", start=clones, reviews=reviews
         )

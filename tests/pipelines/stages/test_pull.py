@@ -231,7 +231,7 @@ def test_a_link_on_the_way_is_no_way_out(root: Path, place: str) -> None:
     link.parent.mkdir(parents=True, exist_ok=True)
     link.symlink_to(outside)
     before = state(root)
-    with pytest.raises(PullError, match="expected a folder of this repository, got a link to"):
+    with pytest.raises(PullError, match="is a link to"):
         pull(root / "clone")
     assert state(root) == before
 

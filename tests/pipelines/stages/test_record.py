@@ -126,7 +126,7 @@ def test_a_recording_that_was_begun_otherwise_is_dropped(
 @pytest.mark.parametrize("state", ["draft", "superseded"])
 def test_only_an_approved_expert_is_recorded(tmp_path: Path, state: str) -> None:
     expert = tiny.expert(tmp_path / "expert", state=state)
-    with pytest.raises(StatusError, match="expected state approved"):
+    with pytest.raises(StatusError, match="did not pass its gate"):
         recorded(expert, tmp_path / "v")
     assert not recording_folder(tmp_path / "v").exists()
 

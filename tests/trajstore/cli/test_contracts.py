@@ -107,4 +107,4 @@ def test_a_link_to_a_contract_that_is_gone_is_not_taken_for_none(
 ) -> None:
     (data / "expert.contract.json").symlink_to(data / "gone.json")
     assert run(["--store", str(data / "store"), "validate", "expert@v1"]) == 2
-    assert "expert.contract.json: expected a file, got nothing there" in capsys.readouterr().err
+    assert "expert.contract.json: there is no such file" in capsys.readouterr().err

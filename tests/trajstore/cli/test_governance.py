@@ -47,7 +47,7 @@ def test_validate_exits_with_1_for_a_draft_and_names_the_finding(
     (data / "contract.json").unlink()
     shown = output(capsys, "validate", "data/in/1/expert", status=1)
     assert "draft" in shown
-    assert "expected at least 200 by the contract" in " ".join(shown.split())
+    assert "the contract asks for at least 200" in " ".join(shown.split())
 
 
 def test_a_dry_run_of_validate_writes_no_verdict(
@@ -134,7 +134,7 @@ def test_a_version_in_use_that_is_not_live_is_refused_and_nothing_rotates(
     options = [word for version in versions for word in ("--in-use", version)]
     for dry in ([], ["--dry-run"]):
         assert run(["rotate", "expert", *options, *dry]) == 2
-        assert "not in the store, which has v2; name one of these" in capsys.readouterr().err
+        assert "not in the store; there are v2" in capsys.readouterr().err
     assert sorted(data.rglob("*")) == before
 
 

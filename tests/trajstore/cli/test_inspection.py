@@ -148,7 +148,7 @@ def test_a_version_whose_manifest_is_gone_is_damaged_not_absent(tmp_path, capsys
         assert run(["--store", str(tmp_path / "store"), *line.split()]) == 1
         printed = capsys.readouterr()
         told = " ".join((printed.out + printed.err).split())
-        assert "the manifest is gone" in told and "dvc checkout --force" in told
+        assert "is missing beside the arrays" in told and "dvc checkout --force" in told
         assert line != "list" or ("damaged" in printed.out and "v2" in printed.out)
     assert Store(tmp_path / "store").versions("expert") == [1]
 

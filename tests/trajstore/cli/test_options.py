@@ -33,7 +33,7 @@ def test_no_output_is_written_into_a_version(
     name, *options = command.split()
     line = [name, "expert@v1", *options, str(tmp_path / place)]
     assert run(["--store", str(tmp_path / "store"), *line]) == 2
-    assert "outside of versions and recordings" in capsys.readouterr().err
+    assert "which is sealed or being recorded" in capsys.readouterr().err
     assert tree(tmp_path) == before
 
 

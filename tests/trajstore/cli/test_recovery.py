@@ -165,7 +165,7 @@ def test_a_recording_without_episodes_is_kept_by_a_seal_that_fails(
         raise InterruptedError
     status, out, err = call("recover", "we", *flags)
     assert (status, out) == (1, "")
-    assert "expected at least one episode, got none; record some, or remove it" in err
+    assert "holds no episode yet; record some, or remove it" in err
     assert len(Store(tmp_path).unfinished("we")) == 1
 
 
@@ -176,7 +176,7 @@ def test_a_store_that_is_not_there_is_no_empty_store(
     assert run(["--store", str(tmp_path / "nope"), *command.split()]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert "nope: expected the folder of a store, got none there" in printed.err
+    assert "nope: no store there: none there" in printed.err
 
 
 def test_the_default_store_may_be_yet_to_come(

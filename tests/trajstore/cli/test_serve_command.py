@@ -55,11 +55,11 @@ def test_what_cannot_be_served_is_one_line(data: Path, capsys: pytest.CaptureFix
         taken.listen()
         port = str(taken.getsockname()[1])
         for words, status, told in (
-            (["serve", "--port", port, "--no-open"], 1, "expected a free port"),
-            (["serve", "--host", "203.0.113.9", "--no-open"], 1, "expected a free port"),
-            (["serve", "--host", "no such host", "--no-open"], 1, "expected a free port"),
+            (["serve", "--port", port, "--no-open"], 1, "cannot be used"),
+            (["serve", "--host", "203.0.113.9", "--no-open"], 1, "cannot be used"),
+            (["serve", "--host", "no such host", "--no-open"], 1, "cannot be used"),
             (["serve", "nobody@v1", "--no-open"], 2, "expected a sealed version"),
-            (["serve", "--store", "nowhere", "--no-open"], 2, "expected the folder of a store"),
+            (["serve", "--store", "nowhere", "--no-open"], 2, "no store there"),
         ):
             assert run(words) == status
             said = capsys.readouterr().err

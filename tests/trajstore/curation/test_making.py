@@ -296,13 +296,13 @@ def test_equal_episodes_never_lie_on_both_sides(tmp_path: Path) -> None:
 
 Refused = tuple[type[TrajStoreError], str, Callable[[Store], object]]
 REFUSED: dict[str, Refused] = {
-    "no criterion": (ArgumentError, "none to choose by", lambda it: it.select("expert@v1", "x")),
+    "no criterion": (ArgumentError, "say which episodes", lambda it: it.select("expert@v1", "x")),
     "an unknown field": (
         ArgumentError, "did you mean length",
         lambda it: it.select("expert@v1", "x", where="lenght > 3"),
     ),
     "an empty result": (
-        NotFoundError, "got none of 16",
+        NotFoundError, "none of 16",
         lambda it: it.select("expert@v1", "x", where="length > 999"),
     ),
     "no such episode": (
@@ -316,7 +316,7 @@ REFUSED: dict[str, Refused] = {
     "no name": (TrajStoreError, "dataset name", lambda it: it.select("expert@v1", "../x",
                                                                      episodes="0")),
     "marks in the reviews": (
-        NotFoundError, "expected marks of episodes of expert@v1, got none",
+        NotFoundError, "no episode of expert@v1 is marked yet",
         lambda it: it.select("expert@v1", "x", marks="reviewed"),
     ),
     "too large": (
@@ -381,7 +381,7 @@ REFUSED: dict[str, Refused] = {
         lambda it: it.split("expert@v1", "x", fractions={"a": 0.5, "b": 0.5}, seed=0, by="goal"),
     ),
     "one taken name of two": (
-        SealedError, "taken-b: expected the name of a new dataset",
+        SealedError, "taken-b: a dataset of that name exists",
         lambda it: it.split("expert@v1", "taken", fractions={"a": 0.5, "b": 0.5}, seed=0),
     ),
 }  # fmt: skip

@@ -138,8 +138,8 @@ def test_our_own_names_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("provenance", "complaint"),
     [
-        (None, "provenance: expected a mapping .* got NoneType"),
-        (np.zeros(2), "provenance: expected a mapping .* got ndarray"),
+        (None, "provenance: must be a dict .* got NoneType"),
+        (np.zeros(2), "provenance: must be a dict .* got ndarray"),
         ({"a": [1.5, float("nan")]}, r"provenance\['a'\]\[1\]: .* got nan"),
         ({"a": np.zeros(2)}, r"provenance\['a'\]: .* got ndarray"),
         ({"a": "\ud800"}, r"provenance\['a'\]: expected a plain JSON value"),

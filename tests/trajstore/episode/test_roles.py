@@ -74,7 +74,7 @@ def test_an_unknown_role_is_refused_with_the_list(role: str) -> None:
 
 
 def test_one_role_belongs_to_one_field() -> None:
-    with pytest.raises(SchemaError, match="expected the role 'pose' once, got it in 'a' and 'b'"):
+    with pytest.raises(SchemaError, match="'a' and 'b' both have the role 'pose'"):
         EpisodeSchema((pose("a"), pose("b"), *ENDS))
 
 

@@ -54,7 +54,7 @@ def format_(request):
 def test_nothing_is_lost_on_the_way_there_and_back(tmp_path, format_, kind):
     dataset = version(tmp_path / "v1", kind)
     if kind == "nested" and format_.__name__.endswith("imitation"):
-        with pytest.raises(SchemaError, match="which imitation's format cannot hold"):
+        with pytest.raises(SchemaError, match="imitation's format cannot hold"):
             format_.export_dataset(dataset, tmp_path / "out")
         return
     format_.export_dataset(dataset, tmp_path / "out")
@@ -66,7 +66,7 @@ def test_nothing_is_lost_on_the_way_there_and_back(tmp_path, format_, kind):
 
 def test_an_existing_target_is_refused_and_left_alone(tmp_path, format_):
     (tmp_path / "out").write_text("mine")
-    with pytest.raises(SealedError, match="expected a new path"):
+    with pytest.raises(SealedError, match="exists already"):
         format_.export_dataset(version(tmp_path / "v1", "flat"), tmp_path / "out")
     assert (tmp_path / "out").read_text() == "mine"
 

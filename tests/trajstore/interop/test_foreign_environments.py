@@ -481,7 +481,7 @@ def test_interfaces_that_are_not_gymnasiums_are_named() -> None:
         with pytest.raises(SchemaError, match="expected reset to return observation and info"):
             next(record(env, lambda _: 0, seeds=[1]))
     for other in ("CartPole-v1", None, Counter):
-        with pytest.raises(SchemaError, match="expected one with reset and step, as gymnasium"):
+        with pytest.raises(SchemaError, match="has no reset and step; give one as gymnasium"):
             environment_of(other)  # type: ignore[arg-type]
 
 
@@ -704,5 +704,7 @@ def test_a_mission_that_stays_the_same_may_belong_to_the_episode(tmp_path: Path)
     assert verify_replay(Dataset.open(tmp_path / "v1"), lambda _: Grid()).ok
     with pytest.raises(SchemaError, match="'observation/mission': expected it to stay the same"):
         list(record(Grid(turn=True), lambda _: 0, seeds=range(12), schema=schema))
-    with pytest.raises(SchemaError, match="field 'mission': expected one of observation/"):
+    with pytest.raises(
+        SchemaError, match="no field 'mission' of the observation; there are observation/"
+    ):
         schema_of(Grid(), constant=["mission"])

@@ -114,7 +114,7 @@ LEROBOT: dict[str, tuple[Fault, str]] = {
         lambda it: (it / DATA).rename(it.parent / "x") and (it / DATA).symlink_to(it.parent / "x"),
         "inside it",
     ),
-    "pipe": (lambda it: (it / DATA).unlink() or os.mkfifo(it / DATA), "which is no file"),
+    "pipe": (lambda it: (it / DATA).unlink() or os.mkfifo(it / DATA), "is no file"),
     "missing column": (
         lambda it: pq.write_table(pq.read_table(it / DATA).drop_columns("action"), it / DATA),
         "expected the column 'action'",
@@ -264,7 +264,7 @@ ROBOMIMIC: dict[str, tuple[Callable[[h5py.File], object], str]] = {
     "other samples": (lambda it: it["data/demo_0"].attrs.modify("num_samples", 99), "99"),
     "other group": (lambda it: it.move("data/demo_0", "data/other"), "expected groups demo_0"),
     "unlike": (replaced("data/demo_1/actions", np.zeros((4, 9), "f4")), "expected it as in demo_0"),
-    "no demos": (lambda it: it.pop("data"), "got none of its groups"),
+    "no demos": (lambda it: it.pop("data"), "has none of its groups"),
     "unknown filter": (
         replaced("mask/train", np.array([b"demo_7"])),
         "expected demonstrations of the file",
@@ -333,7 +333,7 @@ def test_a_file_that_is_cut_off_or_none_is_refused(
     (here / "d").write_bytes(b"no file of any kind")
     refused(kind, capsys)
     (here / "d").unlink()
-    assert "got nothing there" in refused(kind, capsys)
+    assert "there is nothing to import" in refused(kind, capsys)
 
 
 @pytest.mark.parametrize(

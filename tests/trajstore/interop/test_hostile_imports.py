@@ -329,7 +329,7 @@ def test_files_of_a_folder_that_lie_elsewhere_are_refused(
     state = json.loads((folder / "state.json").read_text())
     state["_data_files"] = [{"filename": name}]
     (folder / "state.json").write_text(json.dumps(state))
-    with pytest.raises(CorruptionError, match="expected its files inside it"):
+    with pytest.raises(CorruptionError, match="leads out of it"):
         imitation_files.import_dataset(folder)
 
 

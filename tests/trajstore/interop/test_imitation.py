@@ -48,7 +48,7 @@ def test_nested_observations_become_dict_observations(tmp_path):
 
 
 def test_too_few_steps_for_a_batch_are_refused(dataset):
-    with pytest.raises(ValueError, match="expected at least 100000 steps"):
+    with pytest.raises(ValueError, match="there are fewer steps than that"):
         TransitionBatches(dataset, 100_000, rng=np.random.default_rng(0))
 
 

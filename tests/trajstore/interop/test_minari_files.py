@@ -224,7 +224,7 @@ def test_missing_spaces_are_asked_for_and_taken_from_the_environment(tmp_path: P
         minari.import_dataset(folder)
     found = minari.import_dataset(folder, environment="CartPole-v1")
     assert found.provenance["environment"] == {"id": "CartPole-v1"}
-    with pytest.raises(ArgumentError, match="registered here"):
+    with pytest.raises(ArgumentError, match="is not registered with Gymnasium here"):
         minari.import_dataset(folder, environment="os:Evil-v0")
 
 

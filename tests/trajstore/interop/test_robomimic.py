@@ -154,6 +154,6 @@ def test_a_version_without_observations_of_numbers_is_refused(tmp_path):
     arrays = {name: it for name, it in factories.arrays().items() if name != "observation"}
     arrays["seen"] = np.zeros(factories.STEPS + 1, "f4")
     write_dataset(tmp_path / "v1", [Episode(schema, arrays)], schema=schema, provenance={})
-    with pytest.raises(SchemaError, match="as robomimic demands them"):
+    with pytest.raises(SchemaError, match="robomimic needs observations of numbers"):
         robomimic.export_dataset(Dataset.open(tmp_path / "v1"), tmp_path / "out")
     assert not (tmp_path / "out").exists()

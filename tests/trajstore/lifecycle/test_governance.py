@@ -167,7 +167,7 @@ def test_a_damaged_live_version_is_neither_archived_nor_removed(
 
 
 def test_what_was_never_archived_cannot_be_restored(shelf: Shelf) -> None:
-    with pytest.raises(NotFoundError, match="expected a version in the archive"):
+    with pytest.raises(NotFoundError, match="is not in the archive"):
         restore(shelf, 7)
 
 
@@ -223,7 +223,7 @@ def test_an_archive_out_of_reach_stops_no_recording(tmp_path: Path) -> None:
 
     class Gone(Folder):
         def names(self) -> list[str]:
-            raise StorageError("archive: expected a service that answers, got none")
+            raise StorageError("archive: the service does not answer: none")
 
     shelf.__dict__["archive"] = Gone(tmp_path)
     (shelf.folder / "v3").mkdir(parents=True)

@@ -423,7 +423,7 @@ def test_a_card_that_a_kill_cut_off_is_completed(store: Store, tmp_path: Path) -
     "url", ["x", "javascript:alert(1)", "file:///etc", "http://é", "http://a\nb"]
 )
 def test_a_url_that_is_none_is_refused(store: Store, url: str) -> None:
-    with pytest.raises(ArgumentError, match="url: expected one of http or https"):
+    with pytest.raises(ArgumentError, match="url: must begin with http or https"):
         card_of(store, store.open("nav@v3"), url=url)
 
 

@@ -124,7 +124,7 @@ def test_a_selection_by_what_was_marked_and_counts_everywhere(
     store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["select", "expert@v1", "--as", "clean", "--marks", "reviewed"]) == 2
-    assert "expected marks of episodes of expert@v1, got none" in capsys.readouterr().err
+    assert "no episode of expert@v1 is marked yet" in capsys.readouterr().err
     own = digests(store)
     tagged = Mark(own[0], "keep", ("blurred",), "look")
     mark_episodes(store.reviews, [*out(own[2], own[5], ONE), tagged])
@@ -186,11 +186,14 @@ def test_a_file_of_a_page_is_brought_in_once(
 REFUSED = {
     "another dataset": ({"content_digest": ONE, "dataset": "other@v2"}, "those of other@v2"),
     "no dataset": ({"content_digest": ""}, "not told which"),
-    "unknown episode": ({"marks": [{"episode": ONE, "mark": "keep"}]}, "got 1 of others"),
+    "unknown episode": (
+        {"marks": [{"episode": ONE, "mark": "keep"}]},
+        "1 marks are on episodes that",
+    ),
     "another format": ({"format_version": 2}, "expected marks of format 1"),
     "no digest": ({"marks": [{"episode": "12", "mark": "keep"}]}, "expected marks of format 1"),
     "another mark": ({"marks": [{"episode": ONE, "mark": "maybe"}]}, "expected marks of format 1"),
-    "one twice": ({"marks": [{"episode": ONE, "mark": "keep"}] * 2}, "expected one mark"),
+    "one twice": ({"marks": [{"episode": ONE, "mark": "keep"}] * 2}, "two marks on the episode"),
     "a tag that does not print": ({"marks": [{"episode": ONE, "tags": ["\x1b[31m"]}]}, "print"),
     "a note without end": ({"marks": [{"episode": ONE, "note": "x" * 5000}]}, "at most 4,096"),
     "more keys": ({"extra": 1}, "unknown field"),

@@ -258,10 +258,10 @@ def test_a_field_that_the_environment_does_not_report_is_not_verified(dataset: D
     )
     assert verify_replay(dataset, lambda _: Mute(), leave_out=["height"]).ok
     assert "height" not in verify_replay(dataset, lambda _: Mute(), leave_out=["height"]).fields
-    with pytest.raises(SchemaError, match="field 'weight': expected one of"):
+    with pytest.raises(SchemaError, match="no field 'weight'; there are"):
         verify_replay(dataset, drift, leave_out=["weight"])
     everything = [name for name in SCHEMA.names if name != "action"]
-    with pytest.raises(ReplayError, match="expected fields to compare, got none"):
+    with pytest.raises(ReplayError, match="no field is left to compare"):
         verify_replay(dataset, drift, leave_out=everything)
 
 

@@ -56,7 +56,10 @@ KNOWN = {OFFERED.value: drift}
 def test_data_never_chooses_what_is_imported(
     offered: list[EntryPoint], entry: str, name: object
 ) -> None:
-    with pytest.raises(ReplayError, match=r"expected one installed package .* got none; install"):
+    with pytest.raises(
+        ReplayError,
+        match=r"no installed package offers it, and exactly one must; say what builds it",
+    ):
         simulator({"environment": {"id": name, "entry_point": entry}}, None)
 
 
@@ -101,7 +104,7 @@ def test_an_id_that_names_a_module_is_refused() -> None:
 
 
 def test_a_misspelt_environment_is_wrong_use() -> None:
-    with pytest.raises(click.UsageError, match="expected module:function"):
+    with pytest.raises(click.UsageError, match="write module:function"):
         simulator({}, "no_such_module:make")
 
 

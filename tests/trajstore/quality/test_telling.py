@@ -76,7 +76,7 @@ def test_observations_that_stand_still_while_something_moves_block(
     assert found(report, "frozen") == [("blocking", 0)]
     assert report.status == "quarantined"
     (message,) = [it.message for it in report.findings if it.check == "frozen"]
-    assert "at every step of 250 of 250 episodes in which these change" in message
+    assert "at every step of 250 of 250 episodes in which actions" in message
 
 
 def test_one_long_episode_that_stands_still_is_enough_for_numbers_with_a_fraction(
@@ -139,7 +139,7 @@ def test_ends_by_terminated_at_the_time_limit_are_a_warning(
     assert found(report, "ends") == [("warning", 0)]
     (finding,) = [it for it in report.findings if it.check == "ends"]
     assert finding.step == 19
-    assert "got 8 of 8 episodes that end by 'terminated' after 20 steps" in finding.message
+    assert "8 of 8 episodes end by 'terminated' after 20 steps" in finding.message
     assert report.status == "validated"
 
 
@@ -207,7 +207,7 @@ def test_a_detector_that_flags_most_of_a_dataset_is_told_once_and_does_not_score
     report = judged(tmp_path, made)
     notes = [it for it in report.findings if it.check == "anomalies"]
     assert [it.severity.value for it in notes] == ["note"]
-    assert notes[0].message.startswith(f"{kind}: expected it to flag few episodes, got 19 of 20")
+    assert notes[0].message.startswith(f"{kind}: flags 19 of 20")
     dataset = Dataset.open(tmp_path / "v1")
     scores = dataset.episodes["anomaly"]
     assert np.flatnonzero(scores).tolist() == [5]

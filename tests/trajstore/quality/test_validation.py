@@ -79,7 +79,7 @@ def test_episodes_that_are_copies_of_three_are_quarantined(tmp_path: Path) -> No
     ]
     report = validate(dataset(tmp_path, made), CONTRACT)
     assert blocking(report) == ["distinct"]
-    assert "expected 12 with steps of their own, got 3 (copies: 3 of 0, 4 of 1" in (
+    assert "only 3 of 12 have steps of their own (copies: 3 of 0, 4 of 1" in (
         report.findings[0].message
     )
     assert report.findings[0].episode == 3
@@ -89,7 +89,7 @@ def test_a_dataset_of_one_episode_stays_a_draft(tmp_path: Path) -> None:
     contract = Contract()
     report = validate(dataset(tmp_path, [arrays(0)]), contract)
     assert report.status is Status.DRAFT
-    assert "expected at least 200 by the contract, got 1" in report.findings[0].message
+    assert "1, and the contract asks for at least 200" in report.findings[0].message
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_dataset_of_one_episode_stays_a_draft(tmp_path: Path) -> None:
         ({"dtype": "float64"}, "field 'observation': expected dtype float64, got float32"),
         ({"low": 0}, "field 'observation': expected low 0, got -50"),
         ({"unit": "m"}, "field 'observation': expected unit m, got "),
-        ({"name": "grid"}, "field 'grid': expected by the observation contract, got none"),
+        ({"name": "grid"}, "field 'grid': is missing, and the observation contract asks for it"),
     ],
 )
 def test_another_contract_of_observations_is_quarantined_and_the_first_difference_named(

@@ -137,7 +137,7 @@ def test_a_group_is_acknowledged_by_its_sync(path: Path) -> None:
         damaged = bytearray(content)
         damaged[frame.offset + 50] ^= 8
         path.write_bytes(damaged)
-        with pytest.raises(JournalError, match="an episode that was acknowledged"):
+        with pytest.raises(JournalError, match="an episode that was recorded"):
             scan(path, SCHEMA)
         assert len(found(path, damaged=True)) == 3
 

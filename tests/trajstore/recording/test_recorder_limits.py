@@ -49,7 +49,10 @@ def test_the_quota_is_never_overshot(tmp_path: Path, schema: EpisodeSchema, quot
 
 def test_a_failed_sync_is_never_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / "v1"
-    with pytest.raises(StorageError, match="got an earlier failure"), recorder(target) as begun:
+    with (
+        pytest.raises(StorageError, match="could not be written earlier"),
+        recorder(target) as begun,
+    ):
         begun.add(EPISODES[0])
         with monkeypatch.context() as patch:
             patch.setattr(disk.OPS, "fdatasync", _refuse)
@@ -129,7 +132,7 @@ def test_a_place_that_is_no_whole_number_is_refused(tmp_path: Path, order: objec
 
 def test_what_is_no_schema_is_refused_at_once(tmp_path: Path) -> None:
     for schema in (None, [], SCHEMA.fields):
-        complaint = f"expected an EpisodeSchema, got {type(schema).__name__}; make one"
+        complaint = f"must be an EpisodeSchema, got {type(schema).__name__}; make one"
         with pytest.raises(SchemaError, match=complaint):
             Store(tmp_path / "store").record("kk", schema=schema, provenance={})  # type: ignore[arg-type]
         with pytest.raises(SchemaError, match=complaint):

@@ -45,7 +45,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda record: record.write_bytes(record.read_bytes().replace(b":", b";", 1)),
         "got what is no JSON",
     ),
-    "gone": (Path.unlink, "got nothing there"),
+    "gone": (Path.unlink, "there is nothing to import"),
     "another document": (lambda record: record.write_text("[]"), "got another .*JSON object"),
     "a key short": (lambda record: record.write_text("{}"), "got another .*check value None"),
     "no quota": (changed(quota_bytes=None), "got one that is refused .*whole number of bytes"),
@@ -90,7 +90,7 @@ def test_a_folder_without_record_and_journal_was_never_begun(tmp_path: Path) -> 
     target = store.folder("kk") / "v1"
     recording_folder(target).mkdir(parents=True)
     assert store.unfinished("kk") == []
-    with pytest.raises(NotFoundError, match="expected an unfinished recording, got none"):
+    with pytest.raises(NotFoundError, match="no recording is unfinished"):
         discard_recording(target)
     with store.record("kk", schema=SCHEMA, provenance={}) as recorder:
         recorder.add(factories.episode(1))

@@ -89,7 +89,9 @@ def test_a_damaged_head_costs_no_episode(target: Path, byte: int) -> None:
     content = bytearray(journal.read_bytes())
     content[byte] ^= 1
     journal.write_bytes(content)
-    with pytest.raises(JournalError, match=r"damaged head.* trajstore recover NAME --salvage"):
+    with pytest.raises(
+        JournalError, match=r"its beginning is damaged.* trajstore recover NAME --salvage"
+    ):
         seal_recording(target)
     found = salvage(open_recording(target))
     assert (len(found.frames), found.missing) == (5, [])
@@ -100,7 +102,7 @@ def test_a_damaged_head_costs_no_episode(target: Path, byte: int) -> None:
 
 def test_the_last_acknowledged_episode_is_not_taken_for_a_torn_one(target: Path) -> None:
     [frame] = flip(target, 4, at=30)
-    with pytest.raises(JournalError, match="damage to an episode that was acknowledged"):
+    with pytest.raises(JournalError, match="in an episode that was recorded"):
         seal_recording(target)
     with pytest.raises(JournalError), Recorder(target, schema=SCHEMA, provenance={}):
         pass
