@@ -202,7 +202,7 @@ def test_a_dataset_travels_to_another_process(dataset, tmp_path):
 
 
 def test_a_folder_without_a_version_is_named(tmp_path):
-    with pytest.raises(NotFoundError, match="expected a sealed version"):
+    with pytest.raises(NotFoundError, match="no version there"):
         Dataset.open(tmp_path / "v1")
 
 

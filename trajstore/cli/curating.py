@@ -62,10 +62,10 @@ def _options(quota: float, **rest: Any) -> dict[str, Any]:  # noqa: ANN401 - a c
 @click.option(
     "--where",
     metavar="CONDITION",
-    help="On fields of the episodes, length, return, anomaly (score), status, episode (number), "
-    "digest, and tags, mark, note as the reviews have them, or --marks. Such as: operator == 'bo' "
-    "and length >= 50 and not (scenario in ['a', 'b']); 'blurred' in tags. Also < <= > >= != "
-    "+ - * / % and goal[0]; names with / or - as they are, blanks around a minus.",
+    help="Keep episodes of which this is true, such as: operator == 'bo' and length >= 50 and not "
+    "(scenario in ['a', 'b']). It knows the fields of an episode, length, return, anomaly (score), "
+    "status, episode (number), digest, and tags, mark, note of the reviews or --marks ('blurred' "
+    "in tags); < <= > >= == != + - * / % and goal[0]. Put blanks around a minus.",
 )
 @click.option(
     "--episodes", metavar="0,4-9", help="Numbers of episodes to choose from [default: all]."

@@ -145,7 +145,7 @@ def test_a_missing_section_or_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match="expected a YAML file of parameters"):
         read_section(path, "stage", Outer)
     path.write_text("other: {}")
-    with pytest.raises(ParamsError, match="expected a section 'stage', got none"):
+    with pytest.raises(ParamsError, match="the section 'stage' is missing"):
         read_section(path, "stage", Outer)
 
 

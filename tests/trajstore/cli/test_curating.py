@@ -83,7 +83,7 @@ def test_inspect_shows_the_ancestry_and_diff_follows_it(
         ("select expert@v1 --as x --marks none.json", "expected a file"),
         ("select expert@v1 --as x --marks reviewed", "expected marks of episodes of expert@v1"),
         ("select expert@v1 --as more --episodes 0", "a dataset of that name exists"),
-        ("select none --as x --episodes 0", "none: expected a sealed version"),
+        ("select none --as x --episodes 0", "none: there is no version of it"),
         ("merge expert@v1 --as x", "two or more versions"),
         ("split expert@v1 --as x --seed 0 --fractions a=0.5,b=0.2", "add up to 0.7"),
         ("split expert@v1 --as x --seed 0 --fractions a=0.5,a=0.5", "has a name twice"),
@@ -92,8 +92,8 @@ def test_inspect_shows_the_ancestry_and_diff_follows_it(
         ("split expert@v1 --as x --seed -1 --fractions a=0.5,b=0.5", "-1 is not in the range"),
         ("split expert@v1 --as x --seed 0 --fractions A=0.5,b=0.5", "dataset name"),
         ("rename expert more", "a dataset of that name exists"),
-        ("rename none x", "expected a dataset"),
-        ("copy none --to there", "none: expected a sealed version"),
+        ("rename none x", "no dataset of that name"),
+        ("copy none --to there", "none: there is no version of it"),
     ],
 )
 def test_wrong_use_is_one_line_and_changes_nothing(

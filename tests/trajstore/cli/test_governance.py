@@ -225,7 +225,7 @@ def test_every_command_takes_reviews_and_archive_from_the_environment(
     output(capsys, "play", "expert@v2", "--no-open", "--out", "page.html")
     assert "wrong scale" in (data.parent / "page.html").read_text()
     assert run(["publish", "data/store/expert/v2"]) == 1
-    assert "got quarantined" in capsys.readouterr().err
+    assert "this one is quarantined" in capsys.readouterr().err
     output(capsys, "rotate", "expert", "--keep-quarantined", "0")
     assert len(list((data / "packs").iterdir())) == 1 and not (data / "archive").exists()
     assert facts(capsys, "inspect", "archive:expert@latest")["status"] == "quarantined"

@@ -191,7 +191,7 @@ def test_a_reference_that_is_none_is_refused_in_one_line(trajstore, command, ref
 def test_a_bare_name_never_means_a_draft(trajstore):
     status, _, err = trajstore("inspect", "expert")
     assert status == 2
-    assert "expected a validated version" in err
+    assert "no version is validated yet" in err
 
 
 @pytest.mark.parametrize(

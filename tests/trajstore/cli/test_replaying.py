@@ -141,7 +141,7 @@ def test_a_function_that_builds_no_environment_is_named(
 @pytest.mark.parametrize(
     ("world", "why"),
     [
-        ("blind", "expected it in render mode 'rgb_array', got None"),
+        ("blind", "must be made in render mode 'rgb_array', got None"),
         ("broken", "expected it to render, got RuntimeError: no lamp"),
         ("bright", "'render' must return uint8[height, width, 3], got float64"),
         ("listing", "'render' must return uint8[height, width, 3], got list"),

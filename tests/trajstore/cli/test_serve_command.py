@@ -58,7 +58,7 @@ def test_what_cannot_be_served_is_one_line(data: Path, capsys: pytest.CaptureFix
             (["serve", "--port", port, "--no-open"], 1, "cannot be used"),
             (["serve", "--host", "203.0.113.9", "--no-open"], 1, "cannot be used"),
             (["serve", "--host", "no such host", "--no-open"], 1, "cannot be used"),
-            (["serve", "nobody@v1", "--no-open"], 2, "expected a sealed version"),
+            (["serve", "nobody@v1", "--no-open"], 2, "no version at"),
             (["serve", "--store", "nowhere", "--no-open"], 2, "no store there"),
         ):
             assert run(words) == status

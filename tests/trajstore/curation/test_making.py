@@ -368,7 +368,7 @@ REFUSED: dict[str, Refused] = {
         lambda it: it.split("expert@v1", "x", fractions={"a": 1.5, "b": -0.5}, seed=0),
     ),
     "a group for nobody": (
-        NotFoundError, "expected an episode for 'd'",
+        NotFoundError, "no episode would be left for 'd'",
         lambda it: it.split("expert@v1", "x", seed=0, by="scenario",
                             fractions={"a": 0.4, "b": 0.3, "c": 0.2, "d": 0.1}),
     ),

@@ -113,12 +113,12 @@ def test_a_bare_name_means_the_newest_archived_version_that_is_validated(folder:
 
 @pytest.mark.parametrize("reference", ["archive:expert@v3", "archive:expert@v9", "archive:nobody"])
 def test_a_version_that_was_never_archived_is_not_found(folder: Path, reference: str) -> None:
-    with pytest.raises(NotFoundError, match="expected an archived"):
+    with pytest.raises(NotFoundError, match="there is no such"):
         Store(folder / "store").open(reference, purpose="inspection")
 
 
 def test_training_from_the_archive_is_refused(folder: Path) -> None:
-    with pytest.raises(NotFoundError, match="bring it back first"):
+    with pytest.raises(NotFoundError, match="is in the archive; first run"):
         Store(folder / "store").open("archive:expert@v1")
 
 

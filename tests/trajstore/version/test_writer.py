@@ -151,7 +151,7 @@ def test_a_sealed_version_is_not_written_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", [list, iter])
 def test_no_episode_is_no_version(tmp_path: Path, kind: type) -> None:
-    with pytest.raises(JournalError, match="expected at least one episode, got none"):
+    with pytest.raises(JournalError, match="holds no episode"):
         write_dataset(tmp_path / "v1", kind([]), schema=factories.SCHEMA, provenance={})
     assert list(tmp_path.iterdir()) == []
 
@@ -217,7 +217,7 @@ def test_a_damaged_chunk_is_an_error_when_read_back(tmp_path: Path) -> None:
         for damage, complaint in (
             (lambda path=path, data=data: path.write_bytes(data), "expected bytes with crc32c"),
             (lambda path=path: path.write_bytes(b""), "bytes, got 0"),
-            (path.unlink, "bytes, got none"),
+            (path.unlink, "is missing"),
         ):
             damage()
             with pytest.raises(CorruptionError, match=complaint):
