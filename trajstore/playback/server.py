@@ -209,7 +209,7 @@ class Application:
         if not hmac.compare_digest(told.encode(), self._shown.token.encode()):
             return _told(
                 request,
-                ("marking needs the token that 'trajstore serve' printed; open its link 'to mark'"),
+                "marking needs the token that 'trajstore serve' printed; open its link 'to mark'",
                 403,
             )
         if request.mimetype != "application/json" or request.content_length is None:
