@@ -72,7 +72,7 @@ def test_evaluations_are_read_as_they_were_written(tmp_path: Path) -> None:
         ({"steps": 0}, "jsonl:2: expected more than 0 steps, got 0"),
         (
             {"by_scenario": {"a": {"success": 1.0}}},
-            r"\$.by_scenario.a: the key 'collision' is missing",
+            r"\$.by_scenario.a: expected key 'collision'",
         ),
         ({"success": 0.75}, "jsonl:2: expected a success of 0.500000, the mean over its"),
         ({"collision": 0.0}, "jsonl:2: expected a collision of 0.500000"),
