@@ -214,7 +214,7 @@ def test_an_installed_package_offers_a_task_by_name(
     written(id="CartPole-v1")
     assert type(read_task(Path("params.yaml")).make().unwrapped).__name__ == "CartPoleEnv"
     written(id="Bad-v0")
-    with pytest.raises(PluginError, match=r"someones-tasks 1\.2: expected it to be imported"):
+    with pytest.raises(PluginError, match=r"someones-tasks 1\.2: could not be imported"):
         read_task(Path("params.yaml"))
 
 

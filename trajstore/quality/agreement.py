@@ -72,7 +72,7 @@ def replay_agreement(replay: Replay) -> Check:
 
 def _not_reproducible(found: Difference | int, index: int, contract: Contract) -> Finding:
     step = found if isinstance(found, int) else found.step
-    message = "replay: not reproducible, expected the recorded steps from the same seed, got others"
+    message = "replay: not reproducible, the same seed and actions give other steps than recorded"
     if isinstance(found, Difference):
         message += f"; first {found.field}: expected {found.expected}, got {found.got}"
     severity = Severity.BLOCKING
