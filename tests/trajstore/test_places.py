@@ -294,7 +294,7 @@ def test_an_empty_place_is_wrong_use(
     ):
         assert run(line) == 2, line
         told = capsys.readouterr()
-        assert "expected a path, got an empty one" in told.err
+        assert "the path is empty" in told.err
         assert not told.out
 
 

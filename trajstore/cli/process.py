@@ -128,8 +128,8 @@ def words(error: BaseException) -> str:
         return f"a text has letters that UTF-8 cannot hold ({_brief(error)}); write it anew"
     if sys.flags.optimize:
         return (
-            f"python: expected its checks, which zarr needs, got -O or PYTHONOPTIMIZE and then "
-            f"{type(error).__name__}: {_brief(error)}; run it without"
+            "python runs with -O or PYTHONOPTIMIZE, which takes away checks that zarr needs "
+            f"({type(error).__name__}: {_brief(error)}); run it without"
         )
     frames = traceback.extract_tb(error.__traceback__)[-1:]
     place = "".join(f" at {Path(it.filename).name}:{it.lineno}" for it in frames)
@@ -148,20 +148,11 @@ def _refused(error: OSError) -> str:
     """What to say of a refusal of the operating system, which may not say what it refused."""
     told = error.strerror or _brief(error)
     if error.filename is not None:
-        return (
-            f"{error.filename}: expected the system to take it, got {told}; look at the file and "
-            "its permissions"
-        )
+        return f"{error.filename}: {told}; look at the file and its permissions"
     if error.errno == errno.ENOSPC or _output_is_refused():  # a full disk of ours has a name
         drop_output()
-        return (
-            f"output: expected the system to take it, got {told}; what was printed is not whole; "
-            "write it elsewhere"
-        )
-    return (
-        f"system: expected it to do what was asked, got {told}, and no file's name; "
-        f"{TRACEBACK}=1 in the environment shows where"
-    )
+        return f"output: {told}; what was printed is not whole, write it elsewhere"
+    return f"the system refused: {told}; {TRACEBACK}=1 in the environment shows where"
 
 
 def _output_is_refused() -> bool:

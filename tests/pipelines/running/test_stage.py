@@ -36,10 +36,10 @@ def test_a_bug_is_not_hidden() -> None:
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (NotADirectoryError(20, "Not a directory", "a/b"), "a/b: expected the system to take it"),
+        (NotADirectoryError(20, "Not a directory", "a/b"), "a/b: Not a directory; look"),
         (
             OSError(5, "Input/output error"),
-            "system: expected it to do what was asked, got Input/out",
+            "the system refused: Input/out",
         ),
     ],
 )

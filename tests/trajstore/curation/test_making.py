@@ -474,7 +474,7 @@ def test_a_kill_at_any_instant_leaves_whole_versions_or_none(store: Store) -> No
             assert opened(store, f"{name}@v1").findings(deep=True) == []
         if len(done) < 2:
             work(store)
-        with pytest.raises(SealedError, match="expected the name of a new dataset"):
+        with pytest.raises(SealedError, match="a dataset of that name exists"):
             work(store)
         for name in ("x-a", "x-b"):
             version = opened(store, f"{name}@v1")
@@ -485,7 +485,7 @@ def test_a_kill_at_any_instant_leaves_whole_versions_or_none(store: Store) -> No
 
 def test_what_lies_under_the_name_of_one_part_and_is_another_is_refused(store: Store) -> None:
     store.select("expert@v1", "x-a", episodes="0-3")
-    with pytest.raises(SealedError, match="x-a: expected the name of a new dataset"):
+    with pytest.raises(SealedError, match="x-a: a dataset of that name exists"):
         work(store)
     assert "x-b" not in store.datasets()
 
