@@ -89,7 +89,7 @@ def verify_replay(
             equal += found is None
             differences += [] if found is None else [found]
     finally:
-        with refused("replay: expected the environment to close"):
+        with refused("replay: the environment failed to close"):
             environment.close()
     return ReplayReport(
         content_digest=dataset.manifest.content_digest,

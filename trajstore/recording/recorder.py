@@ -93,8 +93,7 @@ class Recorder(Segment):
             if not self._was_new:
                 raise
             raise LockedError(
-                f"{self.target}: expected nobody else at work here, got a version that another "
-                "process has sealed meanwhile; record again, into the next one"
+                f"{self.target}: another process has sealed meanwhile; record again, into the next one"
             ) from error
 
     def __exit__(self, *raised: object) -> None:
