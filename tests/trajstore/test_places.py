@@ -233,7 +233,7 @@ def test_what_is_no_version_is_told_for_what_it_is(
     [
         (".", "the folder around the store"),
         ("store/expert", "a dataset; name a version"),
-        ("store/expert/v1", "got a version"),
+        ("store/expert/v1", "no store there: a version"),
         ("store/expert/v1/state", "a folder inside of"),
         ("nowhere", "none there"),
     ],

@@ -208,9 +208,7 @@ class Application:
         told = request.headers.get(TOKEN, "")
         if not hmac.compare_digest(told.encode(), self._shown.token.encode()):
             return _told(
-                request,
-                "marking needs the token that 'trajstore serve' printed; open its link 'to mark'",
-                403,
+                request, "marking needs the token: open the link 'to mark' that was printed", 403
             )
         if request.mimetype != "application/json" or request.content_length is None:
             return _told(request, "expected JSON of a known length", 415)

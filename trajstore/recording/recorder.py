@@ -93,7 +93,7 @@ class Recorder(Segment):
             if not self._was_new:
                 raise
             raise LockedError(
-                f"{self.target}: another process has sealed meanwhile; record again, into the next one"
+                f"{self.target}: another process has sealed meanwhile; record again, to the next"
             ) from error
 
     def __exit__(self, *raised: object) -> None:
