@@ -344,7 +344,10 @@ def test_a_format_at_fault_is_one_line(site: Any, call: Any, tmp_path: Path) -> 
             ["export", "data/v1", "--to", "f", "x"],
             "bad-format 1.2: could not write x: Zero",
         ),
-        (["import", "data/v1", "--from", "f", "--as", "y"], "to read data/v1, got TypeError: int"),
+        (
+            ["import", "data/v1", "--from", "f", "--as", "y"],
+            "could not read data/v1: TypeError: int",
+        ),
     ):
         done = subprocess.run(
             [sys.executable, "-m", "trajstore", *arguments],

@@ -56,7 +56,7 @@ def test_a_dataset_gets_another_name_with_all_that_is_decided(store: Store) -> N
 
 def test_a_name_is_given_only_where_it_is_free_and_nobody_is_at_work(store: Store) -> None:
     factories.dataset(store.root / "other" / "v1")
-    with pytest.raises(NotFoundError, match="none: expected a dataset"):
+    with pytest.raises(NotFoundError, match="none: no dataset of that name"):
         store.rename("none", "x")
     with pytest.raises(SealedError, match="other: a dataset of that name exists"):
         store.rename("expert", "other")
@@ -82,7 +82,7 @@ def test_a_dataset_in_which_or_from_which_is_recorded_keeps_its_name(store: Stor
     recipe = {"schema": factories.SCHEMA, "provenance": {}, "extends": "expert@v3"}
     with store.record("other", **recipe) as recorder:
         recorder.add(factories.episode(10))
-        with pytest.raises(LockedError, match="no recording that extends it, got other@v1"):
+        with pytest.raises(LockedError, match="the unfinished recording other@v1 extends it"):
             store.rename("expert", "x")
     store.rename("expert", "x")
 

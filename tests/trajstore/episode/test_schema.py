@@ -97,11 +97,14 @@ def test_a_field_that_makes_no_sense_is_refused(changes: dict[str, object], comp
 @pytest.mark.parametrize(
     ("found", "complaint"),
     [
-        ([], "expected a field 'terminated'"),
+        ([], "needs a field 'terminated'"),
         ([*ENDS, spec(name="a"), spec(name="A")], "cannot lie beside each other"),
         ([*ENDS, spec(name="a"), spec(name="a/b")], "cannot lie beside each other"),
-        ([*ENDS, spec(axis="state"), spec(name="next_x")], "expected no field 'next_x'"),
-        ([ENDS[0], replace(ENDS[1], dtype="int8")], "expected a field 'truncated'"),
+        (
+            [*ENDS, spec(axis="state"), spec(name="next_x")],
+            "'next_x' is the name of the state after a step",
+        ),
+        ([ENDS[0], replace(ENDS[1], dtype="int8")], "needs a field 'truncated'"),
         (["x"], "expected a sequence of FieldSpec, got 'x'"),
     ],
 )

@@ -114,7 +114,7 @@ def test_training_leaves_excluded_episodes_out_and_says_how_many(store: Store) -
         assert len(whole) == 10
         assert whole.manifest.content_digest != dataset.manifest.content_digest
     mark_episodes(store.reviews, out(*own))
-    with pytest.raises(NotFoundError, match="all 10 marked exclude"):
+    with pytest.raises(NotFoundError, match="all 10 are marked exclude"):
         store.open("expert@v1")
     with pytest.raises(ValueError, match="excluded: expected 'left out' or 'kept'"):
         store.open("expert@v1", excluded="all")  # type: ignore[arg-type]
@@ -184,7 +184,10 @@ def test_a_file_of_a_page_is_brought_in_once(
 
 
 REFUSED = {
-    "another dataset": ({"content_digest": ONE, "dataset": "other@v2"}, "those of other@v2"),
+    "another dataset": (
+        {"content_digest": ONE, "dataset": "other@v2"},
+        "these are marks of other@v2",
+    ),
     "no dataset": ({"content_digest": ""}, "not told which"),
     "unknown episode": (
         {"marks": [{"episode": ONE, "mark": "keep"}]},

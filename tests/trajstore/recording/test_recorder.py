@@ -208,7 +208,7 @@ def test_a_resumed_recording_has_one_provenance(tmp_path: Path) -> None:
         begun.add(EPISODES[0])
         raise InterruptedError
     for other, named in (
-        ({**made_by, "policy": {"id": "p8"}}, 'policy.id: "p7"), got policy.id: "p8"; record with'),
+        ({**made_by, "policy": {"id": "p8"}}, 'policy.id: "p7", now "p8"); record with'),
         ({**made_by, "a": 1}, "(a: nothing, now 1); record with the same one"),
     ):
         with pytest.raises(JournalError, match=re.escape(named)):

@@ -40,16 +40,16 @@ def changed(**values: object) -> Callable[[Path], object]:
 
 
 FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
-    "emptied": (lambda record: record.write_bytes(b""), "got what is no JSON"),
+    "emptied": (lambda record: record.write_bytes(b""), "what is no JSON"),
     "a byte changed": (
         lambda record: record.write_bytes(record.read_bytes().replace(b":", b";", 1)),
-        "got what is no JSON",
+        "what is no JSON",
     ),
-    "gone": (Path.unlink, "there is nothing to import"),
-    "another document": (lambda record: record.write_text("[]"), "got another .*JSON object"),
-    "a key short": (lambda record: record.write_text("{}"), "got another .*check value None"),
-    "no quota": (changed(quota_bytes=None), "got one that is refused .*whole number of bytes"),
-    "no schema": (changed(schema=[]), "got one that is refused .*'terminated'"),
+    "gone": (Path.unlink, "put the file back"),
+    "another document": (lambda record: record.write_text("[]"), "another .*JSON object"),
+    "a key short": (lambda record: record.write_text("{}"), "another .*check value None"),
+    "no quota": (changed(quota_bytes=None), "one that is refused .*whole number of bytes"),
+    "no schema": (changed(schema=[]), "one that is refused .*'terminated'"),
 }
 
 
@@ -100,7 +100,9 @@ def test_a_folder_without_record_and_journal_was_never_begun(tmp_path: Path) -> 
 def test_a_recording_without_episodes_is_not_sealed_and_stays(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     target = unfinished(store, episodes=0)
-    with pytest.raises(JournalError, match="got none; record some, or remove it: trajstore rec"):
+    with pytest.raises(
+        JournalError, match="holds no episode yet; record some, or remove it: trajstore rec"
+    ):
         seal_recording(target)
     assert store.unfinished("kk") == [target]
     with store.record("kk", schema=SCHEMA, provenance={}) as recorder:
