@@ -149,7 +149,7 @@ def _refused(error: OSError) -> str:
     told = error.strerror or _brief(error)
     if error.filename is not None:
         return f"{error.filename}: {told}; look at the file and its permissions"
-    if error.errno == errno.ENOSPC or _output_is_refused():  # a full disk of ours has a name
+    if error.errno in (errno.ENOSPC, errno.EBADF) or _output_is_refused():  # our files have names
         drop_output()
         return f"output: {told}; what was printed is not whole, write it elsewhere"
     return f"the system refused: {told}; {TRACEBACK}=1 in the environment shows where"

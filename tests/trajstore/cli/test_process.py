@@ -50,8 +50,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("line", "status", "said"),
     [
         ("$P -m trajstore list >&-", 1, "output: Bad file descriptor"),
-        ("$P -m trajstore inspect expert@v1 --json >&-", 1, "got Bad file descriptor"),
-        ("$P -m trajstore --help >&-", 1, "got Bad file descriptor"),
+        ("$P -m trajstore inspect expert@v1 --json >&-", 1, "output: Bad file descriptor"),
+        ("$P -m trajstore --help >&-", 1, "output: Bad file descriptor"),
         ("$P -m trajstore list 2>&-", 0, "^$"),
         ("$P -m trajstore list <&-", 0, "^$"),
         ("$P -m trajstore nope 2>&-", 2, "^$"),

@@ -102,9 +102,9 @@ LEROBOT: dict[str, tuple[Fault, str]] = {
     "other version": (lambda it: told(it, "codebase_version", "v9.0"), "v9.0"),
     "path out": (
         lambda it: told(it, "data_path", "../secret-{chunk_index:03d}.parquet"),
-        "inside it",
+        "leads out of it",
     ),
-    "absolute path": (lambda it: told(it, "data_path", "/etc/passwd"), "inside it"),
+    "absolute path": (lambda it: told(it, "data_path", "/etc/passwd"), "leads out of it"),
     "code in a path": (
         lambda it: told(it, "data_path", "{chunk_index.__class__}"),
         "expected the path of a file",
@@ -112,7 +112,7 @@ LEROBOT: dict[str, tuple[Fault, str]] = {
     "unknown place": (lambda it: told(it, "data_path", "{secret}"), "in a path"),
     "link out": (
         lambda it: (it / DATA).rename(it.parent / "x") and (it / DATA).symlink_to(it.parent / "x"),
-        "inside it",
+        "leads out of it",
     ),
     "pipe": (lambda it: (it / DATA).unlink() or os.mkfifo(it / DATA), "is no file"),
     "missing column": (
@@ -136,7 +136,7 @@ LEROBOT: dict[str, tuple[Fault, str]] = {
         "got a larger picture",
     ),
     "rows that claim": (bomb, "that its"),
-    "lists that claim": (lambda it: told(it, "features", []), "expected a LeRobot dataset"),
+    "lists that claim": (lambda it: told(it, "features", []), "is not a LeRobot dataset"),
     "twice": (
         lambda it: (it / "meta/info.json").write_text('{"fps": 1, "fps": 2}'),
         "stands twice",
@@ -175,7 +175,7 @@ FILMED: dict[str, tuple[Fault, str]] = {
         lambda it: (it / FILM).write_text("#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n"),
         "expected a video that can be decoded",
     ),
-    "video out": (lambda it: told(it, "video_path", "../{video_key}.mp4"), "inside it"),
+    "video out": (lambda it: told(it, "video_path", "../{video_key}.mp4"), "leads out of it"),
     "late video": (
         lambda it: column(
             it, f"videos/{lerobots.CAMERA}/from_timestamp", [0.0, 0.25, 9e9], EPISODES
@@ -259,7 +259,7 @@ ROBOMIMIC: dict[str, tuple[Callable[[h5py.File], object], str]] = {
     "link out": (link, "a link to '/x' of the file"),
     "link in": (soft, "a link to"),
     "claims": (claims, "bytes that it claims"),
-    "no actions": (lambda it: it.pop("data/demo_0/actions"), "expected a robomimic file"),
+    "no actions": (lambda it: it.pop("data/demo_0/actions"), "is not a robomimic file"),
     "fewer rewards": (replaced("data/demo_0/rewards", np.zeros(2)), "rows as it has actions"),
     "other samples": (lambda it: it["data/demo_0"].attrs.modify("num_samples", 99), "99"),
     "other group": (lambda it: it.move("data/demo_0", "data/other"), "expected groups demo_0"),
@@ -306,7 +306,7 @@ def write_d4rl(path: Path, **changes: object) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"terminals": None}, "got no terminals"),
+        ({"terminals": None}, "it has no terminals"),
         ({"timeouts": np.zeros(3, bool)}, "timeouts: expected 12 rows"),
         ({"rewards": np.zeros(3)}, "rewards: expected 12 rows"),
         ({"timeouts": np.zeros(12, bool)}, "--mark-truncated"),

@@ -252,7 +252,7 @@ def test_a_file_of_a_folder_that_is_a_link_out_of_it_is_refused(
     folder = copied(exports, "minari", tmp_path / "m")
     (folder / "data" / name).rename(tmp_path / "elsewhere")
     (folder / "data" / name).symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(CorruptionError, match="leads to"):
+    with pytest.raises(CorruptionError, match="leads out of it"):
         minari.import_dataset(folder)
 
 
@@ -301,7 +301,10 @@ def test_metadata_that_claim_what_is_not_there_are_refused(
     record = json.loads(path.read_text()) | change
     record["observation_space"] = record["observation_space"].replace('"low"', '"dtype":"f4","low"')
     path.write_text(json.dumps(record))
-    assert "expected" in refused_at_once("minari_files", folder)
+    told = refused_at_once("minari_files", folder)
+    assert any(
+        word in told for word in ("expected", "is not a Minari dataset", "holds neither HDF5")
+    )
 
 
 def test_an_environment_that_the_file_names_is_never_built(exports: Path, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_a_source_that_is_cut_off_records_nothing(
     before = names(here)
     assert run(["import", "out", "--from", kind, "--as", "copy"]) == 1
     told = capsys.readouterr().err
-    assert told.startswith("trajstore: out") and ": expected" in told
+    assert told.startswith("trajstore: out") and (": expected" in told or ": is not a" in told)
     assert len(told.splitlines()) == 1
     assert names(here) == before
 
