@@ -185,7 +185,7 @@ def test_a_reference_that_is_none_is_refused_in_one_line(trajstore, command, ref
     status, out, err = trajstore(command, "--", reference)
     assert (status, out) == (2, "")
     assert len(err.splitlines()) == 1
-    assert "expected" in err
+    assert err.startswith("trajstore: ") and ": " in err.removeprefix("trajstore: ")
 
 
 def test_a_bare_name_never_means_a_draft(trajstore):
