@@ -119,6 +119,22 @@ def test_what_the_page_leaves_out_is_said_where_it_is_missed(visit: Visit, versi
     assert page.locator(".notice.bad").count() == 0
 
 
+@pytest.mark.parametrize("shut", ["Enter", "Escape"])
+def test_a_key_that_follows_at_once_on_an_answer_is_heard(
+    visit: Visit, arm: Path, shut: str
+) -> None:
+    page = visit(arm)
+    for key in ("a", "x", "l", "z", shut, "u"):
+        page.keyboard.press(key)
+    assert ("exclude" in page.inner_text("#counter")) is (shut == "Enter")
+    page.keyboard.press("Escape")
+    page.locator(".card").first.click()
+    page.wait_for_selector("#lane")
+    for key in ("v", "Escape", "g"):
+        page.keyboard.press(key)
+    page.wait_for_selector(".card")
+
+
 def labels(page: Any) -> list[str]:
     page.wait_for_timeout(80)
     return str(page.get_attribute("#charts", "aria-label")).split(", ")

@@ -12,7 +12,6 @@ from tests.test_curators import FENCE, GUIDE, typed
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
-@pytest.mark.torture  # the download does not come on every machine; test_curation holds it too
 def test_the_page_downloads_what_the_program_writes(visit: Visit, tmp_path: Path) -> None:
     guide = GUIDE.read_text(encoding="utf-8")
     programs = [it[2] for it in FENCE.finditer(guide) if it[1] == "python"]

@@ -187,7 +187,7 @@ def test_a_class_is_read_with_its_own_keys_and_no_others(here: Path) -> None:
     task = read_task(Path("params.yaml"))
     assert type(task).__name__ == "Task"
     written(id="line_task:Task")
-    with pytest.raises(ParamsError, match="expected key 'noise', got none"):
+    with pytest.raises(ParamsError, match="env: the key 'noise' is missing; add it"):
         read_task(Path("params.yaml"))
     written(id="line_task:build", noise=0.5)
     with pytest.raises(ParamsError, match="got 'noise'"):

@@ -277,11 +277,11 @@ def test_names_that_clash_are_named_and_left_aside(
     told = [it.message for it in report.findings if it.plugin]
     assert len(told) == 4
     assert any(
-        "contents of one-plug 1.2: expected a name of its own, got that of traj" in it
+        "contents of one-plug 1.2: has the name of trajstore itself, and is not used" in it
         for it in told
     )
     assert any(
-        "f of one-plug 1.2: expected a name of its own, got that of other-plug" in it for it in told
+        "f of one-plug 1.2: has the name of other-plug 1.2, and is not used" in it for it in told
     )
     assert not detectors()[0]
     run(["doctor"])
@@ -372,5 +372,5 @@ def test_each_kind_has_a_group(site: Any) -> None:
 def test_a_name_that_is_taken_is_not_loaded(site: Any) -> None:
     site("one-plug", "raise SystemExit\n", check="f")
     (found,) = offered("check", own=["f"])
-    with pytest.raises(PluginError, match="expected a name of its own, got that of trajstore its"):
+    with pytest.raises(PluginError, match="has the name of trajstore itself, and is not used"):
         found.load()

@@ -73,8 +73,8 @@ def _offered(name: object) -> Callable[..., Environment]:
     found = {it.entry.value: it for it in offered("environment") if it.name == name}
     if len(found) != 1:
         raise ReplayError(
-            f"environment {name!r}: offered by "
-            f"{' and '.join(sorted(found)) or 'no installed package'}, not by one; {_REMEDY}"
+            f"environment {name!r}: {' and '.join(sorted(found)) or 'no installed package'} "
+            f"offers it, and exactly one must; {_REMEDY}"
         )
     (plugin,) = found.values()
     try:

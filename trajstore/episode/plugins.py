@@ -65,7 +65,9 @@ class Plugin:
             PluginError: if its name is taken, it cannot be imported, or it is no function.
         """
         if self.clash:
-            raise PluginError(f"{self}: has the name of {self.clash}, and is not used")
+            raise PluginError(
+                f"{self}: has the name of {self.clash}, and is not used; uninstall one of them"
+            )
         with self.at_fault("could not be imported"):
             found = self.entry.load()
             if self.kind in FUNCTIONS and not callable(found):

@@ -43,8 +43,8 @@ class Format:
             found: Callable[..., Any] = getattr(import_module(module), name)
         except ModuleNotFoundError as error:
             raise ArgumentError(
-                f"{module.rpartition('.')[2]}: expected the package {error.name!r}, got none "
-                f"installed; {install}"
+                f"{module.rpartition('.')[2]}: needs the package {error.name!r}, which is not "
+                f"installed: {install}"
             ) from error
         return found
 

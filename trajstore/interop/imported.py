@@ -249,8 +249,9 @@ def inside(source: Path, name: str) -> Path:
 def check_inside(source: Path, path: Path) -> None:
     """Refuse what lies outside of a folder, by its name or through a link."""
     if not path.resolve().is_relative_to(source.resolve()):
+        name = shown(str(path).removeprefix(f"{source}/"))
         raise CorruptionError(
-            f"{source}: {shown(str(path))} leads out of it, to {shown(str(path.resolve()))}; "
+            f"{source}: {name} leads out of it, to {shown(str(path.resolve()))}; "
             "copy that into the folder if it belongs there"
         )
 

@@ -182,7 +182,8 @@ def _in_tables(
 ) -> Iterator[Stored]:
     """Episodes in a folder each, of one table; the last action, reward and ends are padding."""
     if metadata["data_format"] not in ("arrow", "parquet"):
-        raise CorruptionError(f"{folder}: holds neither HDF5 nor Arrow nor Parquet")
+        held = shown(metadata["data_format"])
+        raise CorruptionError(f"{folder}: holds {held}, neither HDF5 nor Arrow nor Parquet")
     for index in range(sum(path.is_dir() for path in folder.iterdir())):
         notes = read_json(inside(folder, f"{index}/metadata.json"))
         options = notes.pop("options", None) or {}

@@ -144,8 +144,8 @@ def check_marks(file: MarksFile, dataset: Dataset, *, name: str, where: object) 
     strange = file.marks.keys() - set(digests_of(dataset))
     if strange:
         raise NotFoundError(
-            f"{where}: {len(strange):,} marks are on episodes that {name} does not have, such "
-            f"as {min(strange)[:12]}"
+            f"{where}: {len(strange):,} of its marks name no episode of {name}, such as "
+            f"{min(strange)[:12]}; name the version that was looked at"
         )
 
 

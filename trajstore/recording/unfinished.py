@@ -116,9 +116,10 @@ class Recording:
                 f"recover {dataset} --seal, or --discard"
             )
         if self.extends != wanted.extends:
+            one, other = (str(it.extends or "no version") for it in (self, wanted))
             raise JournalError(
-                f"recording {name}: was begun to extend {self.extends}, not {wanted.extends}; "
-                "seal or discard it first"
+                f"recording {name}: was begun to extend {one}, not {other}; end that recording "
+                f"first: trajstore recover {dataset} --seal, or --discard"
             )
 
 

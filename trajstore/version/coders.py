@@ -55,7 +55,7 @@ def coder(name: str) -> Coder:
         if error.name != package:
             raise
         raise NotFoundError(
-            f"codec {name}: expected the package {package}, got none installed; "
+            f"codec {name}: needs the package {package}, which is not installed: "
             "pip install 'trajstore[cameras]'"
         ) from None
     chosen: Coder = found

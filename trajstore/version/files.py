@@ -145,7 +145,10 @@ class FetchedFiles(LocalFiles):
         try:
             content = self.origin.read(MANIFEST)
         except NotFoundError:
-            raise NotFoundError(f"{self.where}: no version there, it has no {MANIFEST}") from None
+            raise NotFoundError(
+                f"{self.where}: no version there, it has no {MANIFEST}; give the address of the "
+                "folder that holds one"
+            ) from None
         return Manifest.from_bytes(content, f"{self.where}/{MANIFEST}")
 
     def file(self, path: str) -> Path:

@@ -177,7 +177,10 @@ class Manifest:
                     f"{folder}: {MANIFEST} is missing beside the arrays; bring it back with "
                     "'dvc checkout --force' or 'dvc pull', or from a copy"
                 ) from None
-            raise NotFoundError(f"{folder}: no version there, it has no {MANIFEST}") from None
+            raise NotFoundError(
+                f"{folder}: no version there, it has no {MANIFEST}; 'trajstore list' shows what "
+                "there is"
+            ) from None
         return cls.from_bytes(data, path)
 
 

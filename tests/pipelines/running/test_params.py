@@ -136,7 +136,7 @@ def test_a_wrong_value_is_named(tmp_path: Path, change: dict[str, object], compl
 @given(key=st.sampled_from(sorted(GOOD)))
 def test_a_missing_key_is_named(tmp_path_factory: pytest.TempPathFactory, key: str) -> None:
     section = {name: value for name, value in GOOD.items() if name != key}
-    with pytest.raises(ParamsError, match=f"the key '{key}' is missing; add it"):
+    with pytest.raises(ParamsError, match=f"stage: the key '{key}' is missing; add it"):
         read(tmp_path_factory.mktemp("params"), section)
 
 

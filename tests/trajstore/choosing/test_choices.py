@@ -118,7 +118,7 @@ def test_a_file_that_holds_no_marks_is_named(tmp_path: Path, content: str) -> No
 
 
 def test_no_file_of_marks_is_said(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match="there is no such file"):
+    with pytest.raises(NotFoundError, match=r"none\.json: there is no such file"):
         read_marks(tmp_path / "none.json")
 
 

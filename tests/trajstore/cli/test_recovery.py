@@ -29,7 +29,7 @@ def test_contradictory_flags_touch_nothing(
 ) -> None:
     unfinished(tmp_path)
     assert run(["--store", str(tmp_path), "recover", "half", *flags.split()]) == 2
-    assert "got --seal and --discard; choose one" in capsys.readouterr().err
+    assert "--seal and --discard exclude each other; choose one" in capsys.readouterr().err
     assert [len(open_recording(it).frames()) for it in Store(tmp_path).unfinished("half")] == [1]
 
 

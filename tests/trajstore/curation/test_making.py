@@ -310,7 +310,7 @@ REFUSED: dict[str, Refused] = {
     ),
     "no such version": (NotFoundError, "v9", lambda it: it.select("expert@v9", "x", episodes="0")),
     "a name that is taken": (
-        SealedError, "got one that has v1, v2",
+        SealedError, "expert: a dataset of that name exists, with v1, v2; choose another name",
         lambda it: it.select("expert@v1", "expert", episodes="0"),
     ),
     "no name": (TrajStoreError, "dataset name", lambda it: it.select("expert@v1", "../x",
@@ -320,11 +320,11 @@ REFUSED: dict[str, Refused] = {
         lambda it: it.select("expert@v1", "x", marks="reviewed"),
     ),
     "too large": (
-        QuotaExceededError, "expected at most 1,000 bytes",
+        QuotaExceededError, "and its quota is 1,000; record fewer episodes",
         lambda it: it.select("expert@v1", "x", exclude="0", quota_bytes=1000),
     ),
     "too large anew": (
-        QuotaExceededError, "expected at most 1,000 bytes",
+        QuotaExceededError, "and its quota is 1,000; record fewer episodes",
         lambda it: it.select("expert@v1", "x", exclude="0", quota_bytes=1000, anew=True),
     ),
     "a reason that is no text": (
@@ -348,7 +348,7 @@ REFUSED: dict[str, Refused] = {
         ArgumentError, "two or more", lambda it: it.merge(["expert@v1", "expert@v1"], "x"),
     ),
     "other fields": (
-        SchemaError, "expected the fields of expert@v1, got others: no field 'camera/grid'",
+        SchemaError, "narrow@v1: its fields are not those of expert@v1: no field 'camera/grid'",
         lambda it: it.merge(["expert@v1", "narrow@v1"], "x"),
     ),
     "a field of another shape": (

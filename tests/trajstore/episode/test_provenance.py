@@ -131,7 +131,7 @@ def test_without_git_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_our_own_names_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(SchemaError, match=r"got \['git'\]"):
+    with pytest.raises(SchemaError, match=r"\['git'\] are names that trajstore fills in itself"):
         capture(folder=tmp_path, git="mine")
 
 

@@ -110,10 +110,8 @@ def doubled(env: Any) -> Any:
     ],
 )
 def test_a_wrapper_that_its_arguments_do_not_make_again_is_refused(wrap: Any, name: str) -> None:
-    with pytest.raises(
-        SchemaError,
-        match=rf"wrapper {name} cannot be made again .*; name a function that builds it",
-    ) as found:
+    said = f"the wrapper {name} cannot be made again .*; name a function that builds it"
+    with pytest.raises(SchemaError, match=said) as found:
         environment_of(wrap(cart()))
     assert "--environment module:function" in str(found.value)
 

@@ -94,7 +94,7 @@ def test_an_npz_with_pickled_objects_is_refused(tmp_path):
 
     path = tmp_path / "objects.npz"
     np.savez(path, length=np.array([{}], dtype=object))
-    with pytest.raises(CorruptionError, match="is not an NPZ file that trajstore exported"):
+    with pytest.raises(CorruptionError, match="npz: is not an NPZ file that trajstore exported"):
         npz.import_dataset(path)
 
 

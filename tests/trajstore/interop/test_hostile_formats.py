@@ -102,9 +102,12 @@ LEROBOT: dict[str, tuple[Fault, str]] = {
     "other version": (lambda it: told(it, "codebase_version", "v9.0"), "v9.0"),
     "path out": (
         lambda it: told(it, "data_path", "../secret-{chunk_index:03d}.parquet"),
-        "leads out of it",
+        "'../secret-000.parquet' leads out of it",
     ),
-    "absolute path": (lambda it: told(it, "data_path", "/etc/passwd"), "leads out of it"),
+    "absolute path": (
+        lambda it: told(it, "data_path", "/etc/passwd"),
+        "'/etc/passwd' leads out of it, to '/etc/passwd'",
+    ),
     "code in a path": (
         lambda it: told(it, "data_path", "{chunk_index.__class__}"),
         "expected the path of a file",
@@ -112,7 +115,7 @@ LEROBOT: dict[str, tuple[Fault, str]] = {
     "unknown place": (lambda it: told(it, "data_path", "{secret}"), "in a path"),
     "link out": (
         lambda it: (it / DATA).rename(it.parent / "x") and (it / DATA).symlink_to(it.parent / "x"),
-        "leads out of it",
+        "'data/chunk-000/file-000.parquet' leads out of it",
     ),
     "pipe": (lambda it: (it / DATA).unlink() or os.mkfifo(it / DATA), "is no file"),
     "missing column": (
@@ -175,7 +178,10 @@ FILMED: dict[str, tuple[Fault, str]] = {
         lambda it: (it / FILM).write_text("#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n"),
         "expected a video that can be decoded",
     ),
-    "video out": (lambda it: told(it, "video_path", "../{video_key}.mp4"), "leads out of it"),
+    "video out": (
+        lambda it: told(it, "video_path", "../{video_key}.mp4"),
+        "'../observation.images.top.mp4' leads out of it",
+    ),
     "late video": (
         lambda it: column(
             it, f"videos/{lerobots.CAMERA}/from_timestamp", [0.0, 0.25, 9e9], EPISODES
@@ -306,7 +312,7 @@ def write_d4rl(path: Path, **changes: object) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"terminals": None}, "it has no terminals"),
+        ({"terminals": None}, "is not a D4RL file: it has no terminals"),
         ({"timeouts": np.zeros(3, bool)}, "timeouts: expected 12 rows"),
         ({"rewards": np.zeros(3)}, "rewards: expected 12 rows"),
         ({"timeouts": np.zeros(12, bool)}, "--mark-truncated"),

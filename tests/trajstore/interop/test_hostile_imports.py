@@ -133,7 +133,7 @@ def test_lengths_must_add_up_either_way(exports: Path, tmp_path: Path) -> None:
         np.save(out, wrong)
         pairs = (entries | {"length.npy": out.getvalue()}).items()
         path = rewritten(tmp_path / "x.npz", list(pairs))
-        with pytest.raises(CorruptionError, match=r"expected|is not an NPZ"):
+        with pytest.raises(CorruptionError, match="expected"):
             npz.import_dataset(path)
 
 
@@ -161,7 +161,7 @@ def test_arrays_of_other_rows_than_the_rest_are_refused_by_name(
 def test_strange_entries_are_refused_by_name(exports: Path, tmp_path: Path, strange: str) -> None:
     entries = [*members(exports / "npz").items(), (strange, header("<i8", (1,)) + bytes(8))]
     path = rewritten(tmp_path / "x.npz", entries)
-    with pytest.raises(CorruptionError, match=r"expected|is not an NPZ"):
+    with pytest.raises(CorruptionError, match="expected"):
         npz.import_dataset(path)
     assert not (tmp_path.parent / "outside.npy").exists()
 
@@ -252,7 +252,7 @@ def test_a_file_of_a_folder_that_is_a_link_out_of_it_is_refused(
     folder = copied(exports, "minari", tmp_path / "m")
     (folder / "data" / name).rename(tmp_path / "elsewhere")
     (folder / "data" / name).symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(CorruptionError, match="leads out of it"):
+    with pytest.raises(CorruptionError, match=f"'{name}' leads out of it, to '.*"):
         minari.import_dataset(folder)
 
 
@@ -282,29 +282,32 @@ def test_hdf5_arrays_that_were_never_written_are_refused(
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "said"),
     [
-        {"total_episodes": 10**9},
-        {"total_steps": 10**9},
-        {"total_episodes": 3},
-        {"data_format": "../../x"},
-        {"observation_space": json.dumps({"type": "Box", "shape": [10**10], "low": 0, "high": 1})},
-        {"observation_space": '{"type":"Dict","subspaces":{"a":' * 3000},
-        {"action_space": json.dumps({"type": "os.system"})},
+        ({"total_episodes": 10**9}, "expected"),
+        ({"total_steps": 10**9}, "expected"),
+        ({"total_episodes": 3}, "expected"),
+        ({"data_format": "../../x"}, "holds '../../x', neither HDF5 nor Arrow nor Parquet"),
+        (
+            {"observation_space": '{"type": "Box", "shape": [10000000000], "low": 0, "high": 1}'},
+            "is not a Minari dataset (a Box of shape [10000000000]",
+        ),
+        (
+            {"observation_space": '{"type":"Dict","subspaces":{"a":' * 3000},
+            "is not a Minari dataset (",
+        ),
+        ({"action_space": json.dumps({"type": "os.system"})}, "is not a Minari dataset ("),
     ],
 )
 def test_metadata_that_claim_what_is_not_there_are_refused(
-    exports: Path, tmp_path: Path, change: dict[str, object]
+    exports: Path, tmp_path: Path, change: dict[str, object], said: str
 ) -> None:
     folder = copied(exports, "minari", tmp_path / "m")
     path = folder / "data/metadata.json"
     record = json.loads(path.read_text()) | change
     record["observation_space"] = record["observation_space"].replace('"low"', '"dtype":"f4","low"')
     path.write_text(json.dumps(record))
-    told = refused_at_once("minari_files", folder)
-    assert any(
-        word in told for word in ("expected", "is not a Minari dataset", "holds neither HDF5")
-    )
+    assert said in refused_at_once("minari_files", folder)
 
 
 def test_an_environment_that_the_file_names_is_never_built(exports: Path, tmp_path: Path) -> None:

@@ -182,7 +182,9 @@ def test_a_reset_that_tells_no_seed_is_refused_unless_there_is_no_field(tmp_path
     with open_recorder(tmp_path, inner) as recorder:
         env = vector.RecordEpisodes(inner, recorder)
         env.reset(seed=5)
-        with pytest.raises(SchemaError, match=r"environment \d; wrap each .*SeededResets"):
+        with pytest.raises(
+            SchemaError, match=r"environment \d was reset without a seed; wrap each .*SeededResets"
+        ):
             for _ in range(30):
                 env.step(inner.action_space.sample())
         assert recorder.begin is not None

@@ -118,7 +118,7 @@ def test_episodes_are_read_from_the_pack_in_any_order(
     dataset = Dataset(FetchedFiles(found, Path("v1"), kept=tmp_path))
     for index in (7, 0, 3, -1):
         assert dataset[index].digest == source.episodes["digest"][index]
-    with pytest.raises(IndexError, match="expected 0 to 7"):
+    with pytest.raises(IndexError, match="no episode 8; they are 0 to 7"):
         dataset[8]
 
 

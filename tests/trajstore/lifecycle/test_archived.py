@@ -160,7 +160,7 @@ def test_a_changed_byte_of_a_pack_is_named_and_never_read_as_data(tmp_path: Path
     with pytest.raises(ArchiveError, match="that the ledger names"):
         store.open("archive:expert@v1", purpose="inspection")
     pack.unlink()
-    with pytest.raises(NotFoundError, match="expected a pack"):
+    with pytest.raises(NotFoundError, match="there is no such pack"):
         store.open("archive:expert@v1", purpose="inspection")
 
 

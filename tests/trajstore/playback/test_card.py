@@ -395,7 +395,7 @@ def test_nothing_is_written_over_or_into_a_version(store: Store, tmp_path: Path)
     card, target = opened(store), tmp_path / "card"
     target.mkdir()
     (target / "README.md").write_text("mine")
-    with pytest.raises(SealedError, match=r"README\.md: expected a new file"):
+    with pytest.raises(SealedError, match=r"README\.md: exists already; choose another folder"):
         write_card(card, target)
     assert [path.name for path in target.iterdir()] == ["README.md"]
     write_card(card, target, replace=True)

@@ -191,7 +191,7 @@ REFUSED = {
     "no dataset": ({"content_digest": ""}, "not told which"),
     "unknown episode": (
         {"marks": [{"episode": ONE, "mark": "keep"}]},
-        "1 marks are on episodes that",
+        "1 of its marks name no episode of",
     ),
     "another format": ({"format_version": 2}, "expected marks of format 1"),
     "no digest": ({"marks": [{"episode": "12", "mark": "keep"}]}, "expected marks of format 1"),

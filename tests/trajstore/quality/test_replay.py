@@ -199,7 +199,7 @@ def test_an_environment_that_ends_the_process_has_verified_nothing(
         env = Drift()
         return ends() if call == "build" else setattr(env, call, ends) or env
 
-    with pytest.raises(ReplayError, match=f": {type(raised).__name__}"):
+    with pytest.raises(ReplayError, match=f": {type(raised).__name__}: {raised}$"):
         verify_replay(dataset, build)
 
 

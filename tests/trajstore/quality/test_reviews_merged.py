@@ -274,7 +274,7 @@ def test_one_process_at_a_time_writes_and_a_link_stays_a_link(tmp_path: Path) ->
     assert (link.is_symlink(), len(read_reviews(real))) == (True, 1)
     with (
         lock(real.with_name(".all.json.lock"), purpose="a review"),
-        pytest.raises(LockedError, match="got a review by process"),
+        pytest.raises(LockedError, match="in use by a review by process"),
     ):
         review(link, ONE, GOOD, reason="meanwhile")
     assert len(read_reviews(real)) == 1

@@ -53,7 +53,7 @@ def test_a_dataset_shifted_by_one_step_is_quarantined_without_asking_a_policy(
     messages = [it.message for it in report.findings if it.check == "alignment"]
     assert len(messages) == 2
     assert "the last two observations are the same in 12 of 12 episodes" in messages[0]
-    assert "got that of one step later" in messages[1]
+    assert "they show the state of one step later" in messages[1]
 
 
 def test_a_dataset_shifted_by_one_step_does_not_agree_with_its_policy(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def test_a_call_that_is_refused_leaves_the_episode_as_it_was(
         with pytest.raises(SchemaError, match="'success': expected a value for it"):
             episode.end()
         episode.end({"success": True})
-        with pytest.raises(JournalError, match="that is ended or dropped"):
+        with pytest.raises(JournalError, match="this episode is ended or dropped; begin another"):
             episode.step({"action": STILL} | seen(2))
     check_played(Store(tmp_path).open("arm@v1")[0], 2)
 
@@ -126,11 +126,11 @@ def test_an_end_that_a_step_tells_ends_the_episode(tmp_path: Path) -> None:
     with recorder(tmp_path) as open_recorder:
         episode = played(open_recorder, 2)
         episode.step({"action": STILL, "truncated": True} | seen(3))
-        with pytest.raises(JournalError, match="that is over at step 2"):
+        with pytest.raises(JournalError, match="this episode is over at step 2; begin another"):
             episode.step({"action": STILL} | seen(4))
         episode.end({"success": False})
         empty = open_recorder.begin(seen(0))
-        with pytest.raises(JournalError, match="at least one step"):
+        with pytest.raises(JournalError, match="an episode without a step cannot be recorded"):
             empty.end({"operator": "bo", "success": True})
         empty.drop()
     (episode,) = Store(tmp_path).open("arm@v1")

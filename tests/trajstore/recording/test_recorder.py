@@ -221,7 +221,7 @@ def test_a_resumed_recording_has_one_provenance(tmp_path: Path) -> None:
 def test_a_resumed_recording_extends_the_same_version(tmp_path: Path) -> None:
     abandon(tmp_path / "v2")
     factories.dataset(tmp_path / "v1")
-    with pytest.raises(JournalError, match="expected to extend None, as it was begun"):
+    with pytest.raises(JournalError, match=r"was begun to extend no version, not .*v1; end that"):
         recorder(tmp_path / "v2", extends=tmp_path / "v1").__enter__()
 
 
@@ -232,7 +232,7 @@ def test_a_version_of_another_schema_is_extended_by_nothing_that_would_be_lost(
     factories.dataset(tmp_path / "v1")
     first, *rest = SCHEMA.fields
     for schema, told in (
-        (factories.WIDE_SCHEMA, "differs in fields camera/grid"),
+        (factories.WIDE_SCHEMA, "differs from that of the new episodes in fields camera/grid"),
         (EpisodeSchema((replace(first, unit="ft"), *rest)), f"the definition of {first.name}"),
         (EpisodeSchema((*rest, first)), "the order of fields"),
     ):

@@ -276,7 +276,7 @@ def test_a_manifest_that_could_not_be_read_back_is_not_sealed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(claims, "MAX_JSON_BYTES", 5000)
-    with pytest.raises(QuotaExceededError, match="expected at most 5,000 bytes"):
+    with pytest.raises(QuotaExceededError, match="would be larger than 5,000 bytes"):
         factories.dataset(tmp_path / "v1")
     assert not (tmp_path / "v1").exists()
 

@@ -76,5 +76,7 @@ def test_other_white_space_is_noticed(manifest: Manifest, spoil: bytes) -> None:
 
 
 def test_a_folder_without_a_manifest_is_no_version(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match=r"expected a sealed version, got no manifest\.json"):
+    with pytest.raises(
+        NotFoundError, match=r"no version there, it has no manifest\.json; 'trajstore list'"
+    ):
         Manifest.read(tmp_path)

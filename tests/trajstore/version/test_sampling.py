@@ -81,7 +81,7 @@ def test_the_last_batch_is_what_is_left():
     found, _ = batches()
     sizes = [len(batch["items"]) for batch in found]
     assert sizes == [7] * 14 + [2]
-    with pytest.raises(IndexError, match="expected 0 to 14"):
+    with pytest.raises(IndexError, match="no batch 15; they are 0 to 14"):
         found.batch(15)
 
 

@@ -140,7 +140,7 @@ def test_only_a_plain_file_of_the_recorded_size_is_opened(tmp_path):
         ("file", 4, "expected 4 bytes, got 5"),
         ("link", 5, "got a symbolic link"),
         ("folder", 5, "expected a plain file, got something else"),
-        ("absent", 5, "got none"),
+        ("absent", 5, "absent: is missing, 5 bytes"),
     ]:
         with pytest.raises(CorruptionError, match=complaint):
             open_sealed(tmp_path / name, size)

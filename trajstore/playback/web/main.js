@@ -122,8 +122,8 @@ function anywhere(key) {
 
 doc.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || doc.querySelector("dialog[open]:not(#keys)")) return;
-  const { target, key } = event;
-  if (/^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName) && target.type !== "checkbox") { if (key === "Escape") { event.preventDefault(); target.blur(); } return; }
+  const { target, key } = event, closed = target.closest("dialog:not([open])"); // keeps the focus until the next frame
+  if (/^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName) && target.type !== "checkbox" && !closed) { if (key === "Escape") { event.preventDefault(); target.blur(); } return; }
   if ($("keys").open) { if (key === "?") $("keys").close(); return; }
   // A control that was reached by keyboard does what its own keys say.
   if (key === " " && target.matches("button:focus-visible:not(.open), summary, input") && !(target.id === "play")) return;

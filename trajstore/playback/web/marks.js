@@ -72,7 +72,7 @@ function counts() {
 // A question with one line of answer; Enter takes it, Escape does not.
 function ask(title, words, then, value = "") {
   const dialog = $("ask"), input = el("input", { class: "field", id: "answer", list: "known-tags", "aria-label": title, value, autocomplete: "off" });
-  input.addEventListener("keydown", (event) => { if (event.key === "Enter") { event.preventDefault(); dialog.close(); then(input.value); } event.stopPropagation(); });
+  input.addEventListener("keydown", (event) => { if (event.key === "Enter") { event.preventDefault(); dialog.close(); then(input.value); } });
   dialog.replaceChildren(el("h2", {}, title), el("p", { class: "verdict" }, words), input, el("datalist", { id: "known-tags" }, allTags().map((tag) => el("option", { value: tag }))),
     el("div", { class: "row end" }, tool("Cancel", "Leave it (Escape)", () => dialog.close()), tool("Apply", "Apply (Enter)", () => { dialog.close(); then(input.value); })));
   dialog.showModal();

@@ -47,7 +47,6 @@ function picker(refresh) {
     return node;
   };
   const search = el("input", { class: "field", type: "search", id: "pick-search", placeholder: "Search channels", "aria-label": "Search channels", oninput: fill });
-  search.addEventListener("keydown", (event) => { if (event.key !== "Escape") event.stopPropagation(); });
   dialog.replaceChildren(el("h2", {}, "Channels"), el("div", { class: "row" }, search, said, el("span", { class: "spring" }), tool("Usual ones", "Those drawn at first", () => { pickUsual(); fill(); refresh(); }, { id: "usual" }), tool("Done", "Close (Escape)", () => dialog.close())), box);
   fill();
   dialog.showModal();
