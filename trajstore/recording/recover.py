@@ -152,7 +152,7 @@ def check_target(wanted: Recording) -> None:
     if os.path.lexists(wanted.target):
         if found is not None:
             _drop_if_sealed(found)
-        raise SealedError(f"{wanted.target}: expected a new version, got one that is sealed")
+        raise SealedError(f"{wanted.target}: is sealed already; record the next version")
     if found is not None:
         found.check_same(wanted)
 
