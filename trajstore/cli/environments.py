@@ -23,6 +23,7 @@ GROUP = group_of("environment")
 """Entry points: the name is an environment's id, the value a function that `simulator` may use."""
 REGISTERED = "gymnasium"
 """What the user names for any id that Gymnasium knows."""
+_BY_HAND = "say what builds it: --environment module:function"
 _REMEDY = (
     "say what builds it: --environment gymnasium for a registered id, "
     "or --environment module:function"
@@ -70,6 +71,8 @@ def _recorded(provenance: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _offered(name: object) -> Callable[..., Environment]:
     """What installed packages offer for a recorded id."""
+    if name is None:
+        raise ReplayError(f"the provenance names no environment; {_BY_HAND}")
     found = {it.entry.value: it for it in offered("environment") if it.name == name}
     if len(found) != 1:
         raise ReplayError(

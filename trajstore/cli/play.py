@@ -263,9 +263,14 @@ def _check_different(one: Opened, other: Opened, pairs: Sequence[Pair]) -> None:
         return
     names = [opened.about.reference for opened in (one, other)]
     same = "is the same version" if names[0] == names[1] else "holds the same episodes"
+    told, free = f"{names[1]} {same} as {names[0]}", 0
+    if one.episode is not None or other.episode is not None:
+        index = pairs[0].one
+        told, free = f"both are episode {index} of {' and '.join(dict.fromkeys(names))}", index
+    another = 0 if free else 1
     raise click.UsageError(
-        f"play: {names[1]} {same} as {names[0]}, so there is nothing to compare; name another "
-        f"version, or another episode, such as {names[0]}#0 --against '#1'"
+        f"play: {told}, so there is nothing to compare; name another version, or another "
+        f"episode, such as {names[0]}#{free} --against '#{another}'"
     )
 
 

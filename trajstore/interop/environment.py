@@ -184,6 +184,11 @@ def make_again(recorded: Mapping[str, Any], *, render_mode: str | None = None) -
         ReplayError: if it says anything else.
     """
     name, kwargs = recorded.get("id"), recorded.get("kwargs", {})
+    if name is None:
+        raise ReplayError(
+            "the provenance names no environment, so none can be made again; name a function "
+            "that builds it, such as --environment module:function"
+        )
     if not isinstance(name, str) or ":" in name:
         raise ReplayError(
             f"environment: expected a registered Gymnasium id without a module, got {shown(name)}"

@@ -65,23 +65,30 @@ def test_two_versions_or_episodes_stand_side_by_side(
 
 
 @pytest.mark.parametrize(
-    ("reference", "against"),
+    ("reference", "against", "why"),
     [
-        ("expert@v1", "expert@v1"),
-        ("expert@v1", "expert@v1#0"),
-        ("expert@v1#2", "expert@v1#2"),
-        ("expert@v1#2", "#2"),
-        ("expert@v1", "other@v1"),
+        ("expert@v1", "expert@v1", "expert@v1 is the same version as expert@v1"),
+        ("expert@v1", "expert@v1#0", "both are episode 0 of expert@v1"),
+        ("expert@v1#2", "expert@v1#2", "both are episode 2 of expert@v1"),
+        ("expert@v1#2", "#2", "both are episode 2 of expert@v1"),
+        ("expert@v1#2", "other@v1#2", "both are episode 2 of expert@v1 and other@v1"),
+        ("expert@v1", "other@v1", "other@v1 holds the same episodes as expert@v1"),
     ],
 )
 def test_nothing_is_compared_with_itself(
-    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], reference: str, against: str
+    store: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    reference: str,
+    against: str,
+    why: str,
 ) -> None:
     if not (store / "other").exists():
         scenes.dataset(store / "other/v1", 6, steps=30)
     target = tmp_path / "page.html"
     assert play(store, reference, "--against", against, "--out", str(target), "--no-open") == 2
-    assert "nothing to compare; name another version" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"{why}, so there is nothing to compare; name another version" in told
     assert not target.exists()
 
 

@@ -56,10 +56,10 @@ KNOWN = {OFFERED.value: drift}
 def test_data_never_chooses_what_is_imported(
     offered: list[EntryPoint], entry: str, name: object
 ) -> None:
-    with pytest.raises(
-        ReplayError,
-        match=r"no installed package offers it, and exactly one must; say what builds it",
-    ):
+    why = r"no installed package offers it, and exactly one must; say what builds it"
+    if name is None:
+        why = r"^the provenance names no environment; say what builds it: --environment module:f"
+    with pytest.raises(ReplayError, match=why):
         simulator({"environment": {"id": name, "entry_point": entry}}, None)
 
 
