@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,8 @@ UNREADABLE = (
     RuntimeError, TypeError, ValueError, struct.error, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 """What readers of other packages raise on files that are not theirs, or are damaged."""
+LFS = b"version https://git-lfs"
+"""How a file begins that stands for one that Git LFS has not fetched."""
 
 
 Progress = Callable[[int], None]
@@ -124,13 +127,14 @@ def check_leave_out(leave_out: Collection[str], names: Collection[str]) -> None:
         if isinstance(leave_out, str) or name not in names or name in ENDS:
             known = ", ".join(sorted(set(names) - set(ENDS)))
             raise ArgumentError(
-                f"leave out: expected names of {shown(known, 400)}, got {shown(leave_out)}"
+                f"leave out: expected names of {shown(known, 400)}, got "
+                f"{shown(leave_out if isinstance(leave_out, str) else name)}"
             )
 
 
 def leaving_out(*names: str) -> str:
     """How a message says that fields can be left out."""
-    options = " ".join(f"--leave-out {name}" for name in names)
+    options = " ".join(f"--leave-out {quote(name)}" for name in names)
     return f"to import the rest: {options} (in Python leave_out={list(names)})"
 
 
@@ -242,7 +246,12 @@ def inside(source: Path, name: str) -> Path:
     """A file of a folder that is imported; a link or a name that leads out of it is refused."""
     path = source / str(name)
     check_inside(source, path)
-    open_file(path).close()
+    with open_file(path) as file:
+        if file.read(len(LFS)) == LFS:
+            raise CorruptionError(
+                f"{source}: {name} is a pointer of Git LFS, not the file itself; run 'git lfs "
+                "pull' in that folder"
+            )
     return path
 
 
@@ -270,4 +279,8 @@ def reading(source: Path, what: str) -> Iterator[None]:
         raise
     except UNREADABLE as error:
         said = shown(" ".join(str(error).split()) or type(error).__name__, 200)
-        raise CorruptionError(f"{source}: is not {what} ({said[1:-1]}); export it again") from error
+        why = f"is not {what} ({said[1:-1]})"
+        if isinstance(error, FileNotFoundError) and error.filename:
+            name = shown(str(error.filename).removeprefix(f"{source}/"))
+            why = f"is not {what}, or not a whole one: {name} is missing"
+        raise CorruptionError(f"{source}: {why}; export it again") from error

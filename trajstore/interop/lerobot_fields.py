@@ -101,6 +101,12 @@ def is_picture(spec: FieldSpec) -> bool:
     )
 
 
+def own_names(names: Collection[str], keys: Mapping[str, str]) -> Collection[str]:
+    """Names of fields, also where LeRobot's own stand for them; ``keys`` has these by field."""
+    theirs = {key: name for name, key in keys.items() if key not in keys}
+    return names if isinstance(names, str) else [theirs.get(name, name) for name in names]
+
+
 def feature_name(spec: FieldSpec, used: Collection[str]) -> str | None:
     """The feature that a field becomes; ``None`` if LeRobot has no place for it."""
     if spec.axis is Axis.EPISODE or spec.is_text or len(spec.shape) > MOST_DIMENSIONS:

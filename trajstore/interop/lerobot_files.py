@@ -1,5 +1,6 @@
 """LeRobot datasets of v3.0 and v2, read without LeRobot: Parquet, and video through PyAV."""
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from importlib import import_module
@@ -13,7 +14,7 @@ from trajstore.episode.fields import Axis, FieldSpec
 from trajstore.episode.provenance import check_provenance
 from trajstore.episode.schema import ENDS, EpisodeSchema
 from trajstore.episode.texts import shown
-from trajstore.errors import ArgumentError, CorruptionError, SchemaError
+from trajstore.errors import ArgumentError, CorruptionError, NotFoundError, SchemaError
 from trajstore.interop import lerobot_ours
 from trajstore.interop.final_state import FinalState
 from trajstore.interop.imported import (
@@ -33,6 +34,7 @@ from trajstore.interop.lerobot_fields import (
     TERMINATED,
     TRUNCATED,
     Taken,
+    own_names,
     spec_of,
     taken,
 )
@@ -45,6 +47,7 @@ _COUNTED = {
     *("video_files_size_in_mb", "total_episodes", "total_frames", "total_tasks", "total_chunks"),
     *("total_videos",),
 }
+_HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 _TOLD = ("codebase_version", "fps", "robot_type", "splits")
 
 
@@ -65,7 +68,8 @@ def import_dataset(
 
     Args:
         source: the folder.
-        leave_out: fields that are not read, as ``observation/images/top``.
+        leave_out: fields that are not read, as ``observation/images/top``; LeRobot's own names
+            do as well.
         final_state: what stands for the state after the last action, which LeRobot does not
             keep: one of `FinalState`.
         time_limit: frames of the episodes that were truncated, where the file cannot say it.
@@ -77,6 +81,11 @@ def import_dataset(
         SchemaError: if a feature has no form as a field.
         ArgumentError: if an argument makes no sense, or PyAV is missing for its videos.
     """
+    if _HUB.fullmatch(str(source)) and not source.exists():
+        raise NotFoundError(
+            f"{source}: there is no such folder; to fetch a dataset of that name from the hub: "
+            f"hf download {source} --repo-type dataset --local-dir FOLDER"
+        )
     with reading(source, EXPECTED):
         found = layout(source)
         if lerobot_ours.is_ours(source):
@@ -85,7 +94,7 @@ def import_dataset(
             return lerobot_ours.import_ours(found, whole, provenance, leave_out)
         plan = _Plan(found, FinalState(final_state), leave_out, time_limit)
         _check_decoder(source, plan.features.values())
-    left_out = (*(f"field {name!r}: as asked" for name in leave_out), *plan.left_out)
+    left_out = (*(f"field {name!r}: as asked" for name in plan.leave_out), *plan.left_out)
     provenance = told(_provenance(found, plan), left_out, plan.notes)
     read = partial(_episodes, found, plan)
     return Imported(plan.schema, provenance, read, left_out, plan.notes, len(found.entries))
@@ -108,6 +117,7 @@ class _Plan:
 
     Attributes:
         features: that are read, by field.
+        leave_out: fields that are not read.
         notes: how the rest was taken.
     """
 
@@ -123,16 +133,23 @@ class _Plan:
         notes, lost = _notes_of(found, named)
         self.task = _task(found)
         extra = [*notes.values(), *([] if self.task is None else [self.task])]
+        told_at_end: set[str] = set()
         if SUCCESS in found.features and "success" not in (*named.fields, *notes):
             extra.append(FieldSpec("success", Axis.EPISODE, (), "bool"))
+            if "success" not in leave_out and not _is_early(found, SUCCESS):
+                told_at_end = {it for it, feature in named.fields.items() if feature.key == SUCCESS}
         names = {*named.fields, *(spec.name for spec in extra)}
+        leave_out = own_names(leave_out, {name: it.key for name, it in named.fields.items()})
         check_leave_out(leave_out, {*names, *ENDS})
-        kept = {name: it for name, it in named.fields.items() if name not in leave_out}
+        self.leave_out = leave_out
+        kept = {
+            name: it for name, it in named.fields.items() if name not in {*leave_out, *told_at_end}
+        }
         self.features = kept
         self.extra = {spec.name: spec for spec in extra if spec.name not in leave_out}
         self.episode_notes = {key: it for key, it in notes.items() if it.name in self.extra}
         self.ends = [key for key in ENDINGS if key in found.features]
-        self.irregular = _is_irregular(found, self.ends)
+        self.irregular = DONE in self.ends and _is_early(found, DONE)
         fields = [spec_of(name, it, final_state.axis) for name, it in kept.items()]
         if self.irregular:
             fields.append(FieldSpec("next_done", Axis.STEP, (), "bool"))
@@ -174,11 +191,9 @@ class _Plan:
         return {*(it.key for it in self.features.values()), *self.ends, *more}
 
 
-def _is_irregular(found: Layout, ends: list[str]) -> bool:
-    """Whether some episode says to be done before its last frame."""
-    if DONE not in ends:
-        return False
-    return any(columns[DONE][:-1].any() for _, columns in episodes(found, {DONE}))
+def _is_early(found: Layout, key: str) -> bool:
+    """Whether some episode says to be done, or a success, before its last frame."""
+    return any(np.any(columns[key][:-1]) for _, columns in episodes(found, {key}))
 
 
 def _task(found: Layout) -> FieldSpec | None:

@@ -33,6 +33,7 @@ from trajstore.interop.imported import (
     whole_episode,
     without,
 )
+from trajstore.interop.lerobot_fields import own_names
 from trajstore.interop.lerobot_layout import Layout
 from trajstore.interop.lerobot_rows import episodes
 
@@ -109,6 +110,7 @@ def import_ours(
     found: Layout, whole: Whole, provenance: Mapping[str, Any], leave_out: Collection[str]
 ) -> Imported:
     """The dataset that was exported, but for what video lost of its pictures."""
+    leave_out = own_names(leave_out, whole.keys)
     schema = without(whole.schema, leave_out)
     whole = Whole(schema, {it: key for it, key in whole.keys.items() if it in schema.names})
     for name, key in whole.keys.items():

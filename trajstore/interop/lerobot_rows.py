@@ -67,9 +67,11 @@ class _Rows:
         self._names = [*keys, *(it for it in PLACED if it in there and it not in keys)]
         missing = {*keys, "episode_index", "frame_index"} - there
         if missing:
+            key = min(missing, key=lambda it: (it in PLACED, it))
+            remedy = "export it again" if key in PLACED else leaving_out(key)
             raise CorruptionError(
-                f"{self._where}: expected the column {min(missing)!r} as the metadata say, got "
-                f"none; {leaving_out('FIELD')}, if it is a feature"
+                f"{self._where}: expected the column {key!r} as the metadata say, got none; "
+                f"{remedy}"
             )
         self._bunches = _bunches(self._file.metadata)
         self._held: Columns = {}
@@ -177,7 +179,8 @@ def _check_size(found: Layout, entry: Entry, feature: Feature) -> None:
     if size > MAX_PICTURES:
         raise CorruptionError(
             f"{found.source}: episode {entry.index}: {feature.key}: expected at most "
-            f"{MAX_PICTURES:,} bytes of decoded frames, got {size:,}; {leaving_out('FIELD')}"
+            f"{MAX_PICTURES:,} bytes of decoded frames, got {size:,}; "
+            f"{leaving_out(feature.key)}"
         )
 
 
@@ -226,7 +229,13 @@ class _Reel:
         _check_size(self._found, entry, self._feature)
         name, first = entry.videos[self._feature.key]
         if name != self._name or first < self._next:
-            path = inside(self._found.source, name)
+            try:
+                path = inside(self._found.source, name)
+            except FileNotFoundError as error:
+                raise CorruptionError(
+                    f"{self._found.source}: {name} is missing; download or export it again, or "
+                    f"{leaving_out(self._feature.key)}"
+                ) from error
             self._frames = video.frames(path, self._feature.shape, self._found.fps)
             self._name, self._next = name, 0
         skipped = first - self._next

@@ -20,7 +20,7 @@ from trajstore.dataset import Dataset
 from trajstore.episode.episode import Episode
 from trajstore.episode.fields import Axis, FieldSpec
 from trajstore.episode.schema import EpisodeSchema
-from trajstore.errors import ArgumentError, SchemaError
+from trajstore.errors import ArgumentError, CorruptionError, NotFoundError, SchemaError
 from trajstore.interop import lerobot
 from trajstore.recording.bulk import write_dataset
 
@@ -74,7 +74,68 @@ def test_nothing_is_made_up_where_observations_lie_on_the_step_axis(tmp_path):
         rows = theirs(index)
         np.testing.assert_array_equal(episode["observation/state"], rows["observation.state"])
         np.testing.assert_array_equal(episode["action"], rows["action"])
-        assert episode["next_success"].tolist() == rows["next.success"].tolist()
+        assert bool(episode["success"]) == rows["next.success"][-1]
+
+
+def test_a_success_that_comes_earlier_is_kept_for_each_step(tmp_path):
+    plain = lerobot.import_dataset(lerobots.write(tmp_path / "a"), final_state="none")
+    assert "next_success" not in plain.schema.names  # all of it stands in success
+    asked = lerobot.import_dataset(tmp_path / "a", leave_out=["success"])
+    assert asked.schema.names[-1] != "success"
+    assert "next_success" in asked.schema.names
+    source = lerobots.write(tmp_path / "b", version="v2.1")
+    path = source / "data/chunk-000/episode_000000.parquet"
+    read = pq.read_table(path)
+    place, said = read.schema.get_field_index("next.success"), [False, True, True, False, True]
+    pq.write_table(read.set_column(place, "next.success", [said]), path)
+    first, *_ = lerobot.import_dataset(source, final_state="none").episodes
+    assert first["next_success"].tolist() == said
+    assert first["success"]
+
+
+def test_names_of_lerobot_leave_fields_out_too(tmp_path):
+    source = lerobots.write(tmp_path / "d")
+    theirs = ["observation.images.side", "next.reward"]
+    found = lerobot.import_dataset(source, leave_out=theirs)
+    own = lerobot.import_dataset(source, leave_out=["observation/images/side", "reward"])
+    assert found.schema == own.schema
+    assert found.left_out == own.left_out
+    assert {"observation/images/side", "reward"}.isdisjoint(found.schema.names)
+    dataset = filmed(tmp_path / "v1")
+    lerobot.export_dataset(dataset, tmp_path / "out", lossless=True)
+    ours = lerobot.import_dataset(tmp_path / "out", leave_out=["observation.images.wrist"])
+    assert set(ours.schema.names) == {*FILMED.names} - {"observation/images/wrist"}
+    assert len(list(ours.episodes)) == len(dataset)
+    with pytest.raises(ArgumentError, match=r"got 'next\.rewards'"):
+        lerobot.import_dataset(source, leave_out=["next.reward", "next.rewards"])
+
+
+def test_what_is_missing_is_named_with_what_to_do(tmp_path, monkeypatch):
+    pytest.importorskip("av")
+    monkeypatch.chdir(tmp_path)
+    source = lerobots.write(tmp_path / "d", filmed=True).relative_to(tmp_path)
+    next(source.rglob("*.mp4")).unlink()
+    missing = rf"^d: videos/.*mp4 is missing; .* --leave-out {lerobots.CAMERA} "
+    with pytest.raises(CorruptionError, match=missing):
+        list(lerobot.import_dataset(source).episodes)
+    assert len(list(lerobot.import_dataset(source, leave_out=[lerobots.CAMERA]).episodes)) == 3
+    (source / "meta/info.json").unlink()
+    with pytest.raises(CorruptionError, match=r"not a whole one: 'meta/info.json' is missing"):
+        lerobot.import_dataset(source)
+    with pytest.raises(NotFoundError, match="hf download lerobot/pusht --repo-type dataset"):
+        lerobot.import_dataset(Path("lerobot/pusht"))
+    with pytest.raises(NotFoundError, match="nothing to import; check the path"):
+        lerobot.import_dataset(Path("pusht"))
+
+
+@pytest.mark.parametrize("name", ["*.parquet", "*.mp4", "info.json"])
+def test_files_that_git_lfs_did_not_fetch_are_named(tmp_path, name):
+    pytest.importorskip("av")
+    source = lerobots.write(tmp_path / "d", filmed=True)
+    path = next(source.rglob(name))
+    path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(CorruptionError, match=rf"{path.name} is a pointer of Git LFS.*git lfs"):
+        list(lerobot.import_dataset(source).episodes)
 
 
 def test_what_is_not_there_is_not_invented(tmp_path):
