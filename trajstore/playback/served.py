@@ -152,6 +152,7 @@ class Served:
         found = viewed.manifest.anomalies
         names = ("scenario", viewed.dataset.schema.roles.get("outcome", "outcome"), "digest")
         scenario, outcome, digest = map(viewed.text, names)
+        outcome = outcome if any(outcome) else viewed.successes
         return {
             "index": list(range(count)),
             "steps": viewed.table["length"].tolist(),
@@ -186,7 +187,7 @@ class Served:
 
 
 def _ends(viewed: Viewed) -> list[str]:
-    """``terminated`` or ``truncated`` for every episode, where no outcome is recorded."""
+    """``terminated`` or ``truncated`` for every episode, where no outcome or success is."""
     try:
         terminated = viewed.dataset.column("terminated")
     except (CorruptionError, StorageError) as error:

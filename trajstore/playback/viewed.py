@@ -1,6 +1,7 @@
 """Reading for playback: what can be read is shown, what cannot is named."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,7 +78,15 @@ class Viewed:
         """Scenario and outcome of an episode; empty where they are not known."""
         names = ("scenario", self.dataset.schema.roles.get("outcome", "outcome"))
         scenario, outcome = (str(self.table[it][index]) if it in self.table else "" for it in names)
-        return scenario, outcome
+        return scenario, outcome or self.successes[index]
+
+    @cached_property
+    def successes(self) -> list[str]:
+        """``success`` or ``failed`` by the field ``success``; empty texts where there is none."""
+        success = self.table.get("success")
+        if success is None or success.dtype != bool or success.ndim > 1:
+            return [""] * len(self)
+        return ["success" if it else "failed" for it in success.tolist()]
 
     def scores(self) -> np.ndarray:
         """``float[N]``, anomaly score of each episode; zero where none is known."""

@@ -16,8 +16,11 @@ from tests import factories
 from tests.trajstore import scenes
 from trajstore.choosing.marks import Mark
 from trajstore.dataset import Dataset
+from trajstore.episode.episode import Episode
+from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
 from trajstore.lifecycle import review
 from trajstore.quality.marks import mark_episodes, reviewed_marks
+from trajstore.recording.bulk import write_dataset
 from trajstore.store import Store
 from trajstore.version.manifest import Status
 
@@ -118,6 +121,27 @@ def test_a_page_holds_all_rows_and_no_episode(server: Asker) -> None:
     packed = server.ask("/v/expert@v1/", Accept_Encoding="gzip")
     assert packed[1]["Content-Encoding"] == "gzip"
     assert payload_of(gzip.decompress(packed[2]), "table") == table
+
+
+@pytest.fixture
+def takes(tmp_path: Path) -> Iterator[Asker]:
+    """A store with ``arm@v1``, whose episodes have a success and no outcome."""
+    success = FieldSpec("success", Axis.EPISODE, (), "bool")
+    schema = EpisodeSchema((*factories.SCHEMA.fields, success))
+    episodes = [
+        Episode(schema, {**factories.episode(seed).arrays, "success": np.array(seed != 1)})
+        for seed in range(3)
+    ]
+    write_dataset(tmp_path / "store/arm/v1", episodes, schema=schema, provenance={})
+    yield from serving(Store(tmp_path / "store"))
+
+
+def test_success_is_the_outcome_where_none_is_recorded(takes: Asker) -> None:
+    expected = ["success", "failed", "success"]
+    table = payload_of(takes.ask("/v/arm@v1/")[2], "table")
+    assert table["episodes"]["outcome"] == expected
+    rows = [takes.json(f"/v/arm@v1/episodes/{index}")["row"] for index in range(3)]
+    assert [row["outcome"] for row in rows] == expected
 
 
 def test_an_episode_is_that_of_a_page(server: Asker) -> None:
