@@ -81,6 +81,10 @@ def validate(
         if told := told_marks({"marks": marks}):
             left = "; training leaves out those excluded" if marks.get("exclude") else ""
             print_line(f"marked by curators: {told}{left}")
+        if report.status is Status.DRAFT and held_to == Contract() and not looking:
+            name, path = _place(store, dataset.path)
+            example = f'{{"dataset": "{legible(name)}", "minimum_episodes": {report.episodes}}}'
+            print_line(f"to say how many are enough, put {example} into {legible(str(path))}")
     return 0 if status is Status.VALIDATED else 1
 
 
@@ -96,12 +100,17 @@ def _contract(store: Store, version: Path, named: Path | None) -> Contract:
         raise SchemaError(f"{status_path(version)}: {error}; name one with --contract") from error
 
 
-def _beside(store: Store, version: Path) -> Contract | None:
-    """The contract of the version's dataset, if there is one; one that is nobody's is told."""
+def _place(store: Store, version: Path) -> tuple[str, Path]:
+    """The version's dataset, and where a contract of its own lies."""
     folder = version.absolute()
     dataset = (folder if version_number(folder.name) is None else folder.parent).name
-    own, common = (store.root.parent / f"{it}contract.json" for it in (f"{dataset}.", ""))
-    path = own if os.path.lexists(own) else common
+    return dataset, store.root.parent / f"{dataset}.contract.json"
+
+
+def _beside(store: Store, version: Path) -> Contract | None:
+    """The contract of the version's dataset, if there is one; one that is nobody's is told."""
+    dataset, own = _place(store, version)
+    path = own if os.path.lexists(own) else store.root.parent / "contract.json"
     if not os.path.lexists(path):
         return None
     contract, whose = read_contract(path)

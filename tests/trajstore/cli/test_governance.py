@@ -1,6 +1,7 @@
 """The commands of governance say what they decide, as table and as JSON, with the right status."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,10 @@ def test_validate_exits_with_1_for_a_draft_and_names_the_finding(
     shown = output(capsys, "validate", "data/in/1/expert", status=1)
     assert "draft" in shown
     assert "the contract asks for at least 200" in " ".join(shown.split())
+    said = re.search(r"to say how many are enough, put (\{.*\}) into (\S+)", shown)
+    assert said is not None
+    Path(said[2]).write_text(said[1])
+    assert "validated" in output(capsys, "validate", "data/in/1/expert")
 
 
 def test_a_dry_run_of_validate_writes_no_verdict(
