@@ -1,6 +1,7 @@
 """Checks that what an environment told is plausible: observations that move, limits, true ends."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -52,13 +53,14 @@ def frozen(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
 
 
 def bounds(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
-    """Values lie within the range of their field, where the field keeps those that do not."""
+    """Values are finite and within the range of their field, where it keeps those that are not."""
+    yield from _not_finite(dataset)
     for spec in dataset.schema.fields:
         figures = dataset.manifest.statistics.get(spec.name, {})
         count = 0 if spec.strict else figures.get("outside", 0)
         if not count:
             continue
-        index, row = _first_outside(dataset, spec)
+        index, row = _first(dataset, spec, partial(outside, spec))
         message = (
             f"field {spec.name!r}: expected values in [{brief(spec.low)}, {brief(spec.high)}], got "
             f"{count} rows with others, from {brief(figures['min'])} to {brief(figures['max'])}; "
@@ -66,6 +68,27 @@ def bounds(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
         )
         step = None if spec.axis is Axis.EPISODE else row
         yield Finding(Severity.WARNING, "bounds", message, episode=index, step=step)
+
+
+def _not_finite(dataset: Dataset) -> Iterator[Finding]:
+    """What a training reads, and has ``nan`` or infinities, once a field."""
+    steps, episodes = dataset.steps, len(dataset)
+    rows = {Axis.STEP: steps, Axis.STATE: steps + episodes, Axis.EPISODE: episodes}
+    for spec in dataset.schema.fields:
+        read = any(below(spec.name, root) for root in (OBSERVATION, ACTION, REWARD))
+        counts = np.asarray(dataset.manifest.statistics.get(spec.name, {}).get("count"))
+        if spec.finite or not read or counts.dtype.kind != "i" or counts.shape != spec.shape:
+            continue
+        least = int(counts.min())
+        if least >= rows[spec.axis]:
+            continue
+        index, row = _first(dataset, spec, lambda rows: ~np.isfinite(rows))
+        message = (
+            f"field {spec.name!r}: nan or infinite in {rows[spec.axis] - least:,} of "
+            f"{rows[spec.axis]:,} rows of a component; what is trained on them is nan as well: "
+            "leave such episodes out"
+        )
+        yield Finding(Severity.WARNING, "bounds", message, episode=index, step=row)
 
 
 def ends(dataset: Dataset, contract: Contract) -> Iterator[Finding]:
@@ -112,10 +135,12 @@ def _has_one_value(spec: FieldSpec) -> bool:
     return not spec.is_text and bool(np.all(low == high))
 
 
-def _first_outside(dataset: Dataset, spec: FieldSpec) -> tuple[int, int]:
-    """Episode and row of the first value outside of a field's range."""
+def _first(
+    dataset: Dataset, spec: FieldSpec, faulty: Callable[[np.ndarray], np.ndarray]
+) -> tuple[int, int]:
+    """Episode and row of a field's first value that is faulty."""
     for index, rows in enumerate(dataset.rows(spec.name)):
-        found = outside(spec, rows).reshape(len(rows) if rows.ndim > len(spec.shape) else 1, -1)
+        found = faulty(rows).reshape(len(rows) if rows.ndim > len(spec.shape) else 1, -1)
         if found.any():
             return index, int(np.flatnonzero(found.any(axis=1))[0])
     return 0, 0

@@ -193,6 +193,22 @@ def test_values_outside_of_an_open_range_are_told_once_a_field(tmp_path: Path) -
     assert dataset.schema.field("observation").strict is False
 
 
+def test_values_that_are_not_finite_are_told_once_a_field(tmp_path: Path) -> None:
+    pose = FieldSpec("observation/pose", Axis.STATE, (2,), "float32", finite=False)
+    aside = FieldSpec("rest", Axis.STEP, (), "float32", finite=False)
+    schema = step_schema([pose], [ACTION], aside)
+    made = [walk(seed, 12, schema) for seed in range(5)]
+    made[1]["rest"][:] = np.nan
+    assert found(judged(tmp_path / "finite", made, schema), "bounds") == []
+    made[3]["observation/pose"][7, 1] = np.nan
+    made[4]["observation/pose"][:2] = np.inf
+    report = judged(tmp_path, made, schema)
+    (told,) = [it for it in report.findings if it.check == "bounds"]
+    assert (told.episode, told.step, told.severity) == (3, 7, "warning")
+    assert "'observation/pose': nan or infinite in 3 of 65 rows of a component" in told.message
+    assert report.status == "validated"
+
+
 @pytest.mark.parametrize("kind", ["too_short", "observation_jumps"])
 def test_a_detector_that_flags_most_of_a_dataset_is_told_once_and_does_not_score(
     tmp_path: Path, kind: str
