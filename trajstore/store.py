@@ -274,9 +274,8 @@ class Store(Curator):
 
         Raises what `trajstore.lifecycle.restore` does.
         """
-        wanted = _parsed(reference)
         _check_switch(dry_run)
-        wanted = archived_version(wanted, self.shelf)
+        wanted = archived_version(_parsed(reference), self.shelf)
         if wanted.version is None:
             raise NotFoundError(f"{wanted}: say which version to restore, such as expert@v1")
         return lifecycle.restore(self.shelf(wanted.name), wanted.version, dry_run=dry_run)
@@ -295,6 +294,7 @@ def _check_switch(dry_run: object) -> None:
 
 def _existing(path: Path, wanted: Reference) -> Path:
     if not is_there(path / MANIFEST) and not is_bereft(path):
-        hint = "; see 'trajstore list'" if wanted.location is None else ""
-        raise NotFoundError(f"{wanted}: no version at {path}: {kind_of(path)}{hint}")
+        told = kind_of(path)
+        hint = "" if wanted.location or "; see" in told else "; see 'trajstore list'"
+        raise NotFoundError(f"{wanted}: no version at {path}: {told}{hint}")
     return path

@@ -197,6 +197,7 @@ KINDS = [
     ("store/expert/v1/index/length", "a folder inside of the version"),
     ("store/expert/v1/manifest.json", "its manifest; name the folder"),
     ("store/expert/.v3.recording", "an unfinished recording"),
+    ("store/expert/v4", "an unfinished recording, no version yet; see 'trajstore recover'"),
     ("packs", "an archive; name a pack of it"),
     ("empty", "an empty folder"),
     ("other", "a folder that holds none"),
@@ -220,6 +221,8 @@ def test_what_is_no_version_is_told_for_what_it_is(
     (data / "store/gone").mkdir()
     (data / "store/gone/ledger.jsonl").touch()
     (data / "store/expert/.v3.recording").mkdir()
+    (data / "store/expert/.v4.recording").mkdir()
+    (data / "store/expert/.v4.recording/recording.json").touch()
     for command in ("inspect", "verify", "validate", "du"):
         assert run([command, f"{data}/{where}", "--store", ".."]) == 2
         line = capsys.readouterr().err

@@ -25,6 +25,7 @@ from trajstore.recording.unfinished import (
 )
 from trajstore.store import Store
 from trajstore.version.coders import psnr
+from trajstore.version.layout import Part
 from trajstore.version.manifest import MANIFEST, Manifest
 from trajstore.version.statistics import CAMERA
 from trajstore.version.writer import DEFAULT_QUOTA_BYTES
@@ -172,7 +173,7 @@ def camera_facts(manifest: Manifest) -> dict[str, Facts]:
     for spec in manifest.schema.fields:
         figures = manifest.statistics.get(spec.name, {}).get(CAMERA)
         if spec.codec is not None and figures is not None:
-            rows = sum(part.rows(spec.axis) for part in manifest.parts)
+            rows = sum(Part("", it.episodes, it.steps).rows(spec.axis) for it in manifest.parts)
             found[spec.name] = {
                 "codec": spec.codec.name,
                 "quality": spec.codec.quality,

@@ -27,7 +27,10 @@ REQUIRED = (
     "numpy", "zarr", "numcodecs", "google-crc32c", "click", "rich", "loguru", "msgspec",
     "zstandard",
 )  # fmt: skip
-OPTIONAL = ("gymnasium", "torch", "stable-baselines3", "imitation", "minari", "h5py", "dvc")
+OPTIONAL = (
+    "gymnasium", "torch", "stable-baselines3", "imitation", "minari", "h5py", "pyarrow", "av",
+    "simplejpeg", "rerun-sdk", "dvc",
+)  # fmt: skip
 SHELLS = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
 LEAST_FREE_BYTES = 1_000_000_000
 MARKS = {"good": "[green]good[/]", "note": "[dim]note[/]", "bad": "[red]bad[/]"}

@@ -141,10 +141,17 @@ def _demo(group: h5py.Group, where: str) -> _Demo:
                 f"{where}: {name}: expected {length:,} rows as it has actions, got "
                 f"{shown(getattr(rows, 'shape', 'a group'))}"
             )
-    said = group.attrs.get("num_samples", length)
-    if said != length or not length:
-        raise CorruptionError(f"{where}: expected {shown(said)} samples as it says, got {length:,}")
+    _check_count(group, "num_samples", length, where)
     return found
+
+
+def _check_count(group: h5py.Group, attribute: str, count: int, where: object) -> None:
+    said = np.asarray(group.attrs.get(attribute, count)).tolist()
+    if said != count or not count:
+        raise CorruptionError(
+            f"{where}: expected {shown(said)} samples as {attribute!r} says, got {count:,}; "
+            "export it again"
+        )
 
 
 def _observation(key: str, found: _Demo) -> str:
@@ -170,11 +177,12 @@ class _Plan:
         shapes: dict[str, tuple[tuple[int, ...], str]] = {}
         strange: dict[str, None] = {}
         self.observed = final_state is None
-        self.longest = models = 0
+        self.longest = models = steps = 0
         for _, name in self.demos:
             where = f"{source}: {name}"
             group = file[DATA][name]
             demo = _demo(group, where)
+            steps += len(group["actions"])
             shapes = shapes or demo.shapes()
             if demo.shapes() != shapes:
                 unlike = sorted(set(shapes.items()) ^ set(demo.shapes().items()))[0][0]
@@ -186,6 +194,7 @@ class _Plan:
             self.observed &= demo.following.keys() == demo.states.keys()
             model = model_text(group, where)
             self.longest, models = max(self.longest, len(model)), models + bool(model)
+        _check_count(file[DATA], "total", steps, source)
         self.alone = {it for it in shapes if it.startswith(OBSERVATION)} == {
             f"{OBSERVATION}/{FLAT}"
         }

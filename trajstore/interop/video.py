@@ -57,7 +57,7 @@ def _opened(path: Path) -> Iterator[Any]:
                     raise CorruptionError(f"{path}: expected a video, got a file without one")
                 yield container
         except (av.FFmpegError, ValueError, TypeError, AttributeError) as error:
-            said = " ".join(str(error).split())[:120]
+            said = " ".join(str(getattr(error, "strerror", "") or error).split())[:120]
             raise CorruptionError(
                 f"{path}: expected a video that can be decoded here, got {said}; export or "
                 "download it again"

@@ -7,10 +7,11 @@ from trajstore.disk.files import is_there
 from trajstore.episode.names import is_name, version_number
 from trajstore.lifecycle.ledger import LEDGER
 from trajstore.lifecycle.shelf import PACK
-from trajstore.recording.unfinished import RECORD
+from trajstore.recording.unfinished import RECORD, is_begun
 from trajstore.version.manifest import MANIFEST
 
 _RECORDING = re.compile(r"\.(.+)\.(?:recording|dropped)")
+_UNFINISHED = "an unfinished recording, no version yet; see 'trajstore recover'"
 _MOST = 5
 
 
@@ -29,9 +30,10 @@ def kind_of(path: Path) -> str:
 
 def _kind(path: Path) -> str:
     if not path.is_dir():
-        return _file(path) if is_there(path) else "nothing there"
+        missing = _UNFINISHED if is_begun(path) else "nothing there"
+        return _file(path) if is_there(path) else missing
     if (path / RECORD).exists() or _RECORDING.fullmatch(path.name):
-        return "an unfinished recording, no version yet; see 'trajstore recover'"
+        return _UNFINISHED
     if is_there(path / MANIFEST):
         return "a version"
     for parent in path.parents[:4]:

@@ -7,10 +7,13 @@ import numpy as np
 
 from trajstore.curation.ancestry import CURATION, generations
 from trajstore.episode import anomalies
+from trajstore.episode.fields import FieldSpec
 from trajstore.episode.provenance import leaves
 from trajstore.playback.card import CROISSANT, PICTURE, Card
 from trajstore.playback.markdown import table, text
+from trajstore.version.coders import codec_of, psnr
 from trajstore.version.findings import Severity
+from trajstore.version.statistics import CAMERA
 
 MOST_ROWS = 200
 """Rows of one table; how many more there are is said."""
@@ -85,6 +88,20 @@ def _fields(card: Card) -> Iterator[str]:
         "An episode of `T` steps has `T + 1` rows of a field of the axis *state*, `T` of",
     )
     yield "the axis *step*, one of the axis *episode*."
+    cameras = [tuple(map(text, _camera(card, it))) for it in card.dataset.schema.coded]
+    if cameras:
+        yield from ("", "Frames of these lost detail once, when they were recorded:", "")
+        yield from _cut(("camera", "codec", "decoder", ">bytes", ">PSNR of a sample"), cameras)
+
+
+def _camera(card: Card, spec: FieldSpec) -> tuple[str, ...]:
+    figures = card.dataset.manifest.statistics.get(spec.name, {}).get(CAMERA)
+    told = codec_of(spec)
+    if figures is None:
+        return spec.name, str(told), told.decoder, "", ""
+    loss = psnr(figures["squared_error"], figures["compared"])
+    stated = "" if loss is None else f"{loss:.1f} dB"
+    return spec.name, str(told), told.decoder, f"{figures['bytes']:,}", stated
 
 
 def _statistics(card: Card) -> Iterator[str]:

@@ -4,6 +4,7 @@ A new check is a generator function and its entry in ``CHECKS``.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import msgspec
 
 from trajstore.dataset import Dataset
-from trajstore.errors import TrajStoreError
+from trajstore.errors import CorruptionError, FormatError, TrajStoreError
 from trajstore.quality import alignment, contents, coverage, telling
 from trajstore.quality.contract import Contract
 from trajstore.quality.plugged import PluggedCheck, plugged_checks
@@ -23,6 +24,7 @@ from trajstore.quality.records import (
     utc_now,
     write_verdict,
 )
+from trajstore.version.coders import check_decoders
 from trajstore.version.findings import Finding, Severity
 from trajstore.version.manifest import Status
 
@@ -101,7 +103,12 @@ def validate(
         contract: what it must fulfil.
         checks: by name; ours and those of installed packages unless told. Add those that need a
             policy or a simulator: ``{**every_check(), "policy": policy_agreement(act)}``.
+
+    Raises:
+        NotFoundError: if the package of a camera's codec is not installed, which no version is to
+            blame for.
     """
+    check_decoders(dataset.schema.coded)
     checks = every_check() if checks is None else checks
     findings: list[Finding] = []
     for name, check in checks.items():
@@ -140,11 +147,13 @@ def judge(
         clock: tells the time that the history notes.
 
     Raises:
-        NotFoundError: if there is no version.
+        NotFoundError: if there is no version, or as `validate`; its status stays as it was.
         CorruptionError: if the verdict that is there is damaged; nothing was checked.
         StorageError: if the verdict cannot be written.
     """
     before = read_verdict(version)
+    with suppress(CorruptionError, FormatError):
+        check_decoders(Dataset.open(version).schema.coded)
     if before and before.status is Status.VALIDATED and version.is_dir():
         begun: Judgement = {
             "time": clock(),

@@ -69,6 +69,12 @@ def codec_of(spec: FieldSpec) -> Codec:
     return spec.codec
 
 
+def check_decoders(specs: Iterable[FieldSpec]) -> None:
+    """Refuse fields whose frames cannot be decoded here; raises as `coder`."""
+    for spec in specs:
+        coder(codec_of(spec).name)
+
+
 @dataclass(frozen=True, slots=True)
 class Encoded:
     """The frames of one field of an episode, as they are stored.

@@ -17,9 +17,11 @@ import numpy as np
 
 from trajstore.disk.files import copy_file, whole_directory, write_file
 from trajstore.disk.system import FileRecord, Syncs, storing
+from trajstore.episode.episode import Episode
 from trajstore.episode.fields import Axis, FieldSpec
 from trajstore.errors import CorruptionError
-from trajstore.version.chunks import NarrowWriter, RowWriter, WideWriter
+from trajstore.version.chunks import FrameWriter, RowWriter, writer_of
+from trajstore.version.coders import Encoded
 from trajstore.version.files import LocalFiles, make_folder
 from trajstore.version.layout import (
     FIRST,
@@ -34,7 +36,9 @@ from trajstore.version.manifest import MANIFEST, Manifest, content_digest
 from trajstore.version.reading import Assembly
 from trajstore.version.selected import (
     checked,
+    first_rows,
     joined_anomalies,
+    rows_before,
     scenario_counts,
     statistics_of,
     summed,
@@ -213,9 +217,8 @@ class _Composer:
         words: dict[str, dict[str, int]] = {}
         for field in self._schema.fields:
             if field.is_text:
-                texts = dict.fromkeys(
-                    chain(*(texts_of(it.assembly, field) for it in self._sources))
-                )
+                found = chain(*(texts_of(it.assembly, field) for it in self._sources))
+                texts = dict.fromkeys(found)
                 words[field.name] = {text: code for code, text in enumerate(texts)}
         return words
 
@@ -235,7 +238,7 @@ class _Composer:
         fields = self._schema.fields if piece.origin is not None else ()
         shared = {field.name for field in fields if _is_shared(field)}
         writers: dict[str, RowWriter] = {
-            name: (WideWriter if spec.shard_rows else NarrowWriter)(self._folder, spec, self._syncs)
+            name: writer_of(spec)(self._folder, spec, self._syncs)
             for name, spec in arrays_of(self._schema, piece.part).items()
             if name not in shared
         }
@@ -252,7 +255,7 @@ class _Composer:
         for name, index in INDEX.items():
             writers[index.name].append(assembly.index(name))
         if piece.origin is not None and FIRST.name in writers:
-            writers[FIRST.name].append(_first_rows(assembly, piece.origin))
+            writers[FIRST.name].append(first_rows(assembly, piece.origin))
         for field in self._schema.on(Axis.EPISODE):
             for rows in assembly.blocks(field):
                 coded = self._codes(field, assembly.words(field, rows)) if field.is_text else rows
@@ -260,11 +263,20 @@ class _Composer:
         if piece.origin is not None:
             self._append_texts(writers, assembly, piece.origin)
             return
-        fields = [it for it in self._schema.fields if it.axis is not Axis.EPISODE]
-        for episode in checked(assembly):
-            for field in fields:
-                rows = episode.arrays[field.name]
-                writers[field.name].append(self._codes(field, rows) if field.is_text else rows)
+        for number, episode in enumerate(checked(assembly)):
+            self._append_episode(writers, episode, assembly.encoded(number))
+
+    def _append_episode(
+        self, writers: Mapping[str, RowWriter], episode: Episode, frames: Mapping[str, Encoded]
+    ) -> None:
+        for field in self._schema.fields:
+            if field.axis is Axis.EPISODE:
+                continue
+            rows, writer = episode.arrays[field.name], writers[field.name]
+            if isinstance(writer, FrameWriter):
+                writer.append_groups(frames[field.name].groups, len(rows))
+            else:
+                writer.append(self._codes(field, rows) if field.is_text else rows)
 
     def _append_texts(
         self, writers: Mapping[str, RowWriter], assembly: Assembly, origin: Part
@@ -274,7 +286,7 @@ class _Composer:
             if field.is_text and field.axis is not Axis.EPISODE:
                 known = assembly.manifest.vocabularies[field.name]
                 table = np.array([self._words[field.name].get(it, 0) for it in known], "<i4")
-                first, rows = _before(assembly, origin, field.axis), assembly.fields[field.name]
+                first, rows = rows_before(assembly, origin, field.axis), assembly.fields[field.name]
                 codes = rows.span(first, first + origin.rows(field.axis))
                 assembly.words(field, np.unique(codes))
                 writers[field.name].append(table[codes])
@@ -283,16 +295,3 @@ class _Composer:
         words = self._words[field.name]
         codes = [words[text] for text in texts.ravel().tolist()]
         return np.array(codes, field.numpy_dtype).reshape(texts.shape)
-
-
-def _before(assembly: Assembly, origin: Part, axis: Axis) -> int:
-    """Rows of the parts before one."""
-    parts = assembly.manifest.parts
-    return sum(part.rows(axis) for part in parts[: parts.index(origin)])
-
-
-def _first_rows(assembly: Assembly, origin: Part) -> np.ndarray:
-    """First step row and state row of each episode within the part that is taken over."""
-    axes = (Axis.STEP, Axis.STATE)
-    first = assembly.places.first
-    return np.stack([first[it] - _before(assembly, origin, it) for it in axes], axis=1)

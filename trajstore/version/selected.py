@@ -76,8 +76,7 @@ def statistics_of(chosen: Sequence[Assembly]) -> dict[str, dict[str, Any]]:
             continue
         figures, first, sampled = statistics.of(field.name), 0, []
         for assembly in chosen if field.codec is not None else ():
-            known = assembly.manifest.statistics.get(field.name, {})
-            figures.add_encoded(known.get(CAMERA, {}))
+            figures.add_encoded(_camera(assembly, field))
         counts = [it.places.count(field.axis) for it in chosen]
         wanted = figures.sampled(sum(counts))
         for assembly, count in zip(chosen, counts, strict=True):
@@ -88,6 +87,17 @@ def statistics_of(chosen: Sequence[Assembly]) -> dict[str, dict[str, Any]]:
         blocks = chain(*(it.blocks(field) for it in chosen))
         figures.take(np.concatenate(sampled), blocks, _limits(field.name, chosen))
     return statistics.to_json()
+
+
+def _camera(assembly: Assembly, field: FieldSpec) -> dict[str, int]:
+    """What a codec made of the episodes; what it lost is known of the whole version, and shared."""
+    known = dict(assembly.manifest.statistics.get(field.name, {}).get(CAMERA, {}))
+    if assembly.whole is None or not known:
+        return known
+    all_rows, rows = (it.places.count(field.axis) for it in (assembly.whole, assembly))
+    sizes = (assembly.encoded(index)[field.name].size for index in range(len(assembly.lengths)))
+    shares = {name: figure * rows // all_rows for name, figure in known.items()}
+    return {**shares, "bytes": sum(sizes)}
 
 
 def _limits(name: str, chosen: Sequence[Assembly]) -> tuple[Any, Any]:
@@ -130,3 +140,15 @@ def checked(assembly: Assembly) -> Iterator[Episode]:
                 f"got {episode.digest[:12]}; get the version anew from its remote"
             )
         yield episode
+
+
+def rows_before(assembly: Assembly, origin: Part, axis: Axis) -> int:
+    """Rows of the parts before one."""
+    parts = assembly.manifest.parts
+    return sum(part.rows(axis) for part in parts[: parts.index(origin)])
+
+
+def first_rows(assembly: Assembly, origin: Part) -> np.ndarray:
+    """First step row and state row of each episode within the part that is taken over."""
+    first, axes = assembly.places.first, (Axis.STEP, Axis.STATE)
+    return np.stack([first[it] - rows_before(assembly, origin, it) for it in axes], axis=1)

@@ -268,6 +268,7 @@ ROBOMIMIC: dict[str, tuple[Callable[[h5py.File], object], str]] = {
     "no actions": (lambda it: it.pop("data/demo_0/actions"), "is not a robomimic file"),
     "fewer rewards": (replaced("data/demo_0/rewards", np.zeros(2)), "rows as it has actions"),
     "other samples": (lambda it: it["data/demo_0"].attrs.modify("num_samples", 99), "99"),
+    "other total": (lambda it: it["data"].attrs.modify("total", 99), "99 samples as 'total' says"),
     "other group": (lambda it: it.move("data/demo_0", "data/other"), "expected groups demo_0"),
     "unlike": (replaced("data/demo_1/actions", np.zeros((4, 9), "f4")), "expected it as in demo_0"),
     "no demos": (lambda it: it.pop("data"), "has none of its groups"),

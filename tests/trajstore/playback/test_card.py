@@ -19,6 +19,7 @@ from tests.trajstore import scenes
 from tests.trajstore.faults import count_operations, killed_at
 from trajstore.cli import run
 from trajstore.dataset import Dataset
+from trajstore.episode.episode import Episode
 from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
 from trajstore.episode.texts import legible
 from trajstore.errors import ArgumentError, CorruptionError, SealedError
@@ -458,3 +459,23 @@ def test_the_command_prints_what_it_wrote(
 def test_images_are_the_picture_where_there_are_some(tmp_path: Path) -> None:
     factories.dataset(tmp_path / "store" / "expert" / "v1", schema=factories.WIDE_SCHEMA)
     assert opened(Store(tmp_path / "store"), "expert@v1").picture[:4] == b"\x89PNG"
+
+
+def test_what_a_codec_lost_is_told(tmp_path: Path) -> None:
+    pytest.importorskip("simplejpeg")
+    schema = EpisodeSchema(
+        (
+            FieldSpec("front", Axis.STATE, (16, 16, 3), "uint8", codec="jpeg"),
+            FieldSpec("terminated", Axis.STEP, (), "bool"),
+            FieldSpec("truncated", Axis.STEP, (), "bool"),
+        )
+    )
+    frames = np.random.default_rng(0).integers(0, 255, (4, 16, 16, 3)).astype("uint8")
+    end = np.array([False, False, True])
+    one = Episode(schema, {"front": frames, "terminated": end, "truncated": ~end & False})
+    path = tmp_path / "store/cups/v1"
+    manifest = write_dataset(path, [one], schema=schema, provenance={})
+    told = page(opened(Store(tmp_path / "store"), "cups@v1"))
+    size = manifest.statistics["front"]["camera"]["bytes"]
+    (line,) = (it for it in told.splitlines() if "libjpeg" in it)
+    assert "quality 85" in line and f"{size:,}" in line and "dB" in line

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import zarr
 
+from trajstore.cli.facts import camera_facts
 from trajstore.dataset import Dataset
 from trajstore.episode.codec import Codec
 from trajstore.episode.episode import Episode
@@ -24,10 +25,15 @@ from trajstore.errors import (
     SchemaError,
     TrajStoreError,
 )
+from trajstore.quality.contract import Contract
+from trajstore.quality.records import status_path
+from trajstore.quality.report import judge, validate
 from trajstore.recording.bulk import write_dataset
 from trajstore.recording.recorder import Recorder, Segment
 from trajstore.version import coders, layout
 from trajstore.version.cameras import EncodedEpisode, recordable
+from trajstore.version.composing import Source, compose
+from trajstore.version.files import LocalFiles
 from trajstore.version.integrity import verify
 
 pytest.importorskip("simplejpeg")
@@ -313,6 +319,24 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert list(tmp_path.iterdir()) == []
 
 
+def test_no_version_is_blamed_for_a_package_that_is_missing_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schema = schema_with("jpeg")
+    path = tmp_path / "store/cups/v1"
+    write_dataset(path, episodes_of(schema), schema=schema, provenance={})
+    contract = Contract(minimum_episodes=1)
+    judge(path, contract)
+    known = status_path(path).read_bytes()
+    coders.coder.cache_clear()
+    monkeypatch.setitem(sys.modules, "simplejpeg", None)
+    monkeypatch.delitem(sys.modules, "trajstore.version.jpeg", raising=False)
+    for check in (judge, lambda *it: validate(Dataset.open(it[0]), it[1])):
+        with pytest.raises(NotFoundError, match="simplejpeg, which is not installed"):
+            check(path, contract)
+    assert status_path(path).read_bytes() == known
+
+
 def test_the_quota_counts_encoded_frames(tmp_path: Path) -> None:
     schema = schema_with("jpeg")
     given = episodes_of(schema)
@@ -350,3 +374,27 @@ def test_other_bytes_are_no_frames(codec: str) -> None:
     out = np.empty((HEIGHT, WIDTH, 3), np.uint8)
     found.decode(memoryview(group), {0: out})
     assert np.array_equal(out, given["front"][0])
+
+
+@pytest.mark.parametrize("anew", [False, True])
+@pytest.mark.parametrize("chosen", [[1], [0, 2], [1, 2, 3], [0, 1, 2, 3]])
+def test_chosen_episodes_take_their_frames_along(
+    version: Path, tmp_path: Path, chosen: list[int], anew: bool
+) -> None:
+    """Whether their files are taken over or written anew, and once more from what that made."""
+    dataset = Dataset.open(version)
+    source = Source(LocalFiles(version), np.array(chosen))
+    manifest = compose(tmp_path / "v2", [source], {}, quota_bytes=10**9, anew=anew)
+    twice = [Source(LocalFiles(tmp_path / "v2"), np.array([0])), source]
+    compose(tmp_path / "v3", twice, {}, quota_bytes=10**9, anew=anew)
+    for path, numbers in ((tmp_path / "v2", chosen), (tmp_path / "v3", [chosen[0], *chosen])):
+        made = Dataset.open(path)
+        assert verify(path, deep=True) == []
+        assert [it.digest for it in made] == [dataset[number].digest for number in numbers]
+        frames = [it.encoded["front"].groups for it in made]  # type: ignore[attr-defined]
+        assert frames == [dataset[it].encoded["front"].groups for it in numbers]  # type: ignore[attr-defined]
+    figures = camera_facts(manifest)["front"]
+    encoded = sum(dataset[it].encoded["front"].size for it in chosen)  # type: ignore[attr-defined]
+    raw = sum(dataset[it]["front"].nbytes for it in chosen)
+    assert (figures["bytes"], figures["share_of_raw"]) == (encoded, encoded / raw)
+    assert abs(figures["psnr_db"] - camera_facts(dataset.manifest)["front"]["psnr_db"]) < 0.1
