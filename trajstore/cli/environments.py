@@ -70,6 +70,11 @@ def _recorded(provenance: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _offered(name: object) -> Callable[..., Environment]:
     """What installed packages offer for a recorded id."""
+    if name is None:
+        raise ReplayError(
+            "environment: the version names none (environment.id in its provenance); say what "
+            "builds it: --environment module:function"
+        )
     found = {it.entry.value: it for it in offered("environment") if it.name == name}
     if len(found) != 1:
         raise ReplayError(

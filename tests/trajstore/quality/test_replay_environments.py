@@ -56,10 +56,10 @@ KNOWN = {OFFERED.value: drift}
 def test_data_never_chooses_what_is_imported(
     offered: list[EntryPoint], entry: str, name: object
 ) -> None:
-    with pytest.raises(
-        ReplayError,
-        match=r"no installed package offers it, and exactly one must; say what builds it",
-    ):
+    why = "no installed package offers it, and exactly one must"
+    if name is None:
+        why = r"the version names none \(environment.id in its provenance\)"
+    with pytest.raises(ReplayError, match=f"{why}; say what builds it"):
         simulator({"environment": {"id": name, "entry_point": entry}}, None)
 
 
