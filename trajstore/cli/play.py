@@ -219,12 +219,9 @@ def _add_frames(side: Side, viewed: Viewed, index: int | None, environment: str 
 
         why = add_frames(side, viewed, index, builds, progress=partial(progress, label="rendering"))
     except (ReplayError, ModuleNotFoundError) as error:
-        missing = isinstance(error, ModuleNotFoundError)
-        why = (
-            f"pictures need {error.name!r}: pip install 'trajstore[play]'"
-            if missing
-            else str(error)
-        )
+        why = str(error)
+        if isinstance(error, ModuleNotFoundError):
+            why = f"pictures need {error.name!r}: pip install 'trajstore[play]'"
         if environment not in (None, REGISTERED):
             raise ReplayError(f"play: there is no picture to draw: {why}") from error
     if why:
