@@ -192,7 +192,7 @@ def _failing(name: str, part: Row, failures: Sequence[str]) -> str:
     if SUCCESS not in part:
         return f"{name}: return {part[RETURN]:.4g}"
     late = _late(part, failures)
-    shown = "".join(f", {it}s {part[it]:.2f}" for it in failures)
+    shown = "".join(f", {it} {part[it]:.2f}" for it in failures)
     text = f"{name}: success {part[SUCCESS]:.2f}{shown}, out of time {late:.2f}"
     most = max(failures, key=part.__getitem__, default="")
     how = f"by {most}" if most and part[most] >= late else "by running out of time"

@@ -74,7 +74,7 @@ def page(report: Comparison) -> str:
         flagged=escape(flagged_words(report)),
         ending=escape(difference_words(report)),
         final=tables.final(report).html(),
-        scenario_count=len(report.scenarios),
+        corrected=_corrected(len(report.scenarios)),
         scenarios=tables.scenarios(report).html("heat"),
         held_out=_held_out(report.held_out),
         costs=tables.costs(report).html(),
@@ -99,7 +99,7 @@ def _curves(report: Comparison, rate: str, arms: Sequence[str] = figures.MAIN) -
 def _study(report: Comparison) -> str:
     """Few demonstrations and transfer, where these arms were run."""
     parts = []
-    if any(row.estimate is not None for row in report.demonstrations):
+    if sum(row.estimate is not None for row in report.demonstrations) > 1:
         label = "ratio of steps to target against demonstrated episodes"
         chart = svg(figures.ratio_over_demonstrations(report), label)
         parts.append(f"<figure><h3>Fewer demonstrations, at the gate</h3>{chart}</figure>")
@@ -161,7 +161,23 @@ def _held_out(part: HeldOut) -> str:
 
 def _metrics(report: Comparison) -> str:
     table = tables.metrics(report, ("baseline", "finetune", "control"))
-    return table.html() if table.rows else "<p class='soft'>This task measures nothing else.</p>"
+    if not table.rows:
+        return ""
+    return (
+        "<section>\n<h2>Other measures</h2>\n<p class='soft'>Mean over the final episodes of all "
+        "seeds [95 % interval over episodes]. They are reported, not optimised; docs/statistics.md "
+        f"defines those of social navigation.</p>\n<div class='wide card'>{table.html()}</div>\n"
+        "</section>"
+    )
+
+
+def _corrected(scenarios: int) -> str:
+    if scenarios == 1:
+        return ", so that a false alarm"
+    return (
+        f" and is corrected for all {scenarios} scenarios together (Holm), so that any false alarm "
+        "among them"
+    )
 
 
 def _pays_off(costs: Costs) -> str:

@@ -129,7 +129,8 @@ class GymTask(Task):
         except (gym.error.Error, TypeError, ModuleNotFoundError) as error:
             raise ParamsError(
                 f"params: env.id: expected an environment that Gymnasium makes with these kwargs, "
-                f"got {self.id!r} ({error}); correct the name, or install what it needs"
+                f"got {self.id!r} ({error}); correct the name, install what it needs, or put the "
+                f"module that registers it before it, module:{self.id.rpartition(':')[2]}"
             ) from error
 
     @cached_property

@@ -165,7 +165,7 @@ class Task(ABC):
 
     def advice(self, *, failing: str) -> str:
         """What to change where policies mostly end by a failure of this name."""
-        return "another reward" if failing else "a longer time limit"
+        return "heavier penalty in the reward" if failing else "longer time limit"
 
     @property
     def measures(self) -> tuple[str, ...]:

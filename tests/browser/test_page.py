@@ -13,6 +13,7 @@ from tests.browser.conftest import DESK, PHONE, Visit
 from tests.trajstore import scenes
 from trajstore.dataset import Dataset
 from trajstore.episode.episode import Episode
+from trajstore.episode.schema import Axis, EpisodeSchema, FieldSpec
 from trajstore.playback.page import Opening, write_page
 from trajstore.playback.pairing import Pair
 from trajstore.playback.payload import About, build
@@ -179,6 +180,64 @@ def test_differences_from_the_record_are_red(visit: Visit, tmp_path: Path) -> No
     assert "return" in page.inner_text("tr.differs")
     colour = page.evaluate("getComputedStyle(document.querySelector('tr.differs td')).color")
     assert colour == "rgb(192, 38, 45)"
+
+
+def plain(target: Path, outcomes: list[str] | None) -> Path:
+    """Episodes of ten steps whose last reward pays out, with outcomes or without."""
+    fields = [
+        FieldSpec("observation", Axis.STATE, (1,), "float32"),
+        FieldSpec("reward", Axis.STEP, (), "float64"),
+        FieldSpec("terminated", Axis.STEP, (), "bool"),
+        FieldSpec("truncated", Axis.STEP, (), "bool"),
+        *([FieldSpec("outcome", Axis.EPISODE, (), "str")] if outcomes else []),
+    ]
+    schema = EpisodeSchema(tuple(fields))
+    steps = np.arange(10)
+    arrays = {
+        "observation": np.full((11, 1), 0.25, np.float32),
+        "reward": np.where(steps == 9, 5.5, steps / 100),
+        "terminated": steps == 9,
+        "truncated": np.zeros(10, bool),
+    }
+    told = [{"outcome": it} for it in outcomes] if outcomes else [{}, {}]
+    episodes = [Episode(schema, {**arrays, **it}) for it in told]
+    write_dataset(target.parent / "v1", episodes, schema=schema, provenance={})
+    return written(target.parent / "v1", target)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "share"),
+    [
+        (None, ""),
+        (["docked", "docked"], ""),
+        (["docked", "crash"], ""),
+        (["docked", "goal"], "50.0 %"),
+        (["timeout", "crash"], "0.0 %"),
+    ],
+)
+def test_a_share_of_goals_is_told_where_outcomes_tell_it(
+    visit: Visit, tmp_path: Path, outcomes: list[str] | None, share: str
+) -> None:
+    page = visit(plain(tmp_path / "page.html", outcomes))
+    page.keyboard.press("i")
+    page.wait_for_selector(".tiles")
+    tiles = page.inner_text(".tiles")
+    assert ("reach the goal" in tiles, share in tiles) == (bool(share), True)
+
+
+def test_charts_say_from_where_to_where_their_values_go(visit: Visit, tmp_path: Path) -> None:
+    page = visit(plain(tmp_path / "page.html", None), "#e=0&t=0")
+    page.wait_for_selector("#charts")
+    page.evaluate(
+        """() => { window.said = []; const { prototype } = CanvasRenderingContext2D;
+        const was = prototype.fillText;
+        prototype.fillText = function (text, ...at) {
+          said.push(text); was.call(this, text, ...at); };
+        }"""
+    )
+    page.set_viewport_size({"width": 1000, "height": 800})
+    page.wait_for_function("said.length >= 4")
+    assert {"0 … 5.50", "always 0.250"} <= set(page.evaluate("said"))
 
 
 def test_hostile_names_are_shown_as_text(visit: Visit, tmp_path: Path) -> None:

@@ -178,6 +178,7 @@ def test_training_never_plays_an_episode_that_is_judged(own: dict[str, Any]) -> 
     ("change", "told"),
     [
         ({"id": "NoSuch-v0"}, "expected an environment that Gymnasium makes"),
+        ({"id": "lab/NoSuch-v0"}, "the module that registers it before it, module:lab/NoSuch-v0"),
         ({"id": "own_line:nothing"}, "expected a function that can be imported"),
         ({"id": "no_such_module:build"}, "expected a function that can be imported"),
         ({"id": "own_line:np"}, "expected a function"),

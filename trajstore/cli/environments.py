@@ -25,15 +25,16 @@ REGISTERED = "gymnasium"
 """What the user names for any id that Gymnasium knows."""
 _BY_HAND = "say what builds it: --environment module:function"
 _REMEDY = (
-    "say what builds it: --environment gymnasium for a registered id, "
-    "or --environment module:function"
+    "say what builds it: --environment gymnasium for a registered id, module:id where a module "
+    "of yours registers it, or module:function"
 )
 
 environment_option = click.option(
     "--environment",
     metavar="MODULE:FUNCTION",
     help="How to build the environment again: a function of yours that takes the provenance, also "
-    "in a module of the current folder, or 'gymnasium' for any registered id "
+    "in a module of the current folder; 'gymnasium' for any registered id; MODULE:ID where your "
+    "module registers it "
     "[default: what an installed package offers for the recorded id].",
 )
 
@@ -50,7 +51,8 @@ def simulator(
     if chosen is None:
         function = _offered(_recorded(provenance).get("id"))
     else:
-        function = _registered if chosen == REGISTERED else _named(chosen)
+        recorded = _recorded(provenance).get("id")
+        function = _registered if chosen == REGISTERED else _named(chosen, recorded)
     if render_mode is not None and _takes_render_mode(function):
         function = partial(function, render_mode=render_mode)
     return partial(_built, function, chosen or GROUP)
@@ -93,17 +95,23 @@ def _registered(provenance: Mapping[str, Any], *, render_mode: str | None = None
     return made
 
 
-def _named(chosen: str) -> Callable[..., Environment]:
-    """What the user named; modules of the current folder first, as for ``python -m``."""
+def _named(chosen: str, recorded: object) -> Callable[..., Environment]:
+    """What the user named; modules of the current folder first, as for ``python -m``.
+
+    After ``module:`` stands a function, or the recorded id, which importing the module registers.
+    """
     module, _, name = chosen.partition(":")
     before = sys.path.copy()
     sys.path.insert(0, str(Path.cwd()))
     try:
-        function: Callable[..., Environment] = getattr(import_module(module), name)
+        home = import_module(module)
+        if name == recorded and not name.isidentifier():
+            return _registered
+        function: Callable[..., Environment] = getattr(home, name)
     except (ImportError, AttributeError, ValueError) as error:
         raise click.UsageError(
-            f"--environment: write module:function, such as hallway:build; {chosen!r} is not "
-            f"one that can be imported ({error})"
+            f"--environment: write module:function, such as hallway:build, or module:id of the "
+            f"recorded id, {recorded!r}; {chosen!r} is not one that can be imported ({error})"
         ) from error
     finally:
         sys.path[:] = before

@@ -29,7 +29,7 @@ from trajstore.errors import CorruptionError, NotFoundError, ReplayError, Storag
 from trajstore.playback.choice import LIMIT, choose
 from trajstore.playback.page import Opening, write_page
 from trajstore.playback.pairing import Pair, pairs_of, told
-from trajstore.playback.payload import BUDGET_BYTES, About, Side, build
+from trajstore.playback.payload import ASKED, BUDGET_BYTES, About, Side, build
 from trajstore.playback.pictures import cameras_of
 from trajstore.playback.viewed import Viewed
 from trajstore.quality.marks import marked
@@ -214,14 +214,16 @@ def _add_films(side: Side, viewed: Viewed, index: int | None, room: int | None =
 def _add_frames(side: Side, viewed: Viewed, index: int | None, environment: str | None) -> None:
     """Without a recorded scene: simulate a few episodes again and keep what is rendered."""
     try:
-        from trajstore.playback.media import ASKED, add_frames
-
         builds = simulator(viewed.manifest.provenance, environment, render_mode=ASKED)
+        from trajstore.playback.media import add_frames
+
         why = add_frames(side, viewed, index, builds, progress=partial(progress, label="rendering"))
     except (ReplayError, ModuleNotFoundError) as error:
-        if environment not in (None, REGISTERED):
-            raise ReplayError(f"play: there is no picture to draw: {error}") from error
         why = str(error)
+        if isinstance(error, ModuleNotFoundError):
+            why = f"pictures need {error.name!r}: pip install 'trajstore[play]'"
+        if environment not in (None, REGISTERED):
+            raise ReplayError(f"play: there is no picture to draw: {why}") from error
     if why:
         told = f"{'No more frames' if side.frames else 'Charts only'}: {why}"
         side.record["notices"].append(["", told])

@@ -111,7 +111,7 @@ def told(error: BaseException, complain: Callable[[str], None]) -> int:
     if os.environ.get(TRACEBACK) and (placeless or not isinstance(error, TOLD)):
         traceback.print_exception(error)
     complain(words(error))
-    return 1 if isinstance(error, TOLD) else FAULT
+    return 1 if isinstance(error, TOLD) or not _ours(error) else FAULT
 
 
 def words(error: BaseException) -> str:
@@ -131,12 +131,36 @@ def words(error: BaseException) -> str:
             "python runs with -O or PYTHONOPTIMIZE, which takes away checks that zarr needs "
             f"({type(error).__name__}: {_brief(error)}); run it without"
         )
-    frames = traceback.extract_tb(error.__traceback__)[-1:]
+    frames = _frames(error)[-1:]
     place = "".join(f" at {Path(it.filename).name}:{it.lineno}" for it in frames)
+    if not _ours(error):
+        return (
+            f"{type(error).__name__}: {_brief(error)}{place}, which is no part of trajstore; "
+            f"correct it there, {TRACEBACK}=1 in the environment shows how it came to it"
+        )
     return (
         f"this is a fault of trajstore: {type(error).__name__}: {_brief(error)}{place}; please "
         f"report it, with what {TRACEBACK}=1 in the environment shows"
     )
+
+
+def _frames(error: BaseException) -> list[traceback.FrameSummary]:
+    """Where it was raised, but for what lies within Python and installed packages."""
+    frames = traceback.extract_tb(error.__traceback__)
+    bought = (sys.prefix, sys.base_prefix, "<")
+    return [it for it in frames if _of_us(it) or not it.filename.startswith(bought)] or frames
+
+
+def _of_us(frame: traceback.FrameSummary) -> bool:
+    """Whether a line is of this package, or of the experiment beside it."""
+    rooms = (sys.modules.get(name) for name in ("trajstore", "pipelines"))
+    homes = [place for it in rooms if it is not None for place in it.__path__]
+    return any(Path(frame.filename).is_relative_to(it) for it in homes)
+
+
+def _ours(error: BaseException) -> bool:
+    """Whether our own code raised it, and not an environment or a function of the user's."""
+    return not (frames := _frames(error)) or _of_us(frames[-1])
 
 
 def _brief(error: BaseException) -> str:

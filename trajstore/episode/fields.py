@@ -261,8 +261,11 @@ def _plainly_allowed(spec: FieldSpec, values: np.ndarray) -> bool:
     return not spec.finite or values.dtype.kind != "f" or isfinite(np.vdot(values, values))
 
 
-def check_values(spec: FieldSpec, values: np.ndarray, first: int = 0) -> None:
-    """Refuse numbers that are not finite or out of range; messages count rows from ``first``."""
+def check_values(spec: FieldSpec, values: np.ndarray, first: int = 0, where: str = "") -> None:
+    """Refuse numbers that are not finite or out of range.
+
+    Messages count rows from ``first``, and end with ``where``.
+    """
     expected = "finite values (a field of finite=False allows others)"
     faults = np.asarray(~np.isfinite(values) & spec.finite)
     if not faults.any():
@@ -278,4 +281,6 @@ def check_values(spec: FieldSpec, values: np.ndarray, first: int = 0) -> None:
         row = int(np.flatnonzero(faults.reshape(len(faults), -1).any(axis=1))[0])
         found = values[row]
     got = np.array2string(found, threshold=8, edgeitems=3).replace("\n", "")
-    raise SchemaError(f"field {spec.name!r}: row {first + row}: expected {expected}, got {got}")
+    raise SchemaError(
+        f"field {spec.name!r}: row {first + row}: expected {expected}, got {got}{where}"
+    )

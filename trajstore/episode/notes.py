@@ -119,7 +119,10 @@ class Notes:
 
     def episode(self) -> Episode:
         """The whole of it."""
-        return self._rows.episode()
+        try:
+            return self._rows.episode()
+        except SchemaError as error:
+            raise SchemaError(f"{error}, in the episode {self._of}") from error
 
     def refuse_others(self, values: Collection[str], what: str, when: str, remedy: str) -> None:
         """Refuse parts of ``what`` that no field takes: they would be lost."""
@@ -143,7 +146,7 @@ class Notes:
                 )
             value = row_of(spec, values[spec.name], f"{when} {self._of}")
             if spec.name in self._watched:
-                _check(spec, value, row)
+                _check(spec, value, row, f", at {when} {self._of}")
             taken.append((spec, value))
         return taken
 
@@ -157,8 +160,8 @@ def _can_be_wrong(spec: FieldSpec) -> bool:
     )
 
 
-def _check(spec: FieldSpec, row: np.ndarray, number: int) -> None:
+def _check(spec: FieldSpec, row: np.ndarray, number: int, where: str) -> None:
     low, high = limits(spec)
     wrong = row.dtype.kind == "f" and spec.finite and not isfinite(np.vdot(row, row))
     if wrong or (spec.strict and not ((row >= low) & (row <= high)).all()):
-        check_values(spec, row if spec.axis is Axis.EPISODE else row[None], first=number)
+        check_values(spec, row if spec.axis is Axis.EPISODE else row[None], number, where)

@@ -195,8 +195,11 @@ def resets_itself(name: str) -> SchemaError:
 
 
 def _other(call: str, expected: str, result: object) -> str:
-    parts = f"{len(result)} parts" if isinstance(result, tuple) else shown(result)
+    parts = f"of {shown(result)}"
+    if isinstance(result, tuple):
+        kinds = ", ".join(type(it).__name__ for it in result[:6])
+        parts = f"of {len(result)} parts ({kinds})"
     return (
         f"environment: {call} must return {expected}, as in Gymnasium, and returned "
-        f"{type(result).__name__} of {parts}; wrap it for that interface"
+        f"{type(result).__name__} {parts}; wrap it for that interface"
     )

@@ -191,6 +191,8 @@ def _check_names(fields: tuple[FieldSpec, ...]) -> None:
 
 
 def _clash(one: str, other: str) -> SchemaError:
+    if one == other:
+        return SchemaError(f"schema: two fields are named {one!r}; rename one")
     return SchemaError(
         f"schema: {one!r} and {other!r} cannot lie beside each other on disk (same letters, or "
         "one is the folder of the other); rename one"

@@ -13,7 +13,7 @@ from PIL import Image
 
 from trajstore.errors import ReplayError
 from trajstore.playback.page import write_whole
-from trajstore.playback.payload import BUDGET_BYTES, Progress, Side
+from trajstore.playback.payload import ASKED, BUDGET_BYTES, Progress, Side
 from trajstore.playback.viewed import Viewed
 from trajstore.quality.replay import Environment, Simulator, play, refused
 
@@ -22,8 +22,6 @@ GAP = 8
 EPISODES = 12
 FRAMES = 120
 """Most episodes of a page with frames, and most frames of each."""
-ASKED = "rgb_array"
-"""The render mode that gives frames; an environment made in another has none to give."""
 NO_WINDOW = {
     "SDL_VIDEODRIVER": "dummy",
     "SDL_AUDIODRIVER": "dummy",

@@ -24,6 +24,8 @@ from trajstore.playback.viewed import Seen, Viewed
 from trajstore.quality.records import ReplayReport
 from trajstore.version.statistics import FieldStatistics
 
+ASKED = "rgb_array"
+"""The render mode that gives frames; an environment made in another has none to give."""
 BUDGET_BYTES = 13_000_000
 """Packed numbers and frames of a page; what goes beyond it is left out, and the page says so."""
 MARKS = 200

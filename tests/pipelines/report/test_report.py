@@ -124,6 +124,17 @@ def test_the_table_states_the_rule_of_its_flags(report: Comparison) -> None:
     assert "all scenarios corrected for together (Holm, 5 %)" in markdown(report)
 
 
+def test_a_small_task_has_no_chart_of_one_point_and_no_empty_section(report: Comparison) -> None:
+    (point, *_) = [it for it in report.demonstrations if it.estimate is not None]
+    small = replace(report, demonstrations=(point,), scenarios=report.scenarios[:1], metrics={})
+    text = page(small)
+    assert "Fewer demonstrations" in page(replace(report, demonstrations=(point, point)))
+    assert "Fewer demonstrations" not in text
+    assert "Other measures" in page(report)
+    assert "Other measures" not in text
+    assert "as drawn anew, so that a false alarm has a chance of 5" in text
+
+
 def test_the_page_is_the_same_after_a_round_trip_through_json(
     report: Comparison, tmp_path: Path
 ) -> None:

@@ -232,6 +232,28 @@ def test_a_page_of_rendered_frames_needs_no_encoder_of_films(tmp_path: Path) -> 
     assert not Path(film).exists()
 
 
+def test_charts_without_pillow_say_what_to_install_and_what_else_is_missing(
+    tmp_path: Path,
+) -> None:
+    env = gym.make("CartPole-v1")
+    episodes = list(record(env, lambda _: 0, seeds=[1]))
+    named = {"environment": environment_of(env)}
+    write_dataset(tmp_path / "named", episodes, schema=schema_of(env), provenance=named)
+    write_dataset(tmp_path / "bare", episodes, schema=schema_of(env), provenance={"policy": "x"})
+    page = tmp_path / "page.html"
+    line = ["play", "--no-open", "--out", str(page)]
+    done = without("PIL", *line, str(tmp_path / "named"), "--environment", "gymnasium")
+    assert (done.returncode, done.stderr) == (
+        0,
+        "trajstore: Charts only: pictures need 'PIL': pip install 'trajstore[play]'\n",
+    )
+    done = without("PIL", *line, str(tmp_path / "named"), "--environment", "gymnasium:make")
+    assert (done.returncode, "pip install 'trajstore[play]'" in done.stderr) == (1, True)
+    done = without("PIL", *line, str(tmp_path / "bare"))
+    assert done.returncode == 0, done.stderr
+    assert "Charts only: environment: the version names none" in page.read_text()
+
+
 def test_a_page_of_cameras_without_pillow_says_what_it_lacks(tmp_path: Path) -> None:
     cameras.dataset(tmp_path / "v1", 2)
     page = tmp_path / "page.html"

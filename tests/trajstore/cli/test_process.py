@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -226,12 +227,34 @@ def test_what_ends_a_command_is_a_line_and_a_status(
     assert err.count("\n") == 1
 
 
-def test_a_fault_of_the_program_is_told_with_its_place() -> None:
+@pytest.mark.parametrize(
+    ("ours", "status", "said"),
+    [
+        (True, process.FAULT, r"this is a fault of trajstore: ZeroDivisionError: a\\nb at {}"),
+        (False, 1, r"ZeroDivisionError: a\\nb at {}\d+, which is no part of trajstore; correct it"),
+    ],
+)
+def test_a_fault_is_told_with_its_place_and_whose_it_is(
+    monkeypatch: pytest.MonkeyPatch, ours: bool, status: int, said: str
+) -> None:
+    if ours:
+        monkeypatch.setattr("trajstore.__path__", [str(Path(__file__).parent)])
     lines: list[str] = []
     try:
         raise ZeroDivisionError("a\nb")
     except ZeroDivisionError as error:
-        assert process.told(error, lines.append) == process.FAULT
-    assert re.match(
-        r"this is a fault of trajstore: ZeroDivisionError: a\\nb at test_process\.py:", *lines
-    )
+        assert process.told(error, lines.append) == status
+    assert re.match(said.format(r"test_process\.py:"), *lines)
+
+
+def test_what_a_library_refuses_belongs_to_whoever_called_it(tmp_path: Path) -> None:
+    (tmp_path / "own_world.py").write_text("import json\ndef build():\n    json.dumps({1, 2})\n")
+    code = compile((tmp_path / "own_world.py").read_text(), str(tmp_path / "own_world.py"), "exec")
+    space: dict[str, Callable[[], None]] = {}
+    exec(code, space)
+    lines: list[str] = []
+    try:
+        space["build"]()
+    except TypeError as error:
+        assert process.told(error, lines.append) == 1
+    assert "at own_world.py:3, which is no part of trajstore" in lines[0]

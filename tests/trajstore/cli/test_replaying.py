@@ -161,6 +161,33 @@ def test_without_pictures_there_are_charts_and_a_line_that_says_why(
     assert f"{'No more frames' if world == 'unclosed' else 'Charts only'}: " in page
 
 
+REGISTERING = """\
+import gymnasium as gym
+
+gym.register("lab/Cart-v0", entry_point="gymnasium.envs.classic_control:CartPoleEnv")
+"""
+
+
+def test_a_module_that_registers_the_recorded_id_is_named_before_it(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "registering_for_lab.py").write_text(REGISTERING)
+    env = gym.make("CartPole-v1")
+    episodes = list(record(env, lambda observation: int(observation[2] > 0), seeds=[1, 2]))
+    provenance = {"environment": {"id": "lab/Cart-v0", "kwargs": {}, "wrappers": []}}
+    write_dataset(here / "in/lab", episodes, schema=schema_of(env), provenance=provenance)
+    line = ["verify", "in/lab", "--replay", "all", "--environment"]
+    try:
+        assert run([*line, "gymnasium"]) == 1
+        assert "module:id where a module of yours registers it" in capsys.readouterr().err
+        assert run([*line, "registering_for_lab:lab/Other-v0"]) == 2
+        assert "module:id of the recorded id, 'lab/Cart-v0'" in capsys.readouterr().err
+        assert run([*line, "registering_for_lab:lab/Cart-v0"]) == 0
+    finally:
+        gym.registry.pop("lab/Cart-v0", None)
+        sys.modules.pop("registering_for_lab", None)
+
+
 def test_a_registered_environment_that_cannot_be_made_gives_charts(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

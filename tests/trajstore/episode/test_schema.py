@@ -98,6 +98,7 @@ def test_a_field_that_makes_no_sense_is_refused(changes: dict[str, object], comp
     ("found", "complaint"),
     [
         ([], "needs a field 'terminated'"),
+        ([*ENDS, spec(name="a"), spec(name="a")], "two fields are named 'a'"),
         ([*ENDS, spec(name="a"), spec(name="A")], "cannot lie beside each other"),
         ([*ENDS, spec(name="a"), spec(name="a/b")], "cannot lie beside each other"),
         (

@@ -474,7 +474,7 @@ class Old(gym.Env):
 
 
 def test_interfaces_that_are_not_gymnasiums_are_named() -> None:
-    with pytest.raises(SchemaError, match=r"step must return observation, .* of 4 parts"):
+    with pytest.raises(SchemaError, match=r"step must return observation, .* of 4 parts \(int"):
         next(record(Old(), lambda _: 0, seeds=[1]))
     env = Old()
     for env.returned in (0, np.zeros(2), (0, 0), (0, {}, {})):
@@ -515,7 +515,9 @@ def test_an_action_that_would_be_another_one_is_refused(action: Any) -> None:
 
 @pytest.mark.parametrize("action", [3, -1, np.int8(-1), np.float64(5.0)])
 def test_an_action_outside_of_its_space_is_refused_before_it_is_taken(action: Any) -> None:
-    with pytest.raises(SchemaError, match=r"field 'action': row 0: expected values in \[0, 2\]"):
+    with pytest.raises(
+        SchemaError, match=r"row 0: expected values in \[0, 2\], .* at step 0 of seed 9"
+    ):
         next(record(Told(), lambda _: action, seeds=[9]))
 
 

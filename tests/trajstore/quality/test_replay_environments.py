@@ -171,7 +171,9 @@ def test_a_module_of_the_current_folder_is_found_for_that_look_up_only(
 
 
 def test_without_a_known_environment_the_ways_to_name_one_are_said(tmp_path: Path) -> None:
-    with pytest.raises(ReplayError, match=r"--environment gymnasium .* --environment module:func"):
+    with pytest.raises(
+        ReplayError, match=r"--environment gymnasium .* module:id .* module:function"
+    ):
         simulator({"environment": {"id": "CartPole-v1"}}, None)
 
 

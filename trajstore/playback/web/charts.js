@@ -8,13 +8,17 @@ function series(data, chart) {
 // What a chart shows at a step: of the step axis, the last one has no value of its own.
 const valueAt = (values, t) => values[clamp(t, 0, values.length - 1)];
 
-// The last reward often pays out; it must not flatten all the others, so it may leave the strip.
-function extent(all, ends = true) {
+// Least and most of all values; the first is the larger one where there are none.
+function bounds(all, ends = true) {
   let low = Infinity, high = -Infinity;
   for (const values of all) for (const v of ends || values.length < 8 ? values : values.subarray(0, -1)) if (!Number.isNaN(v)) { if (v < low) low = v; if (v > high) high = v; }
-  if (low > high) return [0, 1];
-  if (low === high) return [low - 0.5, high + 0.5];
   return [low, high];
+}
+
+// What a strip shows. The last reward often pays out; it must not flatten all the others, so it may leave the strip.
+function extent(all, ends = true) {
+  const [low, high] = bounds(all, ends);
+  return low > high ? [0, 1] : low === high ? [low - 0.5, high + 0.5] : [low, high];
 }
 
 // What does not move: lines: [{data, episode, side, colour}]; the longest sets the width.
@@ -31,7 +35,7 @@ function drawCharts(canvas, charts, lines, total) {
 // One strip; returns what its moving parts need: height of a value, and the lines in it.
 function strip(g, chart, lines, { top, tall, width, x }) {
   const drawn = lines.map((entry) => ({ ...entry, values: series(entry.data, chart), state: isState(entry.side, chart) })).filter((entry) => entry.values);
-  const [low, high] = extent(drawn.map((entry) => entry.values), chart.label !== "reward"), from = top + 20, room = Math.max(8, tall - 28);
+  const all = drawn.map((entry) => entry.values), [least, most] = bounds(all), [low, high] = extent(all, chart.label !== "reward"), from = top + 20, room = Math.max(8, tall - 28);
   const y = (v) => clamp(from + room - (v - low) / (high - low) * room, from - 2, from + room + 4);
   g.lineWidth = 1;
   line(g, [[0, top + 0.5], [width, top + 0.5]], css.line);
@@ -51,8 +55,7 @@ function strip(g, chart, lines, { top, tall, width, x }) {
   }
   words(g, chart.label, 0, top + 11, "left", css["ink-2"], 600);
   const start = 8 + g.measureText(chart.label).width;
-  const known = drawn.some((entry) => entry.values.some((v) => !Number.isNaN(v)));
-  words(g, known ? `${number(low)} … ${number(high)}` : lines.every((entry) => entry.lacks) ? "not in this page" : drawn.length ? "cannot be read" : "…", start, top + 11, "left", css["ink-3"], 400);
+  words(g, least <= most ? least < most ? `${number(least)} … ${number(most)}` : `always ${number(least)}` : lines.every((entry) => entry.lacks) ? "not in this page" : drawn.length ? "cannot be read" : "…", start, top + 11, "left", css["ink-3"], 400);
   const moving = drawn.map(({ values, colour }, which) => ({ values, value: el("span", { class: "now", vars: { color: colour, top: `${top + 2}px`, right: `${which * 110}px` } }), dot: el("i", { class: "dot", vars: { background: colour } }) }));
   return { x, y, unit: chart.unit ? ` ${chart.unit}` : "", moving };
 }

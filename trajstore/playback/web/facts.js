@@ -53,8 +53,9 @@ const tile = (value, word, kind) => el("div", { class: "panel tile" }, el("b", {
 
 function tiles(side) {
   const seen = side.episodes.filter((episode) => !episode.error), good = seen.filter((episode) => toned(episode.outcome) === "good").length, odd = seen.filter((episode) => episode.score > 0).length, replay = side.replay;
+  const told = seen.filter((episode) => episode.outcome && !/^(terminated|truncated)$/.test(episode.outcome)), known = told.length > 0 && told.every((episode) => toned(episode.outcome) !== "odd");
   return el("div", { class: "tiles" }, tile(side.episodes_total.toLocaleString("en"), "episodes"), tile(side.steps_total.toLocaleString("en"), "steps"),
-    seen.some((episode) => episode.outcome) && tile(`${(100 * good / Math.max(1, seen.length)).toFixed(1)} %`, `reach the goal, of ${seen.length} here`), tile(`${odd}`, `of ${seen.length} with anomalies`),
+    (good > 0 || known) && tile(`${(100 * good / Math.max(1, seen.length)).toFixed(1)} %`, `reach the goal, of ${seen.length} here`), tile(`${odd}`, `of ${seen.length} with anomalies`),
     tile(replay ? `${replay.equal}/${replay.checked}` : "–", replay ? (replay.ok ? replay.words : "re-simulated equal") : "not replayed", replay && (replay.ok ? "good" : "bad")));
 }
 
