@@ -15,7 +15,8 @@ from pipelines.comparison.ratios import times_ratio, unknown
 from pipelines.learning import run as runs
 from pipelines.learning.runlog import RunStatus, read_run
 from pipelines.running.params import ParamsError
-from pipelines.table.found import DRAWS, mean_of
+from pipelines.table.found import DRAWS, mean_of, table_of
+from pipelines.table.goals import goals, missing
 from pipelines.table.page import page
 from pipelines.table.record import Table, TaskRow
 from pipelines.table.settings import PUBLIC, fixed_target, known_ids, read_settings
@@ -52,7 +53,7 @@ def written(folder: Path, settings: dict[str, Any]) -> Path:
 
 def test_the_settings_of_every_task_are_fair() -> None:
     found = [yaml.safe_load((PUBLIC / f"{name}.yaml").read_text()) for name in known_ids()]
-    assert sum(not it["table"]["trivial"] for it in found) >= LEAST
+    assert sum(it["table"]["apart"] is None for it in found) >= LEAST
     for it in found:
         compared = set(it["finetune"]["seeds"])
         assert len(compared) >= 5
@@ -95,7 +96,7 @@ def test_a_task_without_settings_is_told_the_nearest() -> None:
         read_settings(["CartPole-v0"])
 
 
-def _row(name: str, early: list[int], late: list[int], *, trivial: bool = False) -> TaskRow:
+def _row(name: str, early: list[int], late: list[int], *, apart: str | None = None) -> TaskRow:
     times = [{seed: Arrival(it, censored=False) for seed, it in enumerate(arm)}
              for arm in (early, late)]  # fmt: skip
     ratio, none = times_ratio(times[0], times[1], DRAWS.of(name)), unknown("not run yet")
@@ -103,7 +104,7 @@ def _row(name: str, early: list[int], late: list[int], *, trivial: bool = False)
     teacher = {"id": "t", "digest": None, "training_steps": 0, "collection_steps": 9}
     plain = {
         "id": name,
-        "trivial": trivial,
+        "apart": apart,
         "target": 1.0,
         "random_return": 0.0,
         "teacher_return": 1.0,
@@ -120,6 +121,7 @@ def _row(name: str, early: list[int], late: list[int], *, trivial: bool = False)
         "why": "",
         "published": {"steps": 1, "source": ""},
         "made_with": {},
+        "planned": {},
         "curves": {},
         "published_return": None,
     }
@@ -188,13 +190,13 @@ def test_a_task_runs_from_its_settings_and_goes_on_where_it_was(
     assert all(read_run(path.parent).status is RunStatus.COMPLETED for path in made)
     table = msgspec.json.decode(Path("docs/tasks.json").read_bytes(), type=Table)
     row = table.tasks[0]
-    assert row.trivial and not table.counted and table.mean_ratio is None
+    assert row.apart == "trivial" and not table.counted and table.mean_ratio is None
     assert row.clones is not None and len(row.clones.per_seed) == 2
     assert {it.seed for it in row.ratio.per_seed} == {1, 2}
     assert set(row.curves) == {"baseline", "finetune", "usual", "cloning", "control"}
     assert {it.steps for arm in row.curves.values() for it in arm.values()} == {(0, 512, 1536)}
     assert Path("docs/tasks.md").read_text() == page(table)
-    assert Path("docs/tasks/CartPole-v1.png").read_bytes()[:4] == b"\x89PNG"
+    assert Path("docs/images/tasks.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_a_ratio_of_budgets_is_marked() -> None:
@@ -202,14 +204,38 @@ def test_a_ratio_of_budgets_is_marked() -> None:
     ratio = times_ratio({1: Arrival(10, censored=False)}, late, DRAWS.of("x"))
     assert ratio.bound is Bound.AT_MOST
     row = msgspec.structs.replace(_row("a", [1], [2]), ratio=ratio)
-    assert "≤ 0.100" in page(Table(tasks=(row,), counted=("a",), mean_ratio=None, mean_usual=None,
-                                  mean_control=None, mean_cloning=None))  # fmt: skip
+    table = Table(tasks=(row,), counted=("a",), mean_ratio=None, mean_all=None, mean_usual=None,
+                  mean_control=None, mean_cloning=None)  # fmt: skip
+    assert "≤ 0.100" in page(table)
+
+
+def test_goals_are_held_against_what_was_found() -> None:
+    good, bad = _row("good", [5, 5], [100, 100]), _row("bad", [50, 10], [100, 100])
+    early = {seed: Arrival(it, censored=it == 50) for seed, it in enumerate([50, 10])}
+    late = {seed: Arrival(100, censored=False) for seed in (0, 1)}
+    ratio = times_ratio(early, late, DRAWS.of("bad"))
+    control = times_ratio(late, late, DRAWS.of("control"))
+    bad = msgspec.structs.replace(bad, ratio=ratio, control=control, planned={"usual": 2})
+    quick = _row("quick", [90, 90], [100, 100], apart="quick")
+    table = table_of([good, bad, quick])
+    told = {it.asked: (it.found, it.met) for it in goals(table)}
+    assert told["mean ratio at most 0.08"] == ("0.175", False)
+    assert told["no ratio above 0.3"] == ("none", True)
+    assert told["every seed arrives"] == ("bad 1", False)
+    assert told["control at least 0.8 of PPO from scratch"] == ("1 of 1 tasks", True)
+    assert told["at most 0.5 of the steps of the usual recipe"] == ("0 of 0 tasks", None)
+    assert table.mean_all is not None and table.mean_all.estimate == pytest.approx(0.4167, abs=1e-3)
+    assert missing(table) == ["- bad: usual 0 of 2 seeds."]
+    written = page(table)
+    assert "Not run" in written and "## Apart: quick" in written and "missed so far" in written
+    whole = page(table_of([good, quick]))
+    assert "so far" not in whole and "Not run" not in whole
 
 
 def test_the_page_in_the_docs_is_that_of_the_numbers() -> None:
     docs = PUBLIC.parents[2] / "docs"
-    none = Table(tasks=(), counted=(), mean_ratio=None, mean_usual=None, mean_control=None,
-                 mean_cloning=None)  # fmt: skip
+    none = Table(tasks=(), counted=(), mean_ratio=None, mean_all=None, mean_usual=None,
+                 mean_control=None, mean_cloning=None)  # fmt: skip
     numbers = docs / "tasks.json"
     table = msgspec.json.decode(numbers.read_bytes(), type=Table) if numbers.is_file() else none
     assert (docs / "tasks.md").read_text() == page(table)
