@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.learning.ppo import AveragedPPO, PpoParams, make_ppo
+from pipelines.learning.ppo import AveragedPPO, make_ppo
+from pipelines.learning.settings import PpoParams
 from pipelines.tasks.make import make_vec_env
 from tests.pipelines import tiny
 
