@@ -10,7 +10,8 @@ from loguru import logger
 
 from pipelines.learning.sealing import ARM
 from pipelines.table.found import row_of, table_of
-from pipelines.table.page import page, write_pictures
+from pipelines.table.page import page
+from pipelines.table.pictures import write_pictures
 from pipelines.table.plan import Place, arm_jobs, clone_jobs, in_order, teacher_job
 from pipelines.table.record import Table
 from pipelines.table.settings import Returns, Settings, fixed_target
@@ -135,7 +136,7 @@ def _apart(found: Returns, told: Returns) -> float:
 
 
 def write_table(places: Sequence[Place], docs: Path) -> Table:
-    """Write ``tasks.json``, the page and the pictures; rows of other tasks stay as they are."""
+    """Write ``tasks.json``, the page and the picture; rows of other tasks stay as they are."""
     rows = {}
     target = docs / "tasks.json"
     try:
@@ -146,10 +147,10 @@ def write_table(places: Sequence[Place], docs: Path) -> Table:
     for place in places:
         if is_fixed(place.settings) and place.demonstrations.is_dir():
             rows[place.settings.id] = row_of(place)
-    table = table_of(sorted(rows.values(), key=lambda row: (row.trivial, row.id)))
-    make_directories(docs / "tasks")
+    table = table_of(sorted(rows.values(), key=lambda row: (row.apart or "", row.id)))
+    make_directories(docs / "images")
     text = msgspec.json.format(msgspec.json.encode(table, order="sorted"), indent=1)
     replace_file(target, text + b"\n")
     replace_file(docs / "tasks.md", page(table).encode())
-    write_pictures(table, docs / "tasks")
+    write_pictures(table, docs / "images" / "tasks.png")
     return table

@@ -83,7 +83,7 @@ def row_of(place: Place) -> TaskRow:
     usual, none = times.get("usual", {}), unknown(NOT_RUN)
     return TaskRow(
         id=settings.id,
-        trivial=settings.table.trivial,
+        apart=settings.table.apart,
         target=settings.target,
         random_return=returns.random,
         teacher_return=returns.teacher,
@@ -119,6 +119,7 @@ def row_of(place: Place) -> TaskRow:
             if runs.seeds
         },
         made_with=_made_with(place, arms),
+        planned={arm: len(settings.seeds) for arm in arms},
         why=" ".join(settings.table.why.split()),
     )
 
@@ -218,12 +219,14 @@ def mean_of(rows: Sequence[TaskRow], name: str) -> Estimate | None:
 
 
 def table_of(rows: Sequence[TaskRow]) -> Table:
-    """All rows, and their means without the trivial ones."""
-    counted = [row for row in rows if not row.trivial and row.ratio.estimate is not None]
+    """All rows, and their means without those shown apart."""
+    known = [row for row in rows if row.ratio.estimate is not None]
+    counted = [row for row in known if row.apart is None]
     return Table(
         tasks=tuple(rows),
         counted=tuple(row.id for row in counted),
         mean_ratio=mean_of(counted, "ratio"),
+        mean_all=mean_of([row for row in known if row.apart != "trivial"], "ratio"),
         mean_usual=mean_of(counted, "usual"),
         mean_control=mean_of(counted, "control"),
         mean_cloning=mean_of(counted, "cloning"),

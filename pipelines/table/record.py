@@ -5,6 +5,7 @@ from typing import Literal
 from pipelines.comparison.arrival import Part, Ratio
 from pipelines.comparison.record import Dip
 from pipelines.comparison.stats import Estimate
+from pipelines.table.settings import Apart
 
 
 class Clones(Part, frozen=True):
@@ -56,7 +57,7 @@ class TaskRow(Part, frozen=True, kw_only=True):
     """One task.
 
     Attributes:
-        trivial: in no mean.
+        apart: why it is in no mean that counts; null where it is.
         ratio: steps of ours over those of PPO from scratch.
         usual: of the usual recipe over those from scratch.
         control: of ours after shuffled demonstrations over those from scratch.
@@ -67,10 +68,11 @@ class TaskRow(Part, frozen=True, kw_only=True):
         every: of these each so many-th step.
         dip: loss of return after the clone; ``share`` is of the way from random to the clone.
         made_with: runs by the versions of the packages they were made with.
+        planned: seeds that each arm is to have.
     """
 
     id: str
-    trivial: bool
+    apart: Apart | None
     target: float
     random_return: float
     teacher_return: float
@@ -91,6 +93,7 @@ class TaskRow(Part, frozen=True, kw_only=True):
     few: tuple[Few, ...]
     curves: dict[str, dict[str, Curve]]
     made_with: dict[str, int]
+    planned: dict[str, int]
     why: str
 
 
@@ -98,7 +101,8 @@ class Table(Part, frozen=True, kw_only=True):
     """All tasks, and what they say together.
 
     Attributes:
-        mean_ratio: of the tasks that are not trivial; null without any.
+        mean_ratio: of the tasks that are not shown apart; null without any.
+        mean_all: the same with those that PPO from scratch solves quickly.
         counted: these tasks.
     """
 
@@ -106,6 +110,7 @@ class Table(Part, frozen=True, kw_only=True):
     tasks: tuple[TaskRow, ...]
     counted: tuple[str, ...]
     mean_ratio: Estimate | None
+    mean_all: Estimate | None
     mean_usual: Estimate | None
     mean_control: Estimate | None
     mean_cloning: Estimate | None

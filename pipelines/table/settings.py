@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pipelines.learning.cloning import PretrainParams
 from pipelines.learning.conditions import check_conditions
@@ -17,6 +18,7 @@ PUBLIC = Path(__file__).with_name("public")
 """Where the settings of the table lie, one file a task, by its id."""
 ARMS = ("baseline", "finetune", "usual", "cloning", "control")
 """What is compared on every task, what matters most first."""
+Apart = Literal["trivial", "quick"]
 WARM = ARMS[1:]
 """Arms that begin with a clone."""
 
@@ -67,13 +69,14 @@ class TableParams:
     """What the table adds to a parameter file.
 
     Attributes:
-        trivial: shown apart, and in no mean.
+        apart: why it is shown apart, and in no mean that counts: ``trivial``, a clone solves it;
+            ``quick``, PPO from scratch does within 50,000 steps with the teacher's seed.
         demonstrations: episodes that the teacher records.
         returns: null until they were measured.
         why: what was chosen how, a sentence or two for the reader.
     """
 
-    trivial: bool
+    apart: Apart | None
     teacher: TeacherParams
     demonstrations: Count
     returns: Returns | None
