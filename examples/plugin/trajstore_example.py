@@ -1,4 +1,4 @@
-"""One plug-in of each kind: a check, a detector, a format, an environment."""
+"""One plug-in of each kind: a check, a detector, a format, an environment, a task."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -86,3 +86,14 @@ class Corridor:
 def corridor(provenance: Mapping[str, Any]) -> Corridor:
     """The environment of a dataset with ``{"environment": {"id": "Corridor-v0"}}``."""
     return Corridor()
+
+
+def walk() -> Any:
+    """The same as a task of the pipeline: with the spaces that Gymnasium asks for."""
+    import gymnasium as gym
+
+    class Walk(Corridor, gym.Env[Any, Any]):
+        observation_space = gym.spaces.Box(-np.inf, np.inf, (1,), np.float64)
+        action_space = gym.spaces.Box(-0.1, 0.1, (1,), np.float64)
+
+    return Walk()

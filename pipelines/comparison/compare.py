@@ -41,7 +41,7 @@ def compare(params: CompareParams, inputs: Inputs) -> Comparison:
     fixed = ratios.fixed(gate, expert, few=params.few)
     teacher = performance.better_than_teacher(finetune, expert, counted["finetune"], draws)
     dip = performance.no_dip(finetune)
-    aims = goals(fixed, teacher, dip, measures=finetune.measures)
+    aims = goals(fixed, teacher, dip, measures=finetune.measures, few=params.few)
     main = gate[0]
     levels = sorted({*params.targets, *([expert.parity[0].limit] if expert else [])})
     limits = [gate[:0], gate[1:]] if gate[1:] else [gate[1:]]

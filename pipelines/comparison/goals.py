@@ -45,7 +45,7 @@ AIMS = (
         "gate", "at most 10 % to the gate, upper end of the interval at most 25 %", 0.10, high=0.25
     ),
     Aim("parity", "at most 25 % to the expert's own {others}", 0.25),
-    Aim("few", "at most 50 % with 10 demonstrated episodes", 0.50),
+    Aim("few", "at most 50 % with {few} demonstrated episodes", 0.50),
     Aim("transfer", "at most 30 % in the transfer setting", 0.30),
     Aim(
         "control",
@@ -73,11 +73,11 @@ class Measured(NamedTuple):
 
 
 def goals(
-    ratios: FixedRatios, teacher: Teacher, dip: Dip, *, measures: Sequence[str]
+    ratios: FixedRatios, teacher: Teacher, dip: Dip, *, measures: Sequence[str], few: str
 ) -> tuple[Goal, ...]:
     """Every goal with what was measured, whether it is met, and by how much it is missed.
 
-    The goals speak of what the task is measured by.
+    The goals speak of what the task is measured by, and of so many episodes as the arm ``few``.
     """
     measured = {
         name: Measured(ratio.estimate, ratio_text(ratio), ratio)
@@ -100,12 +100,13 @@ def goals(
         measured[f"fewer {name}"] = Measured(quotient.estimate, words)
     if gap:
         measured["lower"] = Measured(gap.estimate, change_text(main, gap), share=is_share(main))
-    return tuple(_judged(aim, measured[aim.name]) for aim in aims_of(measures))
+    return tuple(_judged(aim, measured[aim.name]) for aim in aims_of(measures, few))
 
 
-def aims_of(measures: Sequence[str]) -> list[Aim]:
+def aims_of(measures: Sequence[str], few: str) -> list[Aim]:
     """What was promised, in terms of what the task is measured by."""
     main, *failures = measures
+    count = few.rpartition("_")[2]
     better = "better than its teacher:"
     dip = Aim(
         "dip",
@@ -118,7 +119,8 @@ def aims_of(measures: Sequence[str]) -> list[Aim]:
         dip = Aim("dip", words, -0.1, least=True)
     return [
         *(aim._replace(words=aim.words.format(main=measure_words(main),
-          others=" and ".join(map(measure_words, measures)))) for aim in AIMS),
+          others=" and ".join(map(measure_words, measures)),
+          few=count if count.isdecimal() else "few")) for aim in AIMS),
         *(
             Aim(f"fewer {it}", f"{better} at most 70 % of the expert's {measure_words(it)}", 0.70)
             for it in failures

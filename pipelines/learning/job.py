@@ -14,7 +14,7 @@ from pipelines.learning.policy import (
     put_weights,
     save_policy,
 )
-from pipelines.learning.ppo import AveragedPPO
+from pipelines.learning.ppo import AveragedPPO, FromClone, PpoParams
 from pipelines.learning.promotion import Criterion
 from pipelines.learning.run import (
     drop_other_seeds,
@@ -38,7 +38,6 @@ from pipelines.learning.sealing import (
     seal_run,
     unseal_arm,
 )
-from pipelines.learning.settings import FromClone, PpoParams
 from pipelines.learning.shown import read_shown
 from pipelines.learning.training import Budget, Stop, Training, never, run_training
 from pipelines.running.fanout import Engine, check_engine, run_jobs

@@ -6,13 +6,13 @@ evaluated and saved is a running average of the weights. A start from a clone ma
 cloning to it.
 """
 
-from collections import deque
-from typing import Any, cast
+from dataclasses import dataclass, field, fields, replace
+from typing import Annotated, Any, cast
 
 import torch
 from gymnasium import spaces
+from msgspec import Meta
 from stable_baselines3 import PPO
-from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import VecEnv
 from torch.nn import functional
@@ -20,12 +20,114 @@ from torch.nn import functional
 from pipelines.learning.architecture import Architecture
 from pipelines.learning.features import Features
 from pipelines.learning.policy import build_policy, weights_of
-from pipelines.learning.settings import FromClone, PpoParams
+from pipelines.running.params import Amount, Count, NotNegative, Positive, Share
 from pipelines.tasks.coding import Coding
 
-FASTER, TWICE, MOST = 1.5, 2.0, 10.0
-"""A learning rate that follows the distance of updates changes by so much, where that is twice as
-far or half as far as desired, and comes to so many times the first one, or its share, at most."""
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """The settings of an update that scratch and a clone may have differently.
+
+    Attributes:
+        learning_rate: of Adam at the first step.
+        log_std: logarithm of the action noise at the first step.
+        num_envs: environments stepped at once.
+        num_steps: steps of each environment between two updates.
+        minibatch: transitions a gradient step.
+        epochs: passes over the collected steps.
+        averaging: share of the running average of the weights that an update keeps; the
+            average is what is evaluated and saved (Polyak & Juditsky, 1992).
+        hard_share: share of the training episodes that are drawn in proportion to how often
+            their scenarios failed at the evaluations so far; the others are drawn evenly.
+        replay_share: share of the training episodes that are ones which failed before, seed for
+            seed, until they succeed (after Jiang et al., 2021).
+        target_kl: an update ends before a step that begins further than 1.5 times this from the
+            policy that collected; none never.
+    """
+
+    learning_rate: Positive
+    log_std: float
+    num_envs: Count
+    num_steps: Count
+    minibatch: Annotated[int, Meta(ge=2)]
+    epochs: Count
+    averaging: Share
+    hard_share: Share
+    replay_share: Share
+    target_kl: Positive | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class FromClone(Update):
+    """What training from a clone has of its own: its update, and how it begins.
+
+    Attributes:
+        critic_steps: online steps of the clone with its noise, before the first update, that fit
+            the critic alone.
+        cloning_weight: of the loss of cloning, on what the clone was shown, beside PPO's.
+        cloning_fade_steps: online steps over which that weight falls to 0; 0 keeps it.
+        policy_gradient: whether PPO moves the policy; without it only the cloning term does.
+        return_to_best: go on from the best policy so far where an evaluation is worse than it
+            by more than a tenth.
+        gamma, gae_lambda, entropy, normalise_rewards: as in `PpoParams`; none is as from scratch.
+    """
+
+    critic_steps: Amount = field(default=0, kw_only=True)
+    cloning_weight: NotNegative = field(default=0.0, kw_only=True)
+    cloning_fade_steps: Amount = field(default=0, kw_only=True)
+    policy_gradient: bool = field(default=True, kw_only=True)
+    return_to_best: bool = field(default=False, kw_only=True)
+    gamma: Share | None = field(default=None, kw_only=True)
+    gae_lambda: Share | None = field(default=None, kw_only=True)
+    entropy: NotNegative | None = field(default=None, kw_only=True)
+    normalise_rewards: bool | None = field(default=None, kw_only=True)
+
+    @property
+    def beginning(self) -> dict[str, Any]:
+        """What is asked for beside an update, by name; nothing where all is off."""
+        update = {it.name for it in fields(Update)}
+        own = {it.name: it.default for it in fields(self) if it.name not in update}
+        return {name: getattr(self, name) for name in own if getattr(self, name) != own[name]}
+
+    def settings(self, scratch: "PpoParams") -> "PpoParams":
+        """The settings for a start from scratch with this update's in their place."""
+        own = {it.name: getattr(self, it.name) for it in fields(Update)}
+        for name in ("gamma", "gae_lambda", "entropy", "normalise_rewards"):
+            if (told := getattr(self, name)) is not None:
+                own[name] = told
+        return replace(scratch, **own)
+
+
+@dataclass(frozen=True, slots=True)
+class PpoParams(Update):
+    """All settings of the update, the same for every arm of the comparison.
+
+    Attributes:
+        hidden: units of each hidden layer.
+        final_learning_rate: reached in a straight line at the last step of the budget.
+        gamma: discount a step.
+        gae_lambda: of generalised advantage estimation (Schulman et al., 2016).
+        clip: range of the probability ratio.
+        entropy: weight of the entropy bonus.
+        value_weight: weight of the value loss.
+        max_grad_norm: gradients of policy and critic are clipped apart.
+        final_log_std: reached in a straight line at the last step of the budget.
+        normalise_observations: by their running mean and deviation, which are part of the policy;
+            a start from a clone keeps what the clone has.
+        normalise_rewards: by the running deviation of their discounted sum, as `VecNormalize`.
+    """
+
+    hidden: Annotated[tuple[Count, ...], Meta(min_length=1)]
+    final_learning_rate: NotNegative
+    gamma: Share
+    gae_lambda: Share
+    clip: Positive
+    entropy: NotNegative
+    value_weight: NotNegative
+    max_grad_norm: Positive
+    final_log_std: float
+    normalise_observations: bool = field(default=False, kw_only=True)
+    normalise_rewards: bool = field(default=False, kw_only=True)
 
 
 class AveragedPPO(PPO):
@@ -40,7 +142,6 @@ class AveragedPPO(PPO):
     warm: FromClone | None
     shown: tuple[torch.Tensor, torch.Tensor] | None
     learns_statistics: bool
-    pace: float
 
     def _update_info_buffer(self, infos: Any, dones: Any = None) -> None:  # noqa: ANN401
         """Nothing: fixed evaluation episodes say how the policy does, not training's own."""
@@ -61,27 +162,24 @@ class AveragedPPO(PPO):
         features = self.policy.features_extractor
         begins = self.learns_statistics and not cast(Features, features).count.item()
         if not begins:
-            self.update_on(self.rollout_buffer)
+            self._update()
         if self.learns_statistics:
             cast(Features, features).learn(self.rollout_buffer.observations)
         self.take_average(self.averaging)
 
-    def update_on(self, buffer: RolloutBuffer) -> None:
-        """Some passes over what was collected."""
+    def _update(self) -> None:
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
-        for group in self.policy.optimizer.param_groups:
-            group["lr"] *= self.pace
         critic = [p for name, p in self.policy.named_parameters() if "value" in name]
         actor = [p for name, p in self.policy.named_parameters() if "value" not in name]
         totals: dict[str, float] = {}
         count = 0
-        moved = deque[float](maxlen=max(1, buffer.size() * buffer.n_envs // self.batch_size))
-        batches = (it for _ in range(self.n_epochs) for it in buffer.get(self.batch_size))
+        batches = (
+            it for _ in range(self.n_epochs) for it in self.rollout_buffer.get(self.batch_size)
+        )
         for data in batches:
             losses, apart = self._losses(data)
-            moved.append(apart.item())
-            if self.target_kl is not None and moved[-1] > 1.5 * self.target_kl:
+            if self.target_kl is not None and apart.item() > 1.5 * self.target_kl:
                 break
             loss = torch.stack(list(losses.values())).sum()
             self.policy.optimizer.zero_grad()
@@ -96,10 +194,6 @@ class AveragedPPO(PPO):
         self.last_losses = {name: total / max(count, 1) for name, total in totals.items()}
         if not self.architecture.choices:
             self.last_losses["log_std"] = self.policy.log_std.mean().item()
-        if self.warm is not None and self.warm.desired_kl is not None:
-            far = sum(moved) / len(moved)
-            self.last_losses |= {"kl": far, "pace": self.pace}
-            self.pace = paced(self.pace, far / self.warm.desired_kl)
 
     def take_average(self, keep: float) -> None:
         """Let the average keep a share of itself and take the rest from the learner."""
@@ -149,20 +243,6 @@ class AveragedPPO(PPO):
         return -log_prob.mean()
 
 
-def paced(pace: float, share: float) -> float:
-    """What the learning rate is multiplied by next, after a ``share`` of the desired distance.
-
-    Example:
-        >>> paced(1.0, 0.2), paced(1.5, 3.0), paced(9.0, 0.1)
-        (1.5, 1.0, 10.0)
-    """
-    if share > TWICE:
-        pace /= FASTER
-    elif share < 1.0 / TWICE:
-        pace *= FASTER
-    return min(max(pace, 1.0 / MOST), MOST)
-
-
 def make_ppo(
     env: VecEnv,
     params: PpoParams,
@@ -206,7 +286,6 @@ def make_ppo(
     model.learns_statistics = architecture.normalised
     model.last_losses = {}
     model.best = {}
-    model.pace = 1.0
     model.noise = (params.log_std, min(params.log_std, params.final_log_std))
     if not architecture.choices:
         model.policy.log_std.requires_grad_(False)

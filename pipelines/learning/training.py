@@ -21,9 +21,8 @@ from pipelines.learning.policy import (
     put_weights,
     weights_of,
 )
-from pipelines.learning.ppo import AveragedPPO, make_ppo
+from pipelines.learning.ppo import AveragedPPO, FromClone, PpoParams, make_ppo
 from pipelines.learning.runlog import write_evaluations, write_losses
-from pipelines.learning.settings import FromClone, PpoParams
 from pipelines.learning.warm import (
     fit_critic,
     go_back,
@@ -137,7 +136,6 @@ def run_training(training: Training, folder: Path) -> AveragedPPO:
         record = load_checkpoint(model, found[-1], plan=training.plan)
         rows, losses = record["evaluations"], record["losses"]
         set_reward_statistics(model, record["rewards"])
-        model.pace = record["pace"]
         _write_curves(folder, rows, losses)
     else:
         _look(training, model, rows)
@@ -275,7 +273,6 @@ def _save(
         "evaluations": rows,
         "losses": losses,
         "plan": training.plan,
-        "pace": model.pace,
         "rewards": reward_statistics(model),
     }
     save_checkpoint(model, folder / "checkpoint", record)

@@ -26,40 +26,6 @@ def fit_critic(model: AveragedPPO, callback: BaseCallback, steps: int) -> None:
     At least ``steps`` online steps, which count. Rewards that are normalised are all of the scale
     that holds at the end.
     """
-    buffer = _played(model, callback, steps)
-    policy = model.policy
-    optimiser = torch.optim.Adam([p for n, p in policy.named_parameters() if "value" in n], lr=RATE)
-    with torch.no_grad():
-        seen = torch.cat([_features(model, rows) for rows in buffer.observations])
-        last = _features(model, cast(np.ndarray, model._last_obs))
-    ends = cast(np.ndarray, model._last_episode_starts)
-
-    def values(features: torch.Tensor) -> torch.Tensor:
-        latent = policy.mlp_extractor.forward_critic(features)
-        return cast(torch.Tensor, policy.value_net(latent)).flatten()
-
-    def bootstrap() -> None:
-        with torch.no_grad():
-            buffer.values = values(seen).cpu().numpy().reshape(buffer.rewards.shape)
-            after = values(last).cpu()
-        buffer.compute_returns_and_advantage(last_values=after, dones=ends)
-
-    for _ in range(ROUNDS):
-        bootstrap()
-        returns = torch.as_tensor(buffer.returns).flatten().to(model.device)
-        for _ in range(PASSES):
-            for rows in torch.split(torch.randperm(len(returns)), ROWS):
-                loss = functional.mse_loss(values(seen[rows]), returns[rows])
-                optimiser.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimiser.step()
-    if model.warm is not None and model.warm.learns_from_critic_steps:
-        bootstrap()
-        model.update_on(buffer)
-    model.take_average(0.0)
-
-
-def _played(model: AveragedPPO, callback: BaseCallback, steps: int) -> RolloutBuffer:
     env = cast(VecEnv, model.env)
     length = -(-steps // env.num_envs)
     buffer = RolloutBuffer(
@@ -77,7 +43,30 @@ def _played(model: AveragedPPO, callback: BaseCallback, steps: int) -> RolloutBu
     if isinstance(env, VecNormalize):
         env.norm_reward = True
         buffer.rewards = env.normalize_reward(buffer.rewards).astype(np.float32)
-    return buffer
+    policy = model.policy
+    optimiser = torch.optim.Adam([p for n, p in policy.named_parameters() if "value" in n], lr=RATE)
+    with torch.no_grad():
+        seen = torch.cat([_features(model, rows) for rows in buffer.observations])
+        last = _features(model, cast(np.ndarray, model._last_obs))
+    ends = cast(np.ndarray, model._last_episode_starts)
+
+    def values(features: torch.Tensor) -> torch.Tensor:
+        latent = policy.mlp_extractor.forward_critic(features)
+        return cast(torch.Tensor, policy.value_net(latent)).flatten()
+
+    for _ in range(ROUNDS):
+        with torch.no_grad():
+            buffer.values = values(seen).cpu().numpy().reshape(buffer.rewards.shape)
+            after = values(last).cpu()
+        buffer.compute_returns_and_advantage(last_values=after, dones=ends)
+        returns = torch.as_tensor(buffer.returns).flatten().to(model.device)
+        for _ in range(PASSES):
+            for rows in torch.split(torch.randperm(len(returns)), ROWS):
+                loss = functional.mse_loss(values(seen[rows]), returns[rows])
+                optimiser.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimiser.step()
+    model.take_average(0.0)
 
 
 def _features(model: AveragedPPO, observation: np.ndarray) -> torch.Tensor:

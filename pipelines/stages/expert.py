@@ -12,6 +12,7 @@ from pipelines.learning.conditions import check_conditions
 from pipelines.learning.evaluation import episode_list, evaluate
 from pipelines.learning.job import Job, side_by_side, train, write_final
 from pipelines.learning.policy import load_policy
+from pipelines.learning.ppo import PpoParams
 from pipelines.learning.promotion import (
     Convergence,
     Gate,
@@ -24,7 +25,6 @@ from pipelines.learning.promotion import (
 )
 from pipelines.learning.runlog import read_evaluations, read_run
 from pipelines.learning.sealing import EXPERT
-from pipelines.learning.settings import PpoParams
 from pipelines.learning.training import Budget
 from pipelines.learning.world import Played, World, check_each, read_world
 from pipelines.running.fanout import Engine

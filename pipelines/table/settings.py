@@ -8,7 +8,7 @@ from typing import Literal
 from pipelines.learning.cloning import PretrainParams
 from pipelines.learning.conditions import check_conditions
 from pipelines.learning.job import FinetuneParams
-from pipelines.learning.settings import PpoParams
+from pipelines.learning.ppo import PpoParams
 from pipelines.learning.training import Budget
 from pipelines.learning.world import Played, World, read_world
 from pipelines.running.params import Amount, Count, ParamsError, Seeds, named, read_section

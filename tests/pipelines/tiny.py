@@ -13,10 +13,10 @@ from pipelines.learning.architecture import Architecture
 from pipelines.learning.cloning import PretrainParams
 from pipelines.learning.job import FinetuneParams
 from pipelines.learning.policy import build_policy, load_policy, save_policy
+from pipelines.learning.ppo import FromClone, PpoParams
 from pipelines.learning.promotion import Convergence, Criterion, Gate, write_manifest
 from pipelines.learning.runlog import RunRecord, RunStatus
 from pipelines.learning.sealing import seal_arm, seal_run
-from pipelines.learning.settings import FromClone, PpoParams
 from pipelines.learning.training import Budget, Training
 from pipelines.learning.world import EvaluationParams, World
 from pipelines.stages import record as record_stage

@@ -91,6 +91,20 @@ def corridor(target: Path, count: int = 4) -> None:
     subprocess.run(arguments, check=True, env=os.environ | {"PYTHONPATH": path})
 
 
+def test_the_example_offers_a_task_to_the_pipeline(installed: Path) -> None:
+    script = (
+        "from pipelines.tasks.gym_task import GymTask\n"
+        "task = GymTask('Corridor-v0', {}, (), None, None, 50)\n"
+        "env = task.make(); seen, _ = env.reset(seed=1)\n"
+        "ends = [env.step(env.action_space.high)[2] for _ in range(10)]\n"
+        "print(task.environment()['id'], env.observation_space.contains(seen), ends[-1])\n"
+    )
+    path = os.pathsep.join([str(installed), str(ROOT)])
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True,
+                          text=True, env=os.environ | {"PYTHONPATH": path})  # fmt: skip
+    assert done.stdout.split() == ["Corridor-v0", "True", "True"]
+
+
 def test_the_example_is_found_by_every_command(call: Any, installed: Path, tmp_path: Path) -> None:
     (tmp_path / "site").symlink_to(installed)
     corridor(tmp_path / "data" / "v1")
@@ -101,6 +115,7 @@ def test_the_example_is_found_by_every_command(call: Any, installed: Path, tmp_p
         "detector idle",
         "format jsonl",
         "environment Corridor-v0",
+        "task Corridor-v0",
     }
     assert {row["verdict"] for row in ours.values()} == {"good"}
     contract = tmp_path / "data" / "v1.contract.json"

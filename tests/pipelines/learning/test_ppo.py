@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.learning.ppo import AveragedPPO, make_ppo
-from pipelines.learning.settings import PpoParams
+from pipelines.learning.ppo import AveragedPPO, PpoParams, make_ppo
 from pipelines.tasks.make import make_vec_env
 from tests.pipelines import tiny
 

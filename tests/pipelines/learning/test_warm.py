@@ -12,10 +12,9 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from pipelines.learning.features import Features
 from pipelines.learning.policy import actor_of, load_policy, weights_of
-from pipelines.learning.ppo import AveragedPPO
+from pipelines.learning.ppo import AveragedPPO, FromClone
 from pipelines.learning.rows import RunError
 from pipelines.learning.runlog import RunRecord, RunStatus
-from pipelines.learning.settings import FromClone
 from pipelines.learning.shown import PAIRS, read_shown, write_shown
 from pipelines.learning.training import Training, run_training
 from tests.pipelines import tiny
