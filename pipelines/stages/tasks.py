@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser,
         settings=(str(PUBLIC), "folder of the settings, a file a task"),
         out=("data/tasks", "folder of everything that is made"),
-        docs=("docs", "folder of tasks.json, tasks.md and tasks/"),
+        docs=("docs", "folder of tasks.json, tasks.md and images/tasks.png"),
     )
     parser.add_argument("--task", action="append", default=[], help="only this one; repeatable")
     parser.add_argument("--arm", action="append", default=[], help="only this one; repeatable")

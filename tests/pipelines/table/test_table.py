@@ -15,7 +15,8 @@ from pipelines.comparison.ratios import times_ratio, unknown
 from pipelines.learning import run as runs
 from pipelines.learning.runlog import RunStatus, read_run
 from pipelines.running.params import ParamsError
-from pipelines.table.found import DRAWS, mean_of
+from pipelines.table.found import DRAWS, mean_of, table_of
+from pipelines.table.goals import goals, missing
 from pipelines.table.page import page
 from pipelines.table.record import Table, TaskRow
 from pipelines.table.settings import PUBLIC, fixed_target, known_ids, read_settings
@@ -206,6 +207,27 @@ def test_a_ratio_of_budgets_is_marked() -> None:
     table = Table(tasks=(row,), counted=("a",), mean_ratio=None, mean_all=None, mean_usual=None,
                   mean_control=None, mean_cloning=None)  # fmt: skip
     assert "≤ 0.100" in page(table)
+
+
+def test_goals_are_held_against_what_was_found() -> None:
+    good, bad = _row("good", [5, 5], [100, 100]), _row("bad", [50, 10], [100, 100])
+    early = {seed: Arrival(it, censored=it == 50) for seed, it in enumerate([50, 10])}
+    late = {seed: Arrival(100, censored=False) for seed in (0, 1)}
+    ratio = times_ratio(early, late, DRAWS.of("bad"))
+    control = times_ratio(late, late, DRAWS.of("control"))
+    bad = msgspec.structs.replace(bad, ratio=ratio, control=control, planned={"usual": 2})
+    quick = _row("quick", [90, 90], [100, 100], apart="quick")
+    table = table_of([good, bad, quick])
+    told = {it.asked: (it.found, it.met) for it in goals(table)}
+    assert told["mean ratio at most 0.08"] == ("0.175", False)
+    assert told["no ratio above 0.3"] == ("none", True)
+    assert told["every seed arrives"] == ("bad 1", False)
+    assert told["control at least 0.8 of PPO from scratch"] == ("1 of 1 tasks", True)
+    assert told["at most 0.5 of the steps of the usual recipe"] == ("0 of 0 tasks", None)
+    assert table.mean_all is not None and table.mean_all.estimate == pytest.approx(0.4167, abs=1e-3)
+    assert missing(table) == ["- bad: usual 0 of 2 seeds."]
+    written = page(table)
+    assert "Not run" in written and "## Apart: quick" in written and "missed" in written
 
 
 def test_the_page_in_the_docs_is_that_of_the_numbers() -> None:
