@@ -1,7 +1,7 @@
 """What the table was to show, whether it does, and what has not been run."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipelines.comparison.arrival import Bound, Ratio
 from pipelines.table.record import Table, TaskRow
@@ -17,17 +17,24 @@ class Goal:
     asked: str
     found: str
     met: bool | None
+    so_far: bool = False
 
     @property
     def words(self) -> tuple[str, str, str]:
         """A row of the page's table."""
-        return self.asked, self.found, {True: "met", False: "missed", None: "not run"}[self.met]
+        if self.met is None:
+            return self.asked, self.found, "not run"
+        verdict = "met" if self.met else "missed"
+        return self.asked, self.found, verdict + " so far" * self.so_far
 
 
 def goals(table: Table) -> list[Goal]:
-    """All goals, of the tasks that count."""
+    """All goals, of the tasks that count; so far, where runs of such a task are not done."""
     rows = [row for row in table.tasks if row.id in table.counted]
-    return [*_of_ours(table, rows), _halved(rows), _control(rows)]
+    so_far = any(undone(row) for row in table.tasks if row.apart is None)
+    return [
+        replace(it, so_far=so_far) for it in (*_of_ours(table, rows), _halved(rows), _control(rows))
+    ]
 
 
 def _of_ours(table: Table, rows: Sequence[TaskRow]) -> Iterator[Goal]:
@@ -91,16 +98,17 @@ def _each(
 
 def missing(table: Table) -> list[str]:
     """What is planned and has not come to its end, a line a task."""
-    lines = []
-    for row in table.tasks:
-        parts = [
-            f"{arm} {done} of {planned} seeds"
-            for arm, planned in sorted(row.planned.items(), key=_place)
-            if (done := len(row.curves.get(arm, {}))) < planned
-        ]
-        if parts:
-            lines.append(f"- {row.id}: {', '.join(parts)}.")
-    return lines
+    parts = {row.id: undone(row) for row in table.tasks}
+    return [f"- {name}: {', '.join(found)}." for name, found in parts.items() if found]
+
+
+def undone(row: TaskRow) -> list[str]:
+    """Arms of which seeds are missing, and how many there are."""
+    return [
+        f"{arm} {done} of {planned} seeds"
+        for arm, planned in sorted(row.planned.items(), key=_place)
+        if (done := len(row.curves.get(arm, {}))) < planned
+    ]
 
 
 def _place(item: tuple[str, int]) -> tuple[int, str]:

@@ -207,12 +207,13 @@ def page(table: Table, *, picture: str = "images/tasks.png") -> str:
     if not table.tasks:
         return "\n".join(["# Public tasks", "", *INTRODUCTION, "", EMPTY]) + "\n"
     counted = [row for row in table.tasks if row.apart is None]
+    so_far = ", so far" * bool(found := missing(table))
     lines = [
         "# Public tasks",
         "",
         *INTRODUCTION,
         "",
-        f"**Mean over {len(table.counted)} tasks: {mean_words(table.mean_ratio)}**; "
+        f"**Mean over {len(table.counted)} tasks{so_far}: {mean_words(table.mean_ratio)}**; "
         f"usual recipe {mean_words(table.mean_usual)}; control {mean_words(table.mean_control)}; "
         f"without policy gradient {mean_words(table.mean_cloning)}. With the tasks that PPO from "
         f"scratch solves quickly: {mean_words(table.mean_all)}.",
@@ -229,7 +230,7 @@ def page(table: Table, *, picture: str = "images/tasks.png") -> str:
         *_table(("goal", "found", ""), [goal.words for goal in goals(table)]),
         "",
     ]
-    if found := missing(table):
+    if found:
         lines += ["**Not run, or not to the end:**", "", *found, ""]
     lines += [
         "## Returns",
