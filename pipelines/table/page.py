@@ -53,6 +53,9 @@ APART = {
     "trivial": "A clone of one episode is nearly as good as the teacher. In no mean.",
 }
 """Why tasks are shown apart."""
+SO_FAR = (
+    "a ratio is of the seeds that both of its arms have finished, and of one pair it says little:"
+)
 
 
 def ratio_words(ratio: Ratio) -> str:
@@ -231,7 +234,7 @@ def page(table: Table, *, picture: str = "images/tasks.png") -> str:
         "",
     ]
     if found:
-        lines += ["**Not run, or not to the end:**", "", *found, ""]
+        lines += ["**Not run, or not to the end**; " + SO_FAR, "", *found, ""]
     lines += [
         "## Returns",
         "",

@@ -251,7 +251,7 @@ def test_charts_without_pillow_say_what_to_install_and_what_else_is_missing(
     assert (done.returncode, "pip install 'trajstore[play]'" in done.stderr) == (1, True)
     done = without("PIL", *line, str(tmp_path / "bare"))
     assert done.returncode == 0, done.stderr
-    assert "Charts only: environment: the version names none" in page.read_text()
+    assert "Charts only: the provenance names no environment" in page.read_text()
 
 
 def test_a_page_of_cameras_without_pillow_says_what_it_lacks(tmp_path: Path) -> None:

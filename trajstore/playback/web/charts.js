@@ -9,7 +9,7 @@ function series(data, chart) {
 const valueAt = (values, t) => values[clamp(t, 0, values.length - 1)];
 
 // Least and most of all values; the first is the larger one where there are none.
-function bounds(all, ends = true) {
+function lowAndHigh(all, ends = true) {
   let low = Infinity, high = -Infinity;
   for (const values of all) for (const v of ends || values.length < 8 ? values : values.subarray(0, -1)) if (!Number.isNaN(v)) { if (v < low) low = v; if (v > high) high = v; }
   return [low, high];
@@ -17,7 +17,7 @@ function bounds(all, ends = true) {
 
 // What a strip shows. The last reward often pays out; it must not flatten all the others, so it may leave the strip.
 function extent(all, ends = true) {
-  const [low, high] = bounds(all, ends);
+  const [low, high] = lowAndHigh(all, ends);
   return low > high ? [0, 1] : low === high ? [low - 0.5, high + 0.5] : [low, high];
 }
 
@@ -35,7 +35,7 @@ function drawCharts(canvas, charts, lines, total) {
 // One strip; returns what its moving parts need: height of a value, and the lines in it.
 function strip(g, chart, lines, { top, tall, width, x }) {
   const drawn = lines.map((entry) => ({ ...entry, values: series(entry.data, chart), state: isState(entry.side, chart) })).filter((entry) => entry.values);
-  const all = drawn.map((entry) => entry.values), [least, most] = bounds(all), [low, high] = extent(all, chart.label !== "reward"), from = top + 20, room = Math.max(8, tall - 28);
+  const all = drawn.map((entry) => entry.values), [least, most] = lowAndHigh(all), [low, high] = extent(all, chart.label !== "reward"), from = top + 20, room = Math.max(8, tall - 28);
   const y = (v) => clamp(from + room - (v - low) / (high - low) * room, from - 2, from + room + 4);
   g.lineWidth = 1;
   line(g, [[0, top + 0.5], [width, top + 0.5]], css.line);
