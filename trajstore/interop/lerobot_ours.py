@@ -115,7 +115,7 @@ def import_ours(
     whole = Whole(schema, {it: key for it, key in whole.keys.items() if it in schema.names})
     for name, key in whole.keys.items():
         feature, spec = found.features.get(key), schema.field(name)
-        if feature is None or feature.shape != spec.shape:
+        if feature is None or feature.shape != _rows_shape(spec):
             raise _unlike(found.source, f"the feature {key!r} of field {name!r}")
     rest = parquet(inside(found.source, REST))
     if rest.metadata.num_rows != len(found.entries):
@@ -141,7 +141,7 @@ def import_ours(
                     for spec in whole.rest
                 }
                 for name, key in whole.keys.items():
-                    kept = fitting(schema.field(name), columns[key])
+                    kept = _fitted(schema.field(name), columns[key])
                     last = arrays.get(name)
                     arrays[name] = kept if last is None else np.concatenate([kept, last])
                 yield whole_episode(where, schema, arrays, mark_truncated=False)
@@ -149,6 +149,18 @@ def import_ours(
     return Imported(
         schema, told(provenance, left_out, notes), read, left_out, notes, len(found.entries)
     )
+
+
+def _rows_shape(spec: FieldSpec) -> tuple[int, ...]:
+    """The shape of a feature's row: LeRobot has one for a number and for a vector of one."""
+    return () if spec.shape == (1,) else spec.shape
+
+
+def _fitted(spec: FieldSpec, rows: Any) -> Any:  # noqa: ANN401 - rows
+    """Rows of a feature as its field has them."""
+    if spec.shape != _rows_shape(spec) and isinstance(rows, np.ndarray):
+        rows = rows.reshape(-1, *spec.shape)
+    return fitting(spec, rows)
 
 
 def _rest(source: Path, whole: Whole) -> Iterator[dict[str, Any]]:

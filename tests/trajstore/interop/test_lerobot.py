@@ -283,6 +283,26 @@ def test_what_others_see_comes_back_without_what_is_ours(tmp_path):
             np.testing.assert_array_equal(one[name], own[name])
 
 
+def test_vectors_of_one_number_come_back_as_such(tmp_path):
+    schema = EpisodeSchema(
+        (
+            FieldSpec("observation", Axis.STATE, (1,), "float32"),
+            FieldSpec("action", Axis.STEP, (1,), "float32"),
+            FieldSpec("reward", Axis.STEP, (), "float64"),
+            FieldSpec("terminated", Axis.STEP, (), "bool"),
+            FieldSpec("truncated", Axis.STEP, (), "bool"),
+        )
+    )
+    numbers = np.arange(4, dtype="float32")
+    arrays = {"observation": numbers[:, None], "action": numbers[:3, None], "reward": np.ones(3)}
+    arrays |= {"terminated": np.array([False, False, True]), "truncated": np.zeros(3, bool)}
+    episodes = [Episode(schema, arrays)]
+    write_dataset(tmp_path / "v1", episodes, schema=schema, provenance={})
+    lerobot.export_dataset(Dataset.open(tmp_path / "v1"), tmp_path / "out")
+    found = lerobot.import_dataset(tmp_path / "out")
+    assert [one.digest for one in found.episodes] == [one.digest for one in episodes]
+
+
 def test_an_export_that_was_changed_since_is_not_taken_for_ours(tmp_path):
     dataset = version(tmp_path / "v1", "flat")
     lerobot.export_dataset(dataset, tmp_path / "out")
