@@ -1,7 +1,7 @@
 """``export`` and ``import``: to and from other formats."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from inspect import cleandoc, signature
@@ -117,6 +117,7 @@ def _watched(count: int, label: str) -> Iterator[Callable[[int], None]]:
     "trajstore import demos --from imitation --as demos --environment CartPole-v1",
     "trajstore import low_dim.hdf5 --from robomimic --as lift",
     "trajstore import pusht --from lerobot --as pusht",
+    "trajstore import pusht --from lerobot --as pusht --codec observation.image=jpeg",
     name="import",
 )
 @click.argument("source", metavar="PATH", type=click.Path(path_type=Path))
@@ -152,6 +153,14 @@ def _watched(count: int, label: str) -> Iterator[Callable[[int], None]]:
     "default), take the last observation twice (repeat), or do without (none: observations lie "
     "on the step axis).",
 )
+@click.option(
+    "--codec",
+    "codecs",
+    multiple=True,
+    metavar="FIELD=CODEC",
+    help="Store a camera with loss, such as 'front=jpeg', 'front=jpeg,quality=95' or "
+    "'front=h264,quality=26,group=8'; without loss unless told; may be repeated.",
+)
 @dry_run_option("Read all of it, and record nothing.")
 def import_(
     store: Store,
@@ -168,7 +177,9 @@ def import_(
     import is interrupted, the same command goes on with it. The formats, what they keep and lose:
     """
     check_name(name)
+    codecs = choices.pop("codecs")
     imported: Imported = _called(_function(kind, IMPORT), kind, source, **choices)
+    imported = import_module("trajstore.interop.coded").with_codecs(imported, codecs)
     episodes = progress(imported.episodes, "reading", count=imported.count)
     digests = [bytes.fromhex(episode.digest) for episode in episodes]
     count = len(digests)
@@ -176,8 +187,7 @@ def import_(
         raise CorruptionError(f"{source}: holds no episode; export it again")
     facts: dict[str, object] = {"episodes": count, "recorded": not dry_run}
     facts |= {"left_out": list(imported.left_out), "notes": list(imported.notes)}
-    content = content_digest(imported.schema, digests)
-    known = None if dry_run else _version_of(store, name, content, imported.provenance)
+    known = None if dry_run else _version_of(store, name, imported, digests)
     if known is not None:
         facts |= {"recorded": False, "version": known}
     elif not dry_run:
@@ -198,14 +208,30 @@ def import_(
 import_.help = f"{cleandoc(import_.help or '')}\n\n{told(IMPORT)}\n\n{_MORE}"
 
 
-def _version_of(store: Store, name: str, content: str, provenance: Mapping[str, Any]) -> str | None:
-    """The version that an earlier run of the same import has sealed, if one did."""
+def _version_of(
+    store: Store, name: str, imported: "Imported", digests: Sequence[bytes]
+) -> str | None:
+    """The version that an earlier run of the same import has sealed, if one did.
+
+    Frames of a codec are compared as they are recorded, once a version is like them in all else.
+    """
+    content = "" if imported.schema.coded else content_digest(imported.schema, digests)
     for number in store.versions(name):
         with suppress(TrajStoreError):  # a damaged version is no reason not to import
             manifest = Manifest.read(store.path(f"{name}@v{number}"))
-            if manifest.content_digest == content and manifest.provenance == provenance:
-                return f"v{number}"
+            like = manifest.schema == imported.schema and manifest.episodes == len(digests)
+            if like and manifest.provenance == imported.provenance:
+                content = content or _recorded_digest(imported, len(digests))
+                if manifest.content_digest == content:
+                    return f"v{number}"
     return None
+
+
+def _recorded_digest(imported: "Imported", count: int) -> str:
+    recordable = import_module("trajstore.version.cameras").recordable
+    episodes = progress(imported.episodes, "comparing", count=count)
+    digests = (bytes.fromhex(recordable(episode).digest) for episode in episodes)
+    return content_digest(imported.schema, digests)
 
 
 def _recorded(store: Store, name: str, imported: "Imported", count: int) -> dict[str, object]:

@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -61,6 +61,7 @@ class Imported:
             it too.
         notes: what the file cannot say, and how it was taken, one line each.
         count: of the episodes, if it is known before they are read.
+        names: of fields, by other names that the file has for them.
     """
 
     schema: EpisodeSchema
@@ -69,6 +70,7 @@ class Imported:
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     count: int | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def episodes(self) -> Iterator[Episode]:

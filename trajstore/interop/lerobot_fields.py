@@ -101,9 +101,14 @@ def is_picture(spec: FieldSpec) -> bool:
     )
 
 
+def by_key(keys: Mapping[str, str]) -> dict[str, str]:
+    """Names of fields by LeRobot's own, where these are no fields; ``keys`` has them by field."""
+    return {key: name for name, key in keys.items() if key not in keys}
+
+
 def own_names(names: Collection[str], keys: Mapping[str, str]) -> Collection[str]:
     """Names of fields, also where LeRobot's own stand for them; ``keys`` has these by field."""
-    theirs = {key: name for name, key in keys.items() if key not in keys}
+    theirs = by_key(keys)
     return names if isinstance(names, str) else [theirs.get(name, name) for name in names]
 
 

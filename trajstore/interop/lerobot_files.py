@@ -34,6 +34,7 @@ from trajstore.interop.lerobot_fields import (
     TERMINATED,
     TRUNCATED,
     Taken,
+    by_key,
     own_names,
     spec_of,
     taken,
@@ -97,7 +98,8 @@ def import_dataset(
     left_out = (*(f"field {name!r}: as asked" for name in plan.leave_out), *plan.left_out)
     provenance = told(_provenance(found, plan), left_out, plan.notes)
     read = partial(_episodes, found, plan)
-    return Imported(plan.schema, provenance, read, left_out, plan.notes, len(found.entries))
+    names, count = by_key({it: one.key for it, one in plan.features.items()}), len(found.entries)
+    return Imported(plan.schema, provenance, read, left_out, plan.notes, count, names)
 
 
 def _check_decoder(source: Path, features: Collection[Feature]) -> None:

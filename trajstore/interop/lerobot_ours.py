@@ -33,7 +33,7 @@ from trajstore.interop.imported import (
     whole_episode,
     without,
 )
-from trajstore.interop.lerobot_fields import own_names
+from trajstore.interop.lerobot_fields import by_key, own_names
 from trajstore.interop.lerobot_layout import Layout
 from trajstore.interop.lerobot_rows import episodes
 
@@ -146,9 +146,8 @@ def import_ours(
                     arrays[name] = kept if last is None else np.concatenate([kept, last])
                 yield whole_episode(where, schema, arrays, mark_truncated=False)
 
-    return Imported(
-        schema, told(provenance, left_out, notes), read, left_out, notes, len(found.entries)
-    )
+    said, count = told(provenance, left_out, notes), len(found.entries)
+    return Imported(schema, said, read, left_out, notes, count, by_key(whole.keys))
 
 
 def _rows_shape(spec: FieldSpec) -> tuple[int, ...]:
