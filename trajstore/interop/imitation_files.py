@@ -17,13 +17,12 @@ from trajstore.errors import CorruptionError, SchemaError
 from trajstore.interop.arrays import Arrays, rows_of
 from trajstore.interop.arrow import array_of, batches, unplaced
 from trajstore.interop.declared import Said, Space, fields_said, known_of, spaces_said
+from trajstore.interop.foreign import inside, reading
 from trajstore.interop.imitation_infos import Infos, Row, infos_of
 from trajstore.interop.imported import (
     Imported,
     fitting,
-    inside,
     read_about,
-    reading,
     told,
     whole_episode,
     widened,
@@ -90,7 +89,10 @@ def _files(source: Path) -> list[Path]:
     if not (source / "state.json").is_file():
         raise CorruptionError(f"{source}: is not {EXPECTED}: it has no state.json")
     state = read_json(inside(source, "state.json"))
-    listed = [entry["filename"] for entry in state["_data_files"]]
+    files = state.get("_data_files") if isinstance(state, dict) else None
+    listed: list[Any] = [it.get("filename") for it in files or () if isinstance(it, dict)]
+    if not isinstance(files, list) or [type(it) for it in listed] != [str] * len(files):
+        raise CorruptionError(f"{source}: is not {EXPECTED}: state.json names no files")
     if state.get("_indices_data_files") or not listed:
         raise CorruptionError(f"{source}: is not {EXPECTED}: it is a selection of rows")
     return [inside(source, name) for name in listed]

@@ -2,9 +2,6 @@
 
 import os
 import re
-import struct
-import zipfile
-import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -15,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from trajstore.dataset import Dataset
-from trajstore.disk.files import open_file, remove_tree
+from trajstore.disk.files import remove_tree
 from trajstore.disk.system import storing
 from trajstore.episode.episode import Episode
 from trajstore.episode.fields import FieldSpec
@@ -26,20 +23,9 @@ from trajstore.episode.texts import shown
 from trajstore.errors import (
     ArgumentError,
     CorruptionError,
-    NotFoundError,
     SchemaError,
     SealedError,
-    TrajStoreError,
 )
-
-UNREADABLE = (
-    ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError,
-    RuntimeError, TypeError, ValueError, struct.error, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
-"""What readers of other packages raise on files that are not theirs, or are damaged."""
-LFS = b"version https://git-lfs"
-"""How a file begins that stands for one that Git LFS has not fetched."""
-
 
 Progress = Callable[[int], None]
 """Called with the episodes that were written since the last call."""
@@ -85,15 +71,18 @@ def about(dataset: Dataset) -> dict[str, Any]:
 
 
 def read_about(
-    record: Mapping[str, Any], *, also: Collection[str] = ()
+    record: object, *, also: Collection[str] = ()
 ) -> tuple[EpisodeSchema, dict[str, Any]]:
     """Schema and provenance, from what `about` gave; what makes no sense raises as they do.
 
     ``also`` are keys that a format has beside them; others are refused. Frames that went through a
     codec are taken as they are, so their fields have none any more.
     """
-    if set(record) - {*also} != {"schema", "provenance"}:
-        raise CorruptionError(f"expected schema and provenance alone, got {shown(sorted(record))}")
+    if not isinstance(record, dict) or record.keys() - {*also} != {"schema", "provenance"}:
+        got = sorted(record) if isinstance(record, dict) else record
+        raise CorruptionError(f"expected schema and provenance alone, got {shown(got)}")
+    if not isinstance(record["schema"], list) or not isinstance(record["provenance"], dict):
+        raise CorruptionError("expected a list of fields and a record, got others")
     schema = EpisodeSchema.from_json(record["schema"])
     fields = tuple(replace(spec, codec=None) for spec in schema.fields)
     return EpisodeSchema(fields), dict(record["provenance"])
@@ -226,6 +215,8 @@ def whole_export(target: Path) -> Iterator[Path]:
 
     Otherwise nothing stays, parent folders that were made for it included.
     """
+    if "\0" in str(target):
+        raise ArgumentError(f"{shown(str(target))}: expected a path without NUL; choose another")
     if os.path.lexists(target):
         raise SealedError(f"{target}: exists already; choose another path, or remove it")
     whole = target.absolute()
@@ -242,47 +233,3 @@ def whole_export(target: Path) -> Iterator[Path]:
                 for folder in made:
                     folder.rmdir()
             raise
-
-
-def inside(source: Path, name: str) -> Path:
-    """A file of a folder that is imported; a link or a name that leads out of it is refused."""
-    path = source / str(name)
-    check_inside(source, path)
-    with open_file(path) as file:
-        if file.read(len(LFS)) == LFS:
-            raise CorruptionError(
-                f"{source}: {name} is a pointer of Git LFS, not the file itself; run 'git lfs "
-                "pull' in that folder"
-            )
-    return path
-
-
-def check_inside(source: Path, path: Path) -> None:
-    """Refuse what lies outside of a folder, by its name or through a link."""
-    if not path.resolve().is_relative_to(source.resolve()):
-        name = shown(str(path).removeprefix(f"{source}/"))
-        raise CorruptionError(
-            f"{source}: {name} leads out of it, to {shown(str(path.resolve()))}; "
-            "copy that into the folder if it belongs there"
-        )
-
-
-@contextmanager
-def reading(source: Path, what: str) -> Iterator[None]:
-    """Turn what a foreign reader raises into a `CorruptionError` that tells what was expected."""
-    if not source.exists():
-        raise NotFoundError(f"{source}: there is nothing to import; check the path")
-    for path in (source, *source.rglob("*")):
-        if not (path.is_file() or path.is_dir()):  # a pipe would be waited for
-            raise CorruptionError(f"{source}: is not {what}: {path} is no file")
-    try:
-        yield
-    except TrajStoreError:
-        raise
-    except UNREADABLE as error:
-        said = shown(" ".join(str(error).split()) or type(error).__name__, 200)
-        why = f"is not {what} ({said[1:-1]})"
-        if isinstance(error, FileNotFoundError) and error.filename:
-            name = shown(str(error.filename).removeprefix(f"{source}/"))
-            why = f"is not {what}, or not a whole one: {name} is missing"
-        raise CorruptionError(f"{source}: {why}; export it again") from error

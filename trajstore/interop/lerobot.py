@@ -25,6 +25,7 @@ from trajstore.interop.lerobot_fields import (
     is_picture,
 )
 from trajstore.interop.lerobot_files import import_dataset
+from trajstore.interop.lerobot_info import noted_shape
 from trajstore.interop.lerobot_ours import RestWriter, Whole
 from trajstore.interop.lerobot_stats import Statistics
 from trajstore.interop.lerobot_tables import (
@@ -211,7 +212,7 @@ class _Writer:
         for spec in self._kept:
             told: dict[str, Any] = {
                 "dtype": spec.dtype,
-                "shape": list(spec.shape) or [1],
+                "shape": noted_shape(spec.shape),
                 "names": list(spec.names) or None,
             }
             if is_picture(spec):

@@ -11,7 +11,8 @@ from trajstore.episode.schema import ENDS
 from trajstore.episode.texts import component_names
 from trajstore.errors import SchemaError
 from trajstore.interop.imported import field_name
-from trajstore.interop.lerobot_layout import PLACED, Feature
+from trajstore.interop.lerobot_info import Feature
+from trajstore.interop.lerobot_layout import PLACED
 
 DONE, SUCCESS = "next.done", "next.success"
 TERMINATED, TRUNCATED = "next.terminated", "next.truncated"

@@ -17,12 +17,12 @@ from trajstore.episode.texts import shown
 from trajstore.errors import ArgumentError, CorruptionError, NotFoundError, SchemaError
 from trajstore.interop import lerobot_ours
 from trajstore.interop.final_state import FinalState
+from trajstore.interop.foreign import reading
 from trajstore.interop.imported import (
     Imported,
     check_leave_out,
     field_name,
     fitting,
-    reading,
     told,
     whole_episode,
 )
@@ -39,7 +39,8 @@ from trajstore.interop.lerobot_fields import (
     spec_of,
     taken,
 )
-from trajstore.interop.lerobot_layout import Entry, Feature, Layout, layout, unplaced
+from trajstore.interop.lerobot_info import Feature, check_rates
+from trajstore.interop.lerobot_layout import Entry, Layout, layout, unplaced
 from trajstore.interop.lerobot_rows import Columns, episodes
 
 EXPECTED = "a LeRobot dataset"
@@ -91,10 +92,10 @@ def import_dataset(
         found = layout(source)
         if lerobot_ours.is_ours(source):
             whole, provenance = lerobot_ours.read_schema(source)
-            _check_decoder(source, [found.features[key] for key in whole.keys.values()])
+            _check_cameras(found, [found.features[key] for key in whole.keys.values()])
             return lerobot_ours.import_ours(found, whole, provenance, leave_out)
         plan = _Plan(found, FinalState(final_state), leave_out, time_limit)
-        _check_decoder(source, plan.features.values())
+        _check_cameras(found, plan.features.values())
     left_out = (*(f"field {name!r}: as asked" for name in plan.leave_out), *plan.left_out)
     provenance = told(_provenance(found, plan), left_out, plan.notes)
     read = partial(_episodes, found, plan)
@@ -102,14 +103,15 @@ def import_dataset(
     return Imported(plan.schema, provenance, read, left_out, plan.notes, count, names)
 
 
-def _check_decoder(source: Path, features: Collection[Feature]) -> None:
+def _check_cameras(found: Layout, features: Collection[Feature]) -> None:
+    check_rates(found.source, found.info, [feature.key for feature in features])
     videos = [feature.key for feature in features if feature.kind == "video"]
     if videos:
         try:
             import_module("trajstore.interop.video")
         except ModuleNotFoundError as error:
             raise ArgumentError(
-                f"{source}: {videos[0]} is a video, and the package {error.name!r} is not "
+                f"{found.source}: {videos[0]} is a video, and the package {error.name!r} is not "
                 "installed: pip install 'trajstore[lerobot]'"
             ) from error
 

@@ -1,29 +1,24 @@
 """Where the rows and videos of a LeRobot dataset lie, as its metadata say; v2.0 to v3.0."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from math import isclose, isfinite
 from pathlib import Path
 from typing import Any
 
-from trajstore.disk.files import read_file, read_json
+from trajstore.disk.files import read_file
 from trajstore.disk.json_text import parse_json
-from trajstore.episode.fields import NUMBERS, TEXT
 from trajstore.episode.texts import shown
-from trajstore.errors import CorruptionError, FormatError
+from trajstore.errors import CorruptionError
 from trajstore.interop import arrow
 from trajstore.interop.arrow import parquet
-from trajstore.interop.imported import inside
+from trajstore.interop.foreign import inside
+from trajstore.interop.lerobot_info import INFO, Feature, feature_of, read_info
 
-INFO = "meta/info.json"
-VERSIONS = ("v2.0", "v2.1", "v3.0")
-PICTURES = ("image", "video")
 PLACED = ("timestamp", "frame_index", "episode_index", "index", "task_index")
 """Columns that say where a row belongs."""
 MAX_FRAMES = 2**40
 _PLACEHOLDER = re.compile(r"\{(\w+)(?::0?(\d))?d?\}")
-_DTYPES = {"string": TEXT, "float": "float32", "double": "float64"}
 _METADATA = re.compile(
     r"meta/((stats|info)\.json|(tasks|episodes|episodes_stats)\.jsonl|tasks\.parquet"
     r"|episodes/chunk-[^/]*/file-[^/]*\.parquet)|\.git.*|\.cache/.*"
@@ -38,17 +33,6 @@ _KNOWN = {
     "dataset_to_index",
     "task_index",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Feature:
-    """One feature of ``info.json``; ``shape`` is that of a row, a picture's as height, width, 3."""
-
-    key: str
-    kind: str
-    dtype: str
-    shape: tuple[int, ...]
-    names: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,41 +67,15 @@ def layout(source: Path) -> Layout:
         CorruptionError: if they contradict each other, or name a place outside of the folder.
         FormatError: if they are of another version of the format.
     """
-    info = read_json(inside(source, INFO))
-    version = info.get("codebase_version")
-    if version not in VERSIONS:
-        raise FormatError(
-            f"{source}: is LeRobot data of version {shown(version)}; {', '.join(VERSIONS)} are "
-            "read here, convert it with LeRobot first"
-        )
-    fps = info["fps"]
-    if isinstance(fps, bool) or not isinstance(fps, int | float) or not 0 < fps < 1e6:
-        raise CorruptionError(f"{source}: fps: expected frames a second, got {shown(fps)}")
-    features = {key: _feature(source, key, told) for key, told in info["features"].items()}
+    info = read_info(source)
+    version, fps = info["codebase_version"], float(info["fps"])
+    features = {key: feature_of(source, key, told) for key, told in info["features"].items()}
     cameras = [key for key, it in features.items() if it.kind == "video"]
     read = _in_tables if version == "v3.0" else _in_lines
-    entries = tuple(read(source, info, float(fps), cameras))
+    entries = tuple(read(source, info, fps, cameras))
     tasks = dict(_tasks(source, version))
     _check_counts(source, info, entries)
-    return Layout(source, version, float(fps), features, entries, tasks, info)
-
-
-def _feature(source: Path, key: str, told: Mapping[str, Any]) -> Feature:
-    where = f"{source}: feature {shown(key)}"
-    dtype, shape, names = told["dtype"], tuple(told.get("shape") or (1,)), told.get("names")
-    if not all(type(size) is int and 0 < size < 2**31 for size in shape):
-        raise CorruptionError(f"{where}: expected sizes of 1 or more, got {shown(shape)}")
-    if dtype in PICTURES:
-        first = len(shape) == 3 and shape[0] in (1, 3) and shape[2] not in (1, 3)
-        if first or (isinstance(names, list) and names[:1] in (["channels"], ["channel"])):
-            shape = (*shape[1:], shape[0])
-        if len(shape) != 3 or shape[2] not in (1, 3):
-            raise CorruptionError(f"{where}: expected height, width and 3 colours, got {shape}")
-        return Feature(key, dtype, "uint8", (*shape[:2], 3), names)
-    ours = _DTYPES.get(dtype, dtype)
-    if ours not in (*NUMBERS, TEXT):
-        raise CorruptionError(f"{where}: expected numbers, text or pictures, got {shown(dtype)}")
-    return Feature(key, "plain", ours, () if shape == (1,) else shape, names)
+    return Layout(source, version, fps, features, entries, tasks, info)
 
 
 def filled(source: Path, template: object, places: Mapping[str, Any]) -> str:
@@ -144,17 +102,20 @@ def _in_tables(
         file = parquet(inside(source, str(path.relative_to(source))))
         named = [it for it in file.schema_arrow.names if not it.startswith("stats/")]
         rows += file.read(columns=named, use_threads=False).to_pylist()
-    for place, row in enumerate(sorted(rows, key=lambda it: int(it["episode_index"]))):
-        where = {"chunk_index": row["data/chunk_index"], "file_index": row["data/file_index"]}
+    rows.sort(key=lambda row: _whole(source, row, "episode_index"))
+    for place, row in enumerate(rows):
+        in_file = f"{source}: episode {place}"
+        where = {it: _whole(in_file, row, f"data/{it}") for it in ("chunk_index", "file_index")}
         videos: dict[str, tuple[str, int]] = {}
         for key in cameras:
-            told = {it: row[f"videos/{key}/{it}"] for it in where}
+            told = {it: _whole(in_file, row, f"videos/{key}/{it}") for it in where}
             video = filled(source, info["video_path"], {**told, "video_key": key})
-            start = float(row[f"videos/{key}/from_timestamp"])
-            if not isfinite(start) or not 0 <= start * fps < MAX_FRAMES:
-                raise CorruptionError(f"{source}: episode {place}: expected a time, got {start}")
+            start = row.get(f"videos/{key}/from_timestamp")
+            if not isinstance(start, int | float) or not 0 <= start * fps < MAX_FRAMES:
+                raise CorruptionError(f"{in_file}: {key}: expected a time, got {shown(start)}")
             videos[key] = video, round(start * fps)
-        span = int(row["dataset_to_index"]) - int(row["dataset_from_index"])
+        first, stop = (_whole(in_file, row, f"dataset_{it}_index") for it in ("from", "to"))
+        span = stop - first
         yield _entry(source, place, row, filled(source, info["data_path"], where), videos, span)
 
 
@@ -180,7 +141,8 @@ def _entry(
     videos: Mapping[str, tuple[str, int]],
     span: int | None,
 ) -> Entry:
-    index, length = row["episode_index"], row["length"]
+    said: list[Any] = [row.get(it) for it in ("episode_index", "length", "tasks")]
+    index, length, texts = said
     whole = all(type(it) is int for it in (index, length))
     if not whole or index != place or not 0 < length < MAX_FRAMES or span not in (None, length):
         raise CorruptionError(
@@ -193,8 +155,19 @@ def _entry(
         for key, it in row.items()
         if key not in _KNOWN and not key.startswith(("data/", "meta/", "stats/", "videos/"))
     }
-    tasks = tuple(map(str, row.get("tasks") or ()))
+    if not isinstance(texts, list | None):
+        raise CorruptionError(
+            f"{source}: episode {place}: expected a list of tasks, got {shown(texts)}"
+        )
+    tasks = tuple(map(str, texts or ()))
     return Entry(index, length, table, videos, tasks, notes)
+
+
+def _whole(where: object, row: Mapping[str, Any], name: str) -> int:
+    value = row.get(name)
+    if type(value) is not int or not 0 <= value < MAX_FRAMES:
+        raise CorruptionError(f"{where}: {name}: expected a whole number, got {shown(value)}")
+    return value
 
 
 def _lines(source: Path, name: str) -> Iterator[dict[str, Any]]:
@@ -208,16 +181,21 @@ def _lines(source: Path, name: str) -> Iterator[dict[str, Any]]:
 
 
 def _tasks(source: Path, version: str) -> Iterator[tuple[int, str]]:
+    name, key = "meta/tasks.jsonl", "task"
+    rows: Iterable[dict[str, Any]] = ()
     if version != "v3.0":
-        for row in _lines(source, "meta/tasks.jsonl"):
-            yield int(row["task_index"]), str(row["task"])
-        return
-    if not (source / "meta" / "tasks.parquet").exists():
-        return
-    table = parquet(inside(source, "meta/tasks.parquet")).read(use_threads=False)
-    texts = [it for it in table.schema.names if it != "task_index"]
-    for index, text in zip(table["task_index"], table[texts[0]], strict=True):
-        yield int(index.as_py()), str(text.as_py())
+        rows = _lines(source, name)
+    elif (source / (name := "meta/tasks.parquet")).exists():
+        table = parquet(inside(source, name)).read(use_threads=False)
+        key = next((it for it in table.schema.names if it != "task_index"), key)
+        rows = table.to_pylist()
+    for row in rows:
+        number, text = _whole(f"{source}: {name}", row, "task_index"), row.get(key)
+        if not isinstance(text, str):
+            raise CorruptionError(
+                f"{source}: {name}: expected the text of task {number}, got {shown(text)}"
+            )
+        yield number, text
 
 
 def unplaced(found: Layout) -> Iterator[str]:
@@ -260,12 +238,3 @@ def _check_counts(source: Path, info: Mapping[str, Any], entries: tuple[Entry, .
                 f"{source}: expected {key} {shown(info[key])} as {INFO} says, got {count:,}; "
                 "the dataset is not whole: download or export it again"
             )
-
-
-def check_rate(source: Path, fps: float, found: float, what: str) -> None:
-    """Refuse another frame rate than the metadata say."""
-    if not isclose(fps, found, rel_tol=0.01):
-        raise CorruptionError(
-            f"{source}: expected {fps:g} frames a second as {INFO} says, got {found:g} in {what}; "
-            "correct the file that is wrong"
-        )

@@ -22,18 +22,18 @@ from trajstore.episode.fields import Axis, FieldSpec
 from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import CorruptionError
 from trajstore.interop.arrow import parquet
+from trajstore.interop.foreign import inside, reading
 from trajstore.interop.imported import (
     Imported,
     about,
     fitting,
-    inside,
     read_about,
-    reading,
     told,
     whole_episode,
     without,
 )
 from trajstore.interop.lerobot_fields import by_key, own_names
+from trajstore.interop.lerobot_info import row_shape
 from trajstore.interop.lerobot_layout import Layout
 from trajstore.interop.lerobot_rows import episodes
 
@@ -103,7 +103,10 @@ def read_schema(source: Path) -> tuple[Whole, dict[str, Any]]:
     """What was exported, and its provenance."""
     told = read_json(inside(source, ABOUT))
     schema, provenance = read_about(told, also=["features"])
-    return Whole(schema, {name: str(key) for name, key in told["features"].items()}), provenance
+    keys = told.get("features")
+    if not isinstance(keys, dict) or not keys.keys() <= {*schema.names}:
+        raise _unlike(source, "the features of fields")
+    return Whole(schema, {name: str(key) for name, key in keys.items()}), provenance
 
 
 def import_ours(
@@ -115,7 +118,7 @@ def import_ours(
     whole = Whole(schema, {it: key for it, key in whole.keys.items() if it in schema.names})
     for name, key in whole.keys.items():
         feature, spec = found.features.get(key), schema.field(name)
-        if feature is None or feature.shape != _rows_shape(spec):
+        if feature is None or feature.shape != row_shape(spec.shape):
             raise _unlike(found.source, f"the feature {key!r} of field {name!r}")
     rest = parquet(inside(found.source, REST))
     if rest.metadata.num_rows != len(found.entries):
@@ -150,14 +153,9 @@ def import_ours(
     return Imported(schema, said, read, left_out, notes, count, by_key(whole.keys))
 
 
-def _rows_shape(spec: FieldSpec) -> tuple[int, ...]:
-    """The shape of a feature's row: LeRobot has one for a number and for a vector of one."""
-    return () if spec.shape == (1,) else spec.shape
-
-
 def _fitted(spec: FieldSpec, rows: Any) -> Any:  # noqa: ANN401 - rows
     """Rows of a feature as its field has them."""
-    if spec.shape != _rows_shape(spec) and isinstance(rows, np.ndarray):
+    if spec.shape != row_shape(spec.shape) and isinstance(rows, np.ndarray):
         rows = rows.reshape(-1, *spec.shape)
     return fitting(spec, rows)
 

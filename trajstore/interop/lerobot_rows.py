@@ -15,8 +15,10 @@ from PIL import Image
 
 from trajstore.errors import CorruptionError
 from trajstore.interop.arrow import array_of, parquet
-from trajstore.interop.imported import inside, leaving_out
-from trajstore.interop.lerobot_layout import PLACED, Entry, Feature, Layout, check_rate
+from trajstore.interop.foreign import inside
+from trajstore.interop.imported import leaving_out
+from trajstore.interop.lerobot_info import Feature, check_rate
+from trajstore.interop.lerobot_layout import PLACED, Entry, Layout
 
 AT_ONCE = 8 * 2**20
 """Bytes of rows that are decoded together."""
@@ -211,6 +213,10 @@ def _picture(data: bytes, shape: tuple[int, ...], where: str) -> np.ndarray:
             return np.asarray(image.convert("RGB"))
     except Image.DecompressionBombError as error:
         raise CorruptionError(f"{where}: expected {shape}, got a larger picture") from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise CorruptionError(
+            f"{where}: expected PNG or JPEG, got other or damaged bytes"
+        ) from error
 
 
 class _Reel:

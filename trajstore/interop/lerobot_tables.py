@@ -12,6 +12,7 @@ from PIL import Image
 
 from trajstore.episode.fields import FieldSpec
 from trajstore.interop.lerobot_fields import is_picture
+from trajstore.interop.lerobot_info import row_shape
 
 PATH = "chunk-{chunk_index:03d}/file-{file_index:03d}"
 DATA_MB, FILES_A_CHUNK = 100, 1000
@@ -54,10 +55,10 @@ def arrow_type(spec: FieldSpec) -> pa.DataType:
     """The type of a feature's column, as the package ``datasets`` has it."""
     if is_picture(spec):
         return pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    found = pa.from_numpy_dtype(np.dtype(spec.dtype))
-    if len(spec.shape) == 1 and spec.shape != (1,):
-        return pa.list_(found, spec.shape[0])
-    for _ in () if spec.shape == (1,) else spec.shape:
+    found, shape = pa.from_numpy_dtype(np.dtype(spec.dtype)), row_shape(spec.shape)
+    if len(shape) == 1:
+        return pa.list_(found, shape[0])
+    for _ in shape:
         found = pa.list_(found)
     return found
 
@@ -66,10 +67,10 @@ def arrow(spec: FieldSpec, rows: np.ndarray) -> pa.Array:
     """The rows of an episode as a column; pictures as PNG."""
     if is_picture(spec):
         return pa.array([{"bytes": _png(it), "path": None} for it in rows], arrow_type(spec))
-    values = pa.array(np.ascontiguousarray(rows).reshape(-1))
-    if len(spec.shape) == 1 and spec.shape != (1,):
-        return pa.FixedSizeListArray.from_arrays(values, spec.shape[0])
-    for size in () if spec.shape == (1,) else spec.shape[::-1]:
+    values, shape = pa.array(np.ascontiguousarray(rows).reshape(-1)), row_shape(spec.shape)
+    if len(shape) == 1:
+        return pa.FixedSizeListArray.from_arrays(values, shape[0])
+    for size in shape[::-1]:
         offsets = np.arange(0, len(values) + 1, size, dtype=np.int32)
         values = pa.ListArray.from_arrays(pa.array(offsets), values)
     return values

@@ -20,7 +20,7 @@ from trajstore.episode.texts import shown
 from trajstore.errors import CorruptionError
 from trajstore.interop import hdf5
 from trajstore.interop.arrow import array_of, batches, parquet, unplaced
-from trajstore.interop.imported import inside
+from trajstore.interop.foreign import inside
 
 FILE = "main_data.hdf5"
 MAX_RATIO, FREE_BYTES = hdf5.MAX_RATIO, hdf5.FREE_BYTES

@@ -19,15 +19,13 @@ from trajstore.episode.schema import ENDS, EpisodeSchema
 from trajstore.episode.texts import shown
 from trajstore.errors import CorruptionError, SchemaError
 from trajstore.interop.declared import Said, Space, fields_said, known_of, spaces_said
+from trajstore.interop.foreign import check_inside, inside, reading
 from trajstore.interop.imported import (
     Imported,
-    check_inside,
     check_leave_out,
     fitting,
-    inside,
     leaving_out,
     read_about,
-    reading,
     told,
     whole_episode,
     widened,

@@ -22,12 +22,12 @@ from trajstore.episode.schema import EpisodeSchema
 from trajstore.episode.texts import shown
 from trajstore.errors import CorruptionError
 from trajstore.interop.arrays import EXPECTED, Arrays, rows_of
+from trajstore.interop.foreign import reading
 from trajstore.interop.imported import (
     Imported,
     Progress,
     about,
     read_about,
-    reading,
     told,
     unwatched,
     whole_episode,

@@ -18,12 +18,12 @@ from trajstore.episode.texts import shown
 from trajstore.errors import CorruptionError, SchemaError
 from trajstore.interop import hdf5, robomimic_ours
 from trajstore.interop.final_state import FinalState, check_following
+from trajstore.interop.foreign import reading
 from trajstore.interop.imported import (
     Imported,
     check_leave_out,
     field_name,
     fitting,
-    reading,
     told,
     whole_episode,
 )

@@ -15,12 +15,12 @@ from trajstore.episode.nesting import ACTION, OBSERVATION, REWARD, below
 from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import CorruptionError
 from trajstore.interop import hdf5
+from trajstore.interop.foreign import reading
 from trajstore.interop.imported import (
     Imported,
     about,
     fitting,
     read_about,
-    reading,
     told,
     whole_episode,
     without,

@@ -37,9 +37,13 @@ def frames(path: Path, shape: tuple[int, ...], fps: float) -> Iterator[np.ndarra
         stream.thread_type = "AUTO"
         first = None
         for number, frame in enumerate(container.decode(stream)):
+            if frame.pts is None:
+                raise CorruptionError(f"{path}: expected the time of frame {number:,}, got none")
             time = float(frame.pts * stream.time_base)
             first = time if first is None else first
-            if abs((time - first) * fps - number) > 0.5:
+            # a wrong rate shows at once; what times are rounded to, and what adds up, is let be
+            most = min(0.5, 0.01 + 0.05 * number + float(stream.time_base) * fps)
+            if abs((time - first) * fps - number) > most:
                 raise CorruptionError(
                     f"{path}: expected frame {number:,} at {number / fps:.3f} s as fps says, got "
                     f"it at {time - first:.3f} s; correct fps, or encode the video again"
@@ -56,8 +60,9 @@ def _opened(path: Path) -> Iterator[Any]:
                 if not container.streams.video:
                     raise CorruptionError(f"{path}: expected a video, got a file without one")
                 yield container
-        except (av.FFmpegError, ValueError, TypeError, AttributeError) as error:
+        except (av.FFmpegError, OSError, ValueError, TypeError, AttributeError) as error:
             said = " ".join(str(getattr(error, "strerror", "") or error).split())[:120]
+            said = said if os.fstat(file.fileno()).st_size else "an empty file"
             raise CorruptionError(
                 f"{path}: expected a video that can be decoded here, got {said}; export or "
                 "download it again"

@@ -132,14 +132,14 @@ LEROBOT: dict[str, tuple[Fault, str]] = {
     ),
     "picture of text": (
         lambda it: column(it, "observation.images.side", [{"bytes": b"GIF89a", "path": None}] * 14),
-        "cannot identify",
+        "expected PNG or JPEG",
     ),
     "picture that claims": (
         lambda it: column(it, "observation.images.side", [{"bytes": HUGE, "path": None}] * 14),
         "got a larger picture",
     ),
     "rows that claim": (bomb, "that its"),
-    "lists that claim": (lambda it: told(it, "features", []), "is not a LeRobot dataset"),
+    "lists that claim": (lambda it: told(it, "features", []), "features: expected a record"),
     "twice": (
         lambda it: (it / "meta/info.json").write_text('{"fps": 1, "fps": 2}'),
         "stands twice",
