@@ -7,19 +7,24 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from pipelines.running.params import named, plain_section
 from pipelines.running.progress import RUNNING, Forecast, online_steps, stages_of
-from pipelines.running.stage import INTERRUPTED, in_one_line, parser_of
+from pipelines.running.stage import INTERRUPTED, complain, in_one_line, parser_of
 from trajstore.disk.files import read_json
 from trajstore.errors import NotFoundError
 
 REPORTS, PARAMS = Path("data/reports"), Path("params.yaml")
 SWEEP = (5, 50, 200)
 """Numbers of demonstrations of the study, beside the ten of the pipeline."""
+PLAYED = 1000
+"""Most steps of the episode that tells which keys an environment's info has."""
 PATIENCE = 30.0
 """Seconds that DVC and its stage, told to stop, have to end in order."""
 
@@ -106,6 +111,42 @@ def _of_ours(
             raise
 
 
+def unheard(params: Path) -> str | None:
+    """Why no episode may ever count as a success, found before anything is trained.
+
+    An episode of random actions is played where ``env.success`` names a key of ``info``. What
+    hinders that is for the stage that plays next to say.
+    """
+    with suppress(Exception):
+        section = plain_section(params, "env") or {}
+        key = section.get("success")
+        if "id" not in section or not isinstance(key, str):
+            return None
+        heard = _heard(import_module("pipelines.tasks.reading").read_task(params))
+        if heard and (wrong := named(heard)(key)):
+            return (
+                f"warning: {params}: env.success: {wrong}. No step of an episode of random actions "
+                "has that key in its info; where none ever has it, no episode is a success"
+            )
+    return None
+
+
+def _heard(task: Any) -> set[str]:  # noqa: ANN401 - a Task, whose room takes seconds to import
+    """Keys of the infos of one episode, or of its beginning; none if a class of its own judges."""
+    if type(task).judge is not import_module("pipelines.tasks.gym_task").GymTask.judge:
+        return set()
+    env, heard = task.make(), set[str]()
+    env.action_space.seed(0)
+    env.reset(seed=0, options={"scenario": task.scenarios[0]} if task.scenarios else None)
+    for _ in range(PLAYED):
+        _, _, terminated, truncated, info = env.step(env.action_space.sample())
+        heard |= info.keys()
+        if terminated or truncated:
+            break
+    env.close()
+    return heard - {"scenario", "outcome"} or {""}
+
+
 def conclude(console: Console, seconds: float) -> None:
     """Print the headline, the ratios, and the paths worth opening."""
     try:
@@ -146,6 +187,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     started = time.monotonic()
     former = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     try:
+        if warning := unheard(PARAMS):
+            complain(warning)
         status = drive(arguments.pipeline, arguments.extra)
     except KeyboardInterrupt:
         print("Stopped. Run it again to go on from here.", file=sys.stderr)

@@ -83,6 +83,7 @@ def run(
     checks = {
         **CHECKS,
         **({"origin": _untold(task)} if untold else {}),
+        **({"success": _unreached(task)} if _is_heard(task) else {}),
         **({"policy": policy_agreement(agreed)} if agreed else {}),
         "replay": replay_agreement(partial(replayed, environment=task.make())),
     }
@@ -108,6 +109,26 @@ def _untold(task: Task) -> Check:
             f"{task.version}, as a dataset of others"
         )
         yield Finding(Severity.WARNING, "origin", message)
+
+    return check
+
+
+def _is_heard(task: Task) -> bool:
+    """Whether success is what a key of the environment's info says."""
+    return isinstance(getattr(task, "success", None), str)
+
+
+def _unreached(task: Task) -> Check:
+    """A check that tells of a dataset without any success, as by a key that is never there."""
+
+    def check(dataset: Dataset, _contract: Contract) -> Iterator[Finding]:
+        told = "outcome" in dataset.schema.names
+        if told and not any(task.outcome(episode).rates["success"] for episode in dataset):
+            message = (
+                f"none of {len(dataset)} episodes is a success: the teacher fails, or no info has "
+                f"the key {getattr(task, 'success', None)!r} of env.success"
+            )
+            yield Finding(Severity.WARNING, "success", message)
 
     return check
 

@@ -429,3 +429,35 @@ def test_episodes_that_failed_are_played_again_and_no_others() -> None:
     assert all(seed % 2 for _, seed in repeated)
     first = next(i for i, it in enumerate(again.played) if it in again.played[:i])
     assert sum(seed % 2 for _, seed in again.played[:first]) >= ENOUGH_FAILURES
+
+
+@pytest.mark.parametrize("name", ["line_task:build", "line_task:Task"])
+def test_a_success_that_no_info_has_is_told_before_anything_is_trained(
+    here: Path, name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipelines.stages import repro
+
+    own = {"noise": 0.0} if name.endswith("Task") else {}
+    monkeypatch.setattr(repro, "reproduce", lambda _: 0)
+    written(id=name, success="is_sucess", **own)
+    assert repro.main([]) == 0
+    said = capsys.readouterr().err
+    assert "env.success: expected a name that exists, got 'is_sucess'; did you mean" in said
+    assert len(said.splitlines()) == 1
+    for right in ("is_success", 3.0, None):
+        written(id=name, success=right, failure=None, **own)
+        assert repro.main([]) == 0
+        assert capsys.readouterr().err == ""
+    written(id="line_task:NoBuild")
+    assert repro.main([]) == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("key", ["is_sucess", "is_success"])
+def test_a_dataset_without_a_success_is_told_of(here: Path, key: str) -> None:
+    written(success=key)
+    run(["record"], ["validate"])
+    findings = read_json(Path("data/reports/validation.json"))["findings"]
+    found = [(it["severity"], it["message"]) for it in findings if it["check"] == "success"]
+    assert len(found) == (key == "is_sucess")
+    assert all(it[0] == "warning" and "'is_sucess' of env.success" in it[1] for it in found)
