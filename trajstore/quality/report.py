@@ -13,7 +13,7 @@ import msgspec
 
 from trajstore.dataset import Dataset
 from trajstore.errors import CorruptionError, FormatError, TrajStoreError
-from trajstore.quality import alignment, contents, coverage, telling
+from trajstore.quality import alignment, cameras, contents, coverage, telling
 from trajstore.quality.contract import Contract
 from trajstore.quality.plugged import PluggedCheck, plugged_checks
 from trajstore.quality.records import (
@@ -37,6 +37,7 @@ CHECKS: dict[str, Check] = {
     "alignment": alignment.alignment,
     "steps": alignment.step_order,
     "frozen": telling.frozen,
+    "cameras": cameras.cameras,
     "bounds": telling.bounds,
     "ends": telling.ends,
     "episodes": coverage.episode_count,
