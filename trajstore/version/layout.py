@@ -7,6 +7,7 @@ large chunks that can be memory-mapped; a *wide* one in shards of small compress
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -241,13 +242,15 @@ def parents(path: str) -> Iterator[str]:
     return ("/".join(segments[:count]) for count in range(len(segments)))
 
 
-def metadata_files(schema: EpisodeSchema, part: Part) -> Iterator[tuple[str, bytes]]:
+@lru_cache(maxsize=16)
+def metadata_files(schema: EpisodeSchema, part: Part) -> tuple[tuple[str, bytes], ...]:
     """Path and content of every ``zarr.json`` of a part."""
     group = canonical_json({"attributes": {}, "node_type": "group", "zarr_format": 3})
-    for folder in groups_of(schema, part):
-        yield f"{folder}/zarr.json".removeprefix("/"), group
-    for spec in arrays_of(schema, part).values():
-        yield f"{spec.path}/zarr.json", json.dumps(spec.metadata(), indent=2).encode()
+    groups, arrays = groups_of(schema, part), arrays_of(schema, part).values()
+    return (
+        *((f"{folder}/zarr.json".removeprefix("/"), group) for folder in groups),
+        *((f"{it.path}/zarr.json", json.dumps(it.metadata(), indent=2).encode()) for it in arrays),
+    )
 
 
 def projected_bytes(schema: EpisodeSchema, part: Part) -> int:
