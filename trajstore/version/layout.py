@@ -242,15 +242,18 @@ def parents(path: str) -> Iterator[str]:
     return ("/".join(segments[:count]) for count in range(len(segments)))
 
 
-@lru_cache(maxsize=16)
-def metadata_files(schema: EpisodeSchema, part: Part) -> tuple[tuple[str, bytes], ...]:
+def metadata_files(schema: EpisodeSchema, part: Part) -> Iterator[tuple[str, bytes]]:
     """Path and content of every ``zarr.json`` of a part."""
     group = canonical_json({"attributes": {}, "node_type": "group", "zarr_format": 3})
-    groups, arrays = groups_of(schema, part), arrays_of(schema, part).values()
-    return (
-        *((f"{folder}/zarr.json".removeprefix("/"), group) for folder in groups),
-        *((f"{it.path}/zarr.json", json.dumps(it.metadata(), indent=2).encode()) for it in arrays),
-    )
+    for folder in groups_of(schema, part):
+        yield f"{folder}/zarr.json".removeprefix("/"), group
+    for spec in arrays_of(schema, part).values():
+        yield f"{spec.path}/zarr.json", _metadata_bytes(spec)
+
+
+@lru_cache(maxsize=256)
+def _metadata_bytes(spec: ArraySpec) -> bytes:
+    return json.dumps(spec.metadata(), indent=2).encode()
 
 
 def projected_bytes(schema: EpisodeSchema, part: Part) -> int:
