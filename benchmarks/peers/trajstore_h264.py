@@ -1,4 +1,4 @@
-"""This project's store, frames of cameras in groups of four, H.264; as good as LeRobot's."""
+"""This project's store, frames of cameras in groups of three, H.264; as good as LeRobot's."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ LOADED_TO_WRITE = (*trajstore_store.LOADED_TO_WRITE, "trajstore.version.h264")
 
 
 def write(path: Path, source: Source) -> None:
-    trajstore_store.write(path, source, Codec("h264", 26))
+    trajstore_store.write(path, source, Codec("h264", 27))
 
 
 def open_store(path: Path) -> StoreReader:

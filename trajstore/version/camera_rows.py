@@ -15,6 +15,7 @@ from trajstore.disk.mapping import CRC_BYTES
 from trajstore.errors import CorruptionError
 from trajstore.version.coders import Encoded, codec_of, coder
 from trajstore.version.layout import ArraySpec, Files
+from trajstore.version.lent import Memory
 from trajstore.version.shards import Shard
 
 
@@ -29,11 +30,12 @@ class CameraRows:
         self._specs, self._files = specs, files
         self._ends = np.cumsum([spec.rows for spec in specs])
         self._shards: dict[tuple[int, int], FrameShard] = {}
+        self._memory = Memory()
 
     def at(self, rows: np.ndarray) -> np.ndarray:
         """Copies of frames in any order; ``rows.shape + row shape``. Each is decoded once."""
         flat = rows.ravel()
-        out = np.empty((len(flat), *self.shape), self.dtype)
+        out = self._memory.empty((len(flat), *self.shape))
         order = flat.argsort(kind="stable")
         self._fill(out, order.tolist(), flat[order])
         return out.reshape(*rows.shape, *self.shape)
@@ -42,7 +44,7 @@ class CameraRows:
         """Rows ``first`` to ``stop``, read-only; the files they lie in are compared first."""
         rows = np.arange(first, max(first, stop))
         self._opened(rows)
-        out = np.empty((len(rows), *self.shape), self.dtype)
+        out = self._memory.empty((len(rows), *self.shape))
         self._fill(out, list(range(len(rows))), rows)
         out.flags.writeable = False
         return out
@@ -113,24 +115,21 @@ class FrameShard(Shard):
     def group(self, block: int) -> tuple[int, memoryview]:
         """Which frame of its group a block is, and the group's bytes, checked."""
         number, start, stop = self._place(block)
-        data = self._data[start:stop]
-        stored = int.from_bytes(self._data[stop : stop + CRC_BYTES].tobytes(), "little")
-        if google_crc32c.value(data) != stored:
-            raise self._damage(block, f"bytes with crc32c {stored:#010x}")
-        return number, data.data
+        return number, self._whole(block, start, stop)
 
     def groups(self, blocks: np.ndarray) -> Iterator[tuple[list[int], memoryview]]:
         """Yield which frames of a group are wanted, ascending, and the group; ``blocks`` ascend."""
-        wanted = blocks.tolist()
-        at = 0
-        while at < len(wanted):
-            first, (number, data) = wanted[at], self.group(wanted[at])
-            numbers = [number]
-            at += 1
-            while at < len(wanted) and self._joins(wanted[at], first):
-                numbers.append(number + wanted[at] - first)
-                at += 1
-            yield numbers, data
+        numbers: list[int] = []
+        first = start = stop = -1
+        for block in blocks.tolist():
+            number, *place = self._place(block)
+            if [block - number, *place] != [first, start, stop]:
+                if numbers:
+                    yield numbers, self._whole(first + numbers[0], start, stop)
+                numbers, first, (start, stop) = [], block - number, place
+            numbers.append(number)
+        if numbers:
+            yield numbers, self._whole(first + numbers[0], start, stop)
 
     def check(self) -> None:
         """Compare the checksums of all groups, and the frames that they announce."""
@@ -168,6 +167,12 @@ class FrameShard(Shard):
         if number >= self._most or start + number + 1 >= stop:
             raise self._damage(block, f"a frame of a group of {self._most}")
         return number, start + number + 1, stop
+
+    def _whole(self, block: int, start: int, stop: int) -> memoryview:
+        data, stored = self._data[start:stop], self._data[stop : stop + CRC_BYTES]
+        if google_crc32c.value(data) != int.from_bytes(stored.data, "little"):
+            raise self._damage(block, f"bytes with crc32c 0x{stored[::-1].tobytes().hex()}")
+        return data.data
 
     def _damage(self, block: int, expected: str) -> CorruptionError:
         return CorruptionError(

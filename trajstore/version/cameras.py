@@ -2,53 +2,56 @@
 
 An episode is given with the frames that a camera took. Recorded is what their codec makes of them:
 the encoded bytes are stored as they are from then on, and the episode's content, its digest too, is
-the frames that these decode to. They are decoded a few at a time, so that no memory holds them all.
+the frames that these decode to. They are decoded a group at a time, and no memory holds them all.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from trajstore.episode.episode import Episode, row_sums
+from trajstore.episode.episode import Episode
 from trajstore.episode.fields import FieldSpec
 from trajstore.episode.schema import EpisodeSchema
 from trajstore.errors import CorruptionError
-from trajstore.version.coders import Encoded, blocks, codec_of, decode, encode
+from trajstore.version.coders import Encoded, Look, Seen, codec_of, decode, encode, frames_at, look
 
 
 class EncodedEpisode(Episode):
     """An episode whose camera frames are what their encoded bytes decode to."""
 
     _find: Callable[[], Mapping[str, Encoded]]
-    _sums: dict[str, bytes]
+    _seen: dict[str, Seen]
 
     @cached_property
     def encoded(self) -> Mapping[str, Encoded]:
         """The frames of each field with a codec, as they are stored."""
         return self._find()
 
-    def frames(self, spec: FieldSpec) -> Iterator[np.ndarray]:
-        """The frames of a field with a codec, some at a time, read-only.
+    def seen(self, spec: FieldSpec) -> Seen:
+        """What is found of the decoded frames of a field with a codec; they are decoded once."""
+        if spec.name not in self._seen:
+            self._seen[spec.name] = self._looked(spec)
+        return self._seen[spec.name]
 
-        What the digest needs of them is kept, so that it does not decode them again.
-        """
-        count, sums = spec.rows(len(self))[0], []
-        known = [self.arrays[spec.name]] if self._decoded(spec.name) else None
-        for block in known or blocks(spec, self.encoded[spec.name], count):
-            sums.append(row_sums(block))
-            yield block
-        self._sums[spec.name] = b"".join(sums)
+    def frames_at(self, spec: FieldSpec, numbers: Sequence[int]) -> np.ndarray:
+        """A few decoded frames of a field with a codec, by number."""
+        if self._decoded(spec.name):
+            return self.arrays[spec.name][numbers]
+        return frames_at(spec, self.encoded[spec.name], numbers)
+
+    def _looked(self, spec: FieldSpec) -> Seen:
+        if self._decoded(spec.name):
+            found = Look()
+            found.add(self.arrays[spec.name])
+            return found.seen()
+        encoded = self.encoded[spec.name]
+        return encoded.seen or look(spec, encoded, spec.rows(len(self))[0])
 
     def _content(self, spec: FieldSpec) -> bytes | memoryview:
-        if spec.codec is None:
-            return super()._content(spec)
-        if spec.name not in self._sums:
-            for _ in self.frames(spec):
-                pass
-        return self._sums[spec.name]
+        return super()._content(spec) if spec.codec is None else self.seen(spec).sums
 
     def _decoded(self, name: str) -> bool:
         return not isinstance(self.arrays, _Arrays) or name in self.arrays.known
@@ -117,7 +120,7 @@ def _episode(
     find: Callable[[], Mapping[str, Encoded]],
 ) -> EncodedEpisode:
     episode = object.__new__(EncodedEpisode)
-    for name, value in {"schema": schema, "arrays": arrays, "_find": find, "_sums": {}}.items():
+    for name, value in {"schema": schema, "arrays": arrays, "_find": find, "_seen": {}}.items():
         object.__setattr__(episode, name, value)
     return episode
 

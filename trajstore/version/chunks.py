@@ -177,6 +177,7 @@ class FrameWriter(WideWriter):
 
     def __init__(self, folder: Path, spec: ArraySpec, syncs: Syncs) -> None:
         super().__init__(folder, spec, syncs)
+        self._frames = spec.chunks_per_file
         self._pieces: list[Buffer] = []
         self._held_bytes = 0
 
@@ -184,22 +185,23 @@ class FrameWriter(WideWriter):
         """Take the groups of so many frames; one that a shard's end cuts lies in both."""
         most = self._spec.field.codec.most if self._spec.field.codec else 1
         for start, group in zip(range(0, frames, most), groups, strict=True):
-            first, count = 0, min(most, frames - start)
+            first, count, crc = 0, min(most, frames - start), checksum(group)
+            numbers = b"" if most == 1 else bytes(range(count - 1, -1, -1))
             while first < count:
-                first = self._put(group, first, count, alone=most == 1)
+                first = self._put((numbers, group, crc), first, count)
         self._flush()
 
-    def _put(self, group: Buffer, first: int, count: int, *, alone: bool) -> int:
+    def _put(self, pieces: tuple[Buffer, Buffer, bytes], first: int, count: int) -> int:
         """Put a group into the open shard for its frames from ``first`` on; returns the next."""
-        numbers = b"" if alone else bytes(range(count - 1, -1, -1))
-        stop = min(count, first + self._spec.chunks_per_file - len(self._index))
-        start, size = self._open().size + self._held_bytes, len(group) + CRC_BYTES
-        self._pieces += (numbers, group, checksum(group))
-        self._held_bytes += len(numbers) + size
+        stop = min(count, first + self._frames - len(self._index))
+        start, shared = self._open().size + self._held_bytes, len(pieces[0])
+        self._pieces += pieces
+        self._held_bytes += sum(map(len, pieces))
+        end = start + shared + len(pieces[1]) + CRC_BYTES
         for number in range(first, stop):
-            before = 0 if alone else number + 1
-            self._index.append((start + len(numbers) - before, before + size))
-        if len(self._index) == self._spec.chunks_per_file:
+            at = start + shared - min(shared, number + 1)
+            self._index.append((at, end - at))
+        if len(self._index) == self._frames:
             self._flush()
             self._end_shard()
         return stop

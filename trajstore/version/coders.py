@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from trajstore.episode.codec import Codec
+from trajstore.episode.episode import row_sums
 from trajstore.episode.fields import FieldSpec
 from trajstore.errors import NotFoundError, SchemaError
 from trajstore.version.statistics import CAMERA_FIGURES
@@ -17,8 +18,6 @@ from trajstore.version.statistics import CAMERA_FIGURES
 COMPARED_EVERY = 15
 """Of an episode, the first frame and about each so many after it are compared with those given, of
 each every fourth line."""
-BLOCK_BYTES = 2 * 2**20
-"""Most of decoded frames that are made at once to be looked at."""
 Group = bytes | memoryview
 _MODULES = {
     "jpeg": ("simplejpeg", "trajstore.version.jpeg"),
@@ -76,6 +75,41 @@ def check_decoders(specs: Iterable[FieldSpec]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """What was found of decoded frames.
+
+    Attributes:
+        sums: the CRC-32C of each, as a digest has them.
+        low, high: least and greatest value of all.
+    """
+
+    sums: bytes
+    low: int
+    high: int
+
+
+class Look:
+    """Decoded frames, looked at as they come."""
+
+    def __init__(self) -> None:
+        self._sums: list[bytes] = []
+        self._low, self._high = 255, 0
+
+    def add(self, frames: np.ndarray) -> None:
+        """Look at the next frames; they may change later."""
+        self._sums.append(row_sums(frames))
+        values = frames.reshape(-1)
+        if self._low > 0:
+            self._low = min(self._low, int(np.minimum.reduce(values)))
+        if self._high < 255:
+            self._high = max(self._high, int(np.maximum.reduce(values)))
+
+    def seen(self) -> Seen:
+        """What was found."""
+        return Seen(b"".join(self._sums), self._low, self._high)
+
+
+@dataclass(frozen=True, slots=True)
 class Encoded:
     """The frames of one field of an episode, as they are stored.
 
@@ -84,11 +118,13 @@ class Encoded:
         squared_error: over the values that were compared with those given; they differ by
             what the codec lost.
         compared: how many those are; 0 if the given ones are not known.
+        seen: what was found of them decoded, if they were encoded just now.
     """
 
     groups: tuple[Group, ...]
     squared_error: int = 0
     compared: int = 0
+    seen: Seen | None = None
 
     @property
     def size(self) -> int:
@@ -116,7 +152,7 @@ def psnr(squared_error: int, compared: int) -> float | None:
 
 
 class Encoder:
-    """Encodes the frames of one field of one episode as they come.
+    """Encodes the frames of one field of one episode as they come, and looks at what comes back.
 
     Raises:
         NotFoundError: if the package of the codec is not installed.
@@ -127,6 +163,8 @@ class Encoder:
         self._spec, self._most, self._coder = spec, codec.most, coder(codec.name)
         self._encode = self._coder.encoder(spec.shape, codec)
         self._waiting: list[np.ndarray] = []
+        self._back = np.empty((self._most, *spec.shape), np.uint8)
+        self._look = Look()
         self._frames = self._next = self._error = self._compared = 0
 
     def add(self, frames: Iterable[np.ndarray]) -> Iterator[bytes]:
@@ -142,17 +180,17 @@ class Encoder:
             yield self._group()
 
     def encoded(self, groups: Iterable[Group]) -> Encoded:
-        """All frames, of their groups in order, and what was lost of those that were compared."""
-        return Encoded(tuple(groups), self._error, self._compared)
+        """All frames, of their groups in order, and what was found of them."""
+        return Encoded(tuple(groups), self._error, self._compared, self._look.seen())
 
     def _group(self) -> bytes:
-        group = self._encode(self._waiting)
+        group, back = self._encode(self._waiting), self._back[: len(self._waiting)]
+        self._coder.decode(group, dict(enumerate(back)))
+        self._look.add(back)
         if self._frames >= self._next:
             self._next = self._frames + COMPARED_EVERY
-            back = np.empty(self._spec.shape, np.uint8)
-            self._coder.decode(group, {0: back})
-            gap = np.subtract(self._waiting[0][::4], back[::4], dtype=np.int32)
-            self._error += int(np.vdot(gap, gap))
+            gap = np.subtract(self._waiting[0][::4], back[0][::4], dtype=np.int32)
+            self._error += int(np.square(gap).sum(dtype=np.int64))
             self._compared += gap.size
         self._frames += len(self._waiting)
         self._waiting = []
@@ -166,34 +204,47 @@ def encode(spec: FieldSpec, frames: np.ndarray) -> Encoded:
 
 
 def decode(spec: FieldSpec, encoded: Encoded, count: int) -> np.ndarray:
-    """The ``count`` frames of an episode, read-only; raises as `blocks`."""
-    out = np.empty((count, *spec.shape), np.uint8)
-    _fill(spec, encoded, out, 0)
-    out.flags.writeable = False
-    return out
-
-
-def blocks(spec: FieldSpec, encoded: Encoded, count: int) -> Iterator[np.ndarray]:
-    """The ``count`` frames of an episode, some at a time, read-only.
+    """The ``count`` frames of an episode, read-only.
 
     Raises:
         CorruptionError: if groups are no such frames.
     """
-    most = codec_of(spec).most
-    size = most * max(1, BLOCK_BYTES // (most * spec.row_bytes))
-    for first in range(0, count, size):
-        out = np.empty((min(size, count - first), *spec.shape), np.uint8)
-        _fill(spec, encoded, out, first)
-        out.flags.writeable = False
-        yield out
+    out = np.empty((count, *spec.shape), np.uint8)
+    for _ in _filled(spec, encoded, _groups_of(out, codec_of(spec).most)):
+        pass
+    out.flags.writeable = False
+    return out
 
 
-def _fill(spec: FieldSpec, encoded: Encoded, out: np.ndarray, first: int) -> None:
-    """Decode frames from ``first`` on, where a group begins, into ``out``."""
-    codec = codec_of(spec)
-    found, most = coder(codec.name), codec.most
-    for start in range(0, len(out), most):
-        frames = out[start : start + most]
-        group = encoded.groups[(first + start) // most]
+def frames_at(spec: FieldSpec, encoded: Encoded, numbers: Sequence[int]) -> np.ndarray:
+    """A few of the frames of an episode, by number; raises as `decode`."""
+    codec, out = codec_of(spec), np.empty((len(numbers), *spec.shape), np.uint8)
+    for frame, number in zip(out, numbers, strict=True):
+        group, within = divmod(number, codec.most)
+        coder(codec.name).decode(encoded.groups[group], {within: frame})
+    return out
+
+
+def look(spec: FieldSpec, encoded: Encoded, count: int) -> Seen:
+    """Decode the ``count`` frames of an episode, a group at a time; raises as `decode`."""
+    most, found = codec_of(spec).most, Look()
+    room = np.empty((most, *spec.shape), np.uint8)
+    pieces = (room[: min(most, count - first)] for first in range(0, count, most))
+    for frames in _filled(spec, encoded, pieces):
+        found.add(frames)
+    return found.seen()
+
+
+def _groups_of(frames: np.ndarray, most: int) -> Iterator[np.ndarray]:
+    return (frames[first : first + most] for first in range(0, len(frames), most))
+
+
+def _filled(
+    spec: FieldSpec, encoded: Encoded, pieces: Iterable[np.ndarray]
+) -> Iterator[np.ndarray]:
+    """Decode each group into its piece, and yield this."""
+    found = coder(codec_of(spec).name)
+    for group, frames in zip(encoded.groups, pieces, strict=True):
         found.check(group, len(frames), spec.shape)
         found.decode(group, dict(enumerate(frames)))
+        yield frames

@@ -9,6 +9,7 @@ import struct
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,7 @@ def encoder(shape: tuple[int, ...], codec: Codec) -> Callable[[Sequence[np.ndarr
 
 def check(data: bytes | memoryview, count: int, shape: tuple[int, ...]) -> None:
     """Refuse what does not hold ``count`` frames, by what its first bytes announce."""
-    _units(data, count)
+    _sizes(data, count)
 
 
 def decode(data: bytes | memoryview, frames: Mapping[int, np.ndarray]) -> None:
@@ -76,7 +77,7 @@ def decode(data: bytes | memoryview, frames: Mapping[int, np.ndarray]) -> None:
     most = max(frames)
     height, width, channels = frames[most].shape
     try:
-        images = _OF_THREAD.images(_units(data)[: most + 1], (height, width))
+        images = _OF_THREAD.images(_units(data, most + 1), (height, width))
     except FFmpegError as error:
         raise CorruptionError(f"expected a group of H.264 frames, got {error}") from None
     sizes = {(image.height, image.width) for image in images}
@@ -119,15 +120,19 @@ class _Decoders(threading.local):
 _OF_THREAD = _Decoders()
 
 
-def _units(data: bytes | memoryview, count: int | None = None) -> list[Any]:
+def _sizes(data: bytes | memoryview, count: int | None = None) -> tuple[int, ...]:
+    """The size of each frame of a group, of so many frames if it is said."""
     frames = data[0] if len(data) else 0
     at = 1 + 4 * frames
     sizes = struct.unpack_from(f"<{frames}I", data, 1) if len(data) >= at else ()
     if not frames or at + sum(sizes) != len(data) or count not in (None, frames):
         wanted = "a number of" if count is None else count
         raise CorruptionError(f"expected a group of {wanted} H.264 frames, got other bytes")
-    packets = []
-    for size in sizes:
-        packets.append(Packet(bytes(data[at : at + size])))
-        at += size
-    return packets
+    return sizes
+
+
+def _units(data: bytes | memoryview, most: int) -> list[Any]:
+    """The first frames of a group, encoded."""
+    sizes = _sizes(data)
+    ends = accumulate(sizes[:most], initial=1 + 4 * len(sizes))
+    return [Packet(bytes(data[start:stop])) for start, stop in pairwise(ends)]

@@ -41,10 +41,12 @@ def check(data: bytes | memoryview, count: int, shape: tuple[int, ...]) -> None:
 def decode(data: bytes | memoryview, frames: Mapping[int, np.ndarray]) -> None:
     """Decode the image into frame 0, ``uint8[height, width, channels]``."""
     out = frames[0]
-    check(data, 1, out.shape)
     try:
-        simplejpeg.decode_jpeg(
+        found = simplejpeg.decode_jpeg(
             data, _COLOURS[out.shape[2]], fastdct=False, fastupsample=False, buffer=out
         )
     except ValueError as error:
+        check(data, 1, out.shape)
         raise CorruptionError(f"expected a whole JPEG image, got {error}") from None
+    if found.shape != out.shape:
+        check(data, 1, out.shape)

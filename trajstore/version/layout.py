@@ -7,6 +7,7 @@ large chunks that can be memory-mapped; a *wide* one in shards of small compress
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -247,7 +248,12 @@ def metadata_files(schema: EpisodeSchema, part: Part) -> Iterator[tuple[str, byt
     for folder in groups_of(schema, part):
         yield f"{folder}/zarr.json".removeprefix("/"), group
     for spec in arrays_of(schema, part).values():
-        yield f"{spec.path}/zarr.json", json.dumps(spec.metadata(), indent=2).encode()
+        yield f"{spec.path}/zarr.json", _metadata_bytes(spec)
+
+
+@lru_cache(maxsize=256)
+def _metadata_bytes(spec: ArraySpec) -> bytes:
+    return json.dumps(spec.metadata(), indent=2).encode()
 
 
 def projected_bytes(schema: EpisodeSchema, part: Part) -> int:

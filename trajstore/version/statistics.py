@@ -4,7 +4,7 @@ Rows are taken in blocks of a fixed number, so that the same rows give the same 
 bit, however they were cut into episodes, parts or calls.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -13,7 +13,13 @@ import numpy as np
 from trajstore.episode.episode import Episode
 from trajstore.episode.fields import Axis, FieldSpec, outside
 from trajstore.episode.schema import EpisodeSchema
-from trajstore.version.quantiles import QUANTILES, quantiles
+from trajstore.version.quantiles import (
+    QUANTILES,
+    Sample,
+    counts_of_bytes,
+    quantiles,
+    quantiles_of_bytes,
+)
 
 CAMERA = "camera"
 CAMERA_FIGURES = ("bytes", "squared_error", "compared")
@@ -41,7 +47,7 @@ class FieldStatistics:
         self._held: list[np.ndarray] = []
         self._held_rows = 0
         values = max(1, prod(field.shape))
-        self._sample = _Sample(max(8, min(_SAMPLE_ROWS, _SAMPLE_VALUES // values)))
+        self._sample = Sample(max(8, min(_SAMPLE_ROWS, _SAMPLE_VALUES // values)))
         self._low: Any = None
         self._high: Any = None
         self._moments = _Moments()
@@ -74,8 +80,21 @@ class FieldStatistics:
             if [self._low, self._high] == known:
                 return
 
+    def add_seen(
+        self, count: int, low: int, high: int, frames_at: Callable[[Sequence[int]], np.ndarray]
+    ) -> None:
+        """Take the next frames of a camera: how many, their limits, and what gives some of them."""
+        self._limit(*(np.array([limit], self._field.numpy_dtype) for limit in (low, high)))
+        wanted = self._sample.wanted(count)
+        if wanted:
+            self._sample.keep(frames_at(wanted))
+
     def add(self, rows: np.ndarray) -> None:
         """Take the next rows, ``[rows, *row shape]``; they must not change later."""
+        if self._wide:
+            for first in range(0, len(rows), self._block_rows):
+                self._take(rows[first : first + self._block_rows])
+            return
         while self._held_rows + len(rows) >= self._block_rows:
             count = self._block_rows - self._held_rows
             self._held.append(rows[:count])
@@ -94,11 +113,15 @@ class FieldStatistics:
         """
         self._flush()
         rows = _flat(self._sample.rows(), self._wide)
-        moments = self._moments
-        if self._wide:
-            moments = _Moments()
-            moments.add(rows, *_range(rows))
-        found = quantiles(rows)
+        moments = _Moments() if self._wide else self._moments
+        if self._wide and rows.dtype == np.uint8:
+            counts = counts_of_bytes(rows[:, 0])
+            moments.add_counts(counts, int(rows[0, 0]))
+            found = quantiles_of_bytes(counts)
+        else:
+            if self._wide:
+                moments.add(rows, *_range(rows))
+            found = quantiles(rows)
         shape = () if self._wide else self._field.shape
         plain = {
             "count": _plain(moments.count, shape),
@@ -119,6 +142,9 @@ class FieldStatistics:
             return
         block = self._held[0] if len(self._held) == 1 else np.concatenate(self._held)
         self._held, self._held_rows = [], 0
+        self._take(block)
+
+    def _take(self, block: np.ndarray) -> None:
         self._sample.add(block)
         if not self._field.strict:
             beyond = outside(self._field, block).reshape(len(block), -1)
@@ -132,26 +158,6 @@ class FieldStatistics:
     def _limit(self, low: np.ndarray, high: np.ndarray) -> None:
         self._low = low if self._low is None else np.fmin(self._low, low)
         self._high = high if self._high is None else np.fmax(self._high, high)
-
-
-class _Sample:
-    """Every n-th row, n doubling as needed, so that between half the limit and the limit stay."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit, self._stride, self._seen, self._count = limit, 1, 0, 0
-        self._rows: list[np.ndarray] = []
-
-    def add(self, block: np.ndarray) -> None:
-        first = -self._seen % self._stride
-        self._rows.append(block[first :: self._stride].copy())
-        self._seen += len(block)
-        self._count += len(self._rows[-1])
-        while self._count > self.limit:
-            self._rows = [np.concatenate(self._rows)[::2]]
-            self._stride, self._count = 2 * self._stride, len(self._rows[0])
-
-    def rows(self) -> np.ndarray:
-        return np.concatenate(self._rows)
 
 
 class _Moments:
@@ -187,6 +193,12 @@ class _Moments:
             self.count = self.count + np.full(values.shape[1], len(values))
         self._sum = self._sum + values.sum(axis=0)
         self._squares = self._squares + np.einsum("ij,ij->j", values, values)
+
+    def add_counts(self, counts: np.ndarray, first: int) -> None:
+        """Take all rows of one column of bytes: how many have each value, and the first."""
+        values = np.arange(len(counts)) - first
+        self.count, self._shift = np.array([counts.sum()]), np.array([float(first)])
+        self._sum, self._squares = (np.array([float(counts @ it)]) for it in (values, values**2))
 
     def _shrink(self, factor: np.ndarray) -> None:
         if self._shift is not None:

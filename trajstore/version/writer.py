@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -213,8 +214,8 @@ class VersionWriter:
             encoded, figures = episode.encoded[spec.name], self._statistics.of(spec.name)
             count = spec.rows(len(episode))[0]
             self._filing.give(self._cameras[spec.name].append_groups, encoded.groups, count)
-            for frames in episode.frames(spec):
-                figures.add(frames)
+            seen = episode.seen(spec)
+            figures.add_seen(count, seen.low, seen.high, partial(episode.frames_at, spec))
             figures.add_encoded(encoded.figures)
             self.encoded_bytes += encoded.size
 

@@ -113,6 +113,39 @@ def test_every_reader_gives_the_decoded_frames(version: Path) -> None:
     assert np.array_equal(cached.take([3, 9])["depth"], dataset.take([3, 9])["depth"])
 
 
+def test_a_batch_stays_what_it_was_when_others_are_drawn(version: Path) -> None:
+    data = Dataset.open(version)
+    first = data.sample(9, rng=np.random.default_rng(0))
+    kept = {name: rows.copy() for name, rows in first.items()}
+    views = {name: first[name][2:4] for name in ("front", "next_front", "depth")}
+    del first
+    for seed in range(1, 6):
+        data.sample(9, rng=np.random.default_rng(seed))
+    for name, view in views.items():
+        assert np.array_equal(view, kept[name][2:4])
+    again = data.sample(9, rng=np.random.default_rng(0))
+    assert all(np.array_equal(rows, kept[name]) for name, rows in again.items())
+
+
+def test_frames_are_seen_alike_however_they_come(version: Path) -> None:
+    """When they are encoded, from their bytes alone, and from what they were decoded to."""
+    schema = schema_with(Dataset.open(version).schema.field("front").codec)
+    given = episode_of(schema, 13, 3)
+    fresh = recordable(given)
+    assert isinstance(fresh, EncodedEpisode)
+    for spec in schema.coded:
+        encoded, count = fresh.encoded[spec.name], spec.rows(13)[0]
+        assert encoded.seen == coders.look(spec, encoded, count) == fresh.seen(spec)
+        decoded = coders.decode(spec, encoded, count)
+        assert fresh.seen(spec).low == decoded.min() and fresh.seen(spec).high == decoded.max()
+        some = range(1, count, 4)
+        assert np.array_equal(fresh.frames_at(spec, some), decoded[1::4])
+        assert np.array_equal(fresh.arrays[spec.name], decoded)
+        assert np.array_equal(fresh.frames_at(spec, some), decoded[1::4])
+        stored = fresh._looked(spec)
+        assert stored == encoded.seen
+
+
 def test_zarr_reads_the_same(version: Path) -> None:
     dataset = Dataset.open(version)
     for group in (dataset.zarr(), zarr.open_group(version, mode="r")):

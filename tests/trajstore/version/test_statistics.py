@@ -1,5 +1,7 @@
 """Statistics are those of all rows, and do not depend on how the rows came in."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests import factories
 from trajstore.episode.schema import Axis, FieldSpec
+from trajstore.version.quantiles import QUANTILES, quantiles
 from trajstore.version.statistics import FieldStatistics, measure
 
 PAIR = FieldSpec("x", Axis.STEP, (2,), "float32", finite=False)
@@ -109,3 +112,35 @@ def test_columns_do_not_disturb_each_other_when_one_grows_great() -> None:
     assert found["max"][1] == -found["min"][1] == most  # type: ignore[index]
     assert 0 < found["std"][1] < most  # type: ignore[index]
     assert found["mean"][1] == pytest.approx(1.0)  # type: ignore[index]
+
+
+@given(st.integers(1, 400), st.integers(1, 4), st.integers(0, 10**6))
+def test_quantiles_are_those_of_numpy_bit_for_bit(count: int, columns: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(size=(count, columns)) * 10.0 ** rng.integers(-200, 200)
+    rows[rng.random(rows.shape) < 0.2] = -0.0
+    rows[rng.random(rows.shape) < 0.1] = 0.0
+    assert quantiles(rows).tobytes() == np.quantile(rows.T.copy(), QUANTILES, axis=1).tobytes()
+    values = rng.integers(0, 256, (count, 1)).astype(np.uint8)
+    assert quantiles(values).tobytes() == np.quantile(values, QUANTILES, axis=0).tobytes()
+
+
+@given(st.lists(st.integers(1, 90), min_size=1, max_size=8), st.integers(0, 10**6))
+def test_frames_that_were_seen_give_the_figures_of_their_rows(sizes: list[int], seed: int) -> None:
+    spec = FieldSpec("x", Axis.STEP, (160, 160, 3), "uint8", codec="jpeg")
+    rng = np.random.default_rng(seed)
+    pool = rng.integers(0, 256, (5, *spec.shape)).astype(np.uint8)
+    rows = [pool[rng.integers(0, 5, size)] for size in sizes]
+    whole, seen = FieldStatistics(spec), FieldStatistics(spec)
+    asked = 0
+    for episode in rows:
+        whole.add(episode)
+
+        def some(numbers: Sequence[int], of: np.ndarray = episode) -> np.ndarray:
+            nonlocal asked
+            asked += len(numbers)
+            return of[numbers]
+
+        seen.add_seen(len(episode), int(episode.min()), int(episode.max()), some)
+    assert seen.to_json() == whole.to_json()
+    assert asked <= 14 * (1 + np.log2(len(sizes) + sum(sizes)))
