@@ -27,8 +27,8 @@ INTRODUCTION = (
     "*Without policy gradient* is ours with the cloning term alone.",
     "- Ours has one update for all tasks. Differently set are the noise, larger on the continuous "
     "landers and on Swimmer, and on all landers the discount, which the published settings have at "
-    "0.999. How much is shown was fixed for each task on seeds that are not compared, so that the median "
-    "clone should lie below the target; so was the update.",
+    "0.999. How much is shown was fixed for each task on seeds that are not compared, so that the "
+    "median clone should lie below the target; so was the update.",
     "- All arms of a task are evaluated at the same steps, on the same fixed episodes, without "
     "noise. Teachers have seeds of their own, and are chosen on episodes that nothing else "
     "plays.",
