@@ -156,7 +156,7 @@ def test_a_version_of_the_store_is_published_under_the_name_of_its_dataset(
 
 def test_numbers_for_people_have_separators(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     factories.dataset(data / "many", count=1001)
-    assert "15 checks, 1,001 episodes" in output(capsys, "validate", "data/many")
+    assert "16 checks, 1,001 episodes" in output(capsys, "validate", "data/many")
 
 
 def test_damaged_reviews_are_told_once_and_no_version_is_called_damaged(
