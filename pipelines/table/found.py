@@ -153,7 +153,8 @@ def _steps_of_teacher(place: Place) -> int:
     if asked.function is not None:
         return 0
     if asked.policy is not None:
-        return int(load_policy(place.policy).record["steps"])
+        told = 0 if asked.budget is None else asked.budget.steps
+        return int(load_policy(place.policy).record.get("steps", told))
     return read_sealed(place.teacher).steps
 
 

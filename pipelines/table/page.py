@@ -95,6 +95,11 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:,.0f}"
 
 
+def _ordinal(number: int) -> str:
+    last = "th" if 10 < number % 100 < 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{last}"
+
+
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     lines = [heads, ["---"] * len(heads), *rows]
     return ["| " + " | ".join(cells) + " |" for cells in lines]
@@ -151,7 +156,8 @@ def _costs(rows: Sequence[TaskRow]) -> list[str]:
     cells = [
         [
             row.id,
-            f"{row.demonstrations} episodes" + (f", each {row.every}th step" * (row.every > 1)),
+            f"{row.demonstrations} episodes"
+            + (f", each {_ordinal(row.every)} step" * (row.every > 1)),
             f"{row.teacher.collection_steps:,}",
             f"{row.teacher.training_steps:,}",
             ratio_words(row.ratio),
